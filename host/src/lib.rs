@@ -8,4 +8,5 @@ pub mod job;
 pub mod ledger;
 pub mod object;
 pub mod queue;
+pub mod runtime;
 pub mod sink;
