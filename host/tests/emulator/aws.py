@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An AWS on the loopback interface, for the project's own tests: ministack with the gaps filled that a Distributed Map falls into.
+"""An AWS on the loopback interface, for the project's own tests: ministack, with a Distributed Map's gaps filled.
 
     target/venv-emulator/bin/python host/tests/emulator/aws.py [--port N]
 

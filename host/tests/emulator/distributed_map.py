@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import ministack.services.stepfunctions as sfn
+
 from fields import Fields, Json, check_payload
 from lifetime import Aborted, current
 from map_items import ChildInput, child_inputs

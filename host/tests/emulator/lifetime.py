@@ -23,6 +23,7 @@ class Lifetime:
         self._lock = threading.Lock()
         self._ended = False
         self._waits: set[threading.Event] = set()
+        self._cut_short: set[threading.Event] = set()
         self._inner: list[Lifetime] = []
 
     @property
@@ -40,7 +41,9 @@ class Lifetime:
     def end(self) -> None:
         with self._lock:
             self._ended = True
-            for event in self._waits:
+            # What has come already counts: an answer that was accepted is not lost.
+            self._cut_short |= {event for event in self._waits if not event.is_set()}
+            for event in self._cut_short:
                 event.set()
         for inner in self._inner:
             inner.end()
@@ -48,16 +51,15 @@ class Lifetime:
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Waits for the event: whether it came in time. Raises `Aborted` if the lifetime ends first."""
         with self._lock:
-            if self._ended:
+            if self._ended and not event.is_set():
                 raise Aborted
             self._waits.add(event)
-        try:
-            came = event.wait(min(seconds, threading.TIMEOUT_MAX))
-        finally:
-            with self._lock:
-                self._waits.discard(event)
-        if self._ended:
-            raise Aborted
+        came = event.wait(min(seconds, threading.TIMEOUT_MAX))
+        with self._lock:
+            self._waits.discard(event)
+            if event in self._cut_short:
+                self._cut_short.discard(event)
+                raise Aborted
         return came
 
 

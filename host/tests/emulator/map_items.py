@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 import ministack.services.stepfunctions as sfn
+
 from fields import MAX_PAYLOAD_BYTES, Fields, Json, check_payload, json_bytes
 
 

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import ministack.services.stepfunctions as sfn
-from fields import Fields, Json
 from ministack.services import s3
+
+from fields import Fields, Json
 
 Record = dict[str, Any]
 

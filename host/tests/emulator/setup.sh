@@ -37,7 +37,7 @@ venv() {
     stamp=$(cksum <"$2")
     is_made "$folder" "$stamp" && return
     need python3 python3
-    python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv
     rm -rf "$folder"
     python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
@@ -62,11 +62,11 @@ is_made() {
 
 # need COMMAND PACKAGE
 need() {
-    command -v "$1" >/dev/null || install "$2"
+    command -v "$1" >/dev/null || install_package "$2"
 }
 
-# install PACKAGE: with apt-get where that is ours to do.
-install() {
+# install_package PACKAGE: with apt-get where that is ours to do.
+install_package() {
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "gristmill: $1 is missing: apt-get install $1" >&2
         exit 1

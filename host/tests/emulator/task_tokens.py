@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import ministack.services.stepfunctions as sfn
+
 from fields import Fields, Json, check_payload
 from lifetime import current
 
@@ -75,14 +77,15 @@ def _call(fields: Fields, execution: dict[str, Any], token: str, arguments: Json
         details = {"resource": resource, "error": error.error, "cause": error.cause}
         sfn._add_event(execution, kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": details})
         raise
-    sfn._add_event(execution, "TaskSucceeded", {"taskSucceededEventDetails": {"resource": resource, "output": json.dumps(result)}})
+    details = {"resource": resource, "output": json.dumps(result)}
+    sfn._add_event(execution, "TaskSucceeded", {"taskSucceededEventDetails": details})
     return result
 
 
 def _send_and_wait(fields: Fields, token: str, resource: str, arguments: Json) -> Json:
     timeout = fields.number("TimeoutSeconds") or FOREVER_SECONDS
     heartbeat = fields.number("HeartbeatSeconds") or FOREVER_SECONDS
-    task = {"event": threading.Event(), "result": None, "error": None, "heard_at": time.monotonic()}
+    task: dict[str, Any] = {"event": threading.Event(), "result": None, "error": None, "heard_at": time.monotonic()}
     sfn._task_tokens[token] = task
     try:
         sfn._invoke_resource(resource, arguments)

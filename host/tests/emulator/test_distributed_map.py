@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from conftest import Aws, distributed_map
 from map_items import batches
 
@@ -133,7 +134,7 @@ def test_max_concurrency(aws: Aws) -> None:
     queue = aws.queue()
     execution = aws.start(distributed_map(queue, ItemsPath="$.items", MaxConcurrency=2), {"items": [1, 2, 3]})
     first, second = aws.bodies(queue, 2)
-    assert aws.receive(queue, wait=0) == []
+    assert aws.receive(queue, wait=1) == []
     aws.succeed(first["token"])
     [third] = aws.bodies(queue, 1)
     aws.succeed(second["token"])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import HERE, SECONDS, Aws, launch, waiting_task
 
 MOTO_PYTHON = Path(sys.prefix).parent / "venv-moto" / "bin" / "python"

@@ -13,7 +13,7 @@ def receive_count(message: dict[str, Any]) -> int:
 
 
 def test_a_message_not_deleted_comes_back(aws: Aws) -> None:
-    url = aws.queue(VisibilityTimeout="1")
+    url = aws.queue(VisibilityTimeout="2")
     aws.sqs.send_message(QueueUrl=url, MessageBody="work")
     [first] = aws.receive(url)
     assert aws.receive(url, wait=0) == [], "in flight, hence hidden"
@@ -21,17 +21,17 @@ def test_a_message_not_deleted_comes_back(aws: Aws) -> None:
     assert first["MessageId"] == second["MessageId"] and first["ReceiptHandle"] != second["ReceiptHandle"]
     assert (receive_count(first), receive_count(second)) == (1, 2)
     aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=second["ReceiptHandle"])
-    assert aws.receive(url, wait=2) == []
+    assert aws.receive(url, wait=3) == []
 
 
 def test_extended_visibility_hides_a_message_longer(aws: Aws) -> None:
-    url = aws.queue(VisibilityTimeout="1")
+    url = aws.queue(VisibilityTimeout="2")
     aws.sqs.send_message(QueueUrl=url, MessageBody="work")
     [message] = aws.receive(url)
     entry = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 30}
     answer = aws.sqs.change_message_visibility_batch(QueueUrl=url, Entries=[entry])
     assert [done["Id"] for done in answer["Successful"]] == ["0"]
-    assert aws.receive(url, wait=2) == []
+    assert aws.receive(url, wait=3) == []
 
 
 def test_a_message_received_too_often_goes_to_the_dead_letter_queue(aws: Aws) -> None:

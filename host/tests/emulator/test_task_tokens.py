@@ -33,10 +33,10 @@ def test_silence_ends_a_task(aws: Aws, error_code: Any) -> None:
 
 def test_heartbeats_keep_a_task(aws: Aws) -> None:
     queue = aws.queue()
-    execution = aws.start(waiting_task(queue, HeartbeatSeconds=1, TimeoutSeconds=30))
+    execution = aws.start(waiting_task(queue, HeartbeatSeconds=2, TimeoutSeconds=30))
     [body] = aws.bodies(queue, 1)
-    for _ in range(4):
-        time.sleep(0.4)
+    for _ in range(5):
+        time.sleep(0.5)
         aws.sfn.send_task_heartbeat(taskToken=body["token"])
     aws.succeed(body["token"], '"late"')
     assert aws.end(execution)["output"] == '"late"'
