@@ -5,8 +5,10 @@
 
 `lifeline.py` describes how it announces itself and ends. What is filled, one file each:
 
-* `distributed_map.py`  ItemBatcher, tolerated failures, concurrency, child executions with names of their own;
+* `distributed_map.py`  ItemBatcher, tolerated failures, concurrency, ResultWriter, child executions with names of their own;
 * `task_tokens.py`      heartbeats and time-outs, a fresh token per attempt, the errors of SendTask*;
+* `error_names.py`      which errors a Retry or a Catch matches;
+* `lifetime.py`         executions that are stopped stop waiting;
 * `queues.py`           receipt handles that grow stale, as SQS's do.
 
 Everything else (S3, DynamoDB, SQS itself, the interpreter of the states language) is ministack's.
@@ -56,11 +58,12 @@ def configure(listener: socket.socket) -> None:
 
 def fill_gaps() -> None:
     import distributed_map
+    import error_names
     import lifetime
     import queues
     import task_tokens
 
-    for room in (lifetime, task_tokens, distributed_map, queues):
+    for room in (lifetime, error_names, task_tokens, distributed_map, queues):
         room.install()
 
 

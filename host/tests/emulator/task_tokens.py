@@ -15,6 +15,7 @@ from typing import Any
 
 import ministack.services.stepfunctions as sfn
 
+from error_names import TIMEOUTS
 from fields import Fields, Json, check_payload
 from lifetime import current
 
@@ -73,7 +74,7 @@ def _call(fields: Fields, execution: dict[str, Any], token: str, arguments: Json
     try:
         result = _send_and_wait(fields, token, resource.replace(".waitForTaskToken", ""), arguments)
     except sfn._ExecutionError as error:
-        kind = "TaskTimedOut" if error.error in ("States.Timeout", "States.HeartbeatTimeout") else "TaskFailed"
+        kind = "TaskTimedOut" if error.error in TIMEOUTS else "TaskFailed"
         details = {"resource": resource, "error": error.error, "cause": error.cause}
         sfn._add_event(execution, kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": details})
         raise

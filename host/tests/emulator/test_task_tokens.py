@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from conftest import Aws, waiting_task
+from error_names import matches
 
 
 def test_each_attempt_has_a_token_of_its_own(aws: Aws, error_code: Any) -> None:
@@ -29,6 +31,34 @@ def test_silence_ends_a_task(aws: Aws, error_code: Any) -> None:
     [body] = aws.bodies(queue, 1)
     assert aws.end(execution)["error"] == "States.HeartbeatTimeout"
     assert error_code(aws.sfn.send_task_heartbeat, taskToken=body["token"]) == "TaskTimedOut"
+
+
+def test_a_retry_on_timeout_takes_silence_too(aws: Aws) -> None:
+    queue = aws.queue()
+    retry = [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1}]
+    execution = aws.start(waiting_task(queue, HeartbeatSeconds=1, TimeoutSeconds=30, Retry=retry))
+    aws.bodies(queue, 1)
+    [second] = aws.bodies(queue, 1)
+    aws.succeed(second["token"])
+    assert (second["attempt"], aws.end(execution)["status"]) == (1, "SUCCEEDED")
+
+
+@pytest.mark.parametrize(
+    ("error_equals", "error", "matched"),
+    [
+        ("Gristmill.Retryable", "Gristmill.Retryable", True),
+        ("Gristmill.Retryable", "Gristmill.HostFault", False),
+        ("States.Timeout", "States.HeartbeatTimeout", True),
+        ("States.HeartbeatTimeout", "States.Timeout", False),
+        ("States.TaskFailed", "Gristmill.HostFault", True),
+        ("States.TaskFailed", "States.HeartbeatTimeout", False),
+        ("States.ALL", "States.HeartbeatTimeout", True),
+        ("States.ALL", "States.DataLimitExceeded", False),
+        ("States.DataLimitExceeded", "States.DataLimitExceeded", True),
+    ],
+)
+def test_error_names(error_equals: str, error: str, matched: bool) -> None:
+    assert matches([error_equals], error) is matched
 
 
 def test_heartbeats_keep_a_task(aws: Aws) -> None:
