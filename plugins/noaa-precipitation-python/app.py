@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gristmill import Context, plugin
 from logic import highest_precipitation
+
+from gristmill import Context, plugin
 
 
 @plugin(
@@ -16,7 +17,7 @@ from logic import highest_precipitation
         "include_flagged": {
             "type": "boolean",
             "default": False,
-            "description": "Count values that failed NOAA's own checks (Q_FLAG set) as well.",
+            "description": "Whether values that failed one of NOAA's quality checks (Q_FLAG) count too.",
         }
     },
 )

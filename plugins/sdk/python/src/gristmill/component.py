@@ -7,14 +7,15 @@ keeps the memory, so a module that the standard library would import later, on f
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import random
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from componentize_py_types import Err  # type: ignore[import-not-found]
-from wit_world.imports import logging as wasi_logging  # type: ignore[import-not-found]
-from wit_world.imports import metrics, objects, output, types  # type: ignore[import-not-found]
+from componentize_py_types import Err
+from wit_world.imports import logging as wasi_logging
+from wit_world.imports import metrics, objects, output, types
 
 from . import failure
 from .call import call, verdict
@@ -37,6 +38,13 @@ _OUTPUT_ERRORS = {
     output.Error_Invalid: "BadRow",
     output.Error_TooLarge: "OutputTooLarge",
 }
+_LEVELS = (
+    (logging.CRITICAL, wasi_logging.Level.CRITICAL),
+    (logging.ERROR, wasi_logging.Level.ERROR),
+    (logging.WARNING, wasi_logging.Level.WARN),
+    (logging.INFO, wasi_logging.Level.INFO),
+    (logging.DEBUG, wasi_logging.Level.DEBUG),
+)
 _COMPRESSIONS = {c.name.lower(): c for c in objects.Compression}
 
 
@@ -51,7 +59,7 @@ def export(plugin: Plugin) -> type:
             return _manifest(plugin)
 
         def process(self, context: Any, item: Any) -> str | None:
-            # Seeded again from the host's randomness, which follows from the item; the build's seed would follow from nothing.
+            # The build's seed is in the memory that every instance starts with; the host's follows from the item.
             random.seed()
             try:
                 return call(
@@ -72,8 +80,6 @@ def export(plugin: Plugin) -> type:
 
 
 def _manifest(plugin: Plugin) -> Any:
-    import json
-
     return types.Manifest(
         name=plugin.name,
         version=plugin.version,
@@ -148,16 +154,5 @@ class _LogHandler(logging.Handler):
     """The standard library's logging, onto wasi:logging. The host adds dataset, batch, item and time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = wasi_logging.Level
-        for bound, found in (
-            (logging.CRITICAL, level.CRITICAL),
-            (logging.ERROR, level.ERROR),
-            (logging.WARNING, level.WARN),
-            (logging.INFO, level.INFO),
-            (logging.DEBUG, level.DEBUG),
-        ):
-            if record.levelno >= bound:
-                break
-        else:
-            found = level.TRACE
-        wasi_logging.log(found, record.name, self.format(record))
+        level = next((level for bound, level in _LEVELS if record.levelno >= bound), wasi_logging.Level.TRACE)
+        wasi_logging.log(level, record.name, self.format(record))

@@ -96,6 +96,4 @@ def _decode(block: bytes, line: int, uri: str) -> str:
         line += block.count(b"\n", 0, error.start)
         column = error.start - block.rfind(b"\n", 0, error.start)
         found = block[error.start]
-        raise Reject(
-            "BadRecord", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column})"
-        ) from None
+        raise Reject("BadRecord", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column})") from None

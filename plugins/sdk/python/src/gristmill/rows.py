@@ -12,7 +12,7 @@ from .failure import Reject
 from .plugin import Shape
 
 BLOCK = 256 * 1024
-"""Characters after which a block is sent: large enough that crossing the sandbox's border costs nothing."""
+"""Bytes after which a block is sent: large enough that crossing the sandbox's border costs nothing."""
 
 
 class RowBuffer:
@@ -22,7 +22,7 @@ class RowBuffer:
         self._shape = shape
         self._columns = {column.name for column in shape.columns}
         self._send = send
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._size = 0
         self._sent = 0
 
@@ -30,8 +30,7 @@ class RowBuffer:
         if not row.keys() <= self._columns:
             self._refuse_unknown(row)
         try:
-            line = _encode(row)
-            line.encode() if not line.isascii() else None
+            line = _encode(row).encode()
         except (TypeError, ValueError) as error:
             raise self._bad(str(error)) from None
         self._lines.append(line)
@@ -41,9 +40,9 @@ class RowBuffer:
 
     def flush(self) -> None:
         if self._lines:
-            self._lines.append("")
-            self._send(self._shape.name, "\n".join(self._lines).encode())
-            self._sent += len(self._lines) - 1
+            self._sent += len(self._lines)
+            self._lines.append(b"")
+            self._send(self._shape.name, b"\n".join(self._lines))
             self._lines.clear()
             self._size = 0
 

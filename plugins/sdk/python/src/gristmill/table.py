@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import chain, repeat
 from operator import itemgetter
@@ -18,6 +18,7 @@ MAX_FIELD = 8 * 1024 * 1024
 """The longest quoted field in characters: a quote that is never closed must not fill the memory."""
 
 Record = Sequence[str]
+Pick = Callable[[Record], Record]
 
 
 class Table:
@@ -68,7 +69,7 @@ class Table:
     def __iter__(self) -> Iterator[dict[str, str]]:
         header = self.header
         for _, record in self._records(None):
-            yield dict(zip(header, record))
+            yield dict(zip(header, record, strict=True))
 
     def rows(self, *columns: str) -> Iterator[tuple[int, Record]]:
         """The line number (for error messages) and the values of these columns, of each record. The fast path.
@@ -96,16 +97,16 @@ class Table:
 
     @staticmethod
     def _raw_lines(text: str, skip: int = 0) -> io.StringIO:
-        """Lines with their ends, as the csv module wants them (`str.splitlines` cuts at characters that end no line)."""
+        """Lines with their ends, as the csv module wants them; `str.splitlines` would cut at more than line ends."""
         lines = io.StringIO(text, newline="")
         for _ in range(skip):
             lines.readline()
         return lines
 
-    def _records(self, pick: itemgetter[Record] | None) -> Iterator[tuple[int, Record]]:
+    def _records(self, pick: Pick | None) -> Iterator[tuple[int, Record]]:
         return chain.from_iterable(self._batches(pick))
 
-    def _batches(self, pick: itemgetter[Record] | None) -> Iterator[Iterable[tuple[int, Record]]]:
+    def _batches(self, pick: Pick | None) -> Iterator[Iterable[tuple[int, Record]]]:
         for start, text in self._pending:
             if '"' in text:
                 yield self._quoted(chain([(start, text)], self._pending), pick)
@@ -114,9 +115,7 @@ class Table:
                 text = text.replace("\r\n", "\n").replace("\r", "\n")
             yield self._plain(start, text.removesuffix("\n").split("\n"), pick)
 
-    def _plain(
-        self, start: int, lines: list[str], pick: itemgetter[Record] | None
-    ) -> Iterable[tuple[int, Record]]:
+    def _plain(self, start: int, lines: list[str], pick: Pick | None) -> Iterable[tuple[int, Record]]:
         delimiter, where = self._delimiter, self._where
         width = len(self.header)
         # One pass in C tells whether every line is a whole record. A blank line has no delimiter either.
@@ -136,9 +135,7 @@ class Table:
             if line:
                 yield number, line.split(self._delimiter)
 
-    def _quoted(
-        self, blocks: Iterator[tuple[int, str]], pick: itemgetter[Record] | None
-    ) -> Iterator[tuple[int, Record]]:
+    def _quoted(self, blocks: Iterator[tuple[int, str]], pick: Pick | None) -> Iterator[tuple[int, Record]]:
         start, text = next(blocks)
         lines = chain(self._raw_lines(text), chain.from_iterable(self._raw_lines(t) for _, t in blocks))
         return self._select(self._parse(start, lines), pick)
@@ -155,9 +152,7 @@ class Table:
         except csv.Error as error:
             raise Reject("BadRecord", f"{self.uri}: line {line} starts a damaged record: {error}") from None
 
-    def _select(
-        self, records: Iterator[tuple[int, list[str]]], pick: itemgetter[Record] | None
-    ) -> Iterator[tuple[int, Record]]:
+    def _select(self, records: Iterator[tuple[int, list[str]]], pick: Pick | None) -> Iterator[tuple[int, Record]]:
         return self._filter(self._whole(records), pick)
 
     def _whole(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
@@ -170,9 +165,7 @@ class Table:
             self.seen += 1
             yield line, record
 
-    def _filter(
-        self, records: Iterable[tuple[int, list[str]]], pick: itemgetter[Record] | None
-    ) -> Iterator[tuple[int, Record]]:
+    def _filter(self, records: Iterable[tuple[int, list[str]]], pick: Pick | None) -> Iterator[tuple[int, Record]]:
         if len(self._where) == 1:
             # The common case, without a loop per record.
             ((place, wanted),) = self._where

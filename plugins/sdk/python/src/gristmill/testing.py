@@ -4,7 +4,8 @@
     from app import process
 
     def test_rain():
-        result = run(process, {"Key": "a.csv"}, batch_input={"Bucket": "b"}, objects={"s3://b/a.csv": "pk,PRCP\\nx,1\\n"})
+        objects = {"s3://b/a.csv": "ID,PRCP\\nx,1\\n"}
+        result = run(process, {"Key": "a.csv"}, batch_input={"Bucket": "b"}, objects=objects)
         assert result.rows["stations"] == [{"pk": "a.csv", "PRCP": 1}]
 
 Rows are checked against the declared columns as the host does it. A failure comes out as the exception it is.
@@ -107,7 +108,7 @@ class _Desk:
     def emit(self, output: str, json_lines: bytes) -> None:
         columns = {column.name: column for column in self._plugin.outputs[output].columns}
         rows = self.result.rows[output]
-        for line in json_lines.decode().splitlines():
+        for line in json_lines.removesuffix(b"\n").split(b"\n"):
             row = json.loads(line)
             for column in columns.values():
                 if not _fits(row.get(column.name), column):
