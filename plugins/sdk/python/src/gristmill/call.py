@@ -43,13 +43,14 @@ def verdict(error: BaseException) -> Failure:
     """The failure that an exception means. One that is none of ours is a bug or bad data: never worth a repetition."""
     if isinstance(error, Failure):
         return error
-    logging.getLogger("gristmill").error("%s", short_traceback(error))
-    code = re.sub(r"[^A-Za-z0-9._-]", "_", type(error).__name__)[:64]
-    return Reject(code, str(error) or "(no message); the item's log has the traceback")
+    name = type(error).__name__
+    places = _places(error)
+    logging.getLogger("gristmill").error("%s: %s at %s", name, error, ", called by ".join(places))
+    return Reject(re.sub(r"[^A-Za-z0-9._-]", "_", name)[:64], f"{str(error) or name} (at {places[0]})")
 
 
-def short_traceback(error: BaseException) -> str:
-    """The last frames outside this package, without the build's folders: `app.py:12 in process`."""
+def _places(error: BaseException) -> list[str]:
+    """A short traceback, innermost first, without this package and the build's folders: `app.py:12 in process`."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/gristmill/" not in f.filename]
-    places = [f"{f.filename.rpartition('/')[2]}:{f.lineno} in {f.name}" for f in frames[-FRAMES:]]
-    return f"{type(error).__name__}: {error} at {', called by '.join(reversed(places)) or 'an unknown place'}"
+    places = [f"{f.filename.rpartition('/')[2]}:{f.lineno} in {f.name}" for f in reversed(frames[-FRAMES:])]
+    return places or ["an unknown place"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from .failure import Reject
 from .host import Entry, Host
+from .names import nearest
 from .objects import Object
 from .plugin import Plugin
 from .rows import RowBuffer
@@ -61,8 +61,8 @@ class Context:
         try:
             buffer = self._buffers[output]
         except KeyError:
-            near = get_close_matches(output, self._buffers, 1)
-            hint = f", did you mean {near[0]}?" if near else f"; there are: {', '.join(self._buffers) or 'none'}"
+            near = nearest(output, self._buffers)
+            hint = f", did you mean {near}?" if near else f"; there are: {', '.join(self._buffers) or 'none'}"
             raise Reject("NoSuchOutput", f"the plugin declares no output {output}{hint}") from None
         buffer.add(row)
 

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from .failure import Reject
+from .names import nearest
 
 if TYPE_CHECKING:
     from .context import Context
@@ -151,5 +151,5 @@ def _schema_of(key: str, default: Any) -> dict[str, Any]:
 
 
 def _hint(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean {near}?)" if near else ""

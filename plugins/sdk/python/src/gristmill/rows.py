@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any
 
 from .failure import Reject
+from .names import nearest
 from .plugin import Shape
 
 BLOCK = 256 * 1024
@@ -48,8 +48,8 @@ class RowBuffer:
 
     def _refuse_unknown(self, row: Mapping[str, Any]) -> None:
         extra = next(key for key in row if key not in self._columns)
-        near = get_close_matches(str(extra), self._columns, 1)
-        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(self._columns))}"
+        near = nearest(extra, self._columns)
+        hint = f", did you mean {near}?" if near else f"; there are {', '.join(sorted(self._columns))}"
         raise self._bad(f"{extra!r} is no column of this output{hint}")
 
     def _bad(self, what: str) -> Reject:

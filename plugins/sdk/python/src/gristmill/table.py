@@ -8,11 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import chain, repeat
 from operator import itemgetter
 
 from .failure import Reject
+from .names import nearest
 
 MAX_FIELD = 8 * 1024 * 1024
 """The longest quoted field in characters: a quote that is never closed must not fill the memory."""
@@ -53,8 +53,8 @@ class Table:
         try:
             return self.header.index(column)
         except ValueError:
-            near = get_close_matches(column, self.header, 1)
-            hint = f" (is it {near[0]!r}?)" if near else ""
+            near = nearest(column, self.header)
+            hint = f" (is it {near!r}?)" if near else ""
             there = self._delimiter.join(self.header)
             raise Reject(
                 "MissingColumn", f"{self.uri} has no column {column!r} in its header{hint}; it is {there[:500]!r}"
