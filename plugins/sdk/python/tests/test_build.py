@@ -26,13 +26,13 @@ def test_what_componentize_py_says_is_passed_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "tool"
-    tool.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
+    tool.write_text("#!/bin/sh\nprintf 'AssertionError: no such module\\n\\nCaused by:\\n  a long story' >&2\nexit 3\n")
     tool.chmod(0o755)
     monkeypatch.setattr(build, "_componentize_py", lambda: str(tool))
     app = tmp_path / "app.py"
     app.touch()
     assert main(["build", str(app)]) == 1
-    assert "no such module" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"error: {app}: componentize-py could not build it:\nno such module\n"
     assert not app.with_suffix(".wasm").exists()
 
 

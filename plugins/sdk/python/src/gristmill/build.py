@@ -21,7 +21,7 @@ import {app} as _app
 
 _found = [value for value in {{id(v): v for v in vars(_app).values() if isinstance(v, Plugin)}}.values()]
 if len(_found) != 1:
-    raise SystemExit(f"{app}.py has {{len(_found)}} functions with @plugin, it must have one")
+    raise ImportError(f"{app}.py has {{len(_found)}} functions with @plugin, it must have one")
 ItemProcessor = export(_found[0])
 """
 
@@ -59,13 +59,19 @@ def build(app: Path, target: Path) -> None:
             command, env={**os.environ, "VIRTUAL_ENV": sys.prefix}, text=True, capture_output=True, check=False
         )
         if done.returncode != 0 or not made.is_file():
-            said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}")[-4000:]
+            said = _essence(done.stderr) or done.stdout.strip() or f"exit code {done.returncode}"
             raise BuildError(f"{app}: componentize-py could not build it:\n{said}")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Moved into place whole: a build that is stopped leaves no half component behind.
         partial = target.with_name(target.name + ".partial")
         shutil.move(made, partial)
         partial.replace(target)
+
+
+def _essence(stderr: str) -> str:
+    """What a person needs of componentize-py's words: the app's traceback, without the tool's own stack."""
+    said = stderr.partition("\nCaused by:")[0].partition("\nStack backtrace:")[0]
+    return said.rpartition("AssertionError: ")[2].strip()[-4000:]
 
 
 def _componentize_py() -> str:
