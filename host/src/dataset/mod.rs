@@ -7,6 +7,7 @@ mod findings;
 mod manifest;
 mod parse;
 mod path;
+mod read;
 mod template;
 mod tree;
 mod variables;
