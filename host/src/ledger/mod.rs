@@ -1,6 +1,10 @@
 //! The ledger: who works on which batch, and what is already done. It is what makes delivery at least once look like
 //! work exactly once.
 
+#[doc(hidden)]
+pub mod contract;
+pub mod sqlite;
+
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -15,10 +19,10 @@ pub struct Claimed {
     pub id: BatchId,
     /// Grows with every claim of this batch; a write under an older fence is refused.
     pub fence: u64,
-    /// The component that the first claim chose. Whoever takes the batch over runs the same one, so that the rows are the
-    /// same whatever was promoted in between.
+    /// The component that the first claim of this work chose. Whoever takes it over runs the same one, so that the rows
+    /// are the same whatever was promoted in between.
     pub component: Digest,
-    /// When the batch was first claimed: the guest's clock stands there.
+    /// When this work was first claimed, in whole milliseconds: the guest's clock stands there.
     pub started: SystemTime,
 }
 
@@ -50,7 +54,9 @@ pub enum Claim {
 pub struct ClaimRequest {
     /// Which batch.
     pub id: BatchId,
-    /// A digest over everything that decides the batch's rows: dataset, component, settings, outputs, input.
+    /// A digest over everything that makes it this work: dataset, settings, outputs, input. Whether the component belongs
+    /// to it is the caller's choice: where one may be promoted in the middle of a run it does not, because a batch that
+    /// was begun ends with the component it began with; where a changed component means new work (`--local`) it does.
     pub fingerprint: Digest,
     /// The component to run if this is the first claim.
     pub component: Digest,
@@ -69,12 +75,15 @@ pub enum LedgerError {
     /// The ledger did not answer after the client's own retries.
     #[error("the ledger did not answer: {0}")]
     Unavailable(String),
+    /// It refused us: no such table, a missing permission. Asking again is of no use.
+    #[error("the ledger refused: {0}")]
+    Refused(String),
 }
 
 /// A ledger of batches.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Claims the batch. A committed entry with another fingerprint does not count: the work is new.
+    /// Claims the batch. An entry with another fingerprint does not count, once nobody holds it: the work is new.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError>;
 
     /// Makes the claim last until `now + lease`.
@@ -83,6 +92,17 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records that the batch's rows are visible, on condition that the claim is still ours.
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError>;
 
-    /// Gives the claim back, so that the next delivery need not wait for the lease to end.
+    /// Gives the claim back, so that the next delivery need not wait for the lease to end. Harmless after a commit.
     async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError>;
+}
+
+/// A time as ledgers store it: milliseconds since 1970.
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time that was stored.
+fn time_of(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.max(0).unsigned_abs())
 }

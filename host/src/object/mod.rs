@@ -1,5 +1,10 @@
 //! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
 
+#[doc(hidden)]
+pub mod contract;
+pub mod folder;
+mod walk;
+
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;

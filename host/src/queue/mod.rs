@@ -1,8 +1,19 @@
 //! The queue that batches come from: Amazon SQS in the cloud, an embedded one under `--local`.
 
+#[doc(hidden)]
+pub mod contract;
+pub mod embedded;
+
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+
+/// The longest that a message can be hidden, counted from the moment it was received, however often that is extended
+/// ("Amazon SQS message quotas", visibility timeout).
+pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
+
+/// How long a receive waits at most for a message to come ("Amazon SQS short and long polling").
+pub const LONG_POLL: Duration = Duration::from_secs(20);
 
 /// How a received message is named when it is deleted or returned. A later delivery of the same message has another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
