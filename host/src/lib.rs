@@ -6,6 +6,8 @@ pub mod callback;
 pub mod dataset;
 pub mod job;
 pub mod ledger;
+pub mod map;
 pub mod object;
 pub mod queue;
+pub mod report;
 pub mod sink;
