@@ -4,10 +4,18 @@
 
 pub mod asl;
 pub mod callback;
+pub mod catalog;
 pub mod dataset;
+mod items;
 pub mod job;
 pub mod ledger;
+pub mod lease;
+pub mod map;
 pub mod object;
+pub mod pipeline;
 pub mod queue;
+pub mod report;
 pub mod runtime;
 pub mod sink;
+pub mod telemetry;
+pub mod worker;
