@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Digest, ItemFailure};
+use crate::callback::Answer;
+use crate::job::{Digest, ItemFailure, error_names};
 use crate::sink::Written;
 
 /// What became of a batch.
@@ -71,6 +72,13 @@ pub struct Failures {
 /// Under this name [`BatchReport::to_output`] counts what it had no room to count by code.
 pub const OTHER_CODES: &str = "(other)";
 
+/// How large an answer is at most. Step Functions takes 262,144 bytes, but a Map gathers the answers of all its batches in
+/// one payload of that size; what is longer belongs into the full report.
+const MAX_OUTPUT: usize = 16 * 1024;
+
+/// The largest cause of a failure, in characters (Step Functions, `SendTaskFailure`).
+const MAX_CAUSE: usize = 32_768;
+
 /// How much of a failure's message stays, in characters, where room is short.
 const SHORT_MESSAGE: usize = 500;
 
@@ -99,6 +107,27 @@ impl BatchReport {
             report.failures.fold_rarest();
         }
         text(&report)
+    }
+}
+
+impl BatchReport {
+    /// What the waiting state is told: a failure if more of the items were rejected than `tolerated` percent.
+    pub fn answer(&self, tolerated: f64) -> Answer {
+        let rejected = self.items.rejected as f64 * 100.0 / self.items.total.max(1) as f64;
+        if rejected > tolerated {
+            let cause = self.to_output(MAX_CAUSE);
+            Answer::Failure { error: error_names::ITEMS_REJECTED.into(), cause }
+        } else {
+            Answer::Success { output: self.to_output(MAX_OUTPUT) }
+        }
+    }
+
+    /// The answer of a batch that an earlier delivery had committed, from the answer that was stored then.
+    pub fn replay(stored: &str) -> String {
+        match serde_json::from_str::<Self>(stored) {
+            Ok(report) => text(&Self { replayed: true, ..report }),
+            Err(_) => stored.into(),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     keys!(let {
         item_reader, items, item_selector, batch_input, max_items_per_batch, max_input_bytes_per_batch, max_concurrency,
         tolerated_failure_count, tolerated_failure_percentage, tolerated_rejected_percentage, heartbeat, timeout,
-        max_attempts, result_writer
+        max_attempts, result_writer, reports
     } = node);
     let reader = match (item_reader.node(), items.node()) {
         (Some(reader), None) => item_reader_table(reader),
@@ -56,6 +56,7 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         node.integer(0..100_000_000, "a number from 0 to 99,999,999 (Step Functions' most)")
     });
     let result_writer = result_writer.optional(location);
+    let reports = reports.optional(location);
     Some(MapSpec {
         item_reader: reader?,
         item_selector: item_selector?,
@@ -70,6 +71,7 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         timeout: timeout?,
         max_attempts: max_attempts?,
         result_writer: result_writer?,
+        reports: reports?,
     })
 }
 
