@@ -3,8 +3,8 @@
 //! The text becomes this in `parse`; nothing else in the host looks at TOML.
 
 pub mod check;
-mod findings;
-mod manifest;
+pub mod findings;
+pub mod manifest;
 mod parse;
 mod path;
 mod read;
@@ -48,16 +48,8 @@ pub struct Dataset {
 impl Dataset {
     /// Reads a dataset file. Everything that is wrong with it comes at once.
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Findings> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let message = format!("the dataset file cannot be read: {error}");
-            Findings(vec![Finding {
-                file: path.into(),
-                position: None,
-                place: Place::default(),
-                message,
-                help: None,
-            }])
-        })?;
+        let unreadable = |error| Finding::of_file(path, format!("the dataset file cannot be read: {error}"));
+        let text = std::fs::read_to_string(path).map_err(|error| Findings(vec![unreadable(error)]))?;
         Self::parse(&text, path, variables)
     }
 

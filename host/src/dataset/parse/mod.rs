@@ -113,3 +113,6 @@ fn grants_table(node: &Node<'_>) -> Option<Grants> {
         read: read.or(Vec::new(), |node| node.list(location))?,
     })
 }
+
+#[cfg(test)]
+mod tests;
