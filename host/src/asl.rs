@@ -67,7 +67,9 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
         ),
         None => {
             insert(&mut map, "ResultPath", Value::Null);
-            insert(&mut map, "OutputPath", root);
+            if root != "$" {
+                insert(&mut map, "OutputPath", root);
+            }
         }
     }
     let processor = json!({
@@ -94,15 +96,18 @@ fn map_state(dataset: &str, map: &MapSpec) -> Map<String, Value> {
     insert(&mut state, "Type", "Map");
     insert(&mut state, "Label", label(dataset));
     insert(&mut state, "MaxConcurrency", map.max_concurrency);
+    // The first limit that is crossed fails the map: a percentage of 0 would leave nothing of the count.
     if let Some(count) = map.tolerated_failure_count {
         insert(&mut state, "ToleratedFailureCount", count);
     }
-    // Whole percent; `as` saturates what a hand-made `Dataset` might hold beyond.
-    insert(
-        &mut state,
-        "ToleratedFailurePercentage",
-        map.tolerated_failure_percentage.round() as u8,
-    );
+    if map.tolerated_failure_count.is_none() || map.tolerated_failure_percentage > 0.0 {
+        // Whole percent; `as` saturates what a hand-made `Dataset` might hold beyond.
+        insert(
+            &mut state,
+            "ToleratedFailurePercentage",
+            map.tolerated_failure_percentage.round() as u8,
+        );
+    }
     insert(&mut state, "End", true);
     state
 }
@@ -328,7 +333,6 @@ mod tests {
               },
               "Label": "noaa-precipitation",
               "MaxConcurrency": 1000,
-              "OutputPath": "$",
               "ResultPath": null,
               "ToleratedFailureCount": 10,
               "ToleratedFailurePercentage": 5,
@@ -373,8 +377,8 @@ mod tests {
         let machine = machine("items = '{$.dates}'\nbatch_input = { Year = '{$.year}' }");
         let map = &machine["States"]["Map"];
         assert_eq!(
-            (&machine["StartAt"], &map["ItemsPath"], &map["OutputPath"]),
-            (&"Map".into(), &"$.dates".into(), &"$".into())
+            (&machine["StartAt"], &map["ItemsPath"], map.get("OutputPath")),
+            (&"Map".into(), &"$.dates".into(), None)
         );
         assert_eq!(map["ItemBatcher"]["BatchInput"], json!({"Year.$": "$.year"}));
         assert_eq!(map["ItemReader"], Value::Null);
@@ -422,6 +426,24 @@ mod tests {
         assert_eq!(
             parameters["MessageDeduplicationId.$"],
             "States.Hash($$.Task.Token, 'SHA-256')"
+        );
+    }
+
+    #[test]
+    fn a_count_stands_alone_and_nothing_is_tolerated_unasked() {
+        let limits = |text: &str| {
+            let map = machine(&format!("items = []\n{text}"))["States"]["Map"].clone();
+            (
+                map["ToleratedFailureCount"].as_u64(),
+                map["ToleratedFailurePercentage"].as_u64(),
+            )
+        };
+        assert_eq!(limits(""), (None, Some(0)));
+        assert_eq!(limits("tolerated_failure_count = 3"), (Some(3), None));
+        assert_eq!(limits("tolerated_failure_percentage = 3"), (None, Some(3)));
+        assert_eq!(
+            limits("tolerated_failure_count = 3\ntolerated_failure_percentage = 4"),
+            (Some(3), Some(4))
         );
     }
 

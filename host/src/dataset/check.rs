@@ -275,21 +275,21 @@ mod tests {
             table = "abcd"
             key = ["pk"]"#;
         assert_snapshot!(found(text, &manifest(), &["wasi:clocks/wall-clock@0.2.6", "gristmill:plugin/objects@0.1.0"]), @r#"
+        d.toml:1:1: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, but nothing is granted
+            help: grant the prefixes that it may read: `[grants]` with `read = ["s3://bucket/prefix/"]`
+        d.toml:5:14: settings: "since" is a required property
         d.toml:6:27: settings.flags[1]: "C" is not one of "A" or "B"
-        d.toml:7:36: settings.limits.high: "x" is not of type "number"
         d.toml:7:24: settings.limits.hihg: the plugin `noaa` has no setting `hihg`
             help: did you mean `high`?
+        d.toml:7:36: settings.limits.high: "x" is not of type "number"
         d.toml:8:13: settings.sinze: the plugin `noaa` has no setting `sinze`
             help: did you mean `since`?
-        d.toml:5:14: settings: "since" is a required property
+        d.toml:9:15: output: the plugin's output `stations` goes nowhere
+            help: add an `[[output]]` with `name = "stations"` and where its rows go
         d.toml:10:13: output[0].name: the plugin `noaa` has no output `station`
             help: did you mean `stations`?
         d.toml:13:13: output[1]: the plugin `noaa` does not say which columns `bare` has
             help: give the columns here: `columns = { name = "text", ... }`
-        d.toml:9:15: output: the plugin's output `stations` goes nowhere
-            help: add an `[[output]]` with `name = "stations"` and where its rows go
-        d.toml:1:1: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, but nothing is granted
-            help: grant the prefixes that it may read: `[grants]` with `read = ["s3://bucket/prefix/"]`
         "#);
     }
 

@@ -114,7 +114,8 @@ pub struct MapSpec {
     pub max_concurrency: u32,
     /// `ToleratedFailureCount`: items. A failed batch counts with all its items (Step Functions' rule).
     pub tolerated_failure_count: Option<u64>,
-    /// `ToleratedFailurePercentage`, whole percent from 0 to 100. Default 0.
+    /// `ToleratedFailurePercentage`, whole percent from 0 to 100. Default 0. Beside a count, 0 is no limit of its own:
+    /// the first limit that is crossed fails the map, so nothing would be left of the count.
     pub tolerated_failure_percentage: f64,
     /// How many percent of a batch's items may be rejected before the batch fails with `Gristmill.ItemsRejected`. The
     /// rows of the other items count in either case, and every rejected item is reported. Default 0.

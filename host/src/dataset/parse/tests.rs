@@ -451,7 +451,7 @@ fn findings_that_know_only_their_place_are_located() {
     let text = "dataset = 'd'\n[settings]\na = 1\nb = [1, { c = 2 }]\n[[output]]\n[[output]]\nkey = []\n";
     locate(&mut findings, text);
     let positions = findings.map(|finding| finding.position.map(|at| (at.line, at.column)));
-    assert_eq!(positions, [Some((4, 11)), Some((2, 2)), Some((7, 1)), Some((1, 1))]);
+    assert_eq!(positions, [Some((1, 1)), Some((2, 2)), Some((4, 11)), Some((7, 1))]);
 }
 
 proptest! {
