@@ -176,3 +176,153 @@ fn grants(dataset: &Dataset, imports: &[String], note: Note<'_>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+    use crate::dataset::{Findings, OutputShape, Variables, locate};
+
+    fn manifest() -> Manifest {
+        let column = |name: &str, kind, nullable| Column {
+            name: name.into(),
+            kind,
+            nullable,
+        };
+        let output = |name: &str, columns| OutputShape {
+            name: name.into(),
+            description: String::new(),
+            columns,
+        };
+        Manifest {
+            name: "noaa".into(),
+            version: "1.0.0".into(),
+            description: String::new(),
+            settings_schema: json!({
+                "type": "object", "additionalProperties": false, "required": ["since"],
+                "properties": {
+                    "since": {"type": "integer", "minimum": 1800},
+                    "limits": {"type": "object", "additionalProperties": false, "properties": {"high": {"type": "number"}}},
+                    "flags": {"type": "array", "items": {"enum": ["A", "B"]}}
+                }
+            }),
+            outputs: vec![
+                output(
+                    "stations",
+                    vec![
+                        column("pk", ColumnType::Text, false),
+                        column("day", ColumnType::Date, true),
+                        column("mean", ColumnType::Float64, false),
+                    ],
+                ),
+                output("bare", vec![]),
+            ],
+        }
+    }
+
+    fn found(text: &str, manifest: &Manifest, imports: &[&str]) -> String {
+        let text = format!("dataset = 'd'\nplugin.component = 'noaa'\nmap.items = []\n{text}");
+        let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
+        let imports: Vec<String> = imports.iter().map(|import| (*import).into()).collect();
+        let mut findings = against(&dataset, manifest, &imports);
+        locate(&mut findings, &text);
+        Findings(findings).to_string()
+    }
+
+    const FITTING: &str = "
+        [settings]
+        since = 1900
+        [grants]
+        read = ['s3://b/']
+        [[output]]
+        name = 'stations'
+        table = 'stations'
+        key = ['pk']
+        [[output]]
+        name = 'bare'
+        prefix = 's3://b/x/'
+        format = 'csv'
+        columns = { a = 'json' }";
+
+    #[test]
+    fn what_fits_has_no_findings() {
+        let imports = ["gristmill:plugin/objects@0.1.0", "gristmill:plugin/output@0.1.0"];
+        assert_eq!(found(FITTING, &manifest(), &imports), "");
+        assert_eq!(
+            found(&FITTING.replace("read", "#"), &manifest(), &imports[1..]),
+            "",
+            "nothing to grant"
+        );
+    }
+
+    #[test]
+    fn everything_that_does_not_fit_comes_at_once() {
+        let text = r#"
+            [settings]
+            flags = ["A", "C"]
+            limits = { hihg = 3.5, high = "x" }
+            sinze = 1900
+            [[output]]
+            name = "station"
+            table = "abc"
+            key = ["pk"]
+            [[output]]
+            name = "bare"
+            table = "abcd"
+            key = ["pk"]"#;
+        assert_snapshot!(found(text, &manifest(), &["wasi:clocks/wall-clock@0.2.6", "gristmill:plugin/objects@0.1.0"]), @r#"
+        d.toml:1:1: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, but nothing is granted
+            help: grant the prefixes that it may read: `[grants]` with `read = ["s3://bucket/prefix/"]`
+        d.toml:5:14: settings: "since" is a required property
+        d.toml:6:27: settings.flags[1]: "C" is not one of "A" or "B"
+        d.toml:7:24: settings.limits.hihg: the plugin `noaa` has no setting `hihg`
+            help: did you mean `high`?
+        d.toml:7:36: settings.limits.high: "x" is not of type "number"
+        d.toml:8:13: settings.sinze: the plugin `noaa` has no setting `sinze`
+            help: did you mean `since`?
+        d.toml:9:15: output: the plugin's output `stations` goes nowhere
+            help: add an `[[output]]` with `name = "stations"` and where its rows go
+        d.toml:10:13: output[0].name: the plugin `noaa` has no output `station`
+            help: did you mean `stations`?
+        d.toml:13:13: output[1]: the plugin `noaa` does not say which columns `bare` has
+            help: give the columns here: `columns = { name = "text", ... }`
+        "#);
+    }
+
+    #[test]
+    fn keys_must_be_columns_that_can_be_keys() {
+        for key in ["['pk', 'day']", "['mean']", "['PK']"] {
+            let text = FITTING.replace("['pk']", key);
+            let found = found(&text, &manifest(), &[]);
+            assert!(
+                found.starts_with("d.toml:12:9: output[0].key: the key column"),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_schema_is_the_plugins_fault() {
+        let manifest = Manifest {
+            settings_schema: json!({"type": "objekt"}),
+            ..manifest()
+        };
+        assert_snapshot!(found(FITTING, &manifest, &[]), @r#"
+        d.toml:2:8: plugin.component: the plugin's settings schema is not a JSON Schema: "objekt" is not valid under any of the schemas listed in the 'anyOf' keyword
+            help: this is a fault of the plugin `noaa` 1.0.0, not of this file
+        "#);
+    }
+
+    #[test]
+    fn a_schema_that_refers_elsewhere_is_not_fetched() {
+        let manifest = Manifest {
+            settings_schema: json!({"$ref": "https://example.com/schema.json"}),
+            ..manifest()
+        };
+        assert!(found(FITTING, &manifest, &[]).contains("settings schema"));
+    }
+}

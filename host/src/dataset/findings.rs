@@ -1,7 +1,7 @@
 //! What is wrong with a dataset file: everything at once, each with its place and what to do about it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,19 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+}
+
+impl Finding {
+    /// A finding about the file as a whole.
+    pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            position: None,
+            place: Place::default(),
+            message: message.into(),
+            help: None,
+        }
+    }
 }
 
 /// A line and a column, both from 1; a column is a character.
@@ -122,6 +135,12 @@ impl fmt::Display for Findings {
 }
 
 impl std::error::Error for Findings {}
+
+impl From<Vec<Finding>> for Findings {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self(findings)
+    }
+}
 
 /// What to say about a name that is not among the valid ones: the nearest of them, or all.
 pub(super) fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {

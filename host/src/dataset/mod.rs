@@ -3,8 +3,8 @@
 //! The text becomes this in `parse`; nothing else in the host looks at TOML.
 
 pub mod check;
-mod findings;
-mod manifest;
+pub mod findings;
+pub mod manifest;
 mod parse;
 mod path;
 mod read;
@@ -48,16 +48,8 @@ pub struct Dataset {
 impl Dataset {
     /// Reads a dataset file. Everything that is wrong with it comes at once.
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Findings> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let message = format!("the dataset file cannot be read: {error}");
-            Findings(vec![Finding {
-                file: path.into(),
-                position: None,
-                place: Place::default(),
-                message,
-                help: None,
-            }])
-        })?;
+        let unreadable = |error| Finding::of_file(path, format!("the dataset file cannot be read: {error}"));
+        let text = std::fs::read_to_string(path).map_err(|error| Findings(vec![unreadable(error)]))?;
         Self::parse(&text, path, variables)
     }
 
@@ -122,7 +114,8 @@ pub struct MapSpec {
     pub max_concurrency: u32,
     /// `ToleratedFailureCount`: items. A failed batch counts with all its items (Step Functions' rule).
     pub tolerated_failure_count: Option<u64>,
-    /// `ToleratedFailurePercentage`, whole percent from 0 to 100. Default 0.
+    /// `ToleratedFailurePercentage`, whole percent from 0 to 100. Default 0. Beside a count, 0 is no limit of its own:
+    /// the first limit that is crossed fails the map, so nothing would be left of the count.
     pub tolerated_failure_percentage: f64,
     /// How many percent of a batch's items may be rejected before the batch fails with `Gristmill.ItemsRejected`. The
     /// rows of the other items count in either case, and every rejected item is reported. Default 0.

@@ -181,20 +181,41 @@ fn payload(node: &Node<'_>, context: &[&str]) -> Option<Template> {
     checked(node, Template(object(node)?), context)
 }
 
-/// A template that both this host and Step Functions understand, with the fields of the context object that exist there
-/// ("Accessing execution data from the Context object in Step Functions").
+/// A template that both this host and Step Functions understand.
 fn checked(node: &Node<'_>, template: Template, context: &[&str]) -> Option<Template> {
-    let paths = template.payload_field("x", "$").and_then(|_| template.paths());
-    for path in paths.map_err(|error| node.note::<()>(error.to_string(), None)).ok()? {
-        if let Some(object) = path.context_object().filter(|object| !context.contains(object)) {
-            let help = nearest(object, context.iter().copied());
-            return node.note(
-                format!("`{{{path}}}`: the context object has no `{object}` here"),
-                help.as_deref(),
-            );
-        }
+    if !placeholders(node, context) {
+        return None;
     }
+    template
+        .payload_field("x", "$")
+        .map_err(|error| node.note::<()>(error.to_string(), None))
+        .ok()?;
     Some(template)
+}
+
+/// Notes every placeholder that is no path, or is of something that the context object does not have there ("Accessing
+/// execution data from the Context object in Step Functions"). True if there is none.
+fn placeholders(node: &Node<'_>, context: &[&str]) -> bool {
+    match &node.kind {
+        Kind::Text(text) => match Template(Value::String(text.clone())).paths() {
+            Ok(paths) => paths.iter().all(|path| match path.context_object() {
+                Some(object) if !context.contains(&object) => {
+                    let help = nearest(object, context.iter().copied());
+                    let message = format!("`{{{path}}}`: the context object has no `{object}` here");
+                    node.note::<()>(message, help.as_deref()).is_some()
+                }
+                _ => true,
+            }),
+            Err(error) => node.note::<()>(error.to_string(), None).is_some(),
+        },
+        Kind::Array(elements) => elements
+            .iter()
+            .fold(true, |fine, element| placeholders(element, context) & fine),
+        Kind::Table(entries) => entries
+            .iter()
+            .fold(true, |fine, entry| placeholders(&entry.node, context) & fine),
+        _ => true,
+    }
 }
 
 fn json_pointer(node: &Node<'_>) -> Option<String> {

@@ -30,7 +30,8 @@ pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> Result<
     reader.finish(dataset)
 }
 
-/// Gives findings that know only their place a position in the file's text: that of the nearest key which is there.
+/// Gives findings that know only their place a position in the file's text, that of the nearest key which is there, and
+/// puts all in the file's order.
 pub fn locate(findings: &mut [Finding], text: &str) {
     let reader = Reader::new(Path::new(""), text);
     let Some(root) = reader.parse(None) else { return };
@@ -51,6 +52,7 @@ pub fn locate(findings: &mut [Finding], text: &str) {
         }
         finding.position = Some(Position::of(text, at));
     }
+    findings.sort_by_key(|finding| finding.position);
 }
 
 fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
@@ -113,3 +115,6 @@ fn grants_table(node: &Node<'_>) -> Option<Grants> {
         read: read.or(Vec::new(), |node| node.list(location))?,
     })
 }
+
+#[cfg(test)]
+mod tests;

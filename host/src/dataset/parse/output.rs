@@ -11,20 +11,21 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
     if matches!(node.kind, Kind::Table(_)) {
         return node.note("outputs are a list of tables", Some("write `[[output]]`"));
     }
-    let outputs = node.list(output_table)?;
-    for (n, (output, node)) in outputs.iter().zip(node.array()?).enumerate() {
-        let before = &outputs[..n];
-        if before.iter().any(|other| other.name == output.name) {
+    let nodes = node.array()?;
+    let outputs: Vec<Option<OutputSpec>> = nodes.iter().map(output_table).collect();
+    for (n, (output, node)) in outputs.iter().zip(nodes).enumerate() {
+        let Some(output) = output else { continue };
+        let before = || outputs[..n].iter().flatten();
+        if before().any(|other| other.name == output.name) {
             node.note::<()>(format!("there are two outputs with the name `{}`", output.name), None);
-        }
-        if let Some(other) = before.iter().find(|other| other.target == output.target) {
+        } else if let Some(other) = before().find(|other| other.target == output.target) {
             node.note::<()>(
                 format!("`{}` goes to the same place as `{}`", output.name, other.name),
                 None,
             );
         }
     }
-    Some(outputs)
+    outputs.into_iter().collect()
 }
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
