@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
+use crate::dataset::{self, Dataset, Finding, Findings, OutputSpec, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
 use crate::pipeline::Pipeline;
@@ -77,31 +77,47 @@ pub struct Stores {
 impl Loaded {
     /// Opens the dataset's component, checks both against each other, and connects the outputs.
     pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, LoadError> {
-        let path = dataset.plugin.component.clone();
-        let file = dataset.file.clone();
-        let bytes = tokio::fs::read(&path)
-            .await
-            .map_err(|error| LoadError::Missing { file: file.clone(), path: path.clone(), error })?;
-        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin { file, path, error })?;
-        let findings = check::against(&dataset, &plugin.manifest, &plugin.imports);
-        if !findings.is_empty() {
-            return Err(LoadError::Findings(Findings(located(&dataset.file, findings).await)));
-        }
-        let mut outputs = Vec::new();
-        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-        for output in &dataset.outputs {
-            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
-            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
-            let schema = OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone())
-                .map_err(|error| LoadError::Schema { file: dataset.file.clone(), error })?;
-            outputs.push(Arc::new(schema));
-            sinks.push(match &output.target {
+        let (plugin, outputs) = Self::examine(&dataset, runtime).await?;
+        let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
+            match &output.target {
                 Target::Table { .. } => stores.tables.clone(),
                 Target::Objects { .. } => Arc::new(ObjectsSink::new(stores.objects.clone())),
-            });
-        }
+            }
+        };
+        let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
         Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks })
+    }
+
+    /// Opens the dataset's component and checks both against each other.
+    pub async fn examine(
+        dataset: &Dataset,
+        runtime: &Runtime,
+    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
+        let path = &dataset.plugin.component;
+        let file = &dataset.file;
+        let bytes = tokio::fs::read(path).await.map_err(|error| LoadError::Missing {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let findings = check::against(dataset, &plugin.manifest, &plugin.imports);
+        if !findings.is_empty() {
+            return Err(LoadError::Findings(Findings(located(file, findings).await)));
+        }
+        let schema = |output: &OutputSpec| {
+            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
+            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
+            OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()).map(Arc::new)
+        };
+        let outputs = dataset.outputs.iter().map(schema).collect::<Result<_, _>>();
+        let outputs = outputs.map_err(|error| LoadError::Schema { file: file.clone(), error })?;
+        Ok((plugin, outputs))
     }
 
     /// What the items of this batch share.

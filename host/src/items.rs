@@ -18,7 +18,7 @@ use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
 use crate::ledger::Claimed;
 use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
-use crate::report::{BatchReport, ComponentRef, Failures, ItemCounts};
+use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
 use crate::sink::{OutputSchema, SinkError, Staging, Written};
@@ -211,7 +211,7 @@ impl Outcome {
         first.truncate(FIRST_FAILURES);
         Ok(BatchReport {
             dataset: batch.dataset.clone(),
-            component: ComponentRef {
+            component: Component {
                 name: loaded.plugin.manifest.name.clone(),
                 version: loaded.plugin.manifest.version.clone(),
                 digest: loaded.plugin.digest,

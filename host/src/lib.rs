@@ -5,6 +5,8 @@
 pub mod asl;
 pub mod callback;
 pub mod catalog;
+pub mod cli;
+pub mod commands;
 pub mod dataset;
 mod items;
 pub mod job;

@@ -156,7 +156,11 @@ impl Pipeline {
                 return Ok(Disposition::Returned { after: remaining, reason: "another worker holds the batch".into() });
             }
             Claim::Committed(receipt) => {
-                return self.answer(work, Answer::Success { output: BatchReport::replay(&receipt.output) }).await;
+                let answer = match BatchReport::replayed(&receipt.output) {
+                    Ok(report) => report.answer(loaded.dataset.map.tolerated_rejected_percentage),
+                    Err(_) => Answer::Success { output: receipt.output },
+                };
+                return self.answer(work, answer).await;
             }
         };
         let lease = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::callback::Answer;
-use crate::job::{Digest, ItemFailure, error_names};
+use crate::job::{Digest, ItemFailure, MAX_STEP_FUNCTIONS_PAYLOAD, error_names};
 use crate::sink::Written;
 
 /// What became of a batch.
@@ -16,7 +16,7 @@ pub struct BatchReport {
     /// The dataset's name.
     pub dataset: String,
     /// What ran.
-    pub component: ComponentRef,
+    pub component: Component,
     /// How many items, by outcome.
     pub items: ItemCounts,
     /// How many bytes of objects the items read, as stored.
@@ -38,7 +38,7 @@ pub struct BatchReport {
 
 /// A component, as its manifest and its bytes name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComponentRef {
+pub struct Component {
     /// The manifest's name.
     pub name: String,
     /// The manifest's version.
@@ -72,17 +72,35 @@ pub struct Failures {
 /// Under this name [`BatchReport::to_output`] counts what it had no room to count by code.
 pub const OTHER_CODES: &str = "(other)";
 
-/// How large an answer is at most. Step Functions takes 262,144 bytes, but a Map gathers the answers of all its batches in
-/// one payload of that size; what is longer belongs into the full report.
-const MAX_OUTPUT: usize = 16 * 1024;
-
-/// The largest cause of a failure, in characters (Step Functions, `SendTaskFailure`).
+/// The longest cause of a failure, in characters (`SendTaskFailure`); we count bytes, of which there are no fewer.
 const MAX_CAUSE: usize = 32_768;
 
 /// How much of a failure's message stays, in characters, where room is short.
 const SHORT_MESSAGE: usize = 500;
 
 impl BatchReport {
+    /// What the waiting state is told: a failure if more than so many percent of the items were rejected, else a success.
+    pub fn answer(&self, tolerated_rejected_percentage: f64) -> Answer {
+        // Multiplied, not divided: 10 of 100 are not more than 10 %.
+        if self.items.rejected as f64 * 100.0 > tolerated_rejected_percentage * self.items.total as f64 {
+            return Answer::Failure {
+                error: error_names::ITEMS_REJECTED.into(),
+                cause: self.to_output(MAX_CAUSE),
+            };
+        }
+        Answer::Success {
+            output: self.to_output(MAX_STEP_FUNCTIONS_PAYLOAD),
+        }
+    }
+
+    /// The report of a batch that an earlier run committed, from what the ledger kept of it.
+    pub fn replayed(output: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            replayed: true,
+            ..serde_json::from_str(output)?
+        })
+    }
+
     /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut, then the last of the
     /// first failures go, then the rarest codes are counted together; counts, outputs and the pointer always stay, so
     /// `max_bytes` must leave them their room (a few hundred bytes and at most some 1,200 per output).
@@ -107,27 +125,6 @@ impl BatchReport {
             report.failures.fold_rarest();
         }
         text(&report)
-    }
-}
-
-impl BatchReport {
-    /// What the waiting state is told: a failure if more of the items were rejected than `tolerated` percent.
-    pub fn answer(&self, tolerated: f64) -> Answer {
-        let rejected = self.items.rejected as f64 * 100.0 / self.items.total.max(1) as f64;
-        if rejected > tolerated {
-            let cause = self.to_output(MAX_CAUSE);
-            Answer::Failure { error: error_names::ITEMS_REJECTED.into(), cause }
-        } else {
-            Answer::Success { output: self.to_output(MAX_OUTPUT) }
-        }
-    }
-
-    /// The answer of a batch that an earlier delivery had committed, from the answer that was stored then.
-    pub fn replay(stored: &str) -> String {
-        match serde_json::from_str::<Self>(stored) {
-            Ok(report) => text(&Self { replayed: true, ..report }),
-            Err(_) => stored.into(),
-        }
     }
 }
 
@@ -179,7 +176,7 @@ mod tests {
         }
         BatchReport {
             dataset: "d".into(),
-            component: ComponentRef {
+            component: Component {
                 name: "n".into(),
                 version: "1.0.0".into(),
                 digest: Digest::of(b""),
@@ -212,6 +209,37 @@ mod tests {
         let text = r#"{"dataset":"d","component":{"name":"n","version":"1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"items":{"total":1,"succeeded":1,"rejected":0}}"#;
         let report: BatchReport = serde_json::from_str(text).unwrap();
         assert!(report.outputs.is_empty() && !report.replayed && report.report.is_none());
+    }
+
+    #[test]
+    fn too_many_rejected_items_fail_the_batch() {
+        let error = |rejected, tolerated| match report(rejected, 1, "x").answer(tolerated) {
+            Answer::Success { .. } => None,
+            Answer::Failure { error, cause } => {
+                assert_eq!(
+                    serde_json::from_str::<BatchReport>(&cause).unwrap(),
+                    report(rejected, 1, "x")
+                );
+                Some(error)
+            }
+        };
+        assert_eq!(error(0, 0.0), None);
+        assert_eq!(error(1, 0.0).as_deref(), Some("Gristmill.ItemsRejected"));
+        assert_eq!(error(10, 10.0), None);
+        assert_eq!(error(11, 10.0).as_deref(), Some("Gristmill.ItemsRejected"));
+    }
+
+    #[test]
+    fn a_replayed_report_is_the_same_and_says_so() {
+        let first = report(2, 1, "x");
+        assert_eq!(
+            BatchReport::replayed(&first.to_output(10_000)).unwrap(),
+            BatchReport {
+                replayed: true,
+                ..first
+            }
+        );
+        assert!(BatchReport::replayed("{}").is_err());
     }
 
     proptest! {

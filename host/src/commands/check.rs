@@ -1,7 +1,6 @@
 //! `gristmill check`: everything that can be known before running, all at once.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
@@ -19,8 +18,8 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    match Loaded::examine(dataset, &runtime).await {
-        Ok((dataset, plugin, outputs)) => {
+    match Loaded::examine(&dataset, &runtime).await {
+        Ok((plugin, outputs)) => {
             let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
             println!(
                 "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
@@ -28,7 +27,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 dataset.name,
                 plugin.manifest.name,
                 plugin.manifest.version,
-                Arc::new(plugin).digest,
+                plugin.digest,
                 names.join(", ")
             );
             Ok(ExitCode::SUCCESS)

@@ -18,7 +18,7 @@ use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded, Stores};
 use crate::cli::MapArgs;
-use crate::dataset::{Dataset, ItemReader, MapSpec, Target, Template};
+use crate::dataset::{Dataset, Target, Template};
 use crate::job::{TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
@@ -76,7 +76,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let worker = Worker { pipeline, batches: slots + 1, drain: Duration::ZERO };
     let worker = tokio::spawn(worker.run(stop.clone()));
 
-    let interrupted = interrupts();
+    let interrupted = super::signals::interrupts();
     let mut progress = Progress::for_stderr(args.json);
     let submit = Embedded { queue: queue.clone(), callback };
     let mut summary = run::run(plan, &submit, &WallClock::start(), &mut progress, &interrupted).await;
@@ -110,24 +110,12 @@ fn read_input(argument: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))
 }
 
-/// Cancelled by the first Ctrl-C or SIGTERM; a second one ends the process as if there were no handler.
-fn interrupts() -> CancellationToken {
-    let token = CancellationToken::new();
-    let cancelled = token.clone();
-    tokio::spawn(async move {
-        super::worker::stop_signal().await;
-        cancelled.cancel();
-        super::worker::stop_signal().await;
-        // Nothing is lost by this: what was not committed is not visible, and the same command goes on.
-        std::process::exit(130);
-    });
-    token
-}
-
 /// The dataset's `[map]` with the input's fields filled in.
 fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
     let map = &dataset.map;
-    let source = source(map, input).with_context(|| dataset.file.display().to_string())?;
+    let evaluate = |template: &Template| template.evaluate(input, &Value::Null).map_err(|error| error.to_string());
+    let source = Source::resolve(&map.item_reader, evaluate)
+        .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
     let select = map.item_selector.clone().map(|template| {
         let select = move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
         Box::new(select) as Box<Select>
@@ -144,31 +132,13 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
         select,
         batch_input,
         limits: Limits {
-            max_items: map.max_items_per_batch as usize,
-            max_bytes: map.max_input_bytes_per_batch as usize,
+            items: map.max_items_per_batch as usize,
+            bytes: map.max_input_bytes_per_batch as usize,
         },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
         grace: GRACE,
-    })
-}
-
-fn source(map: &MapSpec, input: &Value) -> anyhow::Result<Source> {
-    let at = |uri: &Template| -> anyhow::Result<Location> {
-        Ok(uri.evaluate_text(input, &Value::Null).context("[map] item_reader")?.parse()?)
-    };
-    Ok(match &map.item_reader {
-        ItemReader::ListObjects { uri } => Source::ListObjects(at(uri)?),
-        ItemReader::Csv { uri, headers, delimiter } => {
-            Source::Csv { at: at(uri)?, headers: headers.clone(), delimiter: *delimiter }
-        }
-        ItemReader::Json { uri, pointer } => Source::Json { at: at(uri)?, pointer: pointer.clone() },
-        ItemReader::JsonLines { uri } => Source::JsonLines { at: at(uri)? },
-        ItemReader::Items(template) => match template.evaluate(input, &Value::Null).context("[map] items")? {
-            Value::Array(items) => Source::Items(items),
-            other => anyhow::bail!("[map] items: expected an array, the input has {other}"),
-        },
     })
 }
 

@@ -4,7 +4,8 @@ mod asl;
 mod check;
 mod map;
 mod plugin;
-mod worker;
+mod signals;
+//mod worker;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let io = io_runtime()?;
     match cli.command {
         Command::Map(args) => io.block_on(Box::pin(map::run(args))),
-        Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
+        Command::Worker(_) => anyhow::bail!("no"),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(command) => io.block_on(plugin::run(command)),

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::signals;
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::{Catalog, Stores};
@@ -76,7 +77,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let (stopped, ready) = (stop.clone(), readiness.clone());
     tokio::spawn(async move {
-        stop_signal().await;
+        signals::stop().await;
         tracing::info!("stopping: no new batches are taken");
         ready.set(false);
         stopped.cancel();
@@ -87,20 +88,4 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     worked.with_context(|| format!("--queue {}", args.queue))?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits for SIGTERM, as ECS sends it, or Ctrl-C.
-pub(super) async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

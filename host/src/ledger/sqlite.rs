@@ -79,6 +79,17 @@ impl SqliteLedger {
         })
     }
 
+    /// A ledger that lasts as long as the process.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        let open = || {
+            let connection = Connection::open_in_memory()?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error: rusqlite::Error| LedgerError::Unavailable(error.to_string()))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
     /// The committed batches whose execution starts with `prefix`, in the order of their keys.
     pub async fn committed_under(&self, prefix: &str) -> Result<Vec<(BatchId, Receipt)>, LedgerError> {
         // Text compares by its UTF-8 bytes, and no text has a character behind this one.

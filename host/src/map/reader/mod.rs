@@ -8,13 +8,15 @@ mod json;
 mod json_lines;
 mod list;
 mod object;
+mod source;
+
+pub use source::Source;
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 
@@ -23,48 +25,6 @@ use crate::object::{Location, ObjectError, ObjectStore};
 /// The longest line, row or element, in bytes. An item is handed on with at most 256 KiB, but an item selector may take
 /// little of a long one; Step Functions reads no row beyond 8 MB.
 pub const MAX_ITEM_BYTES: usize = 8 * 1024 * 1024;
-
-/// Where items come from, with all placeholders filled in.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// Every object under the prefix.
-    ListObjects(Location),
-    /// Every row of a CSV object.
-    Csv {
-        /// The object.
-        at: Location,
-        /// The columns' names, or none when the first row has them.
-        headers: Option<Vec<String>>,
-        /// What separates fields: an ASCII character.
-        delimiter: char,
-    },
-    /// Every element of an array in a JSON object.
-    Json {
-        /// The object.
-        at: Location,
-        /// Where the array is (RFC 6901); empty for the whole document.
-        pointer: String,
-    },
-    /// Every line of a JSON lines object.
-    JsonLines {
-        /// The object.
-        at: Location,
-    },
-    /// These.
-    Items(Vec<Value>),
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ListObjects(at) => write!(f, "the objects under {at}"),
-            Self::Csv { at, .. } => write!(f, "the rows of {at}"),
-            Self::Json { at, .. } => write!(f, "the array in {at}"),
-            Self::JsonLines { at } => write!(f, "the lines of {at}"),
-            Self::Items(_) => f.write_str("the items of the dataset file"),
-        }
-    }
-}
 
 /// Items could not be read. Says which object, and which line, row or element.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

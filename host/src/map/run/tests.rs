@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::callback::Answer;
 use crate::job::{Batch, Digest, FailureKind, ItemFailure, TaskToken, error_names};
-use crate::report::{BatchReport, ComponentRef, Failures, ItemCounts};
+use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::sink::Written;
 
 /// Sleeping takes no time and moves the clock; whoever sleeps lets everybody else go first.
@@ -95,7 +95,7 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
     let total = batch.items.len() as u64;
     BatchReport {
         dataset: batch.dataset.clone(),
-        component: ComponentRef {
+        component: Component {
             name: "p".into(),
             version: "1.0.0".into(),
             digest: Digest::of(b""),
