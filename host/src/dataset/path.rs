@@ -70,7 +70,7 @@ impl Path {
     }
 
     /// The path as a state sees it whose input lies at `root` (`$`, or `$.input`).
-    pub(crate) fn from_root(&self, root: &str) -> String {
+    pub(crate) fn under(&self, root: &str) -> String {
         if self.context {
             self.source.clone()
         } else {
@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_path_moves_under_another_root_but_the_context_stays() {
-        let under = |text| Path::parse_prefix(text).unwrap().0.from_root("$.input");
+        let moved = |text| Path::parse_prefix(text).unwrap().0.under("$.input");
         assert_eq!(
-            [under("$"), under("$.a"), under("$[0]"), under("$$.Map")],
+            [moved("$"), moved("$.a"), moved("$[0]"), moved("$$.Map")],
             ["$.input", "$.input.a", "$.input[0]", "$$.Map"]
         );
     }

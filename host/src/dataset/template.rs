@@ -233,7 +233,7 @@ fn needs_expression(value: &Value) -> Result<bool, TemplateError> {
 fn expression(value: &Value, root: &str) -> Result<String, TemplateError> {
     match value {
         Value::String(text) => Ok(match parts(text)?.as_slice() {
-            [Part::Field(path)] => path.from_root(root),
+            [Part::Field(path)] => path.under(root),
             parts => format_call(parts, root),
         }),
         Value::Array(elements) => {
@@ -265,7 +265,7 @@ fn format_call(parts: &[Part<'_>], root: &str) -> String {
             Part::Field(path) => {
                 format.push_str("{}");
                 arguments.push_str(", ");
-                arguments.push_str(&path.from_root(root));
+                arguments.push_str(&path.under(root));
             }
         }
     }
