@@ -212,6 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn long_messages_are_cut_before_failures_are_dropped() {
+        let output = report(3, 1, &"ö".repeat(5_000)).to_output(6_000);
+        let back: BatchReport = serde_json::from_str(&output).unwrap();
+        let lengths: Vec<_> = back
+            .failures
+            .first
+            .iter()
+            .map(|failure| failure.message.chars().count())
+            .collect();
+        assert_eq!(lengths, [501, 501, 501], "with an ellipsis");
+    }
+
+    #[test]
     fn too_many_rejected_items_fail_the_batch() {
         let error = |rejected, tolerated| match report(rejected, 1, "x").answer(tolerated) {
             Answer::Success { .. } => None,

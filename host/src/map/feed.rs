@@ -42,7 +42,8 @@ impl Feed {
         self.read
     }
 
-    /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error nothing follows.
+    /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error there is
+    /// nothing to ask for.
     pub(super) async fn next(&mut self) -> Result<Option<Numbered>, RunError> {
         let batch = loop {
             if self.ended {
@@ -53,10 +54,7 @@ impl Feed {
                     self.ended = true;
                     None
                 }
-                Some(item) => self.take(item).inspect_err(|_| {
-                    self.ended = true;
-                    self.batcher.finish();
-                })?,
+                Some(item) => self.take(item)?,
             };
             if full.is_some() {
                 break full;

@@ -493,11 +493,13 @@ async fn given_items_are_items() {
 
 #[tokio::test]
 async fn a_large_object_is_read_in_ranges_and_no_further_than_items_are_taken() {
-    let line = format!("\"{}\"\n", "x".repeat(997));
-    let store = Memory::with([("x.jsonl", line.repeat(20_000).into_bytes())]);
-    let mut items = read(store.clone(), Source::JsonLines { at: at("x.jsonl") });
+    let text = format!("\"{}\"\n", "x".repeat(997)).repeat(20_000).into_bytes();
+    let [store, other] = [(); 2].map(|()| Memory::with([("x.jsonl", text.clone())]));
+    let lines = || Source::JsonLines { at: at("x.jsonl") };
+    let mut items = read(store.clone(), lines());
     items.next().await.unwrap().unwrap();
-    // What is in flight is bounded by constants: two hand-overs, the buffers, one range.
+    // As long as it takes to read all of it, a reader that does not stand still would have gone on.
+    assert_eq!(good(&other, lines()).await.len(), 20_000);
     let read_early = store.reads.lock().unwrap().len();
     assert!(read_early <= 2, "{read_early} ranges were read for one item");
     assert_eq!(items.count().await, 19_999);

@@ -167,7 +167,12 @@ fn plan(items: u64) -> Plan {
 }
 
 async fn run_with(plan: Plan, submit: &dyn Submit, clock: &FakeClock, shutdown: &CancellationToken) -> Summary {
-    run(plan, submit, clock, &mut Progress::for_stderr(true), shutdown).await
+    sendable(run(plan, submit, clock, &mut Progress::for_stderr(true), shutdown)).await
+}
+
+/// A run may be spawned.
+fn sendable<T: Future + Send>(future: T) -> T {
+    future
 }
 
 async fn run_plan(plan: Plan, submit: &dyn Submit) -> Summary {

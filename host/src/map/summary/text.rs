@@ -35,10 +35,7 @@ impl fmt::Display for Summary {
         }
         if let Some(error) = &self.error {
             writeln!(f, "  {}: {}", error.name, error.cause)?;
-            writeln!(
-                f,
-                "  What is done stays done; the same command runs only the rest."
-            )?;
+            writeln!(f, "  What is done stays done; the same command runs only the rest.")?;
         }
         for component in &self.components {
             let digest: String = component.digest.hex().chars().take(12).collect();
