@@ -73,19 +73,13 @@ build_image() {
 }
 
 image_bytes() { du --summarize --bytes "$ROOT" | cut -f 1; }
-base_bytes() {
-    local container
-    container=$(buildah_ from --pull-never "$RUNTIME_BASE")
-    du --summarize --bytes "$(buildah_ mount "$container")" | cut -f 1
-    buildah_ rm "$container" >/dev/null
-}
+binary_bytes() { stat --format %s "$ROOT/usr/local/bin/gristmill"; }
 
 # bundle [--option VALUE...] [-- ARGS...]: what the image's configuration means, as an OCI bundle for crun.
 bundle() { python3 deploy/image/bundle.py --image "$STATE/image.json" --root "$ROOT" --bundle "$STATE/bundle" "$@"; }
 
 run_once() {
-    bundle -- "$@"
-    timeout 60 crun --cgroup-manager=disabled --root "$STATE/crun" run --bundle "$STATE/bundle" "$CONTAINER-once"
+    bundle -- "$@" && timeout 60 crun --cgroup-manager=disabled --root "$STATE/crun" run --bundle "$STATE/bundle" "$CONTAINER-once"
 }
 
 start_worker() {
