@@ -7,6 +7,7 @@ service on the host's loopback.
 
 import argparse
 import json
+import os
 import pathlib
 import shutil
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--image", required=True, type=pathlib.Path, help="what `buildah inspect --type image` printed")
     parser.add_argument("--root", type=pathlib.Path, help="the image's mounted root file system")
     parser.add_argument("--bundle", type=pathlib.Path, help="the directory to write")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME", help="a variable to pass on from this environment")
     parser.add_argument("--mount", action="append", default=[], metavar="SOURCE:DESTINATION", help="a read-only bind mount")
     parser.add_argument("--print-health-check", action="store_true", help="print the health check's arguments, one a line, and do no more")
     parser.add_argument("arguments", nargs="*", help="in place of the image's CMD")
@@ -39,7 +40,7 @@ def main() -> None:
         return
 
     shutil.rmtree(options.bundle, ignore_errors=True)
-    options.bundle.mkdir(parents=True)
+    options.bundle.mkdir(parents=True, mode=0o700)  # the environment may hold keys
     config = configuration(image, options)
     (options.bundle / "config.json").write_text(json.dumps(config, indent=2))
 
@@ -55,7 +56,7 @@ def configuration(image: dict, options: argparse.Namespace) -> dict:
         "process": {
             "user": {"uid": user, "gid": group},
             "args": (image.get("Entrypoint") or []) + (options.arguments or image.get("Cmd") or []),
-            "env": (image.get("Env") or []) + options.env,
+            "env": (image.get("Env") or []) + [f"{name}={os.environ[name]}" for name in options.env],
             "cwd": image.get("WorkingDir") or "/",
             "noNewPrivileges": True,
         },

@@ -9,7 +9,9 @@ BASE_TOOLCHAIN=/usr/local/toolchain
 CONTAINER=gristmill-image-test-$$
 
 buildah_() { buildah --storage-driver "$DRIVER" --root "$STATE/$DRIVER" --runroot "$STATE/run-$DRIVER" "$@"; }
-crun_() { crun --cgroup-manager=disabled --root "$STATE/crun" "$@"; }
+# crun refuses machines whose control groups are partly of version 1. In a mount namespace of its own it sees version 2 only, and its manager
+# is disabled, so that it makes no group at all.
+CRUN=(unshare --mount sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' crun crun --cgroup-manager=disabled --root "$STATE/crun")
 
 prepare() {
     local tool missing=()
@@ -25,6 +27,8 @@ prepare() {
     # vfs works everywhere, and copies every layer whole.
     for DRIVER in overlay vfs; do buildah_ info >/dev/null 2>&1 && break; done
     step "using buildah and crun (no docker or podman engine runs here), storage driver $DRIVER"
+    # What a run that was cut off left behind; the layers stay.
+    buildah_ rm --all >/dev/null 2>&1 || true
     is_image "$RUNTIME_BASE" || make_runtime_base
     is_image "$BUILD_BASE" || make_build_base
 }
@@ -79,15 +83,15 @@ binary_bytes() { stat --format %s "$ROOT/usr/local/bin/gristmill"; }
 bundle() { python3 deploy/image/bundle.py --image "$STATE/image.json" --root "$ROOT" --bundle "$STATE/bundle" "$@"; }
 
 run_once() {
-    bundle -- "$@" && timeout 60 crun --cgroup-manager=disabled --root "$STATE/crun" run --bundle "$STATE/bundle" "$CONTAINER-once"
+    bundle -- "$@" && timeout 60 "${CRUN[@]}" run --bundle "$STATE/bundle" "$CONTAINER-once"
 }
 
 start_worker() {
     local name options=()
-    for name in $(compgen -e | grep -E '^(AWS|GRISTMILL)_' || true); do options+=(--env "$name=${!name}"); done
+    for name in $(compgen -e | grep -E '^(AWS|GRISTMILL)_' || true); do options+=(--env "$name"); done
     [ -z "${DATASETS:-}" ] || options+=(--mount "$(realpath "$DATASETS"):/etc/gristmill/datasets")
     bundle "${options[@]}"
-    crun_ run --bundle "$STATE/bundle" "$CONTAINER" >"$LOGS/worker.log" 2>&1 &
+    "${CRUN[@]}" run --bundle "$STATE/bundle" "$CONTAINER" >"$LOGS/worker.log" 2>&1 &
     WORKER=$!
 }
 
@@ -95,18 +99,19 @@ worker_runs() { kill -0 "$WORKER" 2>/dev/null; }
 check_health() {
     local check
     readarray -t check < <(python3 deploy/image/bundle.py --image "$STATE/image.json" --print-health-check)
-    timeout 20 crun --cgroup-manager=disabled --root "$STATE/crun" exec "$CONTAINER" "${check[@]}"
+    timeout 20 "${CRUN[@]}" exec "$CONTAINER" "${check[@]}"
 }
 stop_worker() {
     local code=0
-    crun_ kill "$CONTAINER" TERM
-    ( sleep 30; crun_ kill "$CONTAINER" KILL ) 2>/dev/null &
+    "${CRUN[@]}" kill "$CONTAINER" TERM
+    ( sleep 30; "${CRUN[@]}" kill "$CONTAINER" KILL ) 2>/dev/null &
     local watchdog=$!
     wait "$WORKER" || code=$?
     kill "$watchdog" 2>/dev/null || true
     return "$code"
 }
 clean_up() {
-    crun_ delete --force "$CONTAINER" >/dev/null 2>&1 || true
+    "${CRUN[@]}" delete --force "$CONTAINER" >/dev/null 2>&1 || true
+    rm -rf "$STATE/bundle"
     [ -z "${WORKING:-}" ] || buildah_ rm "$WORKING" >/dev/null 2>&1 || true
 }
