@@ -1,0 +1,48 @@
+//! The answer to whoever waits for a batch: Step Functions' task token API, or the local Distributed Map.
+
+pub mod local;
+
+use async_trait::async_trait;
+
+use crate::job::TaskToken;
+
+/// What the waiting state is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `SendTaskSuccess`: the output, a JSON text of at most 262,144 bytes.
+    Success {
+        /// The output.
+        output: String,
+    },
+    /// `SendTaskFailure`: an error name that ASL can match (at most 256 characters), and the cause (at most 32,768).
+    Failure {
+        /// One of [`crate::job::error_names`].
+        error: String,
+        /// What happened, where, what to do.
+        cause: String,
+    },
+}
+
+/// Whether somebody still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Yes, and they have heard us.
+    Yes,
+    /// No: `TaskTimedOut`, `TaskDoesNotExist` or `InvalidToken`. That settles the matter; asking again is of no use.
+    No,
+}
+
+/// The answer could not be delivered after the client's own retries.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the callback did not go through: {0}")]
+pub struct CallbackError(pub String);
+
+/// Where answers go.
+#[async_trait]
+pub trait Callback: Send + Sync + 'static {
+    /// Gives the answer. Giving it twice is harmless.
+    async fn answer(&self, token: &TaskToken, answer: &Answer) -> Result<Waiting, CallbackError>;
+
+    /// Says that the batch is still being worked on.
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError>;
+}

@@ -1,0 +1,249 @@
+//! The datasets that this process can work on, each with its plugin opened and its outputs connected.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::dataset::{self, Dataset, Finding, Findings, OutputSpec, Place, Target, Variables, check};
+use crate::job::Batch;
+use crate::object::ObjectStore;
+use crate::pipeline::Pipeline;
+use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, PluginError, RowDecoder, RowsRefused, Runtime};
+use crate::sink::objects::ObjectsSink;
+use crate::sink::rows::{self, Rows};
+use crate::sink::schema::BadSchema;
+use crate::sink::{OutputSchema, Sink};
+use crate::telemetry::metrics::DatasetMetrics;
+
+/// A dataset that can be worked on.
+pub struct Loaded {
+    /// The file.
+    pub dataset: Dataset,
+    /// The component.
+    pub plugin: Arc<Plugin>,
+    /// The settings as JSON.
+    pub settings: Arc<str>,
+    /// The outputs, in the dataset file's order.
+    pub outputs: Vec<Arc<OutputSchema>>,
+    /// Where each output's rows go.
+    pub sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// Why a dataset cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file, or what the file and the component say of each other.
+    #[error("{0}")]
+    Findings(Findings),
+    /// The component cannot be read.
+    #[error("{}: the component {} cannot be read: {error}: build it, or correct `[plugin] component`", .file.display(), .path.display())]
+    Missing {
+        /// The dataset file.
+        file: PathBuf,
+        /// The component's path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An output's columns make no table or file.
+    #[error("{}: {error}", .file.display())]
+    Schema {
+        /// The dataset file.
+        file: PathBuf,
+        /// Why.
+        error: BadSchema,
+    },
+    /// The component cannot be used.
+    #[error("{}: component {}: {error}", .file.display(), .path.display())]
+    Plugin {
+        /// The dataset file.
+        file: PathBuf,
+        /// The component's path.
+        path: PathBuf,
+        /// Why.
+        error: PluginError,
+    },
+}
+
+/// The places to which outputs go, and from which plugins read.
+pub struct Stores {
+    /// Objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Tables.
+    pub tables: Arc<dyn Sink>,
+}
+
+impl Loaded {
+    /// Opens the dataset's component, checks both against each other, and connects the outputs.
+    pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, LoadError> {
+        let (plugin, outputs) = Self::examine(&dataset, runtime).await?;
+        let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
+            match &output.target {
+                Target::Table { .. } => stores.tables.clone(),
+                Target::Objects { .. } => Arc::new(ObjectsSink::new(stores.objects.clone())),
+            }
+        };
+        let sinks = outputs.iter().map(sink).collect();
+        let settings = dataset.settings.to_string().into();
+        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks })
+    }
+
+    /// Opens the dataset's component and checks both against each other.
+    pub async fn examine(
+        dataset: &Dataset,
+        runtime: &Runtime,
+    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
+        let path = &dataset.plugin.component;
+        let file = &dataset.file;
+        let bytes = tokio::fs::read(path).await.map_err(|error| LoadError::Missing {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let findings = check::against(dataset, &plugin.manifest, &plugin.imports);
+        if !findings.is_empty() {
+            return Err(LoadError::Findings(Findings(located(file, findings).await)));
+        }
+        let schema = |output: &OutputSpec| {
+            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
+            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
+            OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()).map(Arc::new)
+        };
+        let outputs = dataset.outputs.iter().map(schema).collect::<Result<_, _>>();
+        let outputs = outputs.map_err(|error| LoadError::Schema { file: file.clone(), error })?;
+        Ok((plugin, outputs))
+    }
+
+    /// What the items of this batch share.
+    pub(crate) fn context(&self, pipeline: &Pipeline, batch: &Batch, started: SystemTime) -> BatchContext {
+        let plugin = &self.dataset.plugin;
+        BatchContext {
+            dataset: self.dataset.name.as_str().into(),
+            batch: batch.id.to_string().into(),
+            batch_input: batch.batch_input.clone(),
+            settings: self.settings.clone(),
+            started,
+            limits: Limits {
+                memory: plugin.memory,
+                timeout: plugin.timeout,
+                max_output: plugin.max_output,
+                max_log: plugin.max_log,
+                instance: plugin.instance,
+            },
+            grants: self.dataset.grants.clone(),
+            objects: pipeline.objects.clone(),
+            rows: Arc::new(Decoder(self.outputs.clone())),
+            metrics: Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &self.dataset.name)),
+        }
+    }
+}
+
+/// Types a guest's rows by the columns of the output that it names.
+struct Decoder(Vec<Arc<OutputSchema>>);
+
+impl RowDecoder for Decoder {
+    fn decode(&self, output: &str, rows: GuestRows<'_>) -> Result<(usize, arrow::array::RecordBatch), RowsRefused> {
+        let found = self.0.iter().position(|schema| schema.name == output);
+        let number = found.ok_or_else(|| {
+            let names: Vec<&str> = self.0.iter().map(|schema| schema.name.as_str()).collect();
+            RowsRefused::NoSuchOutput(format!("there is no output `{output}`; the dataset has {}", names.join(", ")))
+        })?;
+        let rows = match rows {
+            GuestRows::JsonLines(bytes) => Rows::JsonLines(bytes),
+            GuestRows::ArrowIpc(bytes) => Rows::ArrowIpc(bytes),
+        };
+        let decoded = rows::decode(&self.0[number], rows);
+        decoded.map(|rows| (number, rows)).map_err(|bad| RowsRefused::Invalid(format!("output `{output}`: {bad}")))
+    }
+}
+
+/// All datasets of a process. One that cannot be worked on is kept with the reason, so that its batches can be told.
+#[derive(Default)]
+pub struct Catalog(BTreeMap<String, Result<Arc<Loaded>, Arc<str>>>);
+
+impl Catalog {
+    /// A catalog of one dataset.
+    pub fn of(loaded: Arc<Loaded>) -> Self {
+        Self(BTreeMap::from([(loaded.dataset.name.clone(), Ok(loaded))]))
+    }
+
+    /// Opens every dataset of a folder: `*.toml`, and `*/dataset.toml`. A file that cannot even be read as a dataset has no
+    /// name that a message could give; it is returned as a complaint, and the others work.
+    pub async fn load(
+        folder: &Path,
+        variables: &Variables,
+        runtime: &Runtime,
+        stores: &Stores,
+    ) -> std::io::Result<(Self, Vec<Findings>)> {
+        let mut datasets = BTreeMap::new();
+        let mut complaints = Vec::new();
+        for file in dataset_files(folder)? {
+            let dataset = match Dataset::load(&file, variables) {
+                Ok(dataset) => dataset,
+                Err(findings) => {
+                    complaints.push(findings);
+                    continue;
+                }
+            };
+            let name = dataset.name.clone();
+            if datasets.contains_key(&name) {
+                let message = format!("a second dataset is called `{name}`; the first one found is used");
+                complaints.push(Findings(vec![Finding {
+                    file,
+                    position: None,
+                    place: Place::default().key("dataset"),
+                    message,
+                    help: Some("give each dataset a name of its own".into()),
+                }]));
+                continue;
+            }
+            let loaded = Loaded::open(dataset, runtime, stores).await;
+            datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
+        }
+        Ok((Self(datasets), complaints))
+    }
+
+    /// The dataset of this name, or why it cannot be worked on.
+    pub fn get(&self, name: &str) -> Option<Result<Arc<Loaded>, Arc<str>>> {
+        self.0.get(name).cloned()
+    }
+
+    /// The names of all datasets.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
+    /// The datasets that cannot be worked on, each with the reason.
+    pub fn broken(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(name, loaded)| Some((name.as_str(), &**loaded.as_ref().err()?)))
+    }
+}
+
+/// Findings of the comparison with the component name a key; the file says where that is.
+async fn located(file: &Path, mut findings: Vec<Finding>) -> Vec<Finding> {
+    if let Ok(text) = tokio::fs::read_to_string(file).await {
+        dataset::locate(&mut findings, &text);
+    }
+    findings
+}
+
+fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let nested = path.join("dataset.toml");
+        if nested.is_file() {
+            files.push(nested);
+        } else if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

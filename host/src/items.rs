@@ -1,0 +1,259 @@
+//! The items of a batch: run in parallel over the slots, taken in order.
+//!
+//! Rows go to the sinks in the order of the items, whatever order they finish in, so that the same batch gives the same
+//! bytes. An item's rows are taken together or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::catalog::Loaded;
+use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
+use crate::ledger::Claimed;
+use crate::object::ObjectError;
+use crate::pipeline::{self, Pipeline};
+use crate::report::{BatchReport, Component, Failures, ItemCounts};
+use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
+use crate::sink::keys::KeySet;
+use crate::sink::{OutputSchema, SinkError, Staging, Written};
+
+/// How often an item is called in one attempt of its batch, when it says that something was not ready.
+const ITEM_ATTEMPTS: u32 = 3;
+/// How many item failures an answer shows; all of them are in the full report.
+pub(crate) const FIRST_FAILURES: usize = 10;
+
+/// What the items of a batch came to: rows staged in the sinks, and what is to be said about them.
+pub(crate) struct Outcome {
+    stagings: Vec<Box<dyn Staging>>,
+    failures: Vec<ItemFailure>,
+    results: Vec<(u32, String)>,
+    items: usize,
+    bytes_read: u64,
+}
+
+/// Runs all items. An error is the host's; items' own failures are in the outcome.
+pub(crate) async fn run(
+    pipeline: &Pipeline,
+    loaded: &Arc<Loaded>,
+    batch: &Arc<Batch>,
+    claimed: &Claimed,
+) -> Result<Outcome, SinkError> {
+    let context = Arc::new(loaded.context(pipeline, batch, claimed.started));
+    let mut taker = Taker::begin(loaded, batch).await?;
+    let mut finished = start_lanes(pipeline, loaded, batch, &context);
+    // Lanes finish items out of order; what is ahead of its turn waits here. Lanes take items in order, so little does.
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    while let Some((index, run)) = finished.results.recv().await {
+        early.insert(index, run);
+        while let Some(run) = early.remove(&next) {
+            taker.take(&batch.items[next], run).await?;
+            next += 1;
+        }
+    }
+    if next < batch.items.len() {
+        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")));
+    }
+    Ok(taker.outcome)
+}
+
+/// The lanes of a batch; dropping them stops what runs.
+struct Lanes {
+    results: mpsc::Receiver<(usize, ItemRun)>,
+    _lanes: JoinSet<()>,
+}
+
+fn start_lanes(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Lanes {
+    let (sender, results) = mpsc::channel(64);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut lanes = JoinSet::new();
+    for _ in 0..pipeline.lanes.min(batch.items.len()) {
+        let (slots, batch, next, sender) = (pipeline.slots.clone(), batch.clone(), next.clone(), sender.clone());
+        let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
+        let work = async move {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = batch.items.get(index) else { return };
+                // Permits are given in the order in which they were asked for: batches share the slots item by item.
+                let Ok(_permit) = slots.acquire().await else { return };
+                let run = run_patiently(&mut lane, item).await;
+                if sender.send((index, run)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        lanes.spawn_on(work, &pipeline.guests);
+    }
+    Lanes { results, _lanes: lanes }
+}
+
+/// Repeats an item that asks for it, after a moment.
+async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
+    let mut attempt = 1;
+    loop {
+        let run = lane.run(item).await;
+        let again = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
+        if !again {
+            return run;
+        }
+        tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
+        attempt += 1;
+    }
+}
+
+/// Takes items' rows in order.
+struct Taker {
+    outcome: Outcome,
+    keys: Vec<(Arc<OutputSchema>, KeySet)>,
+}
+
+impl Taker {
+    async fn begin(loaded: &Loaded, batch: &Batch) -> Result<Self, SinkError> {
+        let mut stagings = Vec::new();
+        for (sink, schema) in loaded.sinks.iter().zip(&loaded.outputs) {
+            stagings.push(sink.stage(&batch.id, schema).await?);
+        }
+        let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
+        let outcome =
+            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items: batch.items.len(), bytes_read: 0 };
+        Ok(Self { outcome, keys })
+    }
+
+    async fn take(&mut self, item: &Item, run: ItemRun) -> Result<(), SinkError> {
+        self.outcome.bytes_read += run.bytes_read;
+        let result = match run.result {
+            Ok(value) => self.check_keys(&run.rows).map(|()| value),
+            Err(fault) => Err(fault),
+        };
+        match result {
+            Ok(value) => {
+                for (output, rows) in run.rows {
+                    self.outcome.stagings[output].write(rows).await?;
+                }
+                self.outcome.results.extend(value.map(|value| (item.index, value)));
+            }
+            Err(Fault { code, message, kind }) => {
+                self.outcome.failures.push(ItemFailure { index: item.index, item: name(item), code, message, kind });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks all keys of an item, before any of its rows is taken.
+    fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
+        let mut checked = Vec::new();
+        for (output, (schema, keys)) in self.keys.iter().enumerate() {
+            let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
+            checked.push(keys.check(schema, &blocks).map_err(|bad| Fault {
+                code: error_names::BAD_KEY.into(),
+                message: format!("output `{}`: {bad}", schema.name),
+                kind: FailureKind::Rejected,
+            })?);
+        }
+        for ((_, keys), found) in self.keys.iter_mut().zip(checked) {
+            keys.insert(found);
+        }
+        Ok(())
+    }
+}
+
+impl Outcome {
+    /// The first item that is worth another attempt: then so is the batch.
+    pub(crate) fn retryable(&self) -> Option<&ItemFailure> {
+        self.failures.iter().find(|failure| failure.kind == FailureKind::Retryable)
+    }
+
+    /// Gives up what was staged.
+    pub(crate) async fn abort(self) {
+        for staging in self.stagings {
+            if let Err(error) = staging.abort().await {
+                tracing::warn!(%error, "what was staged for a batch that failed was not removed; it stays invisible");
+            }
+        }
+    }
+
+    /// Makes the rows visible and says what was done.
+    pub(crate) async fn commit(
+        self,
+        pipeline: &Pipeline,
+        loaded: &Loaded,
+        batch: &Batch,
+    ) -> Result<BatchReport, pipeline::Fault> {
+        let mut outputs: Vec<Written> = Vec::new();
+        for staging in self.stagings {
+            outputs.push(staging.commit().await?);
+        }
+        let mut by_code = BTreeMap::new();
+        for failure in &self.failures {
+            *by_code.entry(failure.code.clone()).or_default() += 1;
+        }
+        let rejected = self.failures.len() as u64;
+        let total = self.items as u64;
+        let more = self.failures.len() > FIRST_FAILURES || !self.results.is_empty();
+        let report = match &loaded.dataset.map.reports {
+            Some(prefix) if more => {
+                let at = prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name()));
+                let lines = full_report(&self.failures, &self.results);
+                let mut upload = pipeline.objects.upload(&at).await?;
+                upload.write(lines).await?;
+                upload.complete().await?;
+                Some(at.to_string())
+            }
+            _ => None,
+        };
+        let mut first = self.failures;
+        first.truncate(FIRST_FAILURES);
+        Ok(BatchReport {
+            dataset: batch.dataset.clone(),
+            component: Component {
+                name: loaded.plugin.manifest.name.clone(),
+                version: loaded.plugin.manifest.version.clone(),
+                digest: loaded.plugin.digest,
+            },
+            items: ItemCounts { total, succeeded: total - rejected, rejected },
+            bytes_read: self.bytes_read,
+            outputs,
+            failures: Failures { by_code, first },
+            report,
+            replayed: false,
+        })
+    }
+}
+
+/// One line per item that failed or has something to say, in the items' order.
+fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
+    let mut lines: Vec<(u32, String)> = Vec::new();
+    for failure in failures {
+        lines.push((failure.index, serde_json::json!({"index": failure.index, "failure": failure}).to_string()));
+    }
+    for (index, value) in results {
+        lines.push((*index, format!("{{\"index\":{index},\"result\":{value}}}")));
+    }
+    lines.sort_by_key(|(index, _)| *index);
+    lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
+}
+
+/// The name by which a person knows the item: `Key` of an object.
+fn name(item: &Item) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Named {
+        key: Option<String>,
+    }
+    serde_json::from_str::<Named>(&item.body).ok()?.key
+}
+
+impl From<ObjectError> for SinkError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Unavailable(_) | ObjectError::Changed(_) => Self::Unavailable(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The vocabulary: what a message is, what a batch is, what became of it. Pure data, no I/O.
+//!
+//! A batch passes through types, each made only from the one before, so that a wrong order does not compile:
+//! `Delivery → Batch → Claimed → Outcome → Receipt → Disposition`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+/// The version of the message body that this host reads: the value of its `gristmill` key.
+pub const MESSAGE_VERSION: u64 = 1;
+
+/// The largest message that Amazon SQS carries, in bytes (1 MiB since 2025; "Amazon SQS message quotas").
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// The largest input or output of a task or a child workflow, in bytes ("Step Functions service quotas").
+pub const MAX_STEP_FUNCTIONS_PAYLOAD: usize = 262_144;
+
+/// The token with which Step Functions waits for this batch's answer. It is a credential: it is never logged.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskToken(String);
+
+impl TaskToken {
+    /// Takes the token as Step Functions wrote it.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// The token itself, for the callback only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TaskToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TaskToken(..)")
+    }
+}
+
+/// Which batch this is, however often it is delivered: the child workflow's execution and the state that sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BatchId {
+    /// The child execution's ARN (`$$.Execution.Id`).
+    pub execution: String,
+    /// The name of the state that waits (`$$.State.Name`).
+    pub state: String,
+}
+
+impl BatchId {
+    /// The ledger's key.
+    pub fn key(&self) -> String {
+        format!("{}#{}", self.execution, self.state)
+    }
+
+    /// A short name that is safe in an object key, stable over deliveries and distinct between batches: the child
+    /// execution's own name for people, and a part of the key's SHA-256 because that name alone is not unique.
+    pub fn object_name(&self) -> String {
+        let name: String = self
+            .execution
+            .rsplit(':')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+            .take(64)
+            .collect();
+        format!("{name}-{}", &hex::encode(Sha256::digest(self.key()))[..12])
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.execution.rsplit(':').next().unwrap_or_default())
+    }
+}
+
+/// One item, exactly as Step Functions passed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its place in the batch, from 0.
+    pub index: u32,
+    /// Its JSON text, byte for byte.
+    pub body: Arc<str>,
+}
+
+/// A message that was read and makes sense: the work of one child workflow.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which batch.
+    pub id: BatchId,
+    /// The dataset's name.
+    pub dataset: String,
+    /// Where the answer goes.
+    pub token: TaskToken,
+    /// The attempt of the state, from 0 (`$$.State.RetryCount`).
+    pub attempt: u32,
+    /// The digest that the message asks for instead of the dataset's component.
+    pub component: Option<Digest>,
+    /// `BatchInput`, or `null`.
+    pub batch_input: Arc<str>,
+    /// At least one item.
+    pub items: Vec<Item>,
+}
+
+/// Why a message is no batch. It carries what could still be read, so that whoever waits can be told.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Malformed {
+    /// What is wrong with the message, and where.
+    pub reason: String,
+    /// The token, when it could be read.
+    pub token: Option<TaskToken>,
+}
+
+/// The message body as it is on the wire.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// [`MESSAGE_VERSION`].
+    pub gristmill: u64,
+    /// The dataset's name.
+    pub dataset: String,
+    /// `$$.Task.Token`.
+    pub task_token: TaskToken,
+    /// `$$.Execution.Id`: the child execution's ARN.
+    pub execution: String,
+    /// `$$.State.Name`.
+    pub state: String,
+    /// `$$.State.RetryCount`.
+    #[serde(default)]
+    pub attempt: u32,
+    /// A component's digest, to run exactly this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Digest>,
+    /// The child's input, as `ItemBatcher` makes it.
+    pub input: MessageInput,
+}
+
+/// What `ItemBatcher` hands to the child workflow.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MessageInput {
+    /// What all items share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_input: Option<Box<RawValue>>,
+    /// The items.
+    pub items: Vec<Box<RawValue>>,
+}
+
+impl Batch {
+    /// Reads a message body.
+    pub fn parse(body: &str) -> Result<Self, Malformed> {
+        if body.len() > MAX_MESSAGE_BYTES {
+            // The body is still searched for a token below: a child workflow may be waiting for it.
+            return Err(Malformed::new(
+                body,
+                format!("the message has {} bytes; SQS carries at most {MAX_MESSAGE_BYTES}", body.len()),
+            ));
+        }
+        let message: Message = serde_json::from_str(body).map_err(|error| Malformed::new(body, describe(&error)))?;
+        let refuse = |reason: String| Malformed { reason, token: Some(message.task_token.clone()) };
+        if message.gristmill != MESSAGE_VERSION {
+            return Err(refuse(format!(
+                "the message is of version {}, this worker reads version {MESSAGE_VERSION}: generate the state machine again with `gristmill asl`",
+                message.gristmill
+            )));
+        }
+        for (name, value) in [
+            ("task_token", message.task_token.reveal()),
+            ("dataset", &message.dataset),
+            ("execution", &message.execution),
+            ("state", &message.state),
+        ] {
+            if value.is_empty() {
+                return Err(refuse(format!("`{name}` of the message is empty")));
+            }
+        }
+        if message.input.items.is_empty() {
+            return Err(refuse("the batch has no items: `input.Items` is empty".into()));
+        }
+        let items = message.input.items.into_iter().zip(0..);
+        Ok(Self {
+            id: BatchId { execution: message.execution, state: message.state },
+            dataset: message.dataset,
+            token: message.task_token,
+            attempt: message.attempt,
+            component: message.component,
+            batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
+            items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
+        })
+    }
+}
+
+impl Malformed {
+    fn new(body: &str, reason: String) -> Self {
+        #[derive(Deserialize)]
+        struct Token {
+            task_token: TaskToken,
+        }
+        let token = serde_json::from_str::<Token>(body).ok().map(|found| found.task_token);
+        Self { reason, token: token.filter(|token| !token.reveal().is_empty()) }
+    }
+}
+
+fn describe(error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Data => format!("the message is not a batch: {error}"),
+        _ => format!("the message is not JSON: {error}"),
+    }
+}
+
+/// A component's digest: the SHA-256 of its bytes, written `sha256:<hex>`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest in hexadecimal, without the algorithm's name.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a digest: expected `sha256:` and 64 hexadecimal digits");
+        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| wrong())?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why an item has no result, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The same call would fail again: the item is reported and never repeated.
+    Rejected,
+    /// Something outside was not ready: the batch is worth another attempt.
+    Retryable,
+}
+
+/// One item that has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// The item's place in the batch.
+    pub index: u32,
+    /// The item's own name, when it has one (`Key` of an object), for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// What it is counted by. `Gristmill.*` was found by the host, everything else is the plugin's own word.
+    pub code: String,
+    /// What happened, for the person who has to act.
+    pub message: String,
+    /// What follows.
+    pub kind: FailureKind,
+}
+
+/// The names of errors as ASL sees them (`ErrorEquals`), and as item failures carry them when the host found the fault.
+pub mod error_names {
+    /// More items of the batch were rejected than the dataset tolerates.
+    pub const ITEMS_REJECTED: &str = "Gristmill.ItemsRejected";
+    /// Something outside was not ready; the generated state machine retries it.
+    pub const RETRYABLE: &str = "Gristmill.Retryable";
+    /// The worker or its stores failed again and again; the generated state machine retries it.
+    pub const HOST_FAULT: &str = "Gristmill.HostFault";
+    /// The message could not be read, or names a dataset that the fleet does not have.
+    pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";
+    /// The dataset's component cannot be used: missing, no component, another contract, an import without a grant.
+    pub const BAD_PLUGIN: &str = "Gristmill.BadPlugin";
+    /// An item trapped.
+    pub const TRAP: &str = "Gristmill.Trap";
+    /// An item ran longer than the dataset's `timeout`.
+    pub const TIMEOUT: &str = "Gristmill.Timeout";
+    /// An item wanted more memory than the dataset's `memory`.
+    pub const MEMORY_LIMIT: &str = "Gristmill.MemoryLimit";
+    /// An item emitted rows that were refused.
+    pub const BAD_OUTPUT: &str = "Gristmill.BadOutput";
+    /// An item emitted more than the dataset's `max_output`.
+    pub const OUTPUT_LIMIT: &str = "Gristmill.OutputLimit";
+    /// A row without its key, or with a key that another row of the batch has.
+    pub const BAD_KEY: &str = "Gristmill.BadKey";
+}
+
+/// What became of the message. Every message ends as one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Answered and deleted.
+    Acked,
+    /// Visible again after this time, for this reason.
+    Returned {
+        /// How long the message stays hidden.
+        after: Duration,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Of no use to anybody: set aside where an operator sees it, for this reason.
+    Parked {
+        /// Why, for the log and the dead-letter queue.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn body(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut value = serde_json::json!({
+            "gristmill": 1, "dataset": "d", "task_token": "t", "execution": "arn:x:child-1", "state": "s", "attempt": 2,
+            "input": {"BatchInput": {"Bucket": "b"}, "Items": [{"Key":"k"}, 7]}
+        });
+        change(&mut value);
+        value.to_string()
+    }
+
+    #[test]
+    fn a_message_becomes_a_batch_with_the_items_untouched() {
+        let text = r#"{"gristmill":1,"dataset":"d","task_token":"t","execution":"e","state":"s","attempt":0,"input":{"Items":[ {"b": 1.50,"a":[ ]} ]}}"#;
+        let batch = Batch::parse(text).unwrap();
+        assert_eq!(&*batch.items[0].body, r#"{"b": 1.50,"a":[ ]}"#);
+        assert_eq!(&*batch.batch_input, "null");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_the_token_is_saved() {
+        for (change, expected) in [
+            (Box::new(|v: &mut serde_json::Value| v["input"]["Items"] = serde_json::json!([])) as Box<dyn FnOnce(&mut _)>, "no items"),
+            (Box::new(|v: &mut serde_json::Value| v["gristmill"] = 9.into()), "version 9"),
+            (Box::new(|v: &mut serde_json::Value| v["state"] = "".into()), "`state`"),
+            (Box::new(|v: &mut serde_json::Value| v["input"] = 3.into()), "not a batch"),
+        ] {
+            let malformed = Batch::parse(&body(change)).unwrap_err();
+            assert!(malformed.reason.contains(expected), "{malformed}");
+            assert_eq!(malformed.token, Some(TaskToken::new("t")));
+        }
+        assert!(Batch::parse("{").unwrap_err().token.is_none());
+        assert!(Batch::parse(&body(|v| v["task_token"] = "".into())).unwrap_err().token.is_none());
+    }
+
+    #[test]
+    fn a_token_is_not_in_debug_output() {
+        assert!(!format!("{:?}", Batch::parse(&body(|v| v["task_token"] = "secret".into())).unwrap()).contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = Batch::parse(&text);
+        }
+
+        #[test]
+        fn object_names_are_safe_and_distinct(a in ".{0,80}", b in ".{0,80}") {
+            let name = |execution: &str| BatchId { execution: execution.into(), state: "s".into() }.object_name();
+            prop_assert!(name(&a).chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+            prop_assert_eq!(name(&a) == name(&b), a == b);
+        }
+    }
+}

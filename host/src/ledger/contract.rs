@@ -1,0 +1,184 @@
+//! What every [`Ledger`] has to do, as a suite that runs against SQLite and against DynamoDB.
+
+// A failed check is what this is for.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::{Duration, SystemTime};
+
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
+use crate::job::{BatchId, Digest};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Runs the suite. All batches it makes are of executions that start with `prefix`, of which there may be none yet.
+pub async fn suite(ledger: &dyn Ledger, prefix: &str) {
+    let name = |case: &str| format!("{prefix}:{case}");
+    a_batch_is_claimed_once(ledger, &name("once")).await;
+    a_committed_batch_stays_committed(ledger, &name("committed")).await;
+    an_expired_claim_is_taken_over(ledger, &name("expired")).await;
+    a_renewed_claim_is_not(ledger, &name("renewed")).await;
+    a_released_claim_is_free(ledger, &name("released")).await;
+    other_contents_are_other_work(ledger, &name("contents")).await;
+    states_of_one_execution_are_apart(ledger, &name("states")).await;
+}
+
+/// A claim of the batch `execution`, `seconds` after a fixed time.
+pub fn request(execution: &str, seconds: u64) -> ClaimRequest {
+    ClaimRequest {
+        id: BatchId {
+            execution: execution.into(),
+            state: "Wait".into(),
+        },
+        fingerprint: Digest::of(b"contents"),
+        component: Digest::of(b"component"),
+        now: clock(seconds),
+        lease: LEASE,
+    }
+}
+
+fn clock(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        output: r#"{"rows": 1, "text": "é"}"#.into(),
+        fingerprint: Digest::of(b"contents"),
+    }
+}
+
+async fn take(ledger: &dyn Ledger, request: &ClaimRequest) -> Claimed {
+    match ledger.claim(request).await.unwrap() {
+        Claim::Taken(claimed) => claimed,
+        other => panic!("expected to get the claim: {other:?}"),
+    }
+}
+
+async fn assert_held(ledger: &dyn Ledger, request: &ClaimRequest, seconds: u64) {
+    match ledger.claim(request).await.unwrap() {
+        Claim::Held { remaining } => assert_eq!(remaining, Duration::from_secs(seconds)),
+        other => panic!("expected the claim to be held: {other:?}"),
+    }
+}
+
+/// Whatever somebody does under a claim that was taken over is refused.
+async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
+    let lost = [
+        ledger.renew(claimed, clock(1_000_000), LEASE).await,
+        ledger
+            .commit(
+                claimed,
+                &Receipt {
+                    output: "of the zombie".into(),
+                    ..receipt()
+                },
+            )
+            .await,
+        ledger.release(claimed).await,
+    ];
+    for result in lost {
+        assert!(
+            matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id),
+            "{result:?}"
+        );
+    }
+}
+
+async fn a_batch_is_claimed_once(ledger: &dyn Ledger, name: &str) {
+    let claimed = take(ledger, &request(name, 0)).await;
+    assert_eq!(
+        (claimed.component, claimed.started),
+        (Digest::of(b"component"), clock(0))
+    );
+    assert_held(ledger, &request(name, 0), 60).await;
+    assert_held(ledger, &request(name, 59), 1).await;
+}
+
+async fn a_committed_batch_stays_committed(ledger: &dyn Ledger, name: &str) {
+    let claimed = take(ledger, &request(name, 0)).await;
+    // Twice, as when the first answer was lost on the way.
+    for _ in 0..2 {
+        ledger.commit(&claimed, &receipt()).await.unwrap();
+    }
+    // Nothing is left to give back, and nothing is lost by trying.
+    ledger.release(&claimed).await.unwrap();
+    for seconds in [1, 61, 1_000_000] {
+        let claim = ledger.claim(&request(name, seconds)).await.unwrap();
+        assert!(
+            matches!(&claim, Claim::Committed(found) if *found == receipt()),
+            "{claim:?}"
+        );
+    }
+}
+
+async fn an_expired_claim_is_taken_over(ledger: &dyn Ledger, name: &str) {
+    let zombie = take(ledger, &request(name, 0)).await;
+    let promoted = ClaimRequest {
+        component: Digest::of(b"promoted meanwhile"),
+        ..request(name, 60)
+    };
+    let heir = take(ledger, &promoted).await;
+    assert!(heir.fence > zombie.fence);
+    // The same component at the same time of day: the same rows.
+    assert_eq!((heir.component, heir.started), (zombie.component, zombie.started));
+    assert_lost(ledger, &zombie).await;
+    ledger.commit(&heir, &receipt()).await.unwrap();
+    assert_lost(ledger, &zombie).await;
+    let claim = ledger.claim(&request(name, 1000)).await.unwrap();
+    assert!(
+        matches!(&claim, Claim::Committed(found) if *found == receipt()),
+        "{claim:?}"
+    );
+}
+
+async fn a_renewed_claim_is_not(ledger: &dyn Ledger, name: &str) {
+    let claimed = take(ledger, &request(name, 0)).await;
+    ledger.renew(&claimed, clock(50), LEASE).await.unwrap();
+    assert_held(ledger, &request(name, 100), 10).await;
+    // A lease that ended is still ours as long as nobody has taken it.
+    ledger.renew(&claimed, clock(500), LEASE).await.unwrap();
+    ledger.commit(&claimed, &receipt()).await.unwrap();
+}
+
+async fn a_released_claim_is_free(ledger: &dyn Ledger, name: &str) {
+    let first = take(ledger, &request(name, 0)).await;
+    ledger.release(&first).await.unwrap();
+    let second = take(ledger, &request(name, 1)).await;
+    assert!(second.fence > first.fence);
+    assert_eq!(second.started, first.started);
+    assert_lost(ledger, &first).await;
+}
+
+async fn other_contents_are_other_work(ledger: &dyn Ledger, name: &str) {
+    let other = |seconds| ClaimRequest {
+        fingerprint: Digest::of(b"other contents"),
+        component: Digest::of(b"other component"),
+        ..request(name, seconds)
+    };
+    let first = take(ledger, &request(name, 0)).await;
+    assert_held(ledger, &other(1), 59).await;
+    ledger.commit(&first, &receipt()).await.unwrap();
+    let second = take(ledger, &other(2)).await;
+    assert!(second.fence > first.fence);
+    assert_eq!(
+        (second.component, second.started),
+        (Digest::of(b"other component"), clock(2))
+    );
+    // The earlier receipt is gone.
+    assert_held(ledger, &request(name, 3), 59).await;
+    assert_lost(ledger, &first).await;
+    // So it is with a claim that nobody committed.
+    let third = take(ledger, &request(name, 1000)).await;
+    assert_eq!(
+        (third.component, third.started),
+        (Digest::of(b"component"), clock(1000))
+    );
+    assert_lost(ledger, &second).await;
+}
+
+async fn states_of_one_execution_are_apart(ledger: &dyn Ledger, name: &str) {
+    let mut other = request(name, 0);
+    other.id.state = "Another".into();
+    take(ledger, &request(name, 0)).await;
+    take(ledger, &other).await;
+}

@@ -1,0 +1,108 @@
+//! The ledger: who works on which batch, and what is already done. It is what makes delivery at least once look like
+//! work exactly once.
+
+#[doc(hidden)]
+pub mod contract;
+pub mod sqlite;
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{BatchId, Digest};
+
+/// A batch that is ours to work on until the lease ends.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Which batch.
+    pub id: BatchId,
+    /// Grows with every claim of this batch; a write under an older fence is refused.
+    pub fence: u64,
+    /// The component that the first claim of this work chose. Whoever takes it over runs the same one, so that the rows
+    /// are the same whatever was promoted in between.
+    pub component: Digest,
+    /// When this work was first claimed, in whole milliseconds: the guest's clock stands there.
+    pub started: SystemTime,
+}
+
+/// What a committed batch leaves behind: enough to answer again without working again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The answer's JSON text: the output of a success.
+    pub output: String,
+    /// What the batch was, so that a batch of the same name with other contents is not taken for it.
+    pub fingerprint: Digest,
+}
+
+/// What the ledger says to somebody who wants a batch.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// Go ahead.
+    Taken(Claimed),
+    /// Already done; this is what to answer.
+    Committed(Receipt),
+    /// Somebody else has it until then.
+    Held {
+        /// How long the other's lease still runs.
+        remaining: Duration,
+    },
+}
+
+/// What a claim asks for.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// Which batch.
+    pub id: BatchId,
+    /// A digest over everything that makes it this work: dataset, settings, outputs, input. Whether the component belongs
+    /// to it is the caller's choice: where one may be promoted in the middle of a run it does not, because a batch that
+    /// was begun ends with the component it began with; where a changed component means new work (`--local`) it does.
+    pub fingerprint: Digest,
+    /// The component to run if this is the first claim.
+    pub component: Digest,
+    /// The caller's clock.
+    pub now: SystemTime,
+    /// How long the claim lasts unless renewed.
+    pub lease: Duration,
+}
+
+/// The ledger did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Our claim was taken over: whatever we do now must not count.
+    #[error("the claim on batch {0} was lost to another worker")]
+    Lost(BatchId),
+    /// The ledger did not answer after the client's own retries.
+    #[error("the ledger did not answer: {0}")]
+    Unavailable(String),
+    /// It refused us: no such table, a missing permission. Asking again is of no use.
+    #[error("the ledger refused: {0}")]
+    Refused(String),
+}
+
+/// A ledger of batches.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Claims the batch. An entry with another fingerprint does not count, once nobody holds it: the work is new.
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError>;
+
+    /// Makes the claim last until `now + lease`.
+    async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError>;
+
+    /// Records that the batch's rows are visible, on condition that the claim is still ours.
+    async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError>;
+
+    /// Gives the claim back, so that the next delivery need not wait for the lease to end. Harmless after a commit.
+    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError>;
+}
+
+/// A time as ledgers store it: milliseconds since 1970.
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time that was stored.
+fn time_of(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.max(0).unsigned_abs())
+}

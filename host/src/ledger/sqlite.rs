@@ -1,0 +1,411 @@
+//! The ledger of `gristmill map --local DIR`: one SQLite file that every process working on `DIR` shares.
+//!
+//! It survives the death of a process at any instruction. A power cut may lose the last entries (`synchronous = NORMAL`);
+//! their batches are then done again, which leaves the same rows.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params, params};
+
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
+use crate::job::{BatchId, Digest};
+
+/// Where the ledger of a folder lies below it.
+pub const FILE: &str = ".gristmill/ledger.sqlite";
+
+/// How long a process waits for another one's transaction; each takes well under a millisecond.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The layout of the table below (`PRAGMA user_version`).
+const VERSION: i64 = 1;
+
+/// Times are in milliseconds since 1970, digests as text: to be read with one's own tools.
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS batches (
+        key         TEXT PRIMARY KEY,   -- execution#state
+        execution   TEXT NOT NULL,
+        state       TEXT NOT NULL,
+        fence       INTEGER NOT NULL,
+        lease_until INTEGER NOT NULL,
+        started     INTEGER NOT NULL,
+        component   TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        output      TEXT                -- set when the batch is committed
+    ) WITHOUT ROWID;
+    PRAGMA user_version = 1;";
+
+/// A ledger in a file.
+#[derive(Clone, Debug)]
+pub struct SqliteLedger {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger of the folder `directory`, or begins one.
+    pub fn open(directory: &Path) -> Result<Self, LedgerError> {
+        let file = directory.join(FILE);
+        let fault = |error: &dyn std::fmt::Display| {
+            LedgerError::Unavailable(format!(
+                "{}: {error}; once it is moved away, all batches of this folder count as not done",
+                file.display()
+            ))
+        };
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| fault(&error))?;
+        }
+        let connect = || -> rusqlite::Result<(Connection, i64)> {
+            let connection = Connection::open(&file)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok((connection, version))
+        };
+        let (mut connection, version) = connect().map_err(|error| fault(&error))?;
+        if version > VERSION {
+            return Err(fault(&format!(
+                "written by a later gristmill (layout {version}, this one knows {VERSION})"
+            )));
+        }
+        if version < VERSION {
+            immediately(&mut connection, |transaction| transaction.execute_batch(SCHEMA))
+                .map_err(|error| fault(&error))?;
+        }
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    /// A ledger that lasts as long as the process.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        let open = || {
+            let connection = Connection::open_in_memory()?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error: rusqlite::Error| LedgerError::Unavailable(error.to_string()))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// The committed batches whose execution starts with `prefix`, in the order of their keys.
+    pub async fn committed_under(&self, prefix: &str) -> Result<Vec<(BatchId, Receipt)>, LedgerError> {
+        // Text compares by its UTF-8 bytes, and no text has a character behind this one.
+        let (first, behind) = (prefix.to_owned(), format!("{prefix}\u{10ffff}"));
+        self.with(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT execution, state, output, fingerprint FROM batches
+                 WHERE key >= ?1 AND key < ?2 AND output IS NOT NULL ORDER BY key",
+            )?;
+            let entry = |row: &Row<'_>| {
+                let id = BatchId {
+                    execution: row.get(0)?,
+                    state: row.get(1)?,
+                };
+                Ok((
+                    id,
+                    Receipt {
+                        output: row.get(2)?,
+                        fingerprint: digest(row, 3)?,
+                    },
+                ))
+            };
+            statement.query_map([first, behind], entry)?.collect()
+        })
+        .await
+    }
+
+    /// Forgets a batch, so that it counts as never done.
+    pub async fn forget(&self, id: &BatchId) -> Result<(), LedgerError> {
+        let key = id.key();
+        self.with(move |connection| {
+            connection
+                .prepare_cached("DELETE FROM batches WHERE key = ?1")?
+                .execute([key])
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// Runs statements where they may block: another process may be writing.
+    async fn with<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let connection = Arc::clone(&self.connection);
+        tokio::task::spawn_blocking(move || call(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .map_err(|error| LedgerError::Unavailable(error.to_string()))?
+            .map_err(|error| LedgerError::Unavailable(error.to_string()))
+    }
+
+    /// Changes the entry of a claim, if nobody has taken the batch over.
+    async fn update(
+        &self,
+        claimed: &Claimed,
+        call: impl FnOnce(&Connection, &str, i64) -> rusqlite::Result<usize> + Send + 'static,
+    ) -> Result<(), LedgerError> {
+        let (key, fence) = (claimed.id.key(), claimed.fence.cast_signed());
+        match self.with(move |connection| call(connection, &key, fence)).await? {
+            0 => Err(LedgerError::Lost(claimed.id.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
+        let request = request.clone();
+        self.with(move |connection| immediately(connection, |transaction| claim(transaction, &request)))
+            .await
+    }
+
+    async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError> {
+        let until = millis(now) + lease.as_millis() as i64;
+        self.update(claimed, move |connection, key, fence| {
+            connection
+                .prepare_cached("UPDATE batches SET lease_until = ?3 WHERE key = ?1 AND fence = ?2")?
+                .execute(params![key, fence, until])
+        })
+        .await
+    }
+
+    async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError> {
+        let receipt = receipt.clone();
+        self.update(claimed, move |connection, key, fence| {
+            connection
+                .prepare_cached("UPDATE batches SET output = ?3, fingerprint = ?4 WHERE key = ?1 AND fence = ?2")?
+                .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string()])
+        })
+        .await
+    }
+
+    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError> {
+        self.update(claimed, |connection, key, fence| {
+            connection
+                .prepare_cached("UPDATE batches SET lease_until = 0 WHERE key = ?1 AND fence = ?2")?
+                .execute(params![key, fence])
+        })
+        .await
+    }
+}
+
+/// Reads and writes as one: nobody else writes in between.
+fn immediately<T>(
+    connection: &mut Connection,
+    call: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = call(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
+}
+
+struct Entry {
+    fence: i64,
+    lease_until: i64,
+    started: i64,
+    component: Digest,
+    receipt: Option<String>,
+    fingerprint: Digest,
+}
+
+fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Claim> {
+    let (key, now) = (request.id.key(), millis(request.now));
+    let entry = connection
+        .prepare_cached(
+            "SELECT fence, lease_until, started, component, output, fingerprint FROM batches WHERE key = ?1",
+        )?
+        .query_row([&key], |row| {
+            let (fence, lease_until, started, receipt) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
+            Ok(Entry {
+                fence,
+                lease_until,
+                started,
+                component: digest(row, 3)?,
+                receipt,
+                fingerprint: digest(row, 5)?,
+            })
+        })
+        .optional()?;
+    let (mut fence, mut component, mut started) = (0, request.component, now);
+    if let Some(entry) = entry {
+        let same = entry.fingerprint == request.fingerprint;
+        match entry.receipt {
+            Some(output) if same => {
+                return Ok(Claim::Committed(Receipt {
+                    output,
+                    fingerprint: entry.fingerprint,
+                }));
+            }
+            None if entry.lease_until > now => {
+                let remaining = Duration::from_millis(entry.lease_until.abs_diff(now));
+                return Ok(Claim::Held { remaining });
+            }
+            _ => {}
+        }
+        fence = entry.fence;
+        if same {
+            (component, started) = (entry.component, entry.started);
+        }
+    }
+    fence += 1;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO batches (key, execution, state, fence, lease_until, started, component, fingerprint)
+             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint)",
+        )?
+        .execute(named_params! {
+            ":key": key, ":execution": request.id.execution, ":state": request.id.state, ":fence": fence,
+            ":lease_until": now + request.lease.as_millis() as i64, ":started": started,
+            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(),
+        })?;
+    Ok(Claim::Taken(Claimed {
+        id: request.id.clone(),
+        fence: fence.cast_unsigned(),
+        component,
+        started: time_of(started),
+    }))
+}
+
+fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: String| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::contract::{self, request};
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        contract::suite(&SqliteLedger::open(directory.path()).unwrap(), "run").await;
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledgers: Vec<_> = (0..4).map(|_| SqliteLedger::open(directory.path()).unwrap()).collect();
+        let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else {
+            panic!()
+        };
+        assert!(matches!(
+            ledgers[1].claim(&request("run:1", 0)).await.unwrap(),
+            Claim::Held { .. }
+        ));
+        let receipt = Receipt {
+            output: "{}".into(),
+            fingerprint: request("run:1", 0).fingerprint,
+        };
+        ledgers[0].commit(&claimed, &receipt).await.unwrap();
+        assert!(
+            matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Committed(found) if found == receipt)
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_who_claim_at_once_one_gets_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let claims = (0..8).map(|_| {
+            let directory = directory.path().to_owned();
+            tokio::spawn(async move {
+                let open = tokio::task::spawn_blocking(move || SqliteLedger::open(&directory).unwrap());
+                let (ledger, mut taken) = (open.await.unwrap(), 0);
+                for n in 0..50 {
+                    let claim = ledger.claim(&request(&format!("run:{n}"), 0)).await.unwrap();
+                    taken += usize::from(matches!(claim, Claim::Taken(_)));
+                }
+                taken
+            })
+        });
+        let taken: Vec<usize> = futures::future::join_all(claims)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(taken.iter().sum::<usize>(), 50, "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn committed_batches_of_a_run_are_listed_and_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(directory.path()).unwrap();
+        for name in ["run:2", "run:1", "run;", "ru", "run:3"] {
+            let request = request(name, 0);
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
+                panic!()
+            };
+            if name != "run:3" {
+                let receipt = Receipt {
+                    output: name.into(),
+                    fingerprint: request.fingerprint,
+                };
+                ledger.commit(&claimed, &receipt).await.unwrap();
+            }
+        }
+        let found = ledger.committed_under("run:").await.unwrap();
+        assert_eq!(
+            found.iter().map(|(_, receipt)| &*receipt.output).collect::<Vec<_>>(),
+            ["run:1", "run:2"]
+        );
+        ledger.forget(&found[0].0).await.unwrap();
+        assert_eq!(ledger.committed_under("run:").await.unwrap().len(), 1);
+        assert_eq!(ledger.committed_under("").await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_ledger_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(".gristmill")).unwrap();
+        std::fs::write(
+            directory.path().join(FILE),
+            "this is not a database, whatever it is called",
+        )
+        .unwrap();
+        let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("ledger.sqlite") && error.contains("moved away"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_later_layout_is_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteLedger::open(directory.path()).unwrap());
+        let connection = Connection::open(directory.path().join(FILE)).unwrap();
+        connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("later gristmill"), "{error}");
+    }
+
+    /// Prints what a call costs: `cargo test --release -- --ignored --nocapture price`.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "a measurement, not a check"]
+    async fn price_of_a_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(directory.path()).unwrap();
+        let (start, batches) = (Instant::now(), 10_000);
+        for n in 0..batches {
+            let request = request(&format!("run:{n}"), 0);
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
+                panic!()
+            };
+            let receipt = Receipt {
+                output: "x".repeat(500),
+                fingerprint: request.fingerprint,
+            };
+            ledger.commit(&claimed, &receipt).await.unwrap();
+        }
+        println!("claim + commit: {:?}", start.elapsed() / batches);
+    }
+}

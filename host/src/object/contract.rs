@@ -1,0 +1,228 @@
+//! What every [`ObjectStore`] has to do, as a suite that runs against the folder and against an S3.
+
+// A failed check is what this is for.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+
+use super::{Location, ObjectError, ObjectStore};
+
+/// Runs the suite. Everything it writes lies under `prefix`, where nothing may be yet, in a bucket that exists.
+pub async fn suite(store: &dyn ObjectStore, prefix: &Location) {
+    let base = prefix.with_key(format!("{}contract/", prefix.key));
+    what_was_written_is_read(store, &base).await;
+    ranges_are_cut_at_the_end(store, &base).await;
+    an_empty_object_is_an_object(store, &base).await;
+    what_is_missing_is_not_found(store, &base).await;
+    a_replaced_object_is_changed(store, &base).await;
+    uploads_are_invisible_until_complete(store, &base).await;
+    large_uploads_are_whole(store, &base).await;
+    listings_are_ordered_and_paged(store, &base).await;
+    deletes_can_be_repeated(store, &base).await;
+}
+
+async fn put(store: &dyn ObjectStore, at: &Location, bytes: impl Into<Bytes>) {
+    let mut upload = store.upload(at).await.unwrap();
+    let bytes = bytes.into();
+    upload.write(bytes.clone()).await.unwrap();
+    assert_eq!(upload.complete().await.unwrap(), bytes.len() as u64);
+}
+
+fn under(base: &Location, key: &str) -> Location {
+    base.with_key(format!("{}{key}", base.key))
+}
+
+async fn what_was_written_is_read(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "name with spaces, ümläuts & 100%+1.csv");
+    put(store, &at, "0123456789").await;
+    let (metadata, first) = store.open(&at, 4).await.unwrap();
+    assert_eq!((metadata.size, &first[..]), (10, &b"0123"[..]));
+    assert_eq!(metadata.location, at);
+    assert!(
+        metadata.etag.starts_with('"') && metadata.etag.ends_with('"'),
+        "{}",
+        metadata.etag
+    );
+    assert!(metadata.last_modified.is_some());
+    assert_eq!(store.open(&at, 1000).await.unwrap().1, "0123456789");
+    assert_eq!(store.open(&at, 0).await.unwrap(), (metadata.clone(), Bytes::new()));
+    assert_eq!(store.read(&at, &metadata.etag, 4..7).await.unwrap(), "456");
+}
+
+async fn ranges_are_cut_at_the_end(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "ranges");
+    put(store, &at, "0123456789").await;
+    let etag = store.open(&at, 0).await.unwrap().0.etag;
+    for (range, expected) in [
+        (0..10, "0123456789"),
+        (8..20, "89"),
+        (9..u64::MAX, "9"),
+        (10..20, ""),
+        (30..40, ""),
+        (5..5, ""),
+        (0..1, "0"),
+    ] {
+        assert_eq!(
+            store.read(&at, &etag, range.clone()).await.unwrap(),
+            expected,
+            "{range:?}"
+        );
+    }
+}
+
+async fn an_empty_object_is_an_object(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "empty");
+    put(store, &at, "").await;
+    let (metadata, first) = store.open(&at, 100).await.unwrap();
+    assert_eq!((metadata.size, first.len()), (0, 0));
+    assert!(store.read(&at, &metadata.etag, 0..10).await.unwrap().is_empty());
+}
+
+async fn what_is_missing_is_not_found(store: &dyn ObjectStore, base: &Location) {
+    let missing = under(base, "missing");
+    let nowhere = Location {
+        bucket: "gristmill-no-such-bucket".into(),
+        key: "k".into(),
+    };
+    for at in [&missing, &nowhere] {
+        for first in [0, 10] {
+            let error = store.open(at, first).await.unwrap_err();
+            assert!(
+                matches!(&error, ObjectError::NotFound(text) if text.contains(&at.to_string())),
+                "{error:?}"
+            );
+        }
+        let error = store.read(at, "\"x\"", 0..1).await.unwrap_err();
+        assert!(matches!(error, ObjectError::NotFound(_)), "{error:?}");
+    }
+    assert!(matches!(
+        store.list(&nowhere, None).await,
+        Err(ObjectError::NotFound(_))
+    ));
+    assert!(matches!(
+        store.open(&base.with_key(""), 1).await,
+        Err(ObjectError::Invalid(_))
+    ));
+    let page = store.list(&under(base, "nothing/here"), None).await.unwrap();
+    assert!(page.objects.is_empty() && page.next.is_none());
+}
+
+async fn a_replaced_object_is_changed(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "replaced");
+    put(store, &at, "one").await;
+    let old = store.open(&at, 3).await.unwrap().0.etag;
+    put(store, &at, "two").await;
+    let error = store.read(&at, &old, 0..3).await.unwrap_err();
+    assert!(
+        matches!(&error, ObjectError::Changed(text) if text.contains(&at.to_string())),
+        "{error:?}"
+    );
+    let (metadata, first) = store.open(&at, 3).await.unwrap();
+    assert_eq!(first, "two");
+    assert_eq!(store.read(&at, &metadata.etag, 0..3).await.unwrap(), "two");
+}
+
+async fn uploads_are_invisible_until_complete(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "uploads/kept");
+    put(store, &at, "old").await;
+    let mut aborted = store.upload(&at).await.unwrap();
+    aborted.write("new".into()).await.unwrap();
+    assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
+    aborted.abort().await.unwrap();
+
+    let never = under(base, "uploads/never");
+    let mut dropped = store.upload(&never).await.unwrap();
+    dropped.write("new".into()).await.unwrap();
+    drop(dropped);
+    assert!(matches!(store.open(&never, 3).await, Err(ObjectError::NotFound(_))));
+
+    let page = store.list(&under(base, "uploads/"), None).await.unwrap();
+    assert_eq!(page.objects.len(), 1);
+    assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
+}
+
+/// 20 MiB in uneven pieces: more than one part of a multipart upload.
+async fn large_uploads_are_whole(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "large");
+    let bytes: Bytes = (0..20 * 1024 * 1024_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let mut upload = store.upload(&at).await.unwrap();
+    for piece in bytes.chunks(3_000_001) {
+        upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    assert_eq!(upload.complete().await.unwrap(), bytes.len() as u64);
+    let (metadata, first) = store.open(&at, 1024 * 1024).await.unwrap();
+    assert_eq!(metadata.size, bytes.len() as u64);
+    let rest = store
+        .read(&at, &metadata.etag, first.len() as u64..u64::MAX)
+        .await
+        .unwrap();
+    assert!([first, rest].concat() == bytes, "the bytes differ");
+
+    let mut aborted = store.upload(&under(base, "aborted")).await.unwrap();
+    aborted.write(bytes).await.unwrap();
+    aborted.abort().await.unwrap();
+    assert!(matches!(
+        store.open(&under(base, "aborted"), 1).await,
+        Err(ObjectError::NotFound(_))
+    ));
+}
+
+async fn listings_are_ordered_and_paged(store: &dyn ObjectStore, base: &Location) {
+    // Slashes sort as bytes: `a-b` comes before `a/b`.
+    let mut names: Vec<String> = ["a-b", "a/b", "a/c/d", "a0", "é"].map(Into::into).into();
+    names.extend((0..1005).map(|n| format!("many/{n:04}")));
+    let mut expected: Vec<String> = names
+        .iter()
+        .map(|name| under(base, &format!("list/{name}")).key)
+        .collect();
+    expected.sort_unstable();
+    for key in &expected {
+        put(store, &base.with_key(key.clone()), "x").await;
+    }
+    let (mut found, mut next, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = store.list(&under(base, "list/"), next.as_deref()).await.unwrap();
+        assert!(page.objects.len() <= 1000);
+        found.extend(page.objects);
+        pages += 1;
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, 2);
+    assert_eq!(
+        found
+            .iter()
+            .map(|object| object.location.key.clone())
+            .collect::<Vec<_>>(),
+        expected
+    );
+    // What a listing says of an object is what opening it says.
+    let opened = store.open(&found[0].location, 0).await.unwrap().0;
+    assert_eq!(
+        (&opened.etag, opened.size, &opened.location),
+        (&found[0].etag, 1, &found[0].location)
+    );
+    assert!(found[0].last_modified.is_some());
+
+    // A prefix is not a directory.
+    let page = store.list(&under(base, "list/a"), None).await.unwrap();
+    let keys: Vec<_> = page
+        .objects
+        .iter()
+        .map(|object| &object.location.key[base.key.len()..])
+        .collect();
+    assert_eq!(keys, ["list/a-b", "list/a/b", "list/a/c/d", "list/a0"]);
+}
+
+async fn deletes_can_be_repeated(store: &dyn ObjectStore, base: &Location) {
+    let at = under(base, "deleted");
+    put(store, &at, "x").await;
+    for _ in 0..2 {
+        store.delete(&at).await.unwrap();
+        assert!(matches!(store.open(&at, 1).await, Err(ObjectError::NotFound(_))));
+    }
+}

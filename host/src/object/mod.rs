@@ -1,0 +1,141 @@
+//! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
+
+#[doc(hidden)]
+pub mod contract;
+pub mod folder;
+mod walk;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+/// Where an object is, or where keys start: `s3://bucket/key`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    /// The bucket's name; never empty.
+    pub bucket: String,
+    /// The key; may be empty where a prefix is meant.
+    pub key: String,
+}
+
+impl Location {
+    /// The object `key` of the same bucket.
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self { bucket: self.bucket.clone(), key: key.into() }
+    }
+
+    /// Whether `other` lies under this prefix: the same bucket, and a key that starts with this key.
+    pub fn contains(&self, other: &Location) -> bool {
+        self.bucket == other.bucket && other.key.starts_with(&self.key)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl FromStr for Location {
+    type Err = ObjectError;
+
+    fn from_str(uri: &str) -> Result<Self, ObjectError> {
+        let invalid = |why: &str| ObjectError::Invalid(format!("`{uri}` is not an object's URI: {why}"));
+        let rest = uri.strip_prefix("s3://").ok_or_else(|| invalid("it must start with `s3://`"))?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(invalid("the bucket is empty"));
+        }
+        // Amazon S3 allows these names; a folder cannot hold them, and no bucket or key that means well has them.
+        if bucket == "." || bucket == ".." || uri.contains('\0') || key.split('/').any(|part| part == "." || part == "..") {
+            return Err(invalid("`.` and `..` are no names"));
+        }
+        if key.len() > 1024 {
+            return Err(invalid("a key has at most 1,024 bytes (Amazon S3)"));
+        }
+        Ok(Self { bucket: bucket.into(), key: key.into() })
+    }
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Where it is.
+    pub location: Location,
+    /// In bytes, as stored.
+    pub size: u64,
+    /// The entity tag: two reads with the same tag are of the same bytes. With quotes, as S3 gives it.
+    pub etag: String,
+    /// When it was written.
+    pub last_modified: Option<OffsetDateTime>,
+}
+
+/// Up to 1,000 objects of a listing, in ascending order of the keys' bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Metadata>,
+    /// Where the next page begins; none at the end. Opaque.
+    pub next: Option<String>,
+}
+
+/// Why an object could not be had: the same cases as the contract's `objects.error`. Each sentence names the object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// There is no such object or bucket.
+    #[error("{0}")]
+    NotFound(String),
+    /// The store refused, or the dataset does not grant it.
+    #[error("{0}")]
+    Denied(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store did not answer after retries, or has no room.
+    #[error("{0}")]
+    Unavailable(String),
+    /// More than a limit allows.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The object is no longer the version that was opened.
+    #[error("{0}")]
+    Changed(String),
+}
+
+/// A store of objects.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + 'static {
+    /// What the object is, and its first bytes (at most `first`), in one request: most objects are small.
+    async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError>;
+
+    /// Reads a range of the version with this `etag`: exactly the range, cut at the object's end. A range that starts at
+    /// or behind the end is empty. [`ObjectError::Changed`] when the object is another version by now.
+    async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError>;
+
+    /// Lists the objects whose key starts with `prefix.key`, from where `next` of the page before says. A prefix without
+    /// objects is an empty page; a bucket that does not exist is [`ObjectError::NotFound`].
+    async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError>;
+
+    /// Starts to write an object. Nothing is visible before [`Upload::complete`].
+    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError>;
+
+    /// Deletes an object; one that is not there counts as deleted.
+    async fn delete(&self, at: &Location) -> Result<(), ObjectError>;
+}
+
+/// An object that is being written. Dropped without `complete` or `abort`, it leaves no visible object.
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends bytes, in any sizes.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
+
+    /// Makes the object visible, whole and at once, in place of any object of that key. Returns its size in bytes.
+    async fn complete(self: Box<Self>) -> Result<u64, ObjectError>;
+
+    /// Gives up and frees what was stored.
+    async fn abort(self: Box<Self>) -> Result<(), ObjectError>;
+}

@@ -1,0 +1,117 @@
+//! What every [`Queue`] has to do, as a suite that runs against the embedded queue and against an SQS.
+
+// A failed check is what this is for.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use super::{Delivery, Queue, Receipt};
+
+/// Runs the suite on an empty queue that has a dead-letter queue, and leaves it empty but for one parked message. `send`
+/// adds a message. Time-outs of seconds are waited for: real ones, unless the clock is tokio's and paused.
+pub async fn suite(queue: &dyn Queue, send: impl AsyncFn(String)) {
+    what_is_sent_is_received_and_deleted(queue, &send).await;
+    more_than_ten_at_once(queue, &send).await;
+    what_is_not_deleted_comes_again(queue, &send).await;
+    an_extended_message_stays_hidden(queue, &send).await;
+    a_parked_message_is_gone(queue, &send).await;
+}
+
+async fn receive_one(queue: &dyn Queue) -> Delivery {
+    let mut received = queue.receive(1).await.unwrap();
+    assert_eq!(received.len(), 1);
+    received.remove(0)
+}
+
+async fn delete(queue: &dyn Queue, deliveries: &[Delivery]) {
+    let receipts: Vec<Receipt> = deliveries.iter().map(|delivery| delivery.receipt.clone()).collect();
+    assert_eq!(queue.delete(&receipts).await.unwrap(), []);
+}
+
+async fn what_is_sent_is_received_and_deleted(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    let body = r#"{"a": "é\n<>&\"", "b":[ ]}"#;
+    send(body.into()).await;
+    let delivery = receive_one(queue).await;
+    assert_eq!((delivery.body.as_str(), delivery.receives), (body, 1));
+    assert!(delivery.sent.elapsed().unwrap_or_default() < Duration::from_secs(3600));
+    // A delete that is repeated is harmless.
+    delete(queue, std::slice::from_ref(&delivery)).await;
+    delete(queue, &[delivery]).await;
+}
+
+async fn more_than_ten_at_once(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    for n in 0..25 {
+        send(n.to_string()).await;
+    }
+    let mut received = Vec::new();
+    while received.len() < 25 {
+        let more = queue.receive(23).await.unwrap();
+        assert!(!more.is_empty() && more.len() <= 23, "{}", more.len());
+        received.extend(more);
+    }
+    let hide: Vec<_> = received
+        .iter()
+        .map(|delivery| (delivery.receipt.clone(), Duration::from_secs(30)))
+        .collect();
+    assert_eq!(queue.change_visibility(&hide).await.unwrap(), []);
+    delete(queue, &received).await;
+    let mut bodies: Vec<u32> = received.iter().map(|delivery| delivery.body.parse().unwrap()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, (0..25).collect::<Vec<_>>());
+}
+
+async fn what_is_not_deleted_comes_again(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    send("again".into()).await;
+    let first = receive_one(queue).await;
+    assert_eq!(
+        queue
+            .change_visibility(&[(first.receipt.clone(), Duration::ZERO)])
+            .await
+            .unwrap(),
+        []
+    );
+    let second = receive_one(queue).await;
+    assert_eq!((&second.id, second.receives, second.sent), (&first.id, 2, first.sent));
+    assert_ne!(second.receipt, first.receipt);
+    // The older receipt must not take the message from whoever has it now.
+    let stale = first.receipt;
+    assert_eq!(
+        queue.change_visibility(&[(stale, Duration::ZERO)]).await.unwrap().len(),
+        1
+    );
+    // Not deleted in time: it comes again by itself.
+    assert_eq!(
+        queue
+            .change_visibility(&[(second.receipt, Duration::from_secs(1))])
+            .await
+            .unwrap(),
+        []
+    );
+    let third = receive_one(queue).await;
+    assert_eq!(third.receives, 3);
+    delete(queue, &[third]).await;
+}
+
+async fn an_extended_message_stays_hidden(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    send("extended".into()).await;
+    let first = receive_one(queue).await;
+    assert_eq!(
+        queue
+            .change_visibility(&[(first.receipt.clone(), Duration::from_secs(40))])
+            .await
+            .unwrap(),
+        []
+    );
+    assert!(queue.receive(1).await.unwrap().is_empty());
+    delete(queue, &[first]).await;
+}
+
+async fn a_parked_message_is_gone(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    send("poison".into()).await;
+    let poison = receive_one(queue).await;
+    queue.park(&poison, "not a batch:\u{0} \u{1b}[31m").await.unwrap();
+    send("next".into()).await;
+    let next = receive_one(queue).await;
+    assert_eq!(next.body, "next");
+    delete(queue, &[next]).await;
+}

@@ -1,0 +1,70 @@
+//! The queue that batches come from: Amazon SQS in the cloud, an embedded one under `--local`.
+
+#[doc(hidden)]
+pub mod contract;
+pub mod embedded;
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+/// The longest that a message can be hidden, counted from the moment it was received, however often that is extended
+/// ("Amazon SQS message quotas", visibility timeout).
+pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
+
+/// How long a receive waits at most for a message to come ("Amazon SQS short and long polling").
+pub const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// How a received message is named when it is deleted or returned. A later delivery of the same message has another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// A message that is ours until its visibility time-out ends.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message's own id, the same over deliveries.
+    pub id: String,
+    /// The body as it is on the wire.
+    pub body: String,
+    /// How this delivery is named.
+    pub receipt: Receipt,
+    /// How often the message was delivered, this one included (`ApproximateReceiveCount`).
+    pub receives: u32,
+    /// When it was sent (`SentTimestamp`), the same over deliveries.
+    pub sent: SystemTime,
+}
+
+/// A queue did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QueueError {
+    /// It did not answer after the client's own retries.
+    #[error("the queue did not answer: {0}")]
+    Unavailable(String),
+    /// It refuses us: a wrong URL, a missing permission. Asking again is of no use.
+    #[error("the queue refused: {0}")]
+    Refused(String),
+}
+
+/// A queue of messages, at least once, in no particular order.
+///
+/// The caller's duties: receive only what there is a free slot for; for each delivery keep extending its visibility until
+/// it is deleted or returned; never drop a `receive` that may have taken messages.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Waits (a long poll, at most 20 s) for up to `max` messages, which may be any number, also more than 10 or none.
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Deletes the messages for good. Returns the receipts that were not deleted, each with the reason.
+    async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError>;
+
+    /// Hides the messages for this long from now on; zero returns them at once. Returns the receipts that are not ours
+    /// any more, each with the reason.
+    async fn change_visibility(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<(Receipt, String)>, QueueError>;
+
+    /// Sets a message aside in the dead-letter queue with the reason as an attribute, and deletes it from this one. Where
+    /// there is no dead-letter queue the message stays where it is, and this says so.
+    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
+
+    /// How long a received message is hidden when nothing else is said.
+    fn visibility_timeout(&self) -> Duration;
+}

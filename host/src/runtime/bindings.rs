@@ -1,0 +1,27 @@
+//! The contract as Rust sees it from the host's side.
+
+#![allow(missing_docs, unreachable_pub, reason = "generated; the contract documents itself")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "gristmill:plugin/plugin",
+    imports: {
+        "gristmill:plugin/metrics": trappable,
+        "wasi:logging/logging": trappable,
+        "gristmill:plugin/output": trappable,
+        "gristmill:plugin/objects.[method]object.metadata": trappable,
+        "gristmill:plugin/objects.[drop]object": trappable,
+        "gristmill:plugin/objects.[drop]chunks": trappable,
+        "gristmill:plugin/objects.[drop]listing": trappable,
+        default: async | trappable,
+    },
+    exports: { default: async },
+    with: {
+        "gristmill:plugin/objects.object": super::objects::OpenObject,
+        "gristmill:plugin/objects.chunks": super::objects::ChunkReader,
+        "gristmill:plugin/objects.listing": super::objects::ObjectListing,
+    },
+});
+
+/// The contract's version, as in the names of its interfaces.
+pub const CONTRACT: &str = "0.1.0";

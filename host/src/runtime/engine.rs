@@ -1,0 +1,136 @@
+//! The engine: how components are compiled, where their instances live, and the clock that interrupts them.
+
+use std::path::PathBuf;
+use std::sync::Weak;
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::bindings;
+use super::component::{self, Plugin, PluginError};
+use super::guest::Guest;
+use crate::job::Digest;
+
+/// Running code looks at the epoch in every loop; after a tick it yields, so that time-outs fire and neighbours on the
+/// same thread go on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How the runtime is set up.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// How many items run at once.
+    pub slots: usize,
+    /// Where compiled components are kept: a folder that only this host writes. None compiles every time.
+    pub cache: Option<PathBuf>,
+    /// Where host calls do their I/O: not where guests burn CPU.
+    pub io: Handle,
+}
+
+/// Opens components and runs them.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<Guest>,
+    cache: Option<PathBuf>,
+    io: Handle,
+    _ticker: Ticker,
+}
+
+impl Runtime {
+    /// Sets the engine up.
+    pub fn new(config: &RuntimeConfig) -> Result<Self, PluginError> {
+        let engine = engine(config.slots).map_err(PluginError::engine)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
+        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
+        Ok(Self {
+            _ticker: Ticker::start(&engine),
+            engine,
+            linker,
+            cache: config.cache.clone(),
+            io: config.io.clone(),
+        })
+    }
+
+    /// Compiles a component (or takes it from the cache), checks it against the contract, and asks it to describe itself.
+    /// Compiling takes a CPU for seconds: call this where that hurts nobody.
+    pub async fn open(&self, bytes: &[u8]) -> Result<Plugin, PluginError> {
+        let digest = Digest::of(bytes);
+        let (component, compiled_in) = component::compile(&self.engine, bytes, &digest, self.cache.as_deref())?;
+        let pre = component::check(&self.engine, &self.linker, &component)?;
+        Plugin::open(component, pre, digest, bytes.len() as u64, compiled_in, self.io.clone()).await
+    }
+}
+
+/// The pooling allocator makes instances in microseconds, out of address space that is reserved up front. Where that
+/// much address space cannot be had (a container with a limit on virtual memory), instances are made on demand.
+fn engine(slots: usize) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8))
+        .memory_init_cow(true);
+    let mut pooled = config.clone();
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    Engine::new(&pooled).or_else(|reason| {
+        tracing::warn!(%reason, "no address space for the instance pool; instances are made on demand and start slower");
+        Engine::new(&config)
+    })
+}
+
+fn pool(slots: usize) -> PoolingAllocationConfig {
+    // Python and JavaScript guests are linked from a dozen core modules with tables of their own.
+    const CORE_INSTANCES: u32 = 40;
+    const TABLES: u32 = 40;
+    const MEMORIES: u32 = 8;
+    // One instance per slot, one that is being replaced, and a few for `describe`.
+    let instances = u32::try_from(slots).unwrap_or(u32::MAX / 256).min(1024) * 2 + 4;
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        .total_stacks(instances)
+        .total_core_instances(instances * CORE_INSTANCES)
+        .total_memories(instances * 3)
+        .total_tables(instances * TABLES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
+        .max_core_instance_size(4 << 20)
+        .max_component_instance_size(4 << 20)
+        .table_elements(100_000)
+        .max_unused_warm_slots(instances)
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(8 << 10)
+        .async_stack_keep_resident(16 << 10);
+    pool
+}
+
+/// Advances the engine's epoch until the engine is gone.
+struct Ticker(Arc<AtomicBool>);
+
+impl Ticker {
+    fn start(engine: &Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, stopped) = (engine.weak(), Arc::downgrade(&stop));
+        std::thread::spawn(move || {
+            while Weak::upgrade(&stopped).is_some_and(|stop| !stop.load(Ordering::Relaxed)) {
+                std::thread::sleep(TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => break,
+                }
+            }
+        });
+        Self(stop)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

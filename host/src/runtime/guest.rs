@@ -1,0 +1,70 @@
+//! What one instance has on the host's side: its store's data.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use tokio::runtime::Handle;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limits::MemoryBudget;
+use super::logging::LogBudget;
+use super::objects::ChunkReaders;
+use super::{BatchContext, wasi};
+
+/// A guest holds an object, its chunks, perhaps a listing, and WASI's few streams: never a thousand of anything.
+const MAX_HANDLES: usize = 1_000;
+
+/// The data of an instance's store.
+pub(super) struct Guest {
+    pub(super) context: Arc<BatchContext>,
+    pub(super) io: Handle,
+    pub(super) memory: MemoryBudget,
+    pub(super) table: ResourceTable,
+    pub(super) log: LogBudget,
+    pub(super) chunk_readers: ChunkReaders,
+    pub(super) rows: Vec<(usize, RecordBatch)>,
+    pub(super) emitted: u64,
+    pub(super) bytes_read: u64,
+    /// The first emission that was refused: the item fails even if the guest goes on.
+    pub(super) refused: Option<super::Fault>,
+    wasi: WasiCtx,
+}
+
+impl Guest {
+    pub(super) fn new(context: Arc<BatchContext>, io: Handle, item: &str) -> Self {
+        let log = LogBudget::new(&context);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        Self {
+            memory: MemoryBudget::new(context.limits.memory),
+            wasi: wasi::context(context.started, item, &log),
+            context,
+            io,
+            table,
+            chunk_readers: ChunkReaders::default(),
+            log,
+            rows: Vec::new(),
+            emitted: 0,
+            bytes_read: 0,
+            refused: None,
+        }
+    }
+
+    /// Forgets the item before, when an instance lives longer than one.
+    pub(super) fn next_item(&mut self) {
+        self.rows.clear();
+        self.emitted = 0;
+        self.bytes_read = 0;
+        self.refused = None;
+        self.log.refill();
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl super::bindings::gristmill::plugin::types::Host for Guest {}

@@ -1,0 +1,254 @@
+//! One item after the other: instance, call, and what came of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use wasmtime::{Store, Trap};
+
+use super::bindings::exports::gristmill::plugin::item_processor as wit;
+use super::bindings::gristmill::plugin::types::{self, ColumnType as WitType};
+use super::bindings::{Plugin as Bindings, PluginPre};
+use super::component::{Plugin, PluginError};
+use super::guest::Guest;
+use super::logging::cut;
+use super::{BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Limits, RowDecoder, RowsRefused};
+use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
+use crate::job::{FailureKind, Item, error_names};
+use crate::object::ObjectStore;
+
+/// What one call may make the host allocate for strings and lists that it takes over: more than any honest emission.
+const HOSTCALL_FUEL: usize = 64 << 20;
+const MAX_CODE: usize = 64;
+const MAX_MESSAGE: usize = 4096;
+const MAX_ITEM_RESULT: usize = 4096;
+
+/// Runs items of one batch, one at a time.
+pub struct Lane {
+    plugin: Arc<Plugin>,
+    context: Arc<BatchContext>,
+    kept: Option<(Store<Guest>, Bindings)>,
+}
+
+impl Lane {
+    /// A lane for items of this batch.
+    pub fn new(plugin: Arc<Plugin>, context: Arc<BatchContext>) -> Self {
+        Self { plugin, context, kept: None }
+    }
+
+    /// Runs one item. Must be polled on a runtime where nothing waits that cannot wait for a busy guest.
+    pub async fn run(&mut self, item: &Item) -> ItemRun {
+        let limit = self.context.limits.timeout;
+        // An item that is given up in the middle takes its instance with it.
+        let kept = self.kept.take();
+        let mut result = tokio::time::timeout(limit, self.attempt(kept, item)).await.unwrap_or_else(|_| {
+            let message = format!("the item was stopped after {}; `[plugin] timeout` sets the limit", humantime::format_duration(limit));
+            ItemRun::failed(fault(error_names::TIMEOUT, message))
+        });
+        if let Err(fault) = &mut result.result {
+            fault.message = cut(&fault.message, MAX_MESSAGE).to_owned();
+        }
+        result
+    }
+
+    async fn attempt(&mut self, kept: Option<(Store<Guest>, Bindings)>, item: &Item) -> ItemRun {
+        let (mut store, instance) = match kept {
+            Some((mut store, instance)) => {
+                store.data_mut().next_item();
+                (store, instance)
+            }
+            None => {
+                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
+                match self.plugin.pre.instantiate_async(&mut store).await {
+                    Ok(instance) => (store, instance),
+                    Err(error) => return ItemRun::failed(trap(&store, &error)),
+                }
+            }
+        };
+        let context = &self.context;
+        let call = types::Context {
+            dataset: context.dataset.to_string(),
+            batch_input: context.batch_input.to_string(),
+            settings: context.settings.to_string(),
+        };
+        let wit_item = types::Item { index: item.index, body: item.body.to_string() };
+        let returned = instance.gristmill_plugin_item_processor().call_process(&mut store, &call, &wit_item).await;
+        let guest = store.data_mut();
+        let bytes_read = guest.bytes_read;
+        let (result, trapped) = match returned {
+            Err(error) => (Err(trap(&store, &error)), true),
+            Ok(Err(failure)) => (Err(guest.refused.take().unwrap_or_else(|| guest_fault(failure))), false),
+            Ok(Ok(value)) => (guest.refused.take().map_or_else(|| item_result(value), Err), false),
+        };
+        let rows = if result.is_ok() { std::mem::take(&mut store.data_mut().rows) } else { Vec::new() };
+        if context.limits.instance == InstanceLife::Batch && !trapped {
+            self.kept = Some((store, instance));
+        }
+        ItemRun { result, rows, bytes_read }
+    }
+}
+
+impl ItemRun {
+    fn failed(fault: Fault) -> Self {
+        Self { result: Err(fault), rows: Vec::new(), bytes_read: 0 }
+    }
+}
+
+fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(pre.engine(), guest);
+    store.limiter(|guest| &mut guest.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_hostcall_fuel(HOSTCALL_FUEL);
+    store
+}
+
+fn fault(code: &str, message: String) -> Fault {
+    Fault { code: code.into(), message, kind: FailureKind::Rejected }
+}
+
+/// A trap costs its item. What it was about is worth a name of its own.
+fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
+    if store.data().memory.exceeded() {
+        return fault(
+            error_names::MEMORY_LIMIT,
+            format!("the item wanted more memory than the {} bytes of `[plugin] memory`", store.data().context.limits.memory),
+        );
+    }
+    let what = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    fault(error_names::TRAP, format!("the plugin trapped: {what}\n{error:?}"))
+}
+
+fn guest_fault(failure: types::Failure) -> Fault {
+    let (kind, fault) = match failure {
+        types::Failure::Reject(fault) => (FailureKind::Rejected, fault),
+        types::Failure::Retry(fault) => (FailureKind::Retryable, fault),
+    };
+    Fault { code: code(&fault.code), message: fault.message, kind }
+}
+
+/// A guest's code as reports and metrics can bear it; the host's own prefix is not the guest's to use.
+fn code(raw: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let code: String = raw.chars().filter(|c| allowed(*c)).take(MAX_CODE).collect();
+    let code = code.trim_start_matches("Gristmill.");
+    if code.is_empty() { "Unnamed".into() } else { code.into() }
+}
+
+fn item_result(value: Option<String>) -> Result<Option<String>, Fault> {
+    let Some(value) = value else { return Ok(None) };
+    if value.len() > MAX_ITEM_RESULT {
+        let message = format!("`process` returned {} bytes; at most {MAX_ITEM_RESULT} fit the report", value.len());
+        return Err(fault(error_names::BAD_OUTPUT, message));
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&value) {
+        Ok(_) => Ok(Some(value)),
+        Err(error) => Err(fault(error_names::BAD_OUTPUT, format!("`process` returned what is no JSON: {error}"))),
+    }
+}
+
+/// Asks a component what it is: without grants, with little memory and time.
+pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Manifest, PluginError> {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let context = Arc::new(BatchContext {
+        dataset: "".into(),
+        batch: "describe".into(),
+        batch_input: "null".into(),
+        settings: "{}".into(),
+        started: SystemTime::UNIX_EPOCH,
+        limits: Limits {
+            memory: 256 << 20,
+            timeout: LIMIT,
+            max_output: 0,
+            max_log: 16 << 10,
+            instance: InstanceLife::Item,
+        },
+        grants: Grants::default(),
+        objects: Arc::new(Nothing),
+        rows: Arc::new(Nothing),
+        metrics: Arc::new(Nothing),
+    });
+    let describe = async {
+        let mut store = store(pre, Guest::new(context, io.clone(), ""));
+        let instance = pre.instantiate_async(&mut store).await?;
+        instance.gristmill_plugin_item_processor().call_describe(&mut store).await
+    };
+    match tokio::time::timeout(LIMIT, describe).await {
+        Ok(Ok(manifest)) => manifest_of(manifest),
+        Ok(Err(error)) => Err(PluginError::Describe(format!("{error:#}"))),
+        Err(_) => Err(PluginError::Describe(format!("`describe` did not end within {LIMIT:?}"))),
+    }
+}
+
+fn manifest_of(manifest: wit::Manifest) -> Result<Manifest, PluginError> {
+    let settings_schema = serde_json::from_str(&manifest.settings_schema)
+        .map_err(|error| PluginError::Describe(format!("`settings-schema` is no JSON: {error}")))?;
+    let column = |column: types::Column| Column {
+        name: column.name,
+        nullable: column.nullable,
+        kind: match column.type_ {
+            WitType::Boolean => ColumnType::Boolean,
+            WitType::Int64 => ColumnType::Int64,
+            WitType::Float64 => ColumnType::Float64,
+            WitType::Text => ColumnType::Text,
+            WitType::Date => ColumnType::Date,
+            WitType::Timestamp => ColumnType::Timestamp,
+            WitType::Json => ColumnType::Json,
+        },
+    };
+    let output = |shape: types::OutputShape| OutputShape {
+        name: shape.name,
+        description: shape.description,
+        columns: shape.columns.into_iter().map(column).collect(),
+    };
+    Ok(Manifest {
+        name: manifest.name,
+        version: manifest.version,
+        description: manifest.description,
+        settings_schema,
+        outputs: manifest.outputs.into_iter().map(output).collect(),
+    })
+}
+
+/// Stands for everything that `describe` must not touch.
+struct Nothing;
+
+impl RowDecoder for Nothing {
+    fn decode(&self, _: &str, _: GuestRows<'_>) -> Result<(usize, arrow::array::RecordBatch), RowsRefused> {
+        Err(RowsRefused::Invalid("`describe` emits nothing".into()))
+    }
+}
+
+impl GuestMetrics for Nothing {
+    fn count(&self, _: &str, _: u64) {}
+    fn observe(&self, _: &str, _: f64) {}
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Nothing {
+    async fn open(&self, _: &crate::object::Location, _: u64) -> Opened {
+        Err(nothing())
+    }
+    async fn read(&self, _: &crate::object::Location, _: &str, _: std::ops::Range<u64>) -> Result<bytes::Bytes, Denied> {
+        Err(nothing())
+    }
+    async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {
+        Err(nothing())
+    }
+    async fn upload(&self, _: &crate::object::Location) -> Result<Box<dyn crate::object::Upload>, Denied> {
+        Err(nothing())
+    }
+    async fn delete(&self, _: &crate::object::Location) -> Result<(), Denied> {
+        Err(nothing())
+    }
+}
+
+type Denied = crate::object::ObjectError;
+type Opened = Result<(crate::object::Metadata, bytes::Bytes), Denied>;
+
+fn nothing() -> Denied {
+    Denied::Denied("`describe` reads nothing".into())
+}
