@@ -1,7 +1,7 @@
 # The worker as an image, from the root of a checkout:
 #
 #   docker build -t gristmill .
-#   docker run --read-only -e GRISTMILL_QUEUE_URL=... -v "$PWD/datasets:/etc/gristmill/datasets:ro" -v gristmill-cache:/var/cache/gristmill gristmill
+#   docker run --read-only -e GRISTMILL_QUEUE=... -v "$PWD/datasets:/etc/gristmill/datasets:ro" -v gristmill-cache:/var/cache/gristmill gristmill
 #
 # Plain Dockerfile syntax, so that docker, podman and `buildah bud` build the same image. Both bases are arguments: a mirror, a hardened
 # base or one made by debootstrap (deploy/image/build-and-start.sh) takes their place.
@@ -47,7 +47,7 @@ VOLUME /var/cache/gristmill
 EXPOSE 9464
 # A number, because Kubernetes' runAsNonRoot cannot tell whether a name is root.
 USER 10001:10001
-HEALTHCHECK --interval=15s --timeout=3s --start-period=10s CMD ["gristmill", "health", "--admin", "127.0.0.1:9464"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=10s CMD ["gristmill", "health"]
 ENTRYPOINT ["gristmill"]
 CMD ["worker"]
 

@@ -26,7 +26,7 @@ MAX_MB=${MAX_MB:-120}
 REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 STATE=$PWD/target/image
 LOGS=$STATE/logs
-ADMIN=127.0.0.1:9464 # the health check's address, on the host's network
+ADMIN=${GRISTMILL_ADMIN:-127.0.0.1:9464} # on the host's network
 READY_WITHIN=30      # seconds
 
 step() { printf 'image: %4ds  %s\n' "$SECONDS" "$*"; }

@@ -56,7 +56,7 @@ def configuration(image: dict, options: argparse.Namespace) -> dict:
         "process": {
             "user": {"uid": user, "gid": group},
             "args": (image.get("Entrypoint") or []) + (options.arguments or image.get("Cmd") or []),
-            "env": (image.get("Env") or []) + [f"{name}={os.environ[name]}" for name in options.env],
+            "env": environment(image, options.env),
             "cwd": image.get("WorkingDir") or "/",
             "noNewPrivileges": True,
         },
@@ -65,6 +65,13 @@ def configuration(image: dict, options: argparse.Namespace) -> dict:
         "mounts": mounts,
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]},
     }
+
+
+def environment(image: dict, names: list[str]) -> list[str]:
+    """The image's variables, and those passed on in their place: of two with one name, a program would see the first."""
+    variables = dict(pair.split("=", 1) for pair in image.get("Env") or [])
+    variables |= {name: os.environ[name] for name in names}
+    return [f"{name}={value}" for name, value in variables.items()]
 
 
 def bind(source: str, destination: str, mode: str) -> dict:

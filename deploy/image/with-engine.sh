@@ -29,7 +29,7 @@ start_worker() {
 }
 
 worker_runs() { kill -0 "$WORKER" 2>/dev/null; }
-check_health() { timeout 20 "$ENGINE" exec "$CONTAINER" gristmill health --admin "$ADMIN"; }
+check_health() { timeout 20 "$ENGINE" exec "$CONTAINER" gristmill health; }
 stop_worker() {
     # Beyond the 30 s the engine kills, and the exit code is 137.
     "$ENGINE" stop --time 30 "$CONTAINER" >/dev/null
