@@ -18,7 +18,7 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 /// One object that is being encoded.
 pub(super) enum Encoder {
     JsonLines(JsonLines),
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -42,7 +42,7 @@ impl Encoder {
                 writer
                     .write_record(schema.columns.iter().map(|column| &column.name))
                     .map_err(broken)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Parquet => {
                 let properties = WriterProperties::builder()
@@ -84,7 +84,7 @@ impl Encoder {
             Self::JsonLines(lines) => Ok(std::mem::take(&mut lines.out)),
             Self::Csv(writer) => {
                 let next = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-                std::mem::replace(writer, next).into_inner().map_err(broken)
+                std::mem::replace(&mut **writer, next).into_inner().map_err(broken)
             }
             Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
         }
