@@ -18,7 +18,7 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 /// One object that is being encoded.
 pub(super) enum Encoder {
     JsonLines(JsonLines),
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -39,8 +39,10 @@ impl Encoder {
             Format::JsonLines => Self::JsonLines(JsonLines::new(schema)),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
-                writer.write_record(schema.columns.iter().map(|column| &column.name)).map_err(broken)?;
-                Self::Csv(writer)
+                writer
+                    .write_record(schema.columns.iter().map(|column| &column.name))
+                    .map_err(broken)?;
+                Self::Csv(Box::new(writer))
             }
             Format::Parquet => {
                 let properties = WriterProperties::builder()
@@ -57,17 +59,21 @@ impl Encoder {
     /// Appends rows.
     pub(super) fn write(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
         match self {
-            Self::JsonLines(lines) => {
-                blocks.iter().try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken))
-            }
-            Self::Csv(writer) => {
-                blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
-            }
+            Self::JsonLines(lines) => blocks
+                .iter()
+                .try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken)),
+            Self::Csv(writer) => blocks
+                .iter()
+                .try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken)),
             Self::Parquet(writer) => {
                 // Every write costs the writer a round through all columns, and items often have a row each.
                 let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
                 writer.write(&rows).map_err(broken)?;
-                if writer.memory_size() >= ROW_GROUP_BYTES { writer.flush().map_err(broken) } else { Ok(()) }
+                if writer.memory_size() >= ROW_GROUP_BYTES {
+                    writer.flush().map_err(broken)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -78,7 +84,7 @@ impl Encoder {
             Self::JsonLines(lines) => Ok(std::mem::take(&mut lines.out)),
             Self::Csv(writer) => {
                 let next = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-                std::mem::replace(writer, next).into_inner().map_err(broken)
+                std::mem::replace(&mut **writer, next).into_inner().map_err(broken)
             }
             Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
         }
@@ -111,7 +117,10 @@ impl JsonLines {
             let separator = if index == 0 { '{' } else { ',' };
             format!("{separator}{}:", serde_json::Value::from(column.name.as_str())).into_bytes()
         });
-        Self { before: before.collect(), out: Vec::new() }
+        Self {
+            before: before.collect(),
+            out: Vec::new(),
+        }
     }
 
     fn write(&mut self, cells: &Cells<'_>) -> std::io::Result<()> {
@@ -230,7 +239,9 @@ mod tests {
         let mut state = 1_u64;
         let mut letter = || {
             // Text that zstd cannot make much smaller.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             char::from(b'0' + (state >> 58) as u8)
         };
         let mut parts = Vec::new();
@@ -240,7 +251,10 @@ mod tests {
             encoder.write(&schema, &[rows(&schema, &line)]).unwrap();
             parts.push(encoder.take().unwrap().len());
         }
-        assert!(parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2), "nothing was given out before the end: {parts:?}");
+        assert!(
+            parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2),
+            "nothing was given out before the end: {parts:?}"
+        );
         assert!(encoder.finish().unwrap().len() < ROW_GROUP_BYTES);
     }
 }

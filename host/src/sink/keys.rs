@@ -43,10 +43,17 @@ impl KeySet {
             keys.0.reserve(cells.rows());
             for at in 0..cells.rows() {
                 row += 1;
-                let key = || columns.iter().map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)));
+                let key = || {
+                    columns
+                        .iter()
+                        .map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)))
+                };
                 let bytes = encode(key(), row)?;
                 if self.0.contains(&bytes) {
-                    return Err(BadKey(format!("row {row}: another item of the batch has the key {}", show(key()))));
+                    return Err(BadKey(format!(
+                        "row {row}: another item of the batch has the key {}",
+                        show(key())
+                    )));
                 }
                 if !keys.0.insert(bytes) {
                     return Err(BadKey(format!("row {row}: an earlier row has the key {}", show(key()))));
@@ -64,8 +71,15 @@ impl KeySet {
 
 /// What a row of this table is called in a sentence: `pk = "USW00094728", day = "2024-01-31"`. Empty without a key.
 pub(super) fn describe(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> String {
-    let Target::Table { .. } = schema.target else { return String::new() };
-    show(schema.key().into_iter().map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))))
+    let Target::Table { .. } = schema.target else {
+        return String::new();
+    };
+    show(
+        schema
+            .key()
+            .into_iter()
+            .map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))),
+    )
 }
 
 /// The key as bytes that are equal when the keys are: each value with its length before it.
@@ -83,7 +97,9 @@ fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize) -> Res
         }
         if value.len() > limit {
             let length = value.len();
-            return Err(BadKey(format!("row {row}: key column `{name}` has {length} bytes, at most {limit} are a key")));
+            return Err(BadKey(format!(
+                "row {row}: key column `{name}` has {length} bytes, at most {limit} are a key"
+            )));
         }
         bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
         bytes.extend_from_slice(value);
@@ -137,7 +153,10 @@ mod tests {
     #[test]
     fn a_key_is_doubled_within_an_item_also_over_its_blocks() {
         let (schema, set) = (keyed(&["id", "day"]), KeySet::default());
-        let first = rows(&schema, "{\"id\":\"a\",\"day\":\"2024-01-01\"}\n{\"id\":\"a\",\"day\":\"2024-01-02\"}");
+        let first = rows(
+            &schema,
+            "{\"id\":\"a\",\"day\":\"2024-01-01\"}\n{\"id\":\"a\",\"day\":\"2024-01-02\"}",
+        );
         assert!(set.check(&schema, std::slice::from_ref(&first)).is_ok());
         let second = rows(&schema, r#"{"id":"a","day":"2024-01-02"}"#);
         assert_eq!(
@@ -149,7 +168,8 @@ mod tests {
     #[test]
     fn one_instant_is_one_key_however_it_is_written() {
         let (schema, set) = (keyed(&["at"]), KeySet::default());
-        let lines = "{\"id\":\"a\",\"at\":\"2024-01-01T02:00:00+02:00\"}\n{\"id\":\"b\",\"at\":\"2024-01-01T00:00:00Z\"}";
+        let lines =
+            "{\"id\":\"a\",\"at\":\"2024-01-01T02:00:00+02:00\"}\n{\"id\":\"b\",\"at\":\"2024-01-01T00:00:00Z\"}";
         assert_eq!(
             refused(&set, &schema, lines),
             "row 2: an earlier row has the key at = 2024-01-01T00:00:00.000000Z"
@@ -177,9 +197,15 @@ mod tests {
             "row 2: key column `count` is null"
         );
         let by_id = keyed(&["id"]);
-        assert_eq!(refused(&set, &by_id, r#"{"id":""}"#), "row 1: key column `id` is an empty string");
+        assert_eq!(
+            refused(&set, &by_id, r#"{"id":""}"#),
+            "row 1: key column `id` is an empty string"
+        );
         let long = format!("{{\"id\":\"{}\"}}", "x".repeat(2049));
-        assert_eq!(refused(&set, &by_id, &long), "row 1: key column `id` has 2049 bytes, at most 2048 are a key");
+        assert_eq!(
+            refused(&set, &by_id, &long),
+            "row 1: key column `id` has 2049 bytes, at most 2048 are a key"
+        );
     }
 
     #[test]

@@ -25,15 +25,27 @@ impl OutputSchema {
     /// Checks the columns against each other and against the target's key.
     pub fn new(name: impl Into<String>, columns: Vec<Column>, target: Target) -> Result<Self, BadSchema> {
         let name = name.into();
-        check(&columns, &target).map_err(|reason| BadSchema { output: name.clone(), reason })?;
+        check(&columns, &target).map_err(|reason| BadSchema {
+            output: name.clone(),
+            reason,
+        })?;
         let arrow = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        Ok(Self { name, columns, arrow, target })
+        Ok(Self {
+            name,
+            columns,
+            arrow,
+            target,
+        })
     }
 
     /// The columns' indices of the table's key, in the key's order; none for objects.
     pub fn key(&self) -> Vec<usize> {
-        let Target::Table { key, .. } = &self.target else { return Vec::new() };
-        key.iter().filter_map(|name| self.columns.iter().position(|column| column.name == *name)).collect()
+        let Target::Table { key, .. } = &self.target else {
+            return Vec::new();
+        };
+        key.iter()
+            .filter_map(|name| self.columns.iter().position(|column| column.name == *name))
+            .collect()
     }
 }
 
@@ -78,7 +90,11 @@ fn check(columns: &[Column], target: &Target) -> Result<(), String> {
     }
     for (index, column) in columns.iter().enumerate() {
         if column.name.is_empty() || column.name.chars().any(char::is_control) {
-            return Err(format!("column {} has the name {:?}; a name needs visible characters", index + 1, column.name));
+            return Err(format!(
+                "column {} has the name {:?}; a name needs visible characters",
+                index + 1,
+                column.name
+            ));
         }
         if columns[..index].iter().any(|other| other.name == column.name) {
             return Err(format!("column `{}` is there twice", column.name));
@@ -103,10 +119,16 @@ fn check_key(columns: &[Column], key: &[String]) -> Result<(), String> {
     for name in key {
         let Some(column) = columns.iter().find(|column| column.name == *name) else {
             let known: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(format!("key column `{name}` is none of its columns: {}", known.join(", ")));
+            return Err(format!(
+                "key column `{name}` is none of its columns: {}",
+                known.join(", ")
+            ));
         };
         // DynamoDB has keys of strings and numbers. A float is no key: two spellings of a number would be two rows.
-        if !matches!(column.kind, ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp) {
+        if !matches!(
+            column.kind,
+            ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp
+        ) {
             return Err(format!(
                 "key column `{name}` is {}; a key is text, int64, date or timestamp",
                 column.kind.name()
@@ -123,7 +145,11 @@ mod tests {
     use crate::dataset::Format;
 
     fn column(name: &str, kind: ColumnType) -> Column {
-        Column { name: name.into(), kind, nullable: true }
+        Column {
+            name: name.into(),
+            kind,
+            nullable: true,
+        }
     }
 
     fn refused(columns: Vec<Column>, target: Target) -> String {
@@ -133,7 +159,12 @@ mod tests {
     #[test]
     fn every_type_has_the_arrow_type_that_the_contract_names() {
         let schema = OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap();
-        let types: Vec<_> = schema.arrow.fields().iter().map(|field| field.data_type().clone()).collect();
+        let types: Vec<_> = schema
+            .arrow
+            .fields()
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
         assert_eq!(
             types,
             [
@@ -168,7 +199,9 @@ mod tests {
             refused([text(), text()].concat(), table(&["a"])),
             "output `daily`: column `a` is there twice"
         );
-        assert!(refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\""));
+        assert!(
+            refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\"")
+        );
         assert!(refused(text(), table(&["b"])).contains("key column `b` is none of its columns: a, x"));
         assert!(refused(text(), table(&["x"])).contains("key column `x` is float64"));
         assert!(refused(text(), table(&["a", "a"])).contains("names column `a` twice"));

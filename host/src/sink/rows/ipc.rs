@@ -39,7 +39,9 @@ fn read(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
     }
     let rest = reader.get_ref().len();
     if rest > 0 {
-        return Err(BadRows::Invalid(format!("{rest} bytes follow the end of the Arrow IPC stream")));
+        return Err(BadRows::Invalid(format!(
+            "{rest} bytes follow the end of the Arrow IPC stream"
+        )));
     }
     match batches.len() {
         1 => Ok(batches.remove(0)),
@@ -48,7 +50,10 @@ fn read(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
 }
 
 fn damaged(error: ArrowError) -> BadRows {
-    BadRows::Invalid(format!("the Arrow IPC stream cannot be read: {}", excerpt(&error.to_string())))
+    BadRows::Invalid(format!(
+        "the Arrow IPC stream cannot be read: {}",
+        excerpt(&error.to_string())
+    ))
 }
 
 /// For each column of the output where the stream has it, after checking that the stream has nothing else.
@@ -83,8 +88,8 @@ fn plan(schema: &OutputSchema, stream: &Schema) -> Result<Vec<Option<usize>>, Ba
 /// Whether values of the Arrow type may go into the column. Values that do not fit are found one by one later.
 fn widens(from: &DataType, to: ColumnType) -> bool {
     use DataType::{
-        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8, UInt16, UInt32,
-        UInt64, Utf8, Utf8View,
+        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8, UInt16,
+        UInt32, UInt64, Utf8, Utf8View,
     };
     match to {
         _ if *from == Null => true,
@@ -122,7 +127,11 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     let refuse = |row: usize| {
         let found = array_value_to_string(array, row).unwrap_or_else(|error| error.to_string());
         let (name, found) = (&column.name, excerpt(&found));
-        BadRows::Invalid(format!("row {}: column `{name}` takes {}, found `{found}`", first + row, takes(column.kind)))
+        BadRows::Invalid(format!(
+            "row {}: column `{name}` takes {}, found `{found}`",
+            first + row,
+            takes(column.kind)
+        ))
     };
     match (array.data_type(), column.kind) {
         (DataType::Null, kind) => return Ok(new_null_array(&kind.arrow(), array.len())),
@@ -134,7 +143,11 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     // The cast makes nulls of what does not fit.
     let cast = cast(array, &column.kind.arrow()).map_err(damaged)?;
     if cast.null_count() > array.null_count() {
-        return Err(refuse((0..array.len()).find(|row| cast.is_null(*row) && array.is_valid(*row)).unwrap_or_default()));
+        return Err(refuse(
+            (0..array.len())
+                .find(|row| cast.is_null(*row) && array.is_valid(*row))
+                .unwrap_or_default(),
+        ));
     }
     let misfit = match column.kind {
         ColumnType::Float64 => misfit(cast.as_primitive::<Float64Type>(), f64::is_finite),
@@ -158,7 +171,8 @@ fn micros(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, usize> {
         TimeUnit::Nanosecond => (value % 1_000 == 0).then_some(value / 1_000),
     };
     let ticks = cast(array, &DataType::Int64).map_err(|_| 0_usize)?;
-    let mut found = TimestampMicrosecondBuilder::with_capacity(array.len()).with_data_type(ColumnType::Timestamp.arrow());
+    let mut found =
+        TimestampMicrosecondBuilder::with_capacity(array.len()).with_data_type(ColumnType::Timestamp.arrow());
     for (row, value) in ticks.as_primitive::<Int64Type>().iter().enumerate() {
         match value.map(|value| micros(value).filter(|micros| values::TIMESTAMPS.contains(micros))) {
             None => found.append_null(),
@@ -173,7 +187,9 @@ fn check_views(column: &Column, views: &StringViewArray) -> Result<(), BadRows> 
     let bytes: usize = views.lengths().map(|length| length as usize).sum();
     if bytes > MAX_DECODED_BYTES {
         let name = &column.name;
-        return Err(BadRows::TooLarge(format!("the text of column `{name}` takes more than {MAX_DECODED_BYTES} bytes")));
+        return Err(BadRows::TooLarge(format!(
+            "the text of column `{name}` takes more than {MAX_DECODED_BYTES} bytes"
+        )));
     }
     Ok(())
 }
@@ -184,7 +200,10 @@ fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, 
     for (row, text) in texts.iter().enumerate() {
         let raw: &RawValue = serde_json::from_str(text.unwrap_or("null")).map_err(|error| {
             let (name, text) = (&column.name, excerpt(text.unwrap_or_default()));
-            BadRows::Invalid(format!("row {}: column `{name}` takes a JSON value, found `{text}`: {error}", first + row))
+            BadRows::Invalid(format!(
+                "row {}: column `{name}` takes a JSON value, found `{text}`: {error}",
+                first + row
+            ))
         })?;
         builder.append(column, first + row, raw.get())?;
     }
@@ -194,8 +213,8 @@ fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, 
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, NullArray, TimestampNanosecondArray, TimestampSecondArray,
-        UInt64Array,
+        BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, NullArray,
+        TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
     };
     use arrow::datatypes::Field;
     use arrow::ipc::writer::StreamWriter;
@@ -214,7 +233,9 @@ mod tests {
     }
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
+        let fields = columns
+            .iter()
+            .map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap()
     }
@@ -233,7 +254,10 @@ mod tests {
     }
 
     fn ids(rows: usize) -> (&'static str, ArrayRef) {
-        ("id", array(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}")))))
+        (
+            "id",
+            array(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}")))),
+        )
     }
 
     fn refused(name: &'static str, values: ArrayRef) -> String {
@@ -243,8 +267,14 @@ mod tests {
     #[test]
     fn columns_are_matched_by_name_and_widened() {
         let rows = read(vec![
-            ("extra", array(StringViewArray::from(vec![Some(" {\"a\":\n1} "), Some("null")]))),
-            ("at", array(TimestampSecondArray::from(vec![Some(1), None]).with_timezone("Europe/Berlin"))),
+            (
+                "extra",
+                array(StringViewArray::from(vec![Some(" {\"a\":\n1} "), Some("null")])),
+            ),
+            (
+                "at",
+                array(TimestampSecondArray::from(vec![Some(1), None]).with_timezone("Europe/Berlin")),
+            ),
             ("mean", array(Float32Array::from(vec![0.5, 1.5]))),
             ("count", array(Int8Array::from(vec![Some(-3), None]))),
             ("day", array(NullArray::new(2))),
@@ -276,13 +306,22 @@ mod tests {
     #[test]
     fn types_that_may_lose_something_are_refused() {
         let error = refused("count", array(Float64Array::from(vec![1.0])));
-        assert_eq!(error, "column `count` is int64: Arrow's Float64 does not become that without loss, Int64 does");
+        assert_eq!(
+            error,
+            "column `count` is int64: Arrow's Float64 does not become that without loss, Int64 does"
+        );
         let error = refused("at", array(TimestampSecondArray::from(vec![1])));
-        assert!(error.starts_with("column `at` is timestamp: Arrow's Timestamp(s) does not"), "{error}");
+        assert!(
+            error.starts_with("column `at` is timestamp: Arrow's Timestamp(s) does not"),
+            "{error}"
+        );
         assert!(refused("mean", array(Int64Array::from(vec![1]))).contains("is float64"));
         assert!(refused("day", array(StringArray::from(vec!["2024-01-31"]))).contains("is date"));
         let error = refused("PRCP", array(BooleanArray::from(vec![true])));
-        assert!(error.starts_with("the Arrow schema's field `PRCP` is no column of output `daily`"), "{error}");
+        assert!(
+            error.starts_with("the Arrow schema's field `PRCP` is no column of output `daily`"),
+            "{error}"
+        );
         let twice = stream(&[batch(vec![ids(1), ids(1)])]);
         let error = decode(&schema(), Rows::ArrowIpc(&twice)).unwrap_err();
         assert_eq!(error.to_string(), "the Arrow schema has field `id` twice");
@@ -291,21 +330,37 @@ mod tests {
     #[test]
     fn values_that_do_not_fit_are_named_by_row_and_column() {
         let error = refused("count", array(UInt64Array::from(vec![1, u64::MAX])));
-        assert!(error.starts_with("row 2: column `count` takes a whole number"), "{error}");
+        assert!(
+            error.starts_with("row 2: column `count` takes a whole number"),
+            "{error}"
+        );
         assert!(error.ends_with("found `18446744073709551615`"), "{error}");
         let error = refused("mean", array(Float64Array::from(vec![Some(0.0), None, Some(f64::NAN)])));
         assert!(error.starts_with("row 3: column `mean` takes a finite"), "{error}");
-        let error = refused("at", array(TimestampNanosecondArray::from(vec![1_000, 1_001]).with_timezone("+00:00")));
+        let error = refused(
+            "at",
+            array(TimestampNanosecondArray::from(vec![1_000, 1_001]).with_timezone("+00:00")),
+        );
         assert!(error.starts_with("row 2: column `at` takes an instant"), "{error}");
-        let error = refused("at", array(TimestampSecondArray::from(vec![i64::MAX]).with_timezone("UTC")));
+        let error = refused(
+            "at",
+            array(TimestampSecondArray::from(vec![i64::MAX]).with_timezone("UTC")),
+        );
         assert!(error.starts_with("row 1: column `at` takes an instant"), "{error}");
         let error = refused("day", array(Date32Array::from(vec![i32::MAX])));
         assert!(error.starts_with("row 1: column `day` takes a day"), "{error}");
         let error = refused("extra", array(StringArray::from(vec!["{}", "{"])));
-        assert!(error.starts_with("row 2: column `extra` takes a JSON value, found `{`"), "{error}");
-        let error = read(vec![("id", array(StringArray::from(vec![Some("a"), None])))]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("row 2: column `extra` takes a JSON value, found `{`"),
+            "{error}"
+        );
+        let error = read(vec![("id", array(StringArray::from(vec![Some("a"), None])))])
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "row 2: column `id` has no value, and it is not nullable");
-        let error = read(vec![("count", array(Int64Array::from(vec![1])))]).unwrap_err().to_string();
+        let error = read(vec![("count", array(Int64Array::from(vec![1])))])
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "row 1: column `id` has no value, and it is not nullable");
     }
 
@@ -348,8 +403,16 @@ mod tests {
     fn damaged_bytes_are_errors() {
         let columns = vec![
             ids(20),
-            ("count", array(Int64Array::from_iter((0..20).map(|n| (n % 3 > 0).then_some(n))))),
-            ("extra", array(StringViewArray::from_iter_values((0..20).map(|n| format!("\"{}\"", "x".repeat(n)))))),
+            (
+                "count",
+                array(Int64Array::from_iter((0..20).map(|n| (n % 3 > 0).then_some(n)))),
+            ),
+            (
+                "extra",
+                array(StringViewArray::from_iter_values(
+                    (0..20).map(|n| format!("\"{}\"", "x".repeat(n))),
+                )),
+            ),
         ];
         let whole = stream(&[batch(columns)]);
         let schema = schema();
@@ -359,7 +422,12 @@ mod tests {
                 bytes[at] ^= mask;
                 // Whether the bytes still mean something depends on the place; what counts is that this returns.
                 if let Ok(rows) = decode(&schema, Rows::ArrowIpc(&bytes)) {
-                    assert!(rows.columns().iter().all(|column| column.to_data().validate_full().is_ok()), "byte {at}");
+                    assert!(
+                        rows.columns()
+                            .iter()
+                            .all(|column| column.to_data().validate_full().is_ok()),
+                        "byte {at}"
+                    );
                 }
             }
         }
