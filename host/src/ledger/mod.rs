@@ -3,6 +3,8 @@
 
 #[doc(hidden)]
 pub mod contract;
+pub mod dynamodb;
+mod owners;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime};
