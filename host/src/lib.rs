@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
 pub mod asl;
+pub mod aws;
 pub mod callback;
 pub mod catalog;
 pub mod cli;

@@ -5,7 +5,7 @@ mod check;
 mod map;
 mod plugin;
 mod signals;
-//mod worker;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let io = io_runtime()?;
     match cli.command {
         Command::Map(args) => io.block_on(Box::pin(map::run(args))),
-        Command::Worker(_) => anyhow::bail!("no"),
+        Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(command) => io.block_on(plugin::run(command)),

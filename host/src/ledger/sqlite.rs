@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
+use super::owners::{self, Owner};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
 use crate::job::{BatchId, Digest};
 
@@ -33,6 +34,7 @@ const SCHEMA: &str = "
         started     INTEGER NOT NULL,
         component   TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
+        owner       TEXT NOT NULL,      -- the process that claimed it
         output      TEXT                -- set when the batch is committed
     ) WITHOUT ROWID;
     PRAGMA user_version = 1;";
@@ -41,10 +43,11 @@ const SCHEMA: &str = "
 #[derive(Clone, Debug)]
 pub struct SqliteLedger {
     connection: Arc<Mutex<Connection>>,
+    owner: Arc<Owner>,
 }
 
 impl SqliteLedger {
-    /// Opens the ledger of the folder `directory`, or begins one.
+    /// Opens the ledger of the folder `directory`, or begins one. Claims of processes that are gone are given back.
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
         let file = directory.join(FILE);
         let fault = |error: &dyn std::fmt::Display| {
@@ -53,41 +56,29 @@ impl SqliteLedger {
                 file.display()
             ))
         };
-        if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| fault(&error))?;
-        }
-        let connect = || -> rusqlite::Result<(Connection, i64)> {
-            let connection = Connection::open(&file)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            Ok((connection, version))
-        };
-        let (mut connection, version) = connect().map_err(|error| fault(&error))?;
+        let owners = file.with_file_name("owners");
+        std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
+        let (mut connection, version) = connect(&file).map_err(|error| fault(&error))?;
         if version > VERSION {
             return Err(fault(&format!(
                 "written by a later gristmill (layout {version}, this one knows {VERSION})"
             )));
         }
-        if version < VERSION {
-            immediately(&mut connection, |transaction| transaction.execute_batch(SCHEMA))
-                .map_err(|error| fault(&error))?;
-        }
+        let enter = |connection: &Connection| {
+            if version < VERSION {
+                connection.execute_batch(SCHEMA)?;
+            }
+            let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
+            for dead in owners::remove_dead(&owners).map_err(io_error)? {
+                release.execute([dead])?;
+            }
+            Owner::enter(&owners).map_err(io_error)
+        };
+        let owner = immediately(&mut connection, enter).map_err(|error| fault(&error))?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            owner: Arc::new(owner),
         })
-    }
-
-    /// A ledger that lasts as long as the process.
-    pub fn in_memory() -> Result<Self, LedgerError> {
-        let open = || {
-            let connection = Connection::open_in_memory()?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|error: rusqlite::Error| LedgerError::Unavailable(error.to_string()))?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
     /// The committed batches whose execution starts with `prefix`, in the order of their keys.
@@ -158,8 +149,8 @@ impl SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
-        let request = request.clone();
-        self.with(move |connection| immediately(connection, |transaction| claim(transaction, &request)))
+        let (request, owner) = (request.clone(), Arc::clone(&self.owner));
+        self.with(move |connection| immediately(connection, |transaction| claim(transaction, &request, &owner.name)))
             .await
     }
 
@@ -193,6 +184,19 @@ impl Ledger for SqliteLedger {
     }
 }
 
+fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((connection, version))
+}
+
+fn io_error(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
 /// Reads and writes as one: nobody else writes in between.
 fn immediately<T>(
     connection: &mut Connection,
@@ -213,7 +217,7 @@ struct Entry {
     fingerprint: Digest,
 }
 
-fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Claim> {
+fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqlite::Result<Claim> {
     let (key, now) = (request.id.key(), millis(request.now));
     let entry = connection
         .prepare_cached(
@@ -255,13 +259,14 @@ fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Cl
     fence += 1;
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO batches (key, execution, state, fence, lease_until, started, component, fingerprint)
-             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint)",
+            "INSERT OR REPLACE INTO batches
+                 (key, execution, state, fence, lease_until, started, component, fingerprint, owner)
+             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint, :owner)",
         )?
         .execute(named_params! {
             ":key": key, ":execution": request.id.execution, ":state": request.id.state, ":fence": fence,
             ":lease_until": now + request.lease.as_millis() as i64, ":started": started,
-            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(),
+            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(), ":owner": owner,
         })?;
     Ok(Claim::Taken(Claimed {
         id: request.id.clone(),
@@ -333,6 +338,28 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(taken.iter().sum::<usize>(), 50, "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn claims_of_the_dead_are_free_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (alive, dead) = (
+            SqliteLedger::open(directory.path()).unwrap(),
+            SqliteLedger::open(directory.path()).unwrap(),
+        );
+        alive.claim(&request("run:alive", 0)).await.unwrap();
+        dead.claim(&request("run:dead", 0)).await.unwrap();
+        drop(dead);
+        let next = SqliteLedger::open(directory.path()).unwrap();
+        assert!(matches!(
+            next.claim(&request("run:alive", 1)).await.unwrap(),
+            Claim::Held { .. }
+        ));
+        let claim = next.claim(&request("run:dead", 1)).await.unwrap();
+        assert!(
+            matches!(&claim, Claim::Taken(claimed) if claimed.fence == 2),
+            "{claim:?}"
+        );
     }
 
     #[tokio::test]

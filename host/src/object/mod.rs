@@ -3,6 +3,8 @@
 #[doc(hidden)]
 pub mod contract;
 pub mod folder;
+pub mod s3;
+mod s3_upload;
 mod walk;
 
 use std::fmt;
