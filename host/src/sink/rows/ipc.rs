@@ -16,7 +16,7 @@ use arrow::util::display::array_value_to_string;
 use serde_json::value::RawValue;
 
 use super::super::{OutputSchema, values};
-use super::json::Builder;
+use super::column::Builder;
 use super::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
