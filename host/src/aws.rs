@@ -17,7 +17,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::http::HttpResponse;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// How often a call is tried in all, with growing and jittered pauses of up to [`MAX_BACKOFF`] in between.
 const ATTEMPTS: u32 = 6;
@@ -51,7 +51,11 @@ pub async fn load() -> SdkConfig {
                 .with_max_backoff(MAX_BACKOFF),
         );
     }
-    loader.load().await
+    let config = loader.load().await;
+    if config.region().is_none() {
+        tracing::warn!("no AWS region is known, so that calls will fail: set AWS_REGION, or a region in the profile");
+    }
+    config
 }
 
 /// The SDK's own order, except that an emulator (an endpoint without a region) needs no region, and that a machine without
@@ -105,8 +109,8 @@ impl Fault {
                 Some(message) => format!("{message} ({code}, HTTP {status})"),
                 None => format!("{code} HTTP {status}").trim_start().to_owned(),
             },
-            // A chain of causes, of which the innermost says that the connection was refused or a name unknown.
-            _ => DisplayErrorContext(error).to_string(),
+            // No answer: the innermost cause says that the connection was refused, or a name unknown.
+            _ => causes(error),
         };
         Self { code, status, message }
     }
@@ -124,6 +128,19 @@ impl Fault {
             .is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
             && !PASSING.iter().chain(&EXCEEDED).any(|word| self.code.contains(word))
     }
+}
+
+/// The error and its causes, without those that only repeat what the one before says.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
+    for cause in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -48,33 +48,20 @@ impl FolderStore {
 
     /// Where the object lies, if a folder can hold its key at all.
     pub fn path(&self, at: &Location) -> Result<PathBuf, ObjectError> {
-        let invalid = |why| Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")));
-        if !is_name(&at.bucket) {
-            return invalid("the bucket's name is no directory's name");
-        }
-        if at.key.is_empty() {
-            return invalid("it names a bucket, not an object");
-        }
-        if at.key.split('/').any(|part| matches!(part, "." | "..")) || at.key.contains('\0') {
-            return invalid("it would lie outside of its bucket");
-        }
+        inside(at)?;
         if !at.key.split('/').all(is_name) {
-            return invalid("a part of its key is empty");
+            return Err(ObjectError::Invalid(format!("{at} cannot be a file: a part of its key is empty")));
         }
         if at.key.split('/').next() == Some(UPLOADS) {
-            return invalid("unfinished uploads lie there");
+            return Err(ObjectError::Invalid(format!("{at} cannot be a file: unfinished uploads lie there")));
         }
         Ok(self.root.join(&at.bucket).join(&at.key))
     }
 
-    /// The same for reading: what cannot be here is not here, but a key that would leave the bucket is refused.
+    /// The same for reading: what cannot be here is not here.
     fn existing(&self, at: &Location) -> Result<PathBuf, ObjectError> {
-        let escapes = at.key.split('/').any(|part| matches!(part, "." | "..")) || at.key.contains('\0');
-        self.path(at)
-            .map_err(|error| match escapes || at.key.is_empty() || !is_name(&at.bucket) {
-                true => error,
-                false => not_found(at),
-            })
+        inside(at)?;
+        self.path(at).map_err(|_| not_found(at))
     }
 
     fn open_now(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
@@ -288,6 +275,20 @@ fn read_up_to(file: &mut File, length: u64) -> io::Result<Bytes> {
         .map_err(io::Error::other)?;
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes.into())
+}
+
+/// That the location names something in a bucket, and nothing outside of it.
+fn inside(at: &Location) -> Result<(), ObjectError> {
+    let why = if !is_name(&at.bucket) {
+        "the bucket's name is no directory's name"
+    } else if at.key.is_empty() {
+        "it names a bucket, not an object"
+    } else if at.key.contains('\0') || at.key.split('/').any(|part| matches!(part, "." | "..")) {
+        "it would lie outside of its bucket"
+    } else {
+        return Ok(());
+    };
+    Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")))
 }
 
 /// Whether a file system takes this as the name of one file or directory.

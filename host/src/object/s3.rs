@@ -318,21 +318,14 @@ mod tests {
     async fn open(responses: Vec<Response>) -> (Result<(Metadata, Bytes), ObjectError>, Vec<String>) {
         let replay = Replay::start(responses).await;
         let result = S3Store::new(&replay.config).open(&at(), 10).await;
-        let asked = replay
-            .requests()
-            .iter()
-            .map(|request| range_of(&request.head))
-            .collect();
-        (result, asked)
+        (result, replay.requests().iter().map(|request| asked(&request.head)).collect())
     }
 
-    fn range_of(head: &str) -> String {
+    /// The method, the range, and the version that it is pinned to.
+    fn asked(head: &str) -> String {
         let method = head.split(' ').next().unwrap_or_default();
-        let range = head
-            .lines()
-            .find_map(|line| line.strip_prefix("range: "))
-            .unwrap_or_default();
-        format!("{method} {range}").trim().into()
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        format!("{method} {} {}", header("range: "), header("if-match: ")).trim().into()
     }
 
     #[tokio::test]
@@ -363,7 +356,7 @@ mod tests {
         ];
         let (opened, asked) = open(responses).await;
         assert_eq!(opened.unwrap().1, "0123456789");
-        assert_eq!(asked, ["GET bytes=0-9", "GET bytes=4-9", "GET bytes=5-9"]);
+        assert_eq!(asked, ["GET bytes=0-9", "GET bytes=4-9 \"e\"", "GET bytes=5-9 \"e\""]);
     }
 
     #[tokio::test]
