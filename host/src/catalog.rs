@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::dataset::findings::{Finding, Findings};
-use crate::dataset::{Dataset, Target, Variables, check};
+use crate::dataset::{self, Dataset, Finding, Findings, OutputSpec, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
 use crate::pipeline::Pipeline;
 use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, PluginError, RowDecoder, RowsRefused, Runtime};
-use crate::sink::objects::ObjectSink;
+use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
+use crate::sink::schema::BadSchema;
 use crate::sink::{OutputSchema, Sink};
 use crate::telemetry::metrics::DatasetMetrics;
 
@@ -37,7 +37,7 @@ pub enum LoadError {
     #[error("{0}")]
     Findings(Findings),
     /// The component cannot be read.
-    #[error("{file}: the component {path} cannot be read: {error}: build it, or correct `[plugin] component`")]
+    #[error("{}: the component {} cannot be read: {error}: build it, or correct `[plugin] component`", .file.display(), .path.display())]
     Missing {
         /// The dataset file.
         file: PathBuf,
@@ -46,8 +46,16 @@ pub enum LoadError {
         /// Why.
         error: std::io::Error,
     },
+    /// An output's columns make no table or file.
+    #[error("{}: {error}", .file.display())]
+    Schema {
+        /// The dataset file.
+        file: PathBuf,
+        /// Why.
+        error: BadSchema,
+    },
     /// The component cannot be used.
-    #[error("{file}: component {path}: {error}")]
+    #[error("{}: component {}: {error}", .file.display(), .path.display())]
     Plugin {
         /// The dataset file.
         file: PathBuf,
@@ -69,29 +77,47 @@ pub struct Stores {
 impl Loaded {
     /// Opens the dataset's component, checks both against each other, and connects the outputs.
     pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, LoadError> {
-        let path = dataset.plugin.component.clone();
-        let file = dataset.file.clone();
-        let bytes = tokio::fs::read(&path)
-            .await
-            .map_err(|error| LoadError::Missing { file: file.clone(), path: path.clone(), error })?;
-        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin { file, path, error })?;
-        let findings = check::against(&dataset, &plugin.manifest, &plugin.imports);
-        if !findings.is_empty() {
-            return Err(LoadError::Findings(Findings::from(findings)));
-        }
-        let mut outputs = Vec::new();
-        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-        for output in &dataset.outputs {
-            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
-            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
-            outputs.push(Arc::new(OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone())));
-            sinks.push(match &output.target {
+        let (plugin, outputs) = Self::examine(&dataset, runtime).await?;
+        let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
+            match &output.target {
                 Target::Table { .. } => stores.tables.clone(),
-                Target::Objects { .. } => Arc::new(ObjectSink::new(stores.objects.clone())),
-            });
-        }
+                Target::Objects { .. } => Arc::new(ObjectsSink::new(stores.objects.clone())),
+            }
+        };
+        let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
         Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks })
+    }
+
+    /// Opens the dataset's component and checks both against each other.
+    pub async fn examine(
+        dataset: &Dataset,
+        runtime: &Runtime,
+    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
+        let path = &dataset.plugin.component;
+        let file = &dataset.file;
+        let bytes = tokio::fs::read(path).await.map_err(|error| LoadError::Missing {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin {
+            file: file.clone(),
+            path: path.clone(),
+            error,
+        })?;
+        let findings = check::against(dataset, &plugin.manifest, &plugin.imports);
+        if !findings.is_empty() {
+            return Err(LoadError::Findings(Findings(located(file, findings).await)));
+        }
+        let schema = |output: &OutputSpec| {
+            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
+            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
+            OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()).map(Arc::new)
+        };
+        let outputs = dataset.outputs.iter().map(schema).collect::<Result<_, _>>();
+        let outputs = outputs.map_err(|error| LoadError::Schema { file: file.clone(), error })?;
+        Ok((plugin, outputs))
     }
 
     /// What the items of this batch share.
@@ -168,7 +194,13 @@ impl Catalog {
             let name = dataset.name.clone();
             if datasets.contains_key(&name) {
                 let message = format!("a second dataset is called `{name}`; the first one found is used");
-                complaints.push(Findings::from(vec![Finding::of_file(&file, message)]));
+                complaints.push(Findings(vec![Finding {
+                    file,
+                    position: None,
+                    place: Place::default().key("dataset"),
+                    message,
+                    help: Some("give each dataset a name of its own".into()),
+                }]));
                 continue;
             }
             let loaded = Loaded::open(dataset, runtime, stores).await;
@@ -191,6 +223,14 @@ impl Catalog {
     pub fn broken(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(name, loaded)| Some((name.as_str(), &**loaded.as_ref().err()?)))
     }
+}
+
+/// Findings of the comparison with the component name a key; the file says where that is.
+async fn located(file: &Path, mut findings: Vec<Finding>) -> Vec<Finding> {
+    if let Ok(text) = tokio::fs::read_to_string(file).await {
+        dataset::locate(&mut findings, &text);
+    }
+    findings
 }
 
 fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

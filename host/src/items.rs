@@ -17,11 +17,11 @@ use crate::catalog::Loaded;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
 use crate::ledger::Claimed;
 use crate::object::ObjectError;
-use crate::pipeline::Pipeline;
-use crate::report::{BatchReport, Component, ItemCounts};
+use crate::pipeline::{self, Pipeline};
+use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
-use crate::sink::{SinkError, Staging, Written};
+use crate::sink::{OutputSchema, SinkError, Staging, Written};
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
 const ITEM_ATTEMPTS: u32 = 3;
@@ -110,7 +110,7 @@ async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
 /// Takes items' rows in order.
 struct Taker {
     outcome: Outcome,
-    keys: Vec<Option<KeySet>>,
+    keys: Vec<(Arc<OutputSchema>, KeySet)>,
 }
 
 impl Taker {
@@ -119,7 +119,7 @@ impl Taker {
         for (sink, schema) in loaded.sinks.iter().zip(&loaded.outputs) {
             stagings.push(sink.stage(&batch.id, schema).await?);
         }
-        let keys = loaded.outputs.iter().map(|schema| KeySet::for_output(schema)).collect();
+        let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
         let outcome =
             Outcome { stagings, failures: Vec::new(), results: Vec::new(), items: batch.items.len(), bytes_read: 0 };
         Ok(Self { outcome, keys })
@@ -145,23 +145,19 @@ impl Taker {
         Ok(())
     }
 
-    /// All keys of an item, before any of its rows is taken.
+    /// Checks all keys of an item, before any of its rows is taken.
     fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
         let mut checked = Vec::new();
-        for (output, rows) in rows {
-            if let Some(keys) = &self.keys[*output] {
-                let found = keys.check(rows).map_err(|bad| Fault {
-                    code: error_names::BAD_KEY.into(),
-                    message: bad.to_string(),
-                    kind: FailureKind::Rejected,
-                })?;
-                checked.push((*output, found));
-            }
+        for (output, (schema, keys)) in self.keys.iter().enumerate() {
+            let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
+            checked.push(keys.check(schema, &blocks).map_err(|bad| Fault {
+                code: error_names::BAD_KEY.into(),
+                message: format!("output `{}`: {bad}", schema.name),
+                kind: FailureKind::Rejected,
+            })?);
         }
-        for (output, found) in checked {
-            if let Some(keys) = &mut self.keys[output] {
-                keys.insert(found);
-            }
+        for ((_, keys), found) in self.keys.iter_mut().zip(checked) {
+            keys.insert(found);
         }
         Ok(())
     }
@@ -188,7 +184,7 @@ impl Outcome {
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<BatchReport, crate::pipeline::Fault> {
+    ) -> Result<BatchReport, pipeline::Fault> {
         let mut outputs: Vec<Written> = Vec::new();
         for staging in self.stagings {
             outputs.push(staging.commit().await?);
@@ -200,7 +196,7 @@ impl Outcome {
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
         let more = self.failures.len() > FIRST_FAILURES || !self.results.is_empty();
-        let report = match &loaded.dataset.reports {
+        let report = match &loaded.dataset.map.reports {
             Some(prefix) if more => {
                 let at = prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name()));
                 let lines = full_report(&self.failures, &self.results);
@@ -223,7 +219,7 @@ impl Outcome {
             items: ItemCounts { total, succeeded: total - rejected, rejected },
             bytes_read: self.bytes_read,
             outputs,
-            failures: crate::report::Failures { by_code, first },
+            failures: Failures { by_code, first },
             report,
             replayed: false,
         })

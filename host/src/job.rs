@@ -163,7 +163,8 @@ impl Batch {
             ));
         }
         let message: Message = serde_json::from_str(body).map_err(|error| Malformed::new(body, describe(&error)))?;
-        let refuse = |reason: String| Malformed { reason, token: Some(message.task_token.clone()) };
+        let token = Some(message.task_token.clone()).filter(|token| !token.reveal().is_empty());
+        let refuse = |reason: String| Malformed { reason, token: token.clone() };
         if message.gristmill != MESSAGE_VERSION {
             return Err(refuse(format!(
                 "the message is of version {}, this worker reads version {MESSAGE_VERSION}: generate the state machine again with `gristmill asl`",

@@ -2,11 +2,23 @@
 //!
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
+pub mod asl;
 pub mod aws;
 pub mod callback;
+pub mod catalog;
+pub mod cli;
+pub mod commands;
 pub mod dataset;
+mod items;
 pub mod job;
 pub mod ledger;
+pub mod lease;
+pub mod map;
 pub mod object;
+pub mod pipeline;
 pub mod queue;
+pub mod report;
+pub mod runtime;
 pub mod sink;
+pub mod telemetry;
+pub mod worker;

@@ -72,7 +72,7 @@ struct Work {
 
 /// Why a batch did not come to an answer of its own.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+pub(crate) enum Fault {
     #[error("the batch was given up: {0}")]
     Lost(lease::Lost),
     #[error(transparent)]
@@ -149,18 +149,21 @@ impl Pipeline {
     }
 
     async fn work(&self, work: &Work, delivery: &Delivery) -> Result<Disposition, Fault> {
-        let Work { batch, loaded, fingerprint } = work;
+        let Work { batch, loaded, .. } = work;
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
                 return Ok(Disposition::Returned { after: remaining, reason: "another worker holds the batch".into() });
             }
             Claim::Committed(receipt) => {
-                let report = BatchReport::replayed(&receipt.output);
-                return self.answer(work, report.answer(loaded.dataset.map.tolerated_rejected_percentage)).await;
+                let answer = match BatchReport::replayed(&receipt.output) {
+                    Ok(report) => report.answer(loaded.dataset.map.tolerated_rejected_percentage),
+                    Err(_) => Answer::Success { output: receipt.output },
+                };
+                return self.answer(work, answer).await;
             }
         };
-        let lease = lease::keep(self, batch, &claimed, delivery);
+        let lease = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat);
         let answer = tokio::select! {
             answer = self.run(work, &claimed) => answer?,
             lost = lease => return Err(Fault::Lost(lost)),

@@ -11,7 +11,7 @@ use super::bindings::{self, CONTRACT, PluginPre};
 use super::cache;
 use super::guest::Guest;
 use super::lane;
-use crate::dataset::manifest::Manifest;
+use crate::dataset::Manifest;
 use crate::job::Digest;
 
 const PROCESSOR: &str = "gristmill:plugin/item-processor";

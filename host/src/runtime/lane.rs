@@ -13,8 +13,7 @@ use super::component::{Plugin, PluginError};
 use super::guest::Guest;
 use super::logging::cut;
 use super::{BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Limits, RowDecoder, RowsRefused};
-use crate::dataset::manifest::{Manifest, OutputShape};
-use crate::dataset::{Column, ColumnType, Grants, InstanceLife};
+use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
 use crate::job::{FailureKind, Item, error_names};
 use crate::object::ObjectStore;
 

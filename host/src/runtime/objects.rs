@@ -27,12 +27,14 @@ const MAX_READ: u32 = 8 << 20;
 const MAX_CHUNK_READERS: usize = 16;
 
 /// A version of an object.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct OpenObject {
     metadata: Metadata,
     first: Bytes,
 }
 
 /// A sequential read. Dropping it ends the reading ahead.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct ChunkReader {
     source: ChunkSource,
     _place: Arc<()>,
@@ -46,6 +48,7 @@ enum ChunkSource {
 }
 
 /// A listing under way.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct ObjectListing {
     prefix: Location,
     next: Option<String>,
@@ -203,15 +206,16 @@ impl Guest {
         )))
     }
 
-    /// Runs a request on the I/O runtime: there a busy guest cannot delay it, nor it a heartbeat.
-    async fn on_io<T, F>(&self, request: impl FnOnce(Arc<dyn ObjectStore>) -> F) -> Result<T, ObjectError>
+    /// Starts a request on the I/O runtime: there a busy guest cannot delay it, nor it a heartbeat.
+    fn on_io<T, F, R>(&self, request: R) -> impl Future<Output = Result<T, ObjectError>> + Send + use<T, F, R>
     where
+        R: FnOnce(Arc<dyn ObjectStore>) -> F,
         T: Send + 'static,
         F: Future<Output = Result<T, ObjectError>> + Send + 'static,
     {
-        match self.io.spawn(request(self.context.objects.clone())).await {
-            Ok(result) => result,
-            Err(error) => Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))),
+        let started = self.io.spawn(request(self.context.objects.clone()));
+        async move {
+            started.await.unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
         }
     }
 }

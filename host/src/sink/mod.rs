@@ -4,6 +4,18 @@
 //! another worker, leaves the same result, because the object's key follows from the batch and a table's rows from their
 //! keys.
 
+mod cells;
+pub mod dynamodb;
+mod encode;
+pub mod keys;
+pub mod objects;
+pub mod rows;
+pub mod schema;
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -42,7 +54,7 @@ pub struct Written {
 }
 
 /// Rows could not be written.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
     /// The store did not answer, has no room, or throttles: worth another attempt.
     #[error("{0}")]

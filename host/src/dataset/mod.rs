@@ -2,12 +2,28 @@
 //!
 //! The text becomes this in `parse`; nothing else in the host looks at TOML.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+pub mod check;
+pub mod findings;
+pub mod manifest;
+mod parse;
+mod path;
+mod read;
+mod template;
+mod tree;
+mod variables;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::findings::{Finding, Findings, Place, Position};
+pub use self::manifest::{Manifest, OutputShape};
+pub(crate) use self::parse::DELIMITERS;
+pub use self::parse::locate;
+pub use self::template::{Template, TemplateError};
+pub use self::variables::{VariableError, Variables};
+use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 use crate::object::Location;
 
 /// A dataset that makes sense by itself. Whether its component fits is known only once that was opened.
@@ -27,6 +43,20 @@ pub struct Dataset {
     pub map: MapSpec,
     /// Where rows go.
     pub outputs: Vec<OutputSpec>,
+}
+
+impl Dataset {
+    /// Reads a dataset file. Everything that is wrong with it comes at once.
+    pub fn load(path: &Path, variables: &Variables) -> Result<Self, Findings> {
+        let unreadable = |error| Finding::of_file(path, format!("the dataset file cannot be read: {error}"));
+        let text = std::fs::read_to_string(path).map_err(|error| Findings(vec![unreadable(error)]))?;
+        Self::parse(&text, path, variables)
+    }
+
+    /// Reads the text of a dataset file that lies at `file`; components are found relative to it.
+    pub fn parse(text: &str, file: &Path, variables: &Variables) -> Result<Self, Findings> {
+        parse::dataset(text, file, variables)
+    }
 }
 
 /// `[plugin]`
@@ -62,6 +92,11 @@ pub struct Grants {
     pub read: Vec<Location>,
 }
 
+/// The most that `max_input_bytes_per_batch` may be, and its default. The task that sends the message has a payload of
+/// 262,144 bytes in all, and the message's other fields need room in it: a task token of up to 2,048 characters
+/// (`SendTaskSuccess` in the Step Functions API reference), an execution's ARN, the dataset's name, the queue's URL.
+pub const MAX_INPUT_BYTES_PER_BATCH: u32 = MAX_STEP_FUNCTIONS_PAYLOAD as u32 - 8 * 1024;
+
 /// `[map]`: the Distributed Map state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MapSpec {
@@ -73,25 +108,29 @@ pub struct MapSpec {
     pub batch_input: Option<Template>,
     /// `MaxItemsPerBatch`. Default 100.
     pub max_items_per_batch: u32,
-    /// `MaxInputBytesPerBatch`. Default 262,144 less room for the message's other fields.
+    /// `MaxInputBytesPerBatch`. Default and most: [`MAX_INPUT_BYTES_PER_BATCH`].
     pub max_input_bytes_per_batch: u32,
-    /// `MaxConcurrency`: batches at once. Default 1,000.
+    /// `MaxConcurrency`: batches at once, at most 10,000 (Step Functions). Default 1,000.
     pub max_concurrency: u32,
     /// `ToleratedFailureCount`: items. A failed batch counts with all its items (Step Functions' rule).
     pub tolerated_failure_count: Option<u64>,
-    /// `ToleratedFailurePercentage`, 0 to 100. Default 0.
+    /// `ToleratedFailurePercentage`, whole percent from 0 to 100. Default 0. Beside a count, 0 is no limit of its own:
+    /// the first limit that is crossed fails the map, so nothing would be left of the count.
     pub tolerated_failure_percentage: f64,
     /// How many percent of a batch's items may be rejected before the batch fails with `Gristmill.ItemsRejected`. The
     /// rows of the other items count in either case, and every rejected item is reported. Default 0.
     pub tolerated_rejected_percentage: f64,
-    /// `HeartbeatSeconds`. Default 2 min.
+    /// `HeartbeatSeconds`, whole seconds. It runs from when the message is sent, so a batch must not wait longer than this
+    /// in the queue for a worker either: keep `max_concurrency` near the fleet's slots. Default 2 min.
     pub heartbeat: Duration,
-    /// `TimeoutSeconds` of the waiting state, time in the queue included. Default 1 day.
+    /// `TimeoutSeconds` of the waiting state, whole seconds, time in the queue included. Default 1 day.
     pub timeout: Duration,
     /// `MaxAttempts` of the generated `Retry`. Default 3.
     pub max_attempts: u32,
-    /// `ResultWriter`: where Step Functions writes the answers of all batches.
+    /// `ResultWriter`: where Step Functions writes the answers of all batches. Without it they are dropped.
     pub result_writer: Option<Location>,
+    /// A prefix for the full reports of batches: one line per item that failed or had something to say. None writes none.
+    pub reports: Option<Location>,
 }
 
 /// Where items come from (`ItemReader`).
@@ -127,12 +166,6 @@ pub enum ItemReader {
     Items(Template),
 }
 
-/// A JSON value in which strings may hold placeholders: `{$.path}` is a field of the state's input, `{$$.Map.Item.Value.Key}`
-/// a field of the context object. A string that is nothing but one placeholder becomes the field's value, of any type;
-/// within a longer string the field must be a string or a number.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Template(pub Value);
-
 /// `[[output]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputSpec {
@@ -156,7 +189,7 @@ pub enum Target {
     },
     /// One object per batch under a prefix.
     Objects {
-        /// The prefix: `s3://bucket/some/where/`.
+        /// The prefix, which ends with `/`: `s3://bucket/some/where/`.
         prefix: Location,
         /// How rows are written.
         format: Format,
@@ -197,7 +230,3 @@ pub enum ColumnType {
     Timestamp,
     Json,
 }
-
-/// The values of `${NAME}`: `--set NAME=VALUE` before the environment.
-#[derive(Clone, Debug, Default)]
-pub struct Variables(pub BTreeMap<String, String>);

@@ -1,0 +1,155 @@
+//! The command line as the user types it. Every flag of `worker` is an environment variable too, because containers are
+//! configured so.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::dataset::Variables;
+use crate::telemetry::logs::LogFormat;
+
+/// Runs the items of AWS Step Functions' Distributed Map through WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How log lines look.
+    #[arg(long, global = true, env = "GRISTMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged, such as `info` or `warn,guest=debug` [default: info for `worker`, warn otherwise].
+    #[arg(long, global = true, env = "GRISTMILL_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// What gristmill can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a dataset's Distributed Map on this machine.
+    Map(MapArgs),
+    /// Work on the batches of a queue until told to stop.
+    Worker(WorkerArgs),
+    /// Print the state machine that runs a dataset in the cloud.
+    Asl(AslArgs),
+    /// Find what is wrong with a dataset before it runs.
+    Check(CheckArgs),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Ask a worker on this machine whether it is alive; for a container's health check.
+    Health(HealthArgs),
+}
+
+/// `gristmill map`
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// The dataset file.
+    pub dataset: PathBuf,
+    /// The folder that stands for the cloud: `s3://bucket/key` is DIR/s3/bucket/key, tables are in DIR/tables.sqlite.
+    #[arg(long, value_name = "DIR")]
+    pub local: PathBuf,
+    /// The state's input: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+    /// How many items run at once [default: the cores of this machine].
+    #[arg(long, value_name = "N")]
+    pub slots: Option<usize>,
+    /// Print the summary as JSON, and no progress.
+    #[arg(long)]
+    pub json: bool,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+/// `gristmill worker`
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// The URL of the SQS queue.
+    #[arg(long, env = "GRISTMILL_QUEUE", value_name = "URL")]
+    pub queue: String,
+    /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components.
+    #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR")]
+    pub datasets: PathBuf,
+    /// The DynamoDB table that remembers which batches are done (partition key `pk`, a string). Without one, a batch that is
+    /// delivered twice is worked on twice, with the same result.
+    #[arg(long, env = "GRISTMILL_LEDGER", value_name = "TABLE")]
+    pub ledger: Option<String>,
+    /// How many items, and how many batches, run at once [default: the cores of this machine].
+    #[arg(long, env = "GRISTMILL_SLOTS", value_name = "N")]
+    pub slots: Option<usize>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    pub admin: SocketAddr,
+    /// Where compiled components are kept: a folder that only this user may write.
+    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// How long batches may go on after SIGTERM; what is not done by then is returned to the queue.
+    #[arg(long, env = "GRISTMILL_DRAIN", value_name = "TIME", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub drain: Duration,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+/// `gristmill asl`
+#[derive(Debug, Args)]
+pub struct AslArgs {
+    /// The dataset file.
+    pub dataset: PathBuf,
+    /// The URL of the SQS queue that the workers read.
+    #[arg(long, value_name = "URL")]
+    pub queue_url: String,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+/// `gristmill check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The dataset file.
+    pub dataset: PathBuf,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+/// `gristmill plugin ...`
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Say what a component is and what it can reach.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `gristmill health`
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The worker's admin address.
+    #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    pub admin: SocketAddr,
+}
+
+/// `--set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Give a variable of the dataset file a value; the environment gives the others.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = Variables::parse_set)]
+    pub set: Vec<(String, String)>,
+}
+
+impl SetArgs {
+    /// The values of `${NAME}`.
+    pub fn variables(self) -> Variables {
+        Variables::with_environment(self.set)
+    }
+}

@@ -1,0 +1,14 @@
+//! `gristmill asl`
+
+use std::process::ExitCode;
+
+use crate::asl;
+use crate::cli::AslArgs;
+use crate::dataset::Dataset;
+
+pub(super) fn run(args: AslArgs) -> anyhow::Result<ExitCode> {
+    let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
+    let machine = asl::state_machine(&dataset, &args.queue_url)?;
+    println!("{}", serde_json::to_string_pretty(&machine)?);
+    Ok(ExitCode::SUCCESS)
+}

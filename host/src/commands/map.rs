@@ -1,0 +1,229 @@
+//! `gristmill map`: the Distributed Map on one machine. An embedded queue, a folder as S3 and SQLite stand in for the cloud;
+//! everything between them is what a worker runs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::callback::Answer;
+use crate::callback::local::LocalCallback;
+use crate::catalog::{Catalog, Loaded, Stores};
+use crate::cli::MapArgs;
+use crate::dataset::{Dataset, Target, Template};
+use crate::job::{TaskToken, error_names};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::map::attempt::{self, Submit, WallClock};
+use crate::map::batcher::Limits;
+use crate::map::progress::Progress;
+use crate::map::reader::{self, Source};
+use crate::map::run::{self, Plan};
+use crate::map::select::Select;
+use crate::map::summary::{Status, Summary};
+use crate::map::tolerance::Tolerance;
+use crate::map::preview;
+use crate::object::folder::FolderStore;
+use crate::object::{Location, ObjectStore};
+use crate::pipeline::{Identity, Pipeline};
+use crate::queue::embedded::EmbeddedQueue;
+use crate::report::BatchReport;
+use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::sqlite::SqliteSink;
+use crate::telemetry::metrics::Metrics;
+use crate::worker::Worker;
+
+const PREVIEW_ROWS: usize = 5;
+/// How long an interrupted run waits for the batches that are under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
+    let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
+    let input = read_input(&args.input)?;
+    let slots = args.slots.unwrap_or_else(super::cores).max(1);
+    let folder = Folder::open(&args.local)?;
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(folder.cache()), io: Handle::current() })?;
+    let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
+    let loaded = Arc::new(Loaded::open(dataset, &runtime, &stores).await?);
+    let dataset = &loaded.dataset;
+    let plan = plan(dataset, &input, folder.objects.clone())?;
+
+    let guests = super::guest_runtime(slots)?;
+    let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
+    let callback = Arc::new(LocalCallback::new());
+    let pipeline = Arc::new(Pipeline {
+        catalog: Arc::new(Catalog::of(loaded.clone())),
+        queue: queue.clone(),
+        ledger: folder.ledger.clone(),
+        callback: callback.clone(),
+        objects: folder.objects.clone(),
+        guests: guests.handle().clone(),
+        slots: Arc::new(Semaphore::new(slots)),
+        lanes: slots,
+        identity: Identity::Contents,
+        metrics: Arc::new(Metrics::new()?),
+        now: SystemTime::now,
+    });
+    let stop = CancellationToken::new();
+    // A second batch per slot keeps the slots busy while the first commits.
+    let worker = Worker { pipeline, batches: slots + 1, drain: Duration::ZERO };
+    let worker = tokio::spawn(worker.run(stop.clone()));
+
+    let interrupted = super::signals::interrupts();
+    let mut progress = Progress::for_stderr(args.json);
+    let submit = Embedded { queue: queue.clone(), callback };
+    let mut summary = run::run(plan, &submit, &WallClock::start(), &mut progress, &interrupted).await;
+    stop.cancel();
+    queue.close();
+    worker.await??;
+    guests.shutdown_background();
+    if summary.status == Status::Succeeded {
+        folder.forget_stale(dataset, &input, summary.batches.done + summary.batches.replayed).await?;
+    }
+    summary.locate(|place| folder.place(place));
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print!("{summary}");
+        print!("{}", folder.preview(&summary, dataset));
+    }
+    Ok(match summary.status {
+        Status::Succeeded => ExitCode::SUCCESS,
+        Status::Failed => ExitCode::FAILURE,
+        // What shells say of a program that SIGINT ended.
+        Status::Interrupted => ExitCode::from(130),
+    })
+}
+
+fn read_input(argument: &str) -> anyhow::Result<Value> {
+    let text = match argument.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("--input {argument}"))?,
+        None => argument.to_owned(),
+    };
+    serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))
+}
+
+/// The dataset's `[map]` with the input's fields filled in.
+fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
+    let map = &dataset.map;
+    let evaluate = |template: &Template| template.evaluate(input, &Value::Null).map_err(|error| error.to_string());
+    let source = Source::resolve(&map.item_reader, evaluate)
+        .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
+    let select = map.item_selector.clone().map(|template| {
+        let select = move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
+        Box::new(select) as Box<Select>
+    });
+    let batch_input = match &map.batch_input {
+        Some(template) => Some(to_raw_value(&template.evaluate(input, &Value::Null).context("[map] batch_input")?)?),
+        None => None,
+    };
+    Ok(Plan {
+        dataset: dataset.name.clone(),
+        input: input.clone(),
+        source: source.to_string(),
+        items: reader::read(objects, source),
+        select,
+        batch_input,
+        limits: Limits {
+            items: map.max_items_per_batch as usize,
+            bytes: map.max_input_bytes_per_batch as usize,
+        },
+        max_concurrency: map.max_concurrency,
+        tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
+        max_attempts: map.max_attempts,
+        grace: GRACE,
+    })
+}
+
+/// Puts messages into the embedded queue and waits for their answers.
+struct Embedded {
+    queue: Arc<EmbeddedQueue>,
+    callback: Arc<LocalCallback>,
+}
+
+#[async_trait]
+impl Submit for Embedded {
+    async fn submit(&self, token: &TaskToken, body: String) -> Answer {
+        let answer = self.callback.register(token.clone());
+        self.queue.send(body);
+        answer.await.unwrap_or_else(|_| Answer::Failure {
+            error: error_names::HOST_FAULT.into(),
+            cause: "the batch was given up without an answer".into(),
+        })
+    }
+}
+
+/// The folder that stands for the cloud.
+struct Folder {
+    root: PathBuf,
+    objects: Arc<dyn ObjectStore>,
+    tables: Arc<SqliteSink>,
+    ledger: Arc<SqliteLedger>,
+}
+
+impl Folder {
+    fn open(root: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(root).with_context(|| format!("--local {}", root.display()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            objects: Arc::new(FolderStore::new(root.join("s3"))),
+            tables: Arc::new(SqliteSink::open(&root.join("tables.sqlite"))?),
+            ledger: Arc::new(SqliteLedger::open(root)?),
+        })
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.root.join(".gristmill").join("components")
+    }
+
+    /// The file or folder of a place of the summary.
+    fn place(&self, place: &str) -> Option<String> {
+        let path = match place.strip_prefix("s3://") {
+            Some(key) => self.root.join("s3").join(key),
+            None => self.root.join("tables.sqlite"),
+        };
+        Some(path.display().to_string())
+    }
+
+    /// A run that was repeated over fewer items has fewer batches. What the batches beyond the last one had written as
+    /// objects is taken away, so that the objects are those of one run over today's items. Rows of tables stay, as they
+    /// would in DynamoDB.
+    async fn forget_stale(&self, dataset: &Dataset, input: &Value, batches: u64) -> anyhow::Result<()> {
+        let run = attempt::run_name(&dataset.name, input);
+        let prefix = attempt::execution(&dataset.name, &run);
+        let first_stale = attempt::child_execution(&dataset.name, &run, batches);
+        for (id, receipt) in self.ledger.committed_under(&prefix).await? {
+            if id.execution < first_stale {
+                continue;
+            }
+            if let Ok(report) = serde_json::from_str::<BatchReport>(&receipt.output) {
+                for object in report.outputs.iter().filter_map(|output| output.place.parse::<Location>().ok()) {
+                    self.objects.delete(&object).await?;
+                }
+            }
+            self.ledger.forget(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// A few rows of each table, so that the user sees that it worked.
+    fn preview(&self, summary: &Summary, dataset: &Dataset) -> String {
+        let mut text = String::new();
+        for output in &dataset.outputs {
+            let Target::Table { table, .. } = &output.target else { continue };
+            if summary.outputs.iter().any(|written| written.output == output.name && written.rows > 0)
+                && let Ok((headers, rows)) = self.tables.first_rows(table, PREVIEW_ROWS)
+            {
+                text += &format!("\n{table}, the first {} rows:\n{}\n", rows.len(), preview::table(&headers, &rows));
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,51 @@
+//! One file per command: from valid arguments to adapters, to a run, to an exit code.
+
+mod asl;
+mod check;
+mod map;
+mod plugin;
+mod signals;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::{Cli, Command};
+use crate::telemetry::{admin, logs};
+
+/// Runs the command. An error is a sentence for the user; failures of items are not errors.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let default = if matches!(cli.command, Command::Worker(_)) { "info" } else { "warn" };
+    logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default)).map_err(anyhow::Error::msg)?;
+    let io = io_runtime()?;
+    match cli.command {
+        Command::Map(args) => io.block_on(Box::pin(map::run(args))),
+        Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
+        Command::Asl(args) => asl::run(args),
+        Command::Check(args) => io.block_on(check::run(args)),
+        Command::Plugin(command) => io.block_on(plugin::run(command)),
+        Command::Health(args) => io.block_on(async {
+            admin::probe(&args.admin.to_string(), "/healthz").await.with_context(|| format!("no healthy worker at {}", args.admin))?;
+            Ok(ExitCode::SUCCESS)
+        }),
+    }
+}
+
+/// Where queues, stores, heartbeats and metrics live. Guests have a runtime of their own, so that they can burn every core
+/// without delaying any of these.
+fn io_runtime() -> anyhow::Result<Runtime> {
+    let threads = cores().clamp(1, 4);
+    Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
+}
+
+/// Where guests run: one thread per slot.
+fn guest_runtime(slots: usize) -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build().context("no threads")
+}
+
+/// The cores that this process may use, a container's limit included.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

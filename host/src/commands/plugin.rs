@@ -1,0 +1,91 @@
+//! `gristmill plugin`: what a component is and what it can reach, without running it on anything.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use crate::cli::PluginCommand;
+use crate::dataset::Column;
+use crate::runtime::{Plugin, Runtime, RuntimeConfig};
+
+pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
+    let PluginCommand::Inspect { file, json } = command;
+    let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
+    let plugin = runtime.open(&bytes).await.with_context(|| file.display().to_string())?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&plugin))?);
+    } else {
+        print!("{}", as_text(&file, &plugin)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(plugin: &Plugin) -> Value {
+    let manifest = &plugin.manifest;
+    let column = |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
+    let outputs: Vec<Value> = manifest
+        .outputs
+        .iter()
+        .map(|output| {
+            let columns: Vec<Value> = output.columns.iter().map(column).collect();
+            json!({"name": output.name, "description": output.description, "columns": columns})
+        })
+        .collect();
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "digest": plugin.digest,
+        "size": plugin.size,
+        "compile_seconds": plugin.compiled_in.map(|time| time.as_secs_f64()),
+        "imports": plugin.imports,
+        "outputs": outputs,
+        "settings_schema": manifest.settings_schema,
+    })
+}
+
+fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let manifest = &plugin.manifest;
+    writeln!(text, "{}", file.display())?;
+    writeln!(text, "  name      {} {}", manifest.name, manifest.version)?;
+    writeln!(text, "            {}", manifest.description)?;
+    writeln!(text, "  digest    {}", plugin.digest)?;
+    writeln!(text, "  size      {}", bytesize::ByteSize(plugin.size))?;
+    if let Some(time) = plugin.compiled_in {
+        writeln!(text, "  compiled  in {} ms", time.as_millis())?;
+    }
+    writeln!(text, "  can reach")?;
+    for import in &plugin.imports {
+        writeln!(text, "            {import}{}", reach(import))?;
+    }
+    writeln!(text, "  outputs")?;
+    for output in &manifest.outputs {
+        writeln!(text, "            {}: {}", output.name, output.description)?;
+        for column in &output.columns {
+            let nullable = if column.nullable { ", may be null" } else { "" };
+            writeln!(text, "              {} {}{nullable}", column.name, column.kind.name())?;
+        }
+    }
+    let schema = serde_json::to_string_pretty(&manifest.settings_schema)?;
+    writeln!(text, "  settings  {}", schema.replace('\n', "\n            "))?;
+    Ok(text)
+}
+
+/// What an import amounts to, for a person who does not know the interface's name.
+fn reach(import: &str) -> &'static str {
+    match import.split('@').next().unwrap_or(import) {
+        "gristmill:plugin/objects" => "   reads the objects that the dataset file grants",
+        "gristmill:plugin/output" => "   emits rows",
+        "gristmill:plugin/metrics" => "   counts",
+        "gristmill:plugin/types" => "   (types only)",
+        "wasi:logging/logging" => "   logs",
+        name if name.starts_with("wasi:") => "   (inert: a standing clock, seeded randomness, no files, no network)",
+        _ => "",
+    }
+}

@@ -1,0 +1,91 @@
+//! `gristmill worker`: the fleet's process.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::signals;
+use crate::aws;
+use crate::callback::step_functions::StepFunctions;
+use crate::catalog::{Catalog, Stores};
+use crate::cli::WorkerArgs;
+use crate::ledger::Ledger;
+use crate::ledger::dynamodb::DynamoLedger;
+use crate::ledger::none::NoLedger;
+use crate::object::s3::S3Store;
+use crate::pipeline::{Identity, Pipeline};
+use crate::queue::sqs::SqsQueue;
+use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::dynamodb::DynamoDbSink;
+use crate::telemetry::admin::{self, Readiness};
+use crate::telemetry::metrics::Metrics;
+use crate::worker::Worker;
+
+pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
+    let slots = args.slots.unwrap_or_else(super::cores).max(1);
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.slots.set(i64::try_from(slots)?);
+    let readiness = Readiness::default();
+    let admin = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
+    tokio::spawn(admin::serve(admin, metrics.clone(), readiness.clone()));
+
+    let config = aws::load().await;
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache, io: Handle::current() })?;
+    let stores = Stores {
+        objects: Arc::new(S3Store::new(&config)),
+        tables: Arc::new(DynamoDbSink::new(aws_sdk_dynamodb::Client::new(&config))),
+    };
+    let (catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
+        .await
+        .with_context(|| format!("--datasets {}", args.datasets.display()))?;
+    for findings in complaints {
+        tracing::error!("{findings}");
+    }
+    for (dataset, reason) in catalog.broken() {
+        tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
+    }
+    anyhow::ensure!(!catalog.names().is_empty(), "--datasets {}: there is no dataset", args.datasets.display());
+    let ledger: Arc<dyn Ledger> = match &args.ledger {
+        Some(table) => Arc::new(DynamoLedger::new(&config, table)),
+        None => {
+            tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
+            Arc::new(NoLedger)
+        }
+    };
+    let queue = Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let guests = super::guest_runtime(slots)?;
+    tracing::info!(datasets = catalog.names().join(", "), slots, admin = %args.admin, "ready");
+    let pipeline = Arc::new(Pipeline {
+        catalog: Arc::new(catalog),
+        queue,
+        ledger,
+        callback: Arc::new(StepFunctions::new(&config)),
+        objects: stores.objects,
+        guests: guests.handle().clone(),
+        slots: Arc::new(Semaphore::new(slots)),
+        lanes: slots,
+        identity: Identity::Execution,
+        metrics,
+        now: SystemTime::now,
+    });
+    let stop = CancellationToken::new();
+    let (stopped, ready) = (stop.clone(), readiness.clone());
+    tokio::spawn(async move {
+        signals::stop().await;
+        tracing::info!("stopping: no new batches are taken");
+        ready.set(false);
+        stopped.cancel();
+    });
+    readiness.set(true);
+    let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop).await;
+    guests.shutdown_background();
+    worked.with_context(|| format!("--queue {}", args.queue))?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,120 @@
+//! From the text of a dataset file to a [`Dataset`]. Every function here reads one table or one value; each key is named in
+//! one place, where it is read.
+
+mod map;
+mod output;
+mod values;
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+pub(crate) use self::map::DELIMITERS;
+use self::values::{GIB, KIB, MIB, duration, is_name, location, name, object, size};
+use super::findings::Step;
+use super::read::keys;
+use super::tree::{Kind, Node, Reader};
+use super::{Dataset, Finding, Findings, Grants, InstanceLife, PluginSpec, Position, Variables};
+
+/// An item is worked on while its batch's message is hidden from other workers, which Amazon SQS does for at most 12 hours.
+const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The linear memory of a 32-bit component has at most 4 GiB.
+const MEMORY: RangeInclusive<u64> = MIB..=4 * GIB;
+
+pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> Result<Dataset, Findings> {
+    let reader = Reader::new(file, text);
+    let dataset = reader.parse(Some(variables)).and_then(|root| root_table(&root, file));
+    reader.finish(dataset)
+}
+
+/// Gives findings that know only their place a position in the file's text, that of the nearest key which is there, and
+/// puts all in the file's order.
+pub fn locate(findings: &mut [Finding], text: &str) {
+    let reader = Reader::new(Path::new(""), text);
+    let Some(root) = reader.parse(None) else { return };
+    for finding in findings.iter_mut().filter(|finding| finding.position.is_none()) {
+        let (mut node, mut at) = (&root, 0);
+        for step in &finding.place.0 {
+            match (step, &node.kind) {
+                (Step::Key(name), Kind::Table(entries)) => match entries.iter().find(|entry| entry.name == *name) {
+                    Some(entry) => (node, at) = (&entry.node, entry.span.start),
+                    None => break,
+                },
+                (Step::Index(index), Kind::Array(elements)) => match elements.get(*index) {
+                    Some(element) => (node, at) = (element, element.span.start),
+                    None => break,
+                },
+                _ => break,
+            }
+        }
+        finding.position = Some(Position::of(text, at));
+    }
+    findings.sort_by_key(|finding| finding.position);
+}
+
+fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
+    keys!(let { dataset, plugin, settings, grants, map, output } = root);
+    let name = dataset.required(name);
+    let plugin = plugin.required(|node| plugin_table(node, file));
+    let settings = settings.or(json!({}), object);
+    let grants = grants.or(Grants::default(), grants_table);
+    let map = map.required(map::table);
+    let outputs = output.or(Vec::new(), output::tables);
+    Some(Dataset {
+        name: name?,
+        file: file.into(),
+        plugin: plugin?,
+        settings: settings?,
+        grants: grants?,
+        map: map?,
+        outputs: outputs?,
+    })
+}
+
+fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
+    keys!(let { component, memory, timeout, max_output, max_log, instance } = node);
+    let component = component.required(|node| component_path(node, file));
+    let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
+    let timeout = timeout.or(Duration::from_secs(30), |node| {
+        duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT)
+    });
+    let max_output = max_output.or(16 * MIB, |node| size(node, 0..=4 * GIB));
+    let max_log = max_log.or(64 * KIB, |node| size(node, 0..=GIB));
+    let instance = instance.or(InstanceLife::Item, |node| {
+        node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)])
+    });
+    Some(PluginSpec {
+        component: component?,
+        memory: memory?,
+        timeout: timeout?,
+        max_output: max_output?,
+        max_log: max_log?,
+        instance: instance?,
+    })
+}
+
+fn component_path(node: &Node<'_>, file: &Path) -> Option<PathBuf> {
+    let text = node.text()?;
+    let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
+    if text.ends_with(".wasm") && !text.contains("://") {
+        Some(beside(text))
+    } else if is_name(text) {
+        Some(beside(&format!("{text}.wasm")))
+    } else {
+        let help = "give a name (`NAME.wasm` beside this file), or a path that ends with `.wasm`";
+        node.note(format!("`{text}` is not a component that can be found"), Some(help))
+    }
+}
+
+fn grants_table(node: &Node<'_>) -> Option<Grants> {
+    keys!(let { read } = node);
+    Some(Grants {
+        read: read.or(Vec::new(), |node| node.list(location))?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

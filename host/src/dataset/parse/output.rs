@@ -1,0 +1,137 @@
+//! `[[output]]`: where rows go.
+
+use super::values::{distinct, location};
+use crate::dataset::findings::nearest;
+use crate::dataset::read::keys;
+use crate::dataset::tree::{Kind, Node};
+use crate::dataset::{Column, ColumnType, Format, OutputSpec, Target, check};
+use crate::object::Location;
+
+pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
+    if matches!(node.kind, Kind::Table(_)) {
+        return node.note("outputs are a list of tables", Some("write `[[output]]`"));
+    }
+    let nodes = node.array()?;
+    let outputs: Vec<Option<OutputSpec>> = nodes.iter().map(output_table).collect();
+    for (n, (output, node)) in outputs.iter().zip(nodes).enumerate() {
+        let Some(output) = output else { continue };
+        let before = || outputs[..n].iter().flatten();
+        if before().any(|other| other.name == output.name) {
+            node.note::<()>(format!("there are two outputs with the name `{}`", output.name), None);
+        } else if let Some(other) = before().find(|other| other.target == output.target) {
+            node.note::<()>(
+                format!("`{}` goes to the same place as `{}`", output.name, other.name),
+                None,
+            );
+        }
+    }
+    outputs.into_iter().collect()
+}
+
+fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
+    keys!(let { name, table, key, prefix, format, columns } = node);
+    let name = name.required(super::values::name);
+    let columns = columns.optional(columns_table);
+    let target = match (table.node(), prefix.node()) {
+        (Some(table), None) => {
+            format.refuse("`format` belongs to `prefix`");
+            let name = table_name(table);
+            let columns_named = key.required(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=2));
+            let target = Target::Table {
+                table: name?,
+                key: columns_named?,
+            };
+            if let (Some(Some(columns)), Some(at)) = (&columns, key.node()) {
+                check::key_columns(&target, columns)
+                    .into_iter()
+                    .for_each(|(message, help)| {
+                        at.note::<()>(message, help.as_deref());
+                    });
+            }
+            Some(target)
+        }
+        (None, Some(prefix)) => {
+            key.refuse("`key` belongs to `table`");
+            let prefix = object_prefix(prefix);
+            let formats = [
+                ("parquet", Format::Parquet),
+                ("csv", Format::Csv),
+                ("json_lines", Format::JsonLines),
+            ];
+            let format = format.required(|node| node.choice(&formats));
+            Some(Target::Objects {
+                prefix: prefix?,
+                format: format?,
+            })
+        }
+        (Some(_), Some(prefix)) => prefix.note(
+            "an output goes to a `table` or to objects under a `prefix`, not to both",
+            None,
+        ),
+        (None, None) if matches!(node.kind, Kind::Table(_)) => {
+            node.note("the key `table` or `prefix` is missing", None)
+        }
+        (None, None) => None,
+    };
+    Some(OutputSpec {
+        name: name?,
+        target: target?,
+        columns: columns?,
+    })
+}
+
+/// The contract's types by their names; `?` after one says that the column may be null.
+const COLUMN_TYPES: [(&str, ColumnType); 7] = [
+    ("boolean", ColumnType::Boolean),
+    ("int64", ColumnType::Int64),
+    ("float64", ColumnType::Float64),
+    ("text", ColumnType::Text),
+    ("date", ColumnType::Date),
+    ("timestamp", ColumnType::Timestamp),
+    ("json", ColumnType::Json),
+];
+
+fn columns_table(node: &Node<'_>) -> Option<Vec<Column>> {
+    let Kind::Table(entries) = &node.kind else {
+        return node.wrong("a table of columns and their types, such as `{ pk = \"text\", PRCP = \"int64?\" }`");
+    };
+    if entries.is_empty() {
+        return node.note("an output has at least one column", None);
+    }
+    let columns = entries.iter().map(|entry| {
+        let text = entry.node.text()?;
+        let (kind, nullable) = text.strip_suffix('?').map_or((text, false), |kind| (kind, true));
+        let Some((_, kind)) = COLUMN_TYPES.iter().find(|(name, _)| *name == kind) else {
+            let names = COLUMN_TYPES.map(|(name, _)| name);
+            let help = nearest(kind, names);
+            return entry
+                .node
+                .note(format!("`{kind}` is not a column's type"), help.as_deref());
+        };
+        Some(Column {
+            name: entry.name.clone(),
+            kind: *kind,
+            nullable,
+        })
+    });
+    columns.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn table_name(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (3..=255).contains(&text.len()) && text.chars().all(allowed) {
+        return Some(text.into());
+    }
+    let help = "a table's name is 3 to 255 letters, digits, `_`, `-` and `.` (Amazon DynamoDB)";
+    node.note(format!("`{text}` is not a table's name"), Some(help))
+}
+
+fn object_prefix(node: &Node<'_>) -> Option<Location> {
+    let prefix = location(node)?;
+    if prefix.key.is_empty() || prefix.key.ends_with('/') {
+        return Some(prefix);
+    }
+    let help = format!("every batch writes an object of its own under the prefix: write `{prefix}/`");
+    node.note(format!("the prefix `{prefix}` does not end with `/`"), Some(&help))
+}

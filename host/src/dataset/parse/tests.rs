@@ -1,0 +1,517 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::locate;
+use crate::dataset::*;
+
+fn variables() -> Variables {
+    Variables::new([("DATA_BUCKET".into(), "data".into())], [])
+}
+
+fn parse(text: &str) -> Result<Dataset, Findings> {
+    Dataset::parse(text, Path::new("sets/d.toml"), &variables())
+}
+
+/// A dataset whose `[map]` is this text.
+fn map(text: &str) -> Result<MapSpec, String> {
+    let text = format!("dataset = \"d\"\nplugin.component = \"p\"\n[map]\n{text}");
+    parse(&text)
+        .map(|dataset| dataset.map)
+        .map_err(|findings| findings.to_string())
+}
+
+/// The outputs of a dataset with these tables.
+fn outputs(text: &str) -> Result<Vec<OutputSpec>, String> {
+    let text = format!("dataset = \"d\"\nplugin.component = \"p\"\nmap.items = []\n{text}");
+    parse(&text)
+        .map(|dataset| dataset.outputs)
+        .map_err(|findings| findings.to_string())
+}
+
+#[test]
+fn a_whole_file_is_understood() {
+    let dataset = parse(
+        r#"
+        dataset = "noaa-precipitation"
+        [plugin]
+        component = "noaa-precipitation"
+        memory = "128 MiB"
+        timeout = "1m 30s"
+        max_output = 1024
+        instance = "batch"
+        [settings]
+        since = 1900-01-01
+        limits = { high = 3.5, flags = ["A", true], literal = "$${X}" }
+        [grants]
+        read = ["s3://${DATA_BUCKET}/csv/"]
+        [map]
+        item_reader = { list_objects = "s3://${DATA_BUCKET}/csv/{$.year}/" }
+        item_selector = { Key = "{$$.Map.Item.Value.Key}" }
+        batch_input.Bucket = "${DATA_BUCKET}"
+        max_items_per_batch = 7
+        max_input_bytes_per_batch = "100 KiB"
+        max_concurrency = 12
+        tolerated_failure_count = 3
+        tolerated_failure_percentage = 5
+        tolerated_rejected_percentage = 2.5
+        heartbeat = "90s"
+        timeout = "2h"
+        max_attempts = 0
+        result_writer = "s3://results/runs/"
+        [[output]]
+        name = "stations"
+        table = "noaa-precipitation"
+        key = ["pk"]
+        [output.columns]
+        pk = "text"
+        PRCP = "int64?"
+        DATE = "date"
+        [[output]]
+        name = "daily"
+        prefix = "s3://results/daily/"
+        format = "parquet"
+        "#,
+    )
+    .unwrap();
+    let template = |value| Template(value);
+    let column = |name: &str, kind, nullable| Column {
+        name: name.into(),
+        kind,
+        nullable,
+    };
+    assert_eq!(
+        dataset,
+        Dataset {
+            name: "noaa-precipitation".into(),
+            file: "sets/d.toml".into(),
+            plugin: PluginSpec {
+                component: "sets/noaa-precipitation.wasm".into(),
+                memory: 128 << 20,
+                timeout: Duration::from_secs(90),
+                max_output: 1024,
+                max_log: 64 << 10,
+                instance: InstanceLife::Batch,
+            },
+            settings: json!({"since": "1900-01-01", "limits": {"high": 3.5, "flags": ["A", true], "literal": "${X}"}}),
+            grants: Grants {
+                read: vec!["s3://data/csv/".parse().unwrap()]
+            },
+            map: MapSpec {
+                item_reader: ItemReader::ListObjects {
+                    uri: template(json!("s3://data/csv/{$.year}/"))
+                },
+                item_selector: Some(template(json!({"Key": "{$$.Map.Item.Value.Key}"}))),
+                batch_input: Some(template(json!({"Bucket": "data"}))),
+                max_items_per_batch: 7,
+                max_input_bytes_per_batch: 100 << 10,
+                max_concurrency: 12,
+                tolerated_failure_count: Some(3),
+                tolerated_failure_percentage: 5.0,
+                tolerated_rejected_percentage: 2.5,
+                heartbeat: Duration::from_secs(90),
+                timeout: Duration::from_secs(7200),
+                max_attempts: 0,
+                result_writer: Some("s3://results/runs/".parse().unwrap()),
+            },
+            outputs: vec![
+                OutputSpec {
+                    name: "stations".into(),
+                    target: Target::Table {
+                        table: "noaa-precipitation".into(),
+                        key: vec!["pk".into()]
+                    },
+                    columns: Some(vec![
+                        column("pk", ColumnType::Text, false),
+                        column("PRCP", ColumnType::Int64, true),
+                        column("DATE", ColumnType::Date, false),
+                    ]),
+                },
+                OutputSpec {
+                    name: "daily".into(),
+                    target: Target::Objects {
+                        prefix: "s3://results/daily/".parse().unwrap(),
+                        format: Format::Parquet
+                    },
+                    columns: None,
+                },
+            ],
+        }
+    );
+}
+
+#[test]
+fn what_is_left_out_has_the_documented_defaults() {
+    let dataset = parse("dataset = \"d\"\nplugin.component = \"lib/p.wasm\"\nmap.items = \"{$.dates}\"").unwrap();
+    assert_eq!(
+        dataset.plugin,
+        PluginSpec {
+            component: PathBuf::from("sets/lib/p.wasm"),
+            memory: 64 << 20,
+            timeout: Duration::from_secs(30),
+            max_output: 16 << 20,
+            max_log: 64 << 10,
+            instance: InstanceLife::Item,
+        }
+    );
+    assert_eq!(
+        dataset.map,
+        MapSpec {
+            item_reader: ItemReader::Items(Template(json!("{$.dates}"))),
+            item_selector: None,
+            batch_input: None,
+            max_items_per_batch: 100,
+            max_input_bytes_per_batch: 253_952,
+            max_concurrency: 1000,
+            tolerated_failure_count: None,
+            tolerated_failure_percentage: 0.0,
+            tolerated_rejected_percentage: 0.0,
+            heartbeat: Duration::from_secs(120),
+            timeout: Duration::from_secs(86_400),
+            max_attempts: 3,
+            result_writer: None,
+        }
+    );
+    assert_eq!(
+        (dataset.settings, dataset.grants, dataset.outputs),
+        (json!({}), Grants::default(), vec![])
+    );
+}
+
+#[test]
+fn item_readers() {
+    let reader = |text: &str| map(&format!("item_reader = {text}")).unwrap().item_reader;
+    let uri = |text: &str| Template(json!(text));
+    assert_eq!(
+        reader(r#"{ csv = "s3://b/k.csv", headers = ["a", "b"], delimiter = "\t" }"#),
+        ItemReader::Csv {
+            uri: uri("s3://b/k.csv"),
+            headers: Some(vec!["a".into(), "b".into()]),
+            delimiter: '\t'
+        }
+    );
+    assert_eq!(
+        reader(r#"{ csv = "s3://b/k.csv", delimiter = "SEMICOLON" }"#),
+        ItemReader::Csv {
+            uri: uri("s3://b/k.csv"),
+            headers: None,
+            delimiter: ';'
+        }
+    );
+    assert_eq!(
+        reader(r#"{ json = "s3://b/{$.k}", pointer = "/a/0/b~1c" }"#),
+        ItemReader::Json {
+            uri: uri("s3://b/{$.k}"),
+            pointer: "/a/0/b~1c".into()
+        }
+    );
+    assert_eq!(
+        reader(r#"{ json_lines = "s3://b/k" }"#),
+        ItemReader::JsonLines { uri: uri("s3://b/k") }
+    );
+}
+
+#[test]
+fn six_mistakes_come_at_once_each_with_its_place() {
+    let text = r#"dataset = "noaa precipitation"
+colour = "blue"
+
+[plugin]
+component = "noaa-precipitation"
+memory = "64 MB of it"
+
+[map]
+item_reader = { list_objects = "s3://${INPUT_BUCKET}/csv/" }
+max_item_per_batch = 100
+heartbeat = "2 days"
+
+[[output]]
+name = "stations"
+table = "noaa-precipitation"
+key = ["pk"]
+columns = { pk = "text?", PRCP = "integer" }
+"#;
+    assert_snapshot!(parse(text).unwrap_err(), @r#"
+    sets/d.toml:1:11: dataset: `noaa precipitation` is not a name
+        help: a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit
+    sets/d.toml:2:1: colour: unknown key `colour`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`
+    sets/d.toml:6:10: plugin.memory: expected a size such as "64 MiB", found the text "64 MB of it"
+    sets/d.toml:9:32: map.item_reader.list_objects: `${INPUT_BUCKET}` is not set
+        help: give `--set INPUT_BUCKET=...`, or set the environment variable `INPUT_BUCKET`
+    sets/d.toml:10:1: map.max_item_per_batch: unknown key `max_item_per_batch`
+        help: did you mean `max_items_per_batch`?
+    sets/d.toml:11:13: map.heartbeat: the heartbeat must be shorter than the timeout of 1day
+    sets/d.toml:17:34: output[0].columns.PRCP: `integer` is not a column's type
+        help: valid here: `boolean`, `int64`, `float64`, `text`, `date`, `timestamp`, `json`
+    "#);
+}
+
+#[test]
+fn mistakes_in_the_map_are_named() {
+    assert_snapshot!(map("").unwrap_err(), @r"sets/d.toml:3:1: map: the key `item_reader` or `items` is missing");
+    assert_snapshot!(map(r#"
+        item_reader = { csv = "s3://b/", headers = ["a", "a"], delimiter = ":", pointer = "/a" }
+        item_selector = { Key = "{$$.Map.Item.Value.Key", Index = [ "{$$.map.Item.Index}" ] }
+        batch_input = { Key = "{$$.Map.Item.Value.Key}" }
+        max_items_per_batch = 0
+        max_input_bytes_per_batch = "256 KiB"
+        max_concurrency = 10_001
+        tolerated_failure_count = -1
+        tolerated_failure_percentage = 0.5
+        tolerated_rejected_percentage = 101
+        heartbeat = "1h"
+        timeout = "30m"
+        max_attempts = "many"
+        result_writer = "results/"
+    "#).unwrap_err(), @r#"
+    sets/d.toml:5:31: map.item_reader.csv: `s3://b/` does not name an object
+    sets/d.toml:5:52: map.item_reader.headers: `a` is there twice
+    sets/d.toml:5:76: map.item_reader.delimiter: expected one of the delimiters that Step Functions has: `,` `|` `;`, a space or a tab (`\t`), found the text ":"
+    sets/d.toml:5:81: map.item_reader.pointer: `pointer` belongs to `json`
+    sets/d.toml:6:33: map.item_selector.Key: `{$$.Map.Item.Value.Key` holds a placeholder that cannot be read: `}` is missing after `$$.Map.Item.Value.Key`
+    sets/d.toml:6:69: map.item_selector.Index[0]: `{$$.map.Item.Index}`: the context object has no `map` here
+        help: did you mean `Map`?
+    sets/d.toml:7:31: map.batch_input.Key: `{$$.Map.Item.Value.Key}`: the context object has no `Map` here
+        help: valid here: `Execution`, `State`, `StateMachine`
+    sets/d.toml:8:31: map.max_items_per_batch: expected a number of items, at least 1, found 0
+    sets/d.toml:9:37: map.max_input_bytes_per_batch: 256.0 KiB is out of range: it must be 1 B to 248.0 KiB
+    sets/d.toml:10:27: map.max_concurrency: expected a number from 1 to 10,000 (Step Functions' most), found 10001
+    sets/d.toml:11:35: map.tolerated_failure_count: expected a number of items, at least 0, found -1
+    sets/d.toml:12:40: map.tolerated_failure_percentage: Step Functions takes whole percent here
+        help: for finer limits there is `tolerated_failure_count`
+    sets/d.toml:13:41: map.tolerated_rejected_percentage: expected a number from 0 to 100, found 101
+    sets/d.toml:14:21: map.heartbeat: the heartbeat must be shorter than the timeout of 30m
+    sets/d.toml:16:24: map.max_attempts: expected a number from 0 to 99,999,999 (Step Functions' most), found the text "many"
+    sets/d.toml:17:25: map.result_writer: `results/` is not an object's URI: it must start with `s3://`
+    "#);
+    assert_snapshot!(map(r#"
+        item_reader = { list_objects = "s3://b/", json = "s3://b/k" }
+        item_selector = "{$$.Map.Item.Value}"
+        batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
+        timeout = "1500ms"
+    "#).unwrap_err(), @r#"
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json` and `json_lines`
+    sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
+    sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
+    sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds
+    "#);
+    assert_snapshot!(map("items = 3\nitem_reader = { csv = 's3://b/k' }").unwrap_err(), @r"sets/d.toml:4:9: map.items: items come from `item_reader` or from `items`, not from both");
+    assert_snapshot!(map("items = 3").unwrap_err(), @r#"
+    sets/d.toml:4:9: map.items: `items` is neither an array nor a placeholder
+        help: give an array of items, or one placeholder that stands for an array of the input: `"{$.dates}"`
+    "#);
+    assert_snapshot!(map("item_reader = { list_objects = \"{$.uri}\", headers = [] }").unwrap_err(), @r"
+    sets/d.toml:4:32: map.item_reader.list_objects: `{$.uri}` must start with `s3://`, a bucket and `/`
+    sets/d.toml:4:43: map.item_reader.headers: `headers` belongs to `csv`
+    ");
+    assert_snapshot!(map("item_reader = 4\ntimeout = \"1500ms\"").unwrap_err(), @r"
+    sets/d.toml:4:15: map.item_reader: expected a table, found 4
+    sets/d.toml:5:11: map.timeout: Step Functions counts in whole seconds
+    ");
+    let items = vec!["x".repeat(1000); 260];
+    assert_snapshot!(map(&format!("items = {items:?}")).unwrap_err(), @r#"
+    sets/d.toml:4:9: map.items: the items are larger than a state's payload (256 KiB, Step Functions)
+        help: put them into an object on S3 and read it with `item_reader = { json = "s3://..." }`
+    "#);
+}
+
+#[test]
+fn mistakes_in_outputs_are_named() {
+    assert_snapshot!(outputs(r#"
+        [[output]]
+        name = "a"
+        table = "no table!"
+        key = []
+        format = "csv"
+        [[output]]
+        name = "a"
+        prefix = "s3://b/rows.parquet"
+        format = "parket"
+        key = ["x"]
+        [[output]]
+        table = "abc"
+        prefix = "s3://b/x/"
+        columns = {}
+        [[output]]
+        name = "c"
+    "#).unwrap_err(), @r"
+    sets/d.toml:7:17: output[0].table: `no table!` is not a table's name
+        help: a table's name is 3 to 255 letters, digits, `_`, `-` and `.` (Amazon DynamoDB)
+    sets/d.toml:8:15: output[0].key: expected at least 1 and at most 2 names, found 0
+    sets/d.toml:9:9: output[0].format: `format` belongs to `prefix`
+    sets/d.toml:12:18: output[1].prefix: the prefix `s3://b/rows.parquet` does not end with `/`
+        help: every batch writes an object of its own under the prefix: write `s3://b/rows.parquet/`
+    sets/d.toml:13:18: output[1].format: `parket` is not a valid value
+        help: did you mean `parquet`?
+    sets/d.toml:14:9: output[1].key: `key` belongs to `table`
+    sets/d.toml:15:9: output[2]: the key `name` is missing
+    sets/d.toml:17:18: output[2].prefix: an output goes to a `table` or to objects under a `prefix`, not to both
+    sets/d.toml:18:19: output[2].columns: an output has at least one column
+    sets/d.toml:19:9: output[3]: the key `table` or `prefix` is missing
+    ");
+    assert_snapshot!(outputs(r#"
+        [[output]]
+        name = "a"
+        prefix = "s3://b/x/"
+        format = "csv"
+        [[output]]
+        name = "a"
+        prefix = "s3://b/x/"
+        format = "csv"
+        [[output]]
+        name = "b"
+        table = "abc"
+        key = ["p", "q"]
+        columns = { P = "text", q = "float64" }
+        [[output]]
+        name = "c"
+        table = "abc"
+        key = ["p", "q"]
+        columns = { p = "text", q = "date?" }
+    "#).unwrap_err(), @r"
+    sets/d.toml:9:9: output[1]: there are two outputs with the name `a`
+    sets/d.toml:16:15: output[2].key: the key column `p` is not among the columns
+        help: did you mean `P`?
+    sets/d.toml:16:15: output[2].key: the key column `q` is of type `float64`
+        help: a key is of type `text`, `int64`, `date`, `timestamp`
+    sets/d.toml:18:9: output[3]: `c` goes to the same place as `b`
+    sets/d.toml:21:15: output[3].key: the key column `q` may be null; a key may not
+    ");
+    assert_snapshot!(outputs("[output]\nname = 'a'").unwrap_err(), @r"
+    sets/d.toml:4:1: output: outputs are a list of tables
+        help: write `[[output]]`
+    ");
+}
+
+#[test]
+fn what_is_to_come_is_refused_today() {
+    assert_snapshot!(outputs("[[stage]]\nname = 'a'").unwrap_err(), @r"
+    sets/d.toml:4:3: stage: unknown key `stage`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`
+    ");
+    let registry = parse("dataset = 'd'\nmap.items = []\nplugin.component = 'oci://registry/p@sha256:00'");
+    assert_snapshot!(registry.unwrap_err(), @r"
+    sets/d.toml:3:20: plugin.component: `oci://registry/p@sha256:00` is not a component that can be found
+        help: give a name (`NAME.wasm` beside this file), or a path that ends with `.wasm`
+    ");
+}
+
+#[test]
+fn what_is_no_toml_is_said_with_its_place() {
+    assert_snapshot!(parse("dataset = \"d\"\nplugin = [\n").unwrap_err(), @r"sets/d.toml:2:11: this is not TOML: unclosed array, expected `]`");
+    assert_snapshot!(Dataset::load(Path::new("/no/such/dataset.toml"), &variables()).unwrap_err(), @r"/no/such/dataset.toml: the dataset file cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn all_unset_variables_come_at_once() {
+    assert_snapshot!(outputs(r#"
+        settings = { "a" = ["${X} ${Y}"], b = "${DATA_BUCKET} ${oops" }
+        grants.read = ["s3://${X}/"]
+    "#).unwrap_err(), @r"
+    sets/d.toml:5:29: settings.a[0]: `${X}` is not set
+        help: give `--set X=...`, or set the environment variable `X`
+    sets/d.toml:5:29: settings.a[0]: `${Y}` is not set
+        help: give `--set Y=...`, or set the environment variable `Y`
+    sets/d.toml:5:47: settings.b: `${oops` is no variable
+        help: a variable is `${NAME}`, of letters, digits and `_`; a literal `${` is written `$${`
+    sets/d.toml:6:24: grants.read[0]: `${X}` is not set
+        help: give `--set X=...`, or set the environment variable `X`
+    ");
+}
+
+#[test]
+fn a_variable_cannot_bring_keys_of_its_own() {
+    let variables = Variables::new([("NAME".into(), "x\"\nmemory = \"4 GiB".into())], []);
+    let text = "dataset = 'd'\nmap.items = []\nplugin.component = 'p'\nsettings.name = \"${NAME}\"";
+    let dataset = Dataset::parse(text, Path::new("d.toml"), &variables).unwrap();
+    assert_eq!(dataset.settings, json!({"name": "x\"\nmemory = \"4 GiB"}));
+    assert_eq!(dataset.plugin.memory, 64 << 20);
+}
+
+#[test]
+fn findings_that_know_only_their_place_are_located() {
+    let finding = |place: Place| Finding {
+        file: "d.toml".into(),
+        position: None,
+        place,
+        message: String::new(),
+        help: None,
+    };
+    let settings = Place::default().key("settings");
+    let mut findings = [
+        finding(settings.key("b").index(1).key("c")),
+        finding(settings.key("missing")),
+        finding(Place::default().key("output").index(1).key("key")),
+        finding(Place::default().key("grants")),
+    ];
+    let text = "dataset = 'd'\n[settings]\na = 1\nb = [1, { c = 2 }]\n[[output]]\n[[output]]\nkey = []\n";
+    locate(&mut findings, text);
+    let positions = findings.map(|finding| finding.position.map(|at| (at.line, at.column)));
+    assert_eq!(positions, [Some((1, 1)), Some((2, 2)), Some((4, 11)), Some((7, 1))]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in r#"([a-z_]{1,8}|[\[\]{}="'.,#$\n ]|[0-9]{1,3}|"[^"\n]{0,9}"){0,40}"#) {
+        if let Err(findings) = parse(&text) {
+            prop_assert!(!findings.0.is_empty(), "refused without a reason");
+        }
+    }
+
+    /// Every key with every kind of value: what is wrong is said, what is right is taken, nothing panics.
+    #[test]
+    fn no_value_panics(key in 0..KEYS.len(), value in prop_oneof![
+        r#"-?[0-9]{1,19}"#, r#""[^"\\\x00-\x1f\x7f]{0,12}""#, r#"-?[0-9]{1,3}\.[0-9]"#, r#""[0-9]{1,22} ?(s|ms|h|y|days|MiB|KB|TB)""#,
+        Just("nan".into()), Just("true".into()), Just("[]".into()), Just("[[{}], 1]".into()), Just("{}".into()),
+        Just("1979-05-27T07:32:00Z".into()), Just("\"{$.a}\"".into()), Just("\"s3://{$.a}/{$$.Map}\"".into()), Just("[{ name = 1 }, {}]".into())
+    ]) {
+        let text = format!("{} = {value}", KEYS[key]);
+        let Err(findings) = parse(&text) else { return Err(TestCaseError::fail("one key is not a dataset")) };
+        prop_assert!(!findings.0.is_empty());
+        prop_assert!(!findings.to_string().contains("unknown key"), "{findings}");
+    }
+}
+
+const KEYS: [&str; 37] = [
+    "dataset",
+    "plugin",
+    "plugin.component",
+    "plugin.memory",
+    "plugin.timeout",
+    "plugin.max_output",
+    "plugin.max_log",
+    "plugin.instance",
+    "settings",
+    "settings.x",
+    "grants",
+    "grants.read",
+    "map",
+    "map.item_reader",
+    "map.item_reader.list_objects",
+    "map.item_reader.csv",
+    "map.item_reader.headers",
+    "map.item_reader.delimiter",
+    "map.item_reader.json",
+    "map.item_reader.pointer",
+    "map.item_reader.json_lines",
+    "map.items",
+    "map.item_selector",
+    "map.batch_input",
+    "map.max_items_per_batch",
+    "map.max_input_bytes_per_batch",
+    "map.max_concurrency",
+    "map.tolerated_failure_count",
+    "map.tolerated_failure_percentage",
+    "map.tolerated_rejected_percentage",
+    "map.heartbeat",
+    "map.timeout",
+    "map.max_attempts",
+    "map.result_writer",
+    "output",
+    "dataset.x",
+    "settings.y",
+];

@@ -1,0 +1,466 @@
+//! Values with placeholders: evaluated here by `gristmill map`, and written as payload templates for Step Functions.
+//! Both from one reading of the text, so that they mean the same.
+
+use serde_json::{Map, Value};
+
+use super::path::Path;
+
+/// A JSON value in which strings may hold placeholders: `{$.path}` is a field of the state's input, `{$$.Map.Item.Value.Key}`
+/// a field of the context object. A string that is nothing but one placeholder becomes the field's value, of any type;
+/// within a longer string the field must be a string or a number. A `{` that no `$` follows is an ordinary character.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template(pub Value);
+
+/// Why a template makes no sense, or has no value for this input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A placeholder that is no reference path.
+    #[error("`{text}` holds a placeholder that cannot be read: {reason}")]
+    Malformed {
+        /// The whole string.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The input or the context object has no such field.
+    #[error("`{{{path}}}`: there is no such field in the {}", if path.starts_with("$$") { "context object" } else { "input" })]
+    Missing {
+        /// The path.
+        path: String,
+    },
+    /// A value that cannot be a part of a longer string.
+    #[error("`{{{path}}}` is {found}; within a longer text only a string or a number can stand")]
+    NotText {
+        /// The path.
+        path: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// JSONPath payload templates cannot say this.
+    #[error("{0}")]
+    NotInJsonPath(String),
+    /// The text is no URI of an object, whatever the placeholders will be.
+    #[error("`{0}` must start with `s3://`, a bucket and `/`")]
+    NoUri(String),
+}
+
+/// A piece of a string.
+enum Part<'t> {
+    Text(&'t str),
+    Field(Path),
+}
+
+impl Template {
+    /// Puts in the fields of the input and the context object.
+    pub fn evaluate(&self, input: &Value, context: &Value) -> Result<Value, TemplateError> {
+        evaluate(&self.0, input, context)
+    }
+
+    /// [`Self::evaluate`] for a template that is one string, such as a URI.
+    pub fn evaluate_text(&self, input: &Value, context: &Value) -> Result<String, TemplateError> {
+        match self.evaluate(input, context)? {
+            Value::String(text) => Ok(text),
+            other => Err(TemplateError::NotText {
+                path: written(&self.0),
+                found: kind(&other),
+            }),
+        }
+    }
+
+    /// The reference paths of all placeholders.
+    pub(crate) fn paths(&self) -> Result<Vec<Path>, TemplateError> {
+        let mut found = Vec::new();
+        collect(&self.0, &mut found)?;
+        Ok(found)
+    }
+
+    /// The template as a field of a JSONPath payload template: `(name, value)` without placeholders,
+    /// `(name.$, expression)` with them. `root` is where the input lies in the state that evaluates it: `$`.
+    pub(crate) fn payload_field(&self, name: &str, root: &str) -> Result<(String, Value), TemplateError> {
+        payload_field(name, &self.0, root)
+    }
+
+    /// The reference path, when the template is nothing but one placeholder.
+    pub(crate) fn sole_path(&self) -> Option<Path> {
+        match parts(self.0.as_str()?).ok()?.as_mut_slice() {
+            [Part::Field(path)] => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// Splits a URI `s3://bucket/key` into templates of the bucket and of the key.
+    pub(crate) fn split_uri(&self) -> Result<(Self, Self), TemplateError> {
+        let no_uri = || TemplateError::NoUri(written(&self.0));
+        let uri = self.0.as_str().ok_or_else(no_uri)?;
+        let rest = uri.strip_prefix("s3://").ok_or_else(no_uri)?;
+        // The first slash outside of a placeholder: a quoted name of a path may hold one too.
+        let mut bucket_len = 0;
+        for part in parts(rest)? {
+            match part {
+                Part::Field(path) => bucket_len += path.to_string().len() + "{}".len(),
+                Part::Text(text) => match text.find('/') {
+                    None => bucket_len += text.len(),
+                    Some(slash) => {
+                        let (bucket, key) = (&rest[..bucket_len + slash], &rest[bucket_len + slash + 1..]);
+                        let template = |text: &str| Self(Value::String(text.into()));
+                        return if bucket.is_empty() {
+                            Err(no_uri())
+                        } else {
+                            Ok((template(bucket), template(key)))
+                        };
+                    }
+                },
+            }
+        }
+        Err(no_uri())
+    }
+}
+
+fn parts(text: &str) -> Result<Vec<Part<'_>>, TemplateError> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some(at) = rest.find("{$") {
+        if at > 0 {
+            parts.push(Part::Text(&rest[..at]));
+        }
+        let malformed = |reason| TemplateError::Malformed {
+            text: text.into(),
+            reason,
+        };
+        let (path, after) = Path::parse_prefix(&rest[at + 1..]).map_err(malformed)?;
+        rest = after
+            .strip_prefix('}')
+            .ok_or_else(|| malformed(format!("`}}` is missing after `{path}`")))?;
+        parts.push(Part::Field(path));
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    Ok(parts)
+}
+
+fn collect(value: &Value, into: &mut Vec<Path>) -> Result<(), TemplateError> {
+    match value {
+        Value::String(text) => into.extend(parts(text)?.into_iter().filter_map(|part| match part {
+            Part::Field(path) => Some(path),
+            Part::Text(_) => None,
+        })),
+        Value::Array(elements) => elements.iter().try_for_each(|element| collect(element, into))?,
+        Value::Object(fields) => fields.values().try_for_each(|field| collect(field, into))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn evaluate(value: &Value, input: &Value, context: &Value) -> Result<Value, TemplateError> {
+    match value {
+        Value::String(text) => evaluate_string(text, input, context),
+        Value::Array(elements) => elements
+            .iter()
+            .map(|element| evaluate(element, input, context))
+            .collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| Ok((name.clone(), evaluate(field, input, context)?)))
+            .collect(),
+        other => Ok(other.clone()),
+    }
+}
+
+fn evaluate_string(text: &str, input: &Value, context: &Value) -> Result<Value, TemplateError> {
+    let field = |path: &Path| {
+        path.of(input, context)
+            .ok_or_else(|| TemplateError::Missing { path: path.to_string() })
+    };
+    let parts = parts(text)?;
+    if let [Part::Field(path)] = parts.as_slice() {
+        return field(path).cloned();
+    }
+    let mut evaluated = String::new();
+    for part in &parts {
+        match part {
+            Part::Text(text) => evaluated.push_str(text),
+            Part::Field(path) => match field(path)? {
+                Value::String(text) => evaluated.push_str(text),
+                Value::Number(number) => evaluated.push_str(&number.to_string()),
+                other => {
+                    return Err(TemplateError::NotText {
+                        path: path.to_string(),
+                        found: kind(other),
+                    });
+                }
+            },
+        }
+    }
+    Ok(Value::String(evaluated))
+}
+
+fn payload_field(name: &str, value: &Value, root: &str) -> Result<(String, Value), TemplateError> {
+    if name.ends_with(".$") {
+        let refusal = format!("the name `{name}` ends with `.$`, which Step Functions would read as a path");
+        return Err(TemplateError::NotInJsonPath(refusal));
+    }
+    Ok(if needs_expression(value)? {
+        (format!("{name}.$"), Value::String(expression(value, root)?))
+    } else {
+        (name.into(), payload(value, root)?)
+    })
+}
+
+fn payload(value: &Value, root: &str) -> Result<Value, TemplateError> {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, field)| payload_field(name, field, root));
+            Ok(Value::Object(fields.collect::<Result<Map<_, _>, _>>()?))
+        }
+        Value::Array(elements) => elements.iter().map(|element| payload(element, root)).collect(),
+        other => Ok(other.clone()),
+    }
+}
+
+/// Whether the value itself must be written as an expression: a text with placeholders, or an array that holds one. An
+/// object never must, its fields are written as expressions each by itself.
+fn needs_expression(value: &Value) -> Result<bool, TemplateError> {
+    match value {
+        Value::String(text) => Ok(parts(text)?.iter().any(|part| matches!(part, Part::Field(_)))),
+        Value::Array(elements) => elements
+            .iter()
+            .try_fold(false, |needed, element| Ok(needed | needs_expression(element)?)),
+        _ => Ok(false),
+    }
+}
+
+/// A path or an intrinsic function ("Intrinsic Functions" of the Amazon States Language).
+fn expression(value: &Value, root: &str) -> Result<String, TemplateError> {
+    match value {
+        Value::String(text) => Ok(match parts(text)?.as_slice() {
+            [Part::Field(path)] => path.under(root),
+            parts => format_call(parts, root),
+        }),
+        Value::Array(elements) => {
+            let elements = elements
+                .iter()
+                .map(|element| expression(element, root))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(format!("States.Array({})", elements.join(", ")))
+        }
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Null => Ok("null".into()),
+        other => Err(TemplateError::NotInJsonPath(format!(
+            "{} cannot stand in an array beside a placeholder: `States.Array` takes texts, numbers, null and arrays of them",
+            kind(other)
+        ))),
+    }
+}
+
+fn format_call(parts: &[Part<'_>], root: &str) -> String {
+    let (mut format, mut arguments) = (String::new(), String::new());
+    for part in parts {
+        match part {
+            Part::Text(text) => text.chars().for_each(|c| {
+                if matches!(c, '\'' | '{' | '}' | '\\') {
+                    format.push('\\');
+                }
+                format.push(c);
+            }),
+            Part::Field(path) => {
+                format.push_str("{}");
+                arguments.push_str(", ");
+                arguments.push_str(&path.under(root));
+            }
+        }
+    }
+    // A text without placeholders, as the elements of an array may be, is a literal of its own.
+    if arguments.is_empty() {
+        format!("'{format}'")
+    } else {
+        format!("States.Format('{format}'{arguments})")
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn written(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn evaluated(template: Value) -> Result<Value, String> {
+        let input = json!({"bucket": "b", "days": ["x", "y"], "n": 2.5, "none": null});
+        let context = json!({"Map": {"Item": {"Index": 3, "Value": {"Key": "k/1"}}}});
+        Template(template)
+            .evaluate(&input, &context)
+            .map_err(|error| error.to_string())
+    }
+
+    fn field(value: Value) -> Result<(String, Value), String> {
+        Template(value)
+            .payload_field("f", "$")
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_sole_placeholder_keeps_the_type_and_a_longer_text_is_text() {
+        assert_eq!(evaluated(json!("{$.days}")).unwrap(), json!(["x", "y"]));
+        assert_eq!(evaluated(json!("{$.none}")).unwrap(), json!(null));
+        assert_eq!(
+            evaluated(json!("s3://{$.bucket}/{$$.Map.Item.Value.Key}?{$.n}")).unwrap(),
+            json!("s3://b/k/1?2.5")
+        );
+        assert_eq!(
+            evaluated(json!({"i": ["{$$.Map.Item.Index}", {"d": "{$.days[1]}"}], "{$.n}": true})).unwrap(),
+            json!({"i": [3, {"d": "y"}], "{$.n}": true}),
+            "names are not templates"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_named() {
+        assert_eq!(
+            evaluated(json!("{$.x.y}")).unwrap_err(),
+            "`{$.x.y}`: there is no such field in the input"
+        );
+        assert_eq!(
+            evaluated(json!("{$$.Map.X}")).unwrap_err(),
+            "`{$$.Map.X}`: there is no such field in the context object"
+        );
+        assert_eq!(
+            evaluated(json!("day {$.days}")).unwrap_err(),
+            "`{$.days}` is an array; within a longer text only a string or a number can stand"
+        );
+        assert_eq!(
+            evaluated(json!("{$.a b}")).unwrap_err(),
+            "`{$.a b}` holds a placeholder that cannot be read: `}` is missing after `$.a`"
+        );
+    }
+
+    #[test]
+    fn payloads_are_what_step_functions_reads() {
+        for (value, name, payload) in [
+            (json!("{$.days}"), "f.$", json!("$.days")),
+            (
+                json!("a {$.n}'s {\\} {$$.Map.Item.Index}"),
+                "f.$",
+                json!(r"States.Format('a {}\'s \{\\\} {}', $.n, $$.Map.Item.Index)"),
+            ),
+            (json!("plain {} '"), "f", json!("plain {} '")),
+            (
+                json!({"a": {"b": "{$.n}"}, "c": [1, {"d": "{$.n}"}]}),
+                "f",
+                json!({"a": {"b.$": "$.n"}, "c": [1, {"d.$": "$.n"}]}),
+            ),
+            (
+                json!(["{$.n}", "it's", 1, null, ["x {$.n}"]]),
+                "f.$",
+                json!(r"States.Array($.n, 'it\'s', 1, null, States.Array(States.Format('x {}', $.n)))"),
+            ),
+        ] {
+            assert_eq!(field(value).unwrap(), (name.into(), payload));
+        }
+        assert_eq!(
+            Template(json!({"a": "{$.n}"})).payload_field("f", "$.input").unwrap().1,
+            json!({"a.$": "$.input.n"})
+        );
+    }
+
+    #[test]
+    fn what_jsonpath_cannot_say_is_refused() {
+        assert!(
+            field(json!(["{$.n}", true]))
+                .unwrap_err()
+                .starts_with("true or false cannot stand in an array")
+        );
+        assert!(
+            field(json!(["{$.n}", {"a": 1}]))
+                .unwrap_err()
+                .starts_with("an object cannot stand in an array")
+        );
+        assert!(field(json!({"a.$": 1})).unwrap_err().contains("`a.$`"));
+    }
+
+    #[test]
+    fn uris_are_split_outside_of_placeholders() {
+        let split = |uri: &str| {
+            Template(json!(uri))
+                .split_uri()
+                .map(|(bucket, key)| (written(&bucket.0), written(&key.0)))
+        };
+        assert_eq!(split("s3://b/k/x").unwrap(), ("b".into(), "k/x".into()));
+        assert_eq!(split("s3://b/").unwrap(), ("b".into(), String::new()));
+        assert_eq!(
+            split("s3://x-{$['a/b']}-y/{$.k}/z").unwrap(),
+            ("x-{$['a/b']}-y".into(), "{$.k}/z".into())
+        );
+        for wrong in ["{$.uri}", "s3://b", "s3:///k", "b/k", "s3://{$.b}"] {
+            assert!(split(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// What Step Functions makes of an expression, from its specification and not from the code above.
+    fn states_format(call: &str, input: &Value) -> String {
+        let mut chars = call.strip_prefix("States.Format('").unwrap().chars();
+        let mut pieces = vec![String::new()];
+        loop {
+            match chars.next().unwrap() {
+                '\\' => pieces.last_mut().unwrap().push(chars.next().unwrap()),
+                '{' => {
+                    assert_eq!(chars.next(), Some('}'), "an unescaped brace");
+                    pieces.push(String::new());
+                }
+                '}' => panic!("an unescaped brace"),
+                '\'' => break,
+                c => pieces.last_mut().unwrap().push(c),
+            }
+        }
+        let arguments = chars.as_str().strip_suffix(')').unwrap();
+        let mut values = arguments
+            .split(", ")
+            .skip(1)
+            .map(|path| input[path.strip_prefix("$.").unwrap()].as_str().unwrap());
+        let mut text = pieces.remove(0);
+        for piece in pieces {
+            text.push_str(values.next().unwrap());
+            text.push_str(&piece);
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn here_and_in_step_functions_a_text_means_the_same(
+            before in "[^$]{0,12}", after in "[^$]{1,12}", a in ".{0,8}", b in ".{0,8}"
+        ) {
+            let template = Template(Value::String(format!("{before}{{$.a}}{after}{{$.b}}")));
+            let input = json!({"a": a, "b": b});
+            let (_, call) = template.payload_field("f", "$").unwrap();
+            prop_assert_eq!(template.evaluate(&input, &Value::Null).unwrap(), states_format(call.as_str().unwrap(), &input));
+        }
+
+        #[test]
+        fn a_value_without_placeholders_stays(text in "[^$]*", n in any::<i64>()) {
+            let value = json!({"a": [text, n], "b": {"c": text}});
+            prop_assert_eq!(evaluated(value.clone()).unwrap(), value.clone());
+            prop_assert_eq!(field(value.clone()).unwrap(), ("f".into(), value));
+        }
+
+        #[test]
+        fn no_text_panics(text in r"[{}$.a\[\]'\\0-9 /s:]*") {
+            let template = Template(json!([text]));
+            let _ = (template.evaluate(&Value::Null, &Value::Null), template.payload_field("f", "$"));
+            let _ = Template(json!(format!("s3://{text}"))).split_uri();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One batch from its first message to its last answer: what the child workflow does, its `Retry` included.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Numbered;
+use super::summary::BatchFailure;
+use crate::callback::Answer;
+use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
+use crate::report::BatchReport;
+
+/// The name of the waiting state, here and in the generated state machine.
+pub const STATE: &str = "Process";
+
+/// `IntervalSeconds` and `BackoffRate` of the generated `Retry`.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const BACKOFF_RATE: u32 = 2;
+
+/// The errors that another attempt may cure.
+const RETRIED: [&str; 2] = [error_names::RETRYABLE, error_names::HOST_FAULT];
+
+/// Puts a message where a worker takes it, and waits for the answer.
+#[async_trait]
+pub trait Submit: Send + Sync {
+    /// The answer that the token gets. What kept the message from being sent is an answer too, of
+    /// [`error_names::HOST_FAULT`]; a state that waited too long gets `States.Timeout`. Dropped, it waits no longer.
+    async fn submit(&self, token: &TaskToken, body: String) -> Answer;
+}
+
+/// Time as a run sees it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// What has passed since the run began.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits.
+    async fn sleep(&self, time: Duration);
+}
+
+/// The clock on the wall.
+#[derive(Debug)]
+pub struct WallClock(std::time::Instant);
+
+impl WallClock {
+    /// The run begins now.
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+}
+
+#[async_trait]
+impl Clock for WallClock {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// What all batches of a run have in common.
+pub(super) struct Attempts<'a> {
+    pub(super) submit: &'a dyn Submit,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) dataset: &'a str,
+    /// The run's own name.
+    pub(super) run: &'a str,
+    pub(super) batch_input: Option<&'a RawValue>,
+    /// `MaxAttempts`: retries after the first attempt.
+    pub(super) max_attempts: u32,
+    /// Cancelled when the run begins nothing new any more.
+    pub(super) stop: CancellationToken,
+}
+
+/// What became of a batch.
+pub(super) enum Fate {
+    Succeeded(BatchReport),
+    Failed(BatchFailure, Option<BatchReport>),
+    /// The run stopped before the batch could be tried again.
+    Abandoned,
+}
+
+impl Attempts<'_> {
+    /// Runs the batch. Also gives back its number and how many items it has.
+    pub(super) async fn run(&self, Numbered { number, batch }: Numbered) -> (u64, u64, Fate) {
+        let items = batch.items.len() as u64;
+        let execution = child_execution(self.dataset, self.run, number);
+        let mut message = Message {
+            gristmill: MESSAGE_VERSION,
+            dataset: self.dataset.into(),
+            task_token: TaskToken::new(""),
+            execution,
+            state: STATE.into(),
+            attempt: 0,
+            component: None,
+            input: MessageInput {
+                batch_input: self.batch_input.map(ToOwned::to_owned),
+                items: batch.items,
+            },
+        };
+        let fate = loop {
+            let failure = match self.attempt(&mut message).await {
+                Ok(report) => break Fate::Succeeded(report),
+                Err(failure) => failure,
+            };
+            if !RETRIED.contains(&failure.error.as_str()) || message.attempt >= self.max_attempts {
+                let report = serde_json::from_str(&failure.cause).ok();
+                break Fate::Failed(failure, report);
+            }
+            let delay = retry_delay(&message.execution, message.attempt);
+            let (error, cause) = (&failure.error, &failure.cause);
+            tracing::warn!(
+                batch = number,
+                attempt = message.attempt,
+                error,
+                cause,
+                ?delay,
+                "the batch will be tried again"
+            );
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break Fate::Abandoned,
+                () = self.clock.sleep(delay) => message.attempt += 1,
+            }
+        };
+        (number, items, fate)
+    }
+
+    async fn attempt(&self, message: &mut Message) -> Result<BatchReport, BatchFailure> {
+        let fault = |cause: String| BatchFailure {
+            error: error_names::HOST_FAULT.into(),
+            cause,
+        };
+        // A new token each time: an answer to the attempt before must not settle this one.
+        message.task_token = TaskToken::new(format!("{}/{}", message.execution, message.attempt));
+        let body =
+            serde_json::to_string(message).map_err(|error| fault(format!("the message cannot be written: {error}")))?;
+        match self.submit.submit(&message.task_token, body).await {
+            Answer::Success { output } => serde_json::from_str(&output)
+                .map_err(|error| fault(format!("the worker's answer is not a batch's report: {error}"))),
+            Answer::Failure { error, cause } => Err(BatchFailure { error, cause }),
+        }
+    }
+}
+
+/// The run's own name: the same for the same dataset and input, so that a run that was interrupted goes on under it.
+pub fn run_name(dataset: &str, input: &serde_json::Value) -> String {
+    // A dataset's name has no newline, so that no two pairs give the same text.
+    hex::encode(Sha256::digest(format!("{dataset}\n{input}")))[..12].into()
+}
+
+/// The ARN of the execution that holds the Distributed Map.
+pub fn execution(dataset: &str, run: &str) -> String {
+    format!("arn:aws:states:local:000000000000:execution:{dataset}:{run}")
+}
+
+/// The ARN of the child execution that has this batch.
+pub fn child_execution(dataset: &str, run: &str, batch: u64) -> String {
+    format!("arn:aws:states:local:000000000000:execution:{dataset}/{run}:{batch:06}")
+}
+
+/// The time until the next attempt: doubling, and half of it spread over the batches, so that those that failed together
+/// do not come back together. The spread follows from the name: the same run waits the same.
+fn retry_delay(execution: &str, attempt: u32) -> Duration {
+    let whole = FIRST_RETRY * BACKOFF_RATE.saturating_pow(attempt.min(10));
+    let spread = Sha256::digest(format!("{execution}#{attempt}"))[0];
+    whole / 2 + whole / 2 * u32::from(spread) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_same_run_has_the_same_name() {
+        let name = |dataset, input| run_name(dataset, &input);
+        assert_eq!(name("d", json!({"a": 1, "b": 2})), name("d", json!({"b": 2, "a": 1})));
+        assert_ne!(name("d", json!({"a": 1})), name("d", json!({"a": 2})));
+        assert_ne!(name("d", json!({})), name("e", json!({})));
+        assert_eq!(
+            child_execution("noaa", &name("noaa", json!({})), 42)
+                .rsplit_once(':')
+                .unwrap()
+                .1,
+            "000042",
+            "numbers sort as text"
+        );
+    }
+
+    #[test]
+    fn delays_double_and_are_spread() {
+        for attempt in 0..4 {
+            let whole = Duration::from_secs(1 << attempt);
+            let delays: std::collections::BTreeSet<_> = (0..50)
+                .map(|batch| retry_delay(&format!("e{batch}"), attempt))
+                .collect();
+            assert!(delays.first().unwrap() >= &(whole / 2) && delays.last().unwrap() <= &whole);
+            assert!(delays.len() > 30, "{} different delays of 50", delays.len());
+        }
+        assert!(retry_delay("e", u32::MAX) <= Duration::from_secs(1024));
+    }
+}

@@ -1,0 +1,87 @@
+//! From items to numbered batches, lazily: read, select, group.
+
+use futures::StreamExt as _;
+
+use super::batcher::{self, Batcher};
+use super::reader;
+use super::select::Selector;
+use super::summary::RunError;
+
+/// The batches of a run, in order.
+pub(super) struct Feed {
+    items: reader::Items,
+    selector: Option<Selector>,
+    batcher: Batcher,
+    /// The number of the next batch.
+    number: u64,
+    /// How many items were read so far.
+    read: u64,
+    ended: bool,
+}
+
+/// A batch and its number, from 0.
+pub(super) struct Numbered {
+    pub(super) number: u64,
+    pub(super) batch: batcher::Items,
+}
+
+impl Feed {
+    pub(super) fn new(items: reader::Items, selector: Option<Selector>, batcher: Batcher) -> Self {
+        Self {
+            items,
+            selector,
+            batcher,
+            number: 0,
+            read: 0,
+            ended: false,
+        }
+    }
+
+    /// How many items were read so far: all, when [`Feed::next`] has said that there are no more batches.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error there is
+    /// nothing to ask for.
+    pub(super) async fn next(&mut self) -> Result<Option<Numbered>, RunError> {
+        let batch = loop {
+            if self.ended {
+                break self.batcher.finish();
+            }
+            let full = match self.items.next().await {
+                None => {
+                    self.ended = true;
+                    None
+                }
+                Some(item) => self.take(item)?,
+            };
+            if full.is_some() {
+                break full;
+            }
+        };
+        Ok(batch.map(|batch| {
+            self.number += 1;
+            Numbered {
+                number: self.number - 1,
+                batch,
+            }
+        }))
+    }
+
+    fn take(
+        &mut self,
+        item: Result<Box<serde_json::value::RawValue>, reader::ReadError>,
+    ) -> Result<Option<batcher::Items>, RunError> {
+        let failed = |name: &'static str, cause: String| RunError { name, cause };
+        let mut item = item.map_err(|error| failed("States.ItemReaderFailed", error.to_string()))?;
+        if let Some(selector) = &mut self.selector {
+            let selected = selector.apply(self.read, &item);
+            item = selected.map_err(|error| failed("States.ParameterPathFailure", error.to_string()))?;
+        }
+        self.read += 1;
+        self.batcher
+            .push(item)
+            .map_err(|error| failed("States.DataLimitExceeded", error.to_string()))
+    }
+}

@@ -1,0 +1,14 @@
+//! The Distributed Map on one machine, with Step Functions' semantics: [`reader`] reads items, [`select`] makes of each what
+//! the dataset asks for, [`batcher`] groups them, [`run`] submits the batches, [`attempt`] has each answered, [`tolerance`] says when
+//! too many failed, [`progress`] and [`summary`] tell the user.
+
+pub mod attempt;
+pub mod batcher;
+mod feed;
+pub mod preview;
+pub mod progress;
+pub mod reader;
+pub mod run;
+pub mod select;
+pub mod summary;
+pub mod tolerance;

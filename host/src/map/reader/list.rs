@@ -1,0 +1,60 @@
+//! `listObjectsV2`: every object under a prefix, page by page.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Items, ReadError};
+use crate::object::{Location, Metadata, ObjectError, ObjectStore};
+
+/// The objects' descriptions. A key that ends in `/` and has no bytes (a "folder" that somebody made in a console) is an
+/// item too, as in Step Functions.
+pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
+    /// Which page comes next.
+    enum Page {
+        First,
+        Next(String),
+        None,
+    }
+    stream::try_unfold(Page::First, move |page| {
+        let (store, prefix) = (store.clone(), prefix.clone());
+        async move {
+            let token = match &page {
+                Page::First => None,
+                Page::Next(token) => Some(token.as_str()),
+                Page::None => return Ok(None),
+            };
+            let listed = store.list(&prefix, token).await?;
+            Ok::<_, ReadError>(Some((listed.objects, listed.next.map_or(Page::None, Page::Next))))
+        }
+    })
+    .map_ok(|objects| stream::iter(objects).map(|metadata| item(&metadata)))
+    .try_flatten()
+    .boxed()
+}
+
+/// An object as Step Functions describes it, in its order of fields.
+fn item(metadata: &Metadata) -> Result<Box<RawValue>, ReadError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Description<'a> {
+        /// With its quotes.
+        etag: &'a str,
+        key: &'a str,
+        /// Seconds since 1970.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_modified: Option<i64>,
+        size: u64,
+        storage_class: &'static str,
+    }
+    to_raw_value(&Description {
+        etag: &metadata.etag,
+        key: &metadata.location.key,
+        last_modified: metadata.last_modified.map(time::OffsetDateTime::unix_timestamp),
+        size: metadata.size,
+        storage_class: "STANDARD",
+    })
+    .map_err(|error| ObjectError::Invalid(format!("{}: {error}", metadata.location)).into())
+}

@@ -1,0 +1,146 @@
+//! Items from where the dataset says they are (`ItemReader`): a lazy stream of JSON texts in bounded memory.
+//!
+//! The formats are plain functions over a `BufRead`; they run on a thread of their own and stand still while nobody takes
+//! their items.
+
+mod csv;
+mod json;
+mod json_lines;
+mod list;
+mod object;
+mod source;
+
+pub use source::Source;
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::mpsc;
+
+use crate::object::{Location, ObjectError, ObjectStore};
+
+/// The longest line, row or element, in bytes. An item is handed on with at most 256 KiB, but an item selector may take
+/// little of a long one; Step Functions reads no row beyond 8 MB.
+pub const MAX_ITEM_BYTES: usize = 8 * 1024 * 1024;
+
+/// Items could not be read. Says which object, and which line, row or element.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The object could not be had.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The object is not what the dataset file says it is.
+    #[error("{at}: {reason}")]
+    Format {
+        /// The object.
+        at: Location,
+        /// What is wrong, and where in the object.
+        reason: String,
+    },
+}
+
+/// Items as JSON texts. After an error nothing follows.
+pub type Items = BoxStream<'static, Result<Box<RawValue>, ReadError>>;
+
+/// Reads the items. To be called within a tokio runtime.
+pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
+    match source {
+        Source::ListObjects(prefix) => list::objects(store, prefix),
+        Source::Csv { at, headers, delimiter } => {
+            parse(store, at, move |input, emit| csv::read(input, headers, delimiter, emit))
+        }
+        Source::Json { at, pointer } => parse(store, at, move |input, emit| json::read(input, &pointer, emit)),
+        Source::JsonLines { at } => parse(store, at, |input, emit| json_lines::read(input, emit)),
+        Source::Items(values) => {
+            let raw = |value| to_raw_value(&value).map_err(|error| ObjectError::Invalid(error.to_string()).into());
+            stream::iter(values).map(raw).boxed()
+        }
+    }
+}
+
+/// Why a format's function stopped before the end.
+#[derive(Debug)]
+enum Stop {
+    /// The object could not be read on.
+    Io(io::Error),
+    /// The object is not of the format.
+    Format(String),
+    /// Nobody takes items any more.
+    Gone,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Takes an item; an error means that nobody wants another one.
+type Emit<'a> = dyn FnMut(Box<RawValue>) -> Result<(), Stop> + 'a;
+
+/// How many bytes of items go from the thread to the stream at once. One item at a time would cost more than parsing it.
+const HANDOVER_BYTES: usize = 64 * 1024;
+
+/// Runs a format's function over an object.
+fn parse<F>(store: Arc<dyn ObjectStore>, at: Location, format: F) -> Items
+where
+    F: FnOnce(&mut dyn BufRead, &mut Emit<'_>) -> Result<(), Stop> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel::<Result<Vec<Box<RawValue>>, ReadError>>(1);
+    tokio::task::spawn_blocking({
+        let runtime = tokio::runtime::Handle::current();
+        move || {
+            let (mut ready, mut bytes) = (Vec::new(), 0);
+            let mut emit = |item: Box<RawValue>| {
+                bytes += item.get().len();
+                ready.push(item);
+                if bytes >= HANDOVER_BYTES {
+                    bytes = 0;
+                    sender
+                        .blocking_send(Ok(std::mem::take(&mut ready)))
+                        .map_err(|_| Stop::Gone)?;
+                }
+                Ok(())
+            };
+            let done = object::open(&runtime, store, &at)
+                .map_err(Stop::Io)
+                .and_then(|mut input| format(&mut input, &mut emit));
+            // The items before an error are good ones. A receiver that is gone wants neither them nor the error.
+            if sender.blocking_send(Ok(ready)).is_ok()
+                && let Some(error) = done.err().and_then(|stop| explain(stop, at))
+            {
+                let _ = sender.blocking_send(Err(error));
+            }
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    })
+    .flat_map(|handed| match handed {
+        Ok(items) => stream::iter(items).map(Ok).left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
+    })
+    .boxed()
+}
+
+fn explain(stop: Stop, at: Location) -> Option<ReadError> {
+    match stop {
+        Stop::Gone => None,
+        Stop::Format(reason) => Some(ReadError::Format { at, reason }),
+        Stop::Io(error) => Some(
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
+                Some(cause) => ReadError::Object(cause.clone()),
+                None => ReadError::Format {
+                    reason: object::explain(&error, &at),
+                    at,
+                },
+            },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

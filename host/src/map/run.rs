@@ -1,0 +1,251 @@
+//! The run: batches to the workers, at most so many at once, until all have their answers or too many failed.
+//!
+//! A run that is repeated gives its batches the same names. The ledger then answers for those that are done, so that a run
+//! that was interrupted goes on, and one that was finished has nothing to do.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{self, Attempts, Clock, Fate, Submit};
+use super::batcher::{Batcher, Limits};
+use super::feed::{Feed, Numbered};
+use super::progress::{BatchDone, Progress};
+use super::reader;
+use super::select::{Select, Selector};
+use super::summary::{RunError, Status, Summary};
+use super::tolerance::Tolerance;
+
+/// How many bytes of batches are read ahead of the workers: enough to know the total, and with it the time left, early in
+/// most runs.
+const READ_AHEAD: usize = 16 * 1024 * 1024;
+
+/// Batches at once where the dataset sets no limit (`MaxConcurrency` 0): Step Functions' own.
+const NO_LIMIT: usize = 10_000;
+
+/// What to run: the dataset's `[map]` with every placeholder filled in.
+pub struct Plan {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The state's input.
+    pub input: Value,
+    /// The items.
+    pub items: reader::Items,
+    /// Where they come from, for people.
+    pub source: String,
+    /// What each item becomes; none leaves items byte for byte as they are.
+    pub select: Option<Box<Select>>,
+    /// What all items of a batch share.
+    pub batch_input: Option<Box<RawValue>>,
+    /// How large a batch may be.
+    pub limits: Limits,
+    /// Batches at once; 0 for Step Functions' own limit.
+    pub max_concurrency: u32,
+    /// How many items may fail.
+    pub tolerance: Tolerance,
+    /// How often a batch is tried again.
+    pub max_attempts: u32,
+    /// How long a run that stops early waits for the batches that are under way.
+    pub grace: Duration,
+}
+
+/// Runs the plan to its end. When `shutdown` is cancelled nothing new begins, and after [`Plan::grace`] nothing is waited
+/// for.
+pub async fn run(
+    plan: Plan,
+    submit: &dyn Submit,
+    clock: &dyn Clock,
+    progress: &mut Progress,
+    shutdown: &CancellationToken,
+) -> Summary {
+    let name = attempt::run_name(&plan.dataset, &plan.input);
+    let execution = attempt::execution(&plan.dataset, &name);
+    let selector = plan.select.map(|select| Selector::new(select, plan.input, &execution));
+    let mut feed = Feed::new(
+        plan.items,
+        selector,
+        Batcher::new(plan.limits, plan.batch_input.as_deref()),
+    );
+    let stop = CancellationToken::new();
+    let attempts = Attempts {
+        submit,
+        clock,
+        dataset: &plan.dataset,
+        run: &name,
+        batch_input: plan.batch_input.as_deref(),
+        max_attempts: plan.max_attempts,
+        stop: stop.clone(),
+    };
+    let max_running = if plan.max_concurrency == 0 {
+        NO_LIMIT
+    } else {
+        plan.max_concurrency as usize
+    };
+    let mut state = State {
+        summary: Summary::new(&plan.dataset, plan.source),
+        tolerance: plan.tolerance,
+        failed_items: 0,
+        total: None,
+        stop,
+    };
+    let mut ahead = ReadAhead::default();
+    let mut running = FuturesUnordered::new();
+    let grace = async {
+        attempts.stop.cancelled().await;
+        clock.sleep(plan.grace).await;
+    };
+    tokio::pin!(grace);
+    loop {
+        while !state.stop.is_cancelled()
+            && !shutdown.is_cancelled()
+            && running.len() < max_running
+            && let Some(batch) = ahead.pop()
+        {
+            running.push(attempts.run(batch));
+        }
+        let nothing_to_begin = state.stop.is_cancelled() || (state.total.is_some() && ahead.is_empty());
+        if running.is_empty() && nothing_to_begin {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled(), if state.summary.status != Status::Interrupted => {
+                if state.stop.is_cancelled() {
+                    break; // the run has failed already; the user does not want to wait
+                }
+                state.summary.status = Status::Interrupted;
+                state.stop.cancel();
+                progress.note("stopping: waiting for the batches that are under way");
+            }
+            Some((number, items, fate)) = running.next(), if !running.is_empty() => {
+                if let Some(done) = state.settle(number, items, fate) {
+                    progress.batch_done(done, clock.elapsed());
+                }
+            }
+            () = &mut grace => break,
+            next = feed.next(), if !state.stop.is_cancelled() && state.total.is_none() && ahead.has_room() => match next {
+                Ok(Some(batch)) => ahead.push(batch),
+                Ok(None) => {
+                    progress.total_known(feed.read(), clock.elapsed());
+                    state.total_known(feed.read());
+                }
+                Err(error) => state.fail(error),
+            },
+        }
+    }
+    drop(running);
+    progress.finish(clock.elapsed());
+    let mut summary = state.summary;
+    summary.items.total = feed.read();
+    summary.finish(clock.elapsed());
+    summary
+}
+
+/// Where a run stands.
+struct State {
+    summary: Summary,
+    tolerance: Tolerance,
+    /// What the tolerance is about: all items of failed batches.
+    failed_items: u64,
+    /// How many items there are, once all have been read.
+    total: Option<u64>,
+    /// Cancelled when nothing new shall begin.
+    stop: CancellationToken,
+}
+
+impl State {
+    fn settle(&mut self, number: u64, items: u64, fate: Fate) -> Option<BatchDone> {
+        let done = match fate {
+            Fate::Succeeded(report) => {
+                let (bytes, failures, replayed) = (report.bytes_read, report.items.rejected, report.replayed);
+                self.summary.succeeded(number, report);
+                BatchDone {
+                    items,
+                    bytes,
+                    failures,
+                    replayed,
+                }
+            }
+            Fate::Failed(failure, report) => {
+                let done = match &report {
+                    Some(report) => BatchDone {
+                        items,
+                        bytes: report.bytes_read,
+                        failures: report.items.rejected,
+                        replayed: report.replayed,
+                    },
+                    None => BatchDone {
+                        items,
+                        failures: items,
+                        ..BatchDone::default()
+                    },
+                };
+                self.failed_items += items;
+                self.summary.failed(number, items, failure, report);
+                done
+            }
+            Fate::Abandoned => return None,
+        };
+        self.judge();
+        Some(done)
+    }
+
+    fn total_known(&mut self, total: u64) {
+        self.total = Some(total);
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        if let Some(cause) = self.tolerance.exceeded(self.failed_items, self.total) {
+            self.fail(RunError {
+                name: "States.ExceedToleratedFailureThreshold",
+                cause,
+            });
+        }
+    }
+
+    /// Fails the run, unless it has ended otherwise already.
+    fn fail(&mut self, error: RunError) {
+        if !self.stop.is_cancelled() {
+            self.summary.status = Status::Failed;
+            self.summary.error = Some(error);
+            self.stop.cancel();
+        }
+    }
+}
+
+/// Batches that have been read and not begun.
+#[derive(Default)]
+struct ReadAhead {
+    batches: VecDeque<Numbered>,
+    bytes: usize,
+}
+
+impl ReadAhead {
+    fn push(&mut self, batch: Numbered) {
+        self.bytes += batch.batch.bytes;
+        self.batches.push_back(batch);
+    }
+
+    fn pop(&mut self) -> Option<Numbered> {
+        let batch = self.batches.pop_front()?;
+        self.bytes -= batch.batch.bytes;
+        Some(batch)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes < READ_AHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests;

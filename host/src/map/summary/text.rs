@@ -1,0 +1,365 @@
+//! The summary as text for people.
+
+use std::cmp::Reverse;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use indicatif::{DecimalBytes, HumanCount};
+
+use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
+use crate::map::progress::{duration, rate};
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elapsed = duration(Duration::try_from_secs_f64(self.elapsed_seconds).unwrap_or_default());
+        match self.status {
+            Status::Succeeded if self.items.total == 0 => {
+                writeln!(f, "{}: there are no items: {}", self.dataset, self.source)?
+            }
+            Status::Succeeded if self.nothing_new() => {
+                writeln!(
+                    f,
+                    "{}: nothing new to do; everything had been done before",
+                    self.dataset
+                )?;
+            }
+            Status::Succeeded => writeln!(f, "{}: succeeded in {elapsed}", self.dataset)?,
+            Status::Failed => writeln!(f, "{}: FAILED after {elapsed}", self.dataset)?,
+            Status::Interrupted => {
+                writeln!(
+                    f,
+                    "{}: interrupted after {elapsed}; the same command goes on from here",
+                    self.dataset
+                )?;
+            }
+        }
+        if let Some(error) = &self.error {
+            writeln!(f, "  {}: {}", error.name, error.cause)?;
+            writeln!(f, "  What is done stays done; the same command runs only the rest.")?;
+        }
+        for component in &self.components {
+            let digest: String = component.digest.hex().chars().take(12).collect();
+            writeln!(
+                f,
+                "  component  {} {} (sha256:{digest}…)",
+                component.name, component.version
+            )?;
+        }
+        writeln!(f, "  items      {}", self.items)?;
+        writeln!(f, "  batches    {}", self.batches)?;
+        for (index, output) in self.outputs.iter().enumerate() {
+            writeln!(f, "  {}  {output}", if index == 0 { "output   " } else { "         " })?;
+        }
+        let mut codes: Vec<_> = self.failures.by_code.iter().collect();
+        codes.sort_by_key(|(_, count)| Reverse(**count));
+        for (index, (code, count)) in codes.iter().take(MAX_LISTED).enumerate() {
+            writeln!(
+                f,
+                "  {}  {} × {code}",
+                if index == 0 { "failures " } else { "         " },
+                HumanCount(**count)
+            )?;
+            for example in self.failures.first.iter().filter(|example| example.code == **code) {
+                let batch = || format!("batch {:06}", example.batch);
+                let who = example.item.clone().unwrap_or_else(batch);
+                writeln!(
+                    f,
+                    "               {who}: {}",
+                    example.message.replace('\n', "\n                 ")
+                )?;
+            }
+        }
+        if let Some(more) = codes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+            writeln!(f, "             and {more} more codes")?;
+        }
+        for uri in &self.reports {
+            writeln!(f, "  report     {uri}")?;
+        }
+        if self.items_per_second > 0.0 {
+            let items = HumanCount(self.items_per_second as u64);
+            let read = DecimalBytes(self.bytes_read);
+            let speed = rate(self.bytes_per_second as u64, Duration::from_secs(1));
+            writeln!(f, "  speed      {items} items/s, {speed} ({read} read)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = self.total.saturating_sub(self.succeeded + self.rejected + self.failed);
+        let mut text = format!("{}: {} succeeded", HumanCount(self.total), HumanCount(self.succeeded));
+        for (count, what) in [
+            (self.rejected, "rejected"),
+            (self.failed, "in failed batches"),
+            (rest, "not run"),
+        ] {
+            if count > 0 {
+                write!(text, ", {} {what}", HumanCount(count))?;
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Display for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [done, replayed, failed] = [self.done, self.replayed, self.failed].map(HumanCount);
+        write!(f, "{done} done now, {replayed} already done before, {failed} failed")
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.local.as_ref().unwrap_or(&self.place);
+        write!(
+            f,
+            "{}: {} rows, {}, in {place}",
+            self.output,
+            HumanCount(self.rows),
+            DecimalBytes(self.bytes)
+        )?;
+        if self.objects > 1 {
+            write!(f, " ({} objects)", HumanCount(self.objects))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BatchFailure, RunError};
+    use super::*;
+    use crate::job::{Digest, FailureKind, ItemFailure};
+    use crate::report::{BatchReport, Component, Failures, ItemCounts};
+    use crate::sink::Written;
+
+    fn report(batch: u64, rejected: u64) -> BatchReport {
+        let failure = |index: u64| ItemFailure {
+            index: index as u32,
+            item: Some(format!("csv/by_station/{batch}-{index}.csv")),
+            code: "no-header".into(),
+            message: "the object is empty".into(),
+            kind: FailureKind::Rejected,
+        };
+        let written = |output: &str, place: String| Written {
+            output: output.into(),
+            place,
+            rows: 100,
+            bytes: 4_000,
+        };
+        BatchReport {
+            dataset: "noaa".into(),
+            component: Component {
+                name: "noaa".into(),
+                version: "0.1.0".into(),
+                digest: Digest::of(b""),
+            },
+            items: ItemCounts {
+                total: 100,
+                succeeded: 100 - rejected,
+                rejected,
+            },
+            bytes_read: 10_000_000,
+            outputs: vec![
+                written("stations", "table:noaa".into()),
+                written("daily", format!("s3://results/daily/r-00000{batch}-ab.parquet")),
+            ],
+            failures: Failures {
+                by_code: (rejected > 0)
+                    .then(|| ("no-header".to_owned(), rejected))
+                    .into_iter()
+                    .collect(),
+                first: (0..rejected).map(failure).collect(),
+            },
+            report: None,
+            replayed: false,
+        }
+    }
+
+    fn summary(fill: impl FnOnce(&mut Summary)) -> Summary {
+        let mut summary = Summary::new("noaa", "the objects under s3://data/csv/".into());
+        summary.items.total = 200;
+        fill(&mut summary);
+        summary.finish(Duration::from_secs(4));
+        summary
+    }
+
+    #[test]
+    fn all_good() {
+        let mut all_good = summary(|summary| {
+            summary.succeeded(0, report(0, 0));
+            summary.succeeded(1, report(1, 0));
+        });
+        all_good.locate(|place| place.starts_with("table:").then(|| "work/demo/tables.sqlite".into()));
+        insta::assert_snapshot!(all_good, @"
+        noaa: succeeded in 4.0 s
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 200 succeeded
+          batches    2 done now, 0 already done before, 0 failed
+          output     stations: 200 rows, 8.00 kB, in work/demo/tables.sqlite
+                     daily: 200 rows, 8.00 kB, in s3://results/daily/ (2 objects)
+          speed      50 items/s, 5.00 MB/s (20.00 MB read)
+        ");
+    }
+
+    #[test]
+    fn with_failures() {
+        let with_failures = summary(|summary| {
+            summary.succeeded(0, report(0, 4));
+            let failure = BatchFailure {
+                error: "Gristmill.BadPlugin".into(),
+                cause: "no component\nat x.wasm".into(),
+            };
+            summary.failed(1, 100, failure, None);
+        });
+        insta::assert_snapshot!(with_failures, @"
+        noaa: succeeded in 4.0 s
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 96 succeeded, 4 rejected, 100 in failed batches
+          batches    1 done now, 0 already done before, 1 failed
+          output     stations: 100 rows, 4.00 kB, in table:noaa
+                     daily: 100 rows, 4.00 kB, in s3://results/daily/r-000000-ab.parquet
+          failures   100 × Gristmill.BadPlugin
+                       batch 000001: no component
+                         at x.wasm
+                     4 × no-header
+                       csv/by_station/0-0.csv: the object is empty
+                       csv/by_station/0-1.csv: the object is empty
+                       csv/by_station/0-2.csv: the object is empty
+          speed      25 items/s, 2.50 MB/s (10.00 MB read)
+        ");
+    }
+
+    #[test]
+    fn nothing_to_do() {
+        let replayed = |batch| BatchReport {
+            replayed: true,
+            ..report(batch, 0)
+        };
+        insta::assert_snapshot!(summary(|summary| {
+            summary.succeeded(0, replayed(0));
+            summary.succeeded(1, replayed(1));
+        }), @"
+        noaa: nothing new to do; everything had been done before
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 200 succeeded
+          batches    0 done now, 2 already done before, 0 failed
+          output     stations: 200 rows, 8.00 kB, in table:noaa
+                     daily: 200 rows, 8.00 kB, in s3://results/daily/ (2 objects)
+        ");
+    }
+
+    #[test]
+    fn no_items() {
+        insta::assert_snapshot!(summary(|summary| summary.items.total = 0), @"
+        noaa: there are no items: the objects under s3://data/csv/
+          items      0: 0 succeeded
+          batches    0 done now, 0 already done before, 0 failed
+        ");
+    }
+
+    #[test]
+    fn a_failed_run() {
+        insta::assert_snapshot!(summary(|summary| {
+            let failure = BatchFailure { error: "Gristmill.ItemsRejected".into(), cause: String::new() };
+            summary.failed(0, 100, failure, Some(BatchReport { report: Some("s3://r/full.json".into()), ..report(0, 1) }));
+            summary.status = Status::Failed;
+            let cause = "100 of 200 items failed, tolerated_failure_percentage is 10".into();
+            summary.error = Some(RunError { name: "States.ExceedToleratedFailureThreshold", cause });
+        }), @"
+        noaa: FAILED after 4.0 s
+          States.ExceedToleratedFailureThreshold: 100 of 200 items failed, tolerated_failure_percentage is 10
+          What is done stays done; the same command runs only the rest.
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 99 succeeded, 1 rejected, 100 not run
+          batches    0 done now, 0 already done before, 1 failed
+          output     stations: 100 rows, 4.00 kB, in table:noaa
+                     daily: 100 rows, 4.00 kB, in s3://results/daily/r-000000-ab.parquet
+          failures   1 × no-header
+                       csv/by_station/0-0.csv: the object is empty
+          report     s3://r/full.json
+          speed      25 items/s, 2.50 MB/s (10.00 MB read)
+        ");
+    }
+
+    #[test]
+    fn an_interrupted_run() {
+        insta::assert_snapshot!(summary(|summary| {
+            summary.succeeded(0, report(0, 0));
+            summary.status = Status::Interrupted;
+        }), @"
+        noaa: interrupted after 4.0 s; the same command goes on from here
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 100 succeeded, 100 not run
+          batches    1 done now, 0 already done before, 0 failed
+          output     stations: 100 rows, 4.00 kB, in table:noaa
+                     daily: 100 rows, 4.00 kB, in s3://results/daily/r-000000-ab.parquet
+          speed      25 items/s, 2.50 MB/s (10.00 MB read)
+        ");
+    }
+
+    #[test]
+    fn for_programs() {
+        insta::assert_json_snapshot!(summary(|summary| summary.succeeded(0, report(0, 1))), @r#"
+        {
+          "dataset": "noaa",
+          "status": "succeeded",
+          "source": "the objects under s3://data/csv/",
+          "components": [
+            {
+              "name": "noaa",
+              "version": "0.1.0",
+              "digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            }
+          ],
+          "items": {
+            "total": 200,
+            "succeeded": 99,
+            "rejected": 1,
+            "failed": 0,
+            "replayed": 0
+          },
+          "batches": {
+            "done": 1,
+            "replayed": 0,
+            "failed": 0
+          },
+          "outputs": [
+            {
+              "output": "stations",
+              "place": "table:noaa",
+              "objects": 0,
+              "rows": 100,
+              "bytes": 4000
+            },
+            {
+              "output": "daily",
+              "place": "s3://results/daily/r-000000-ab.parquet",
+              "objects": 1,
+              "rows": 100,
+              "bytes": 4000
+            }
+          ],
+          "failures": {
+            "by_code": {
+              "no-header": 1
+            },
+            "first": [
+              {
+                "batch": 0,
+                "item": "csv/by_station/0-0.csv",
+                "code": "no-header",
+                "message": "the object is empty"
+              }
+            ]
+          },
+          "reports": [],
+          "bytes_read": 10000000,
+          "elapsed_seconds": 4.0,
+          "bytes_per_second": 2500000.0,
+          "items_per_second": 25.0
+        }
+        "#);
+    }
+}

@@ -1,0 +1,260 @@
+//! Rows as the bytes of an object: JSON lines, CSV, Parquet. The same blocks of rows give the same bytes.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::cells::{self, Cell, Cells};
+use super::{OutputSchema, SinkError};
+use crate::dataset::Format;
+
+/// When the rows of a Parquet row group take this much memory, in bytes, the group is closed.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// One object that is being encoded.
+pub(super) enum Encoder {
+    JsonLines(JsonLines),
+    Csv(Box<csv::Writer<Vec<u8>>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+}
+
+impl Format {
+    /// The ending of an object's key.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::JsonLines => "jsonl",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl Encoder {
+    pub(super) fn new(format: Format, schema: &OutputSchema) -> Result<Self, SinkError> {
+        Ok(match format {
+            Format::JsonLines => Self::JsonLines(JsonLines::new(schema)),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                writer
+                    .write_record(schema.columns.iter().map(|column| &column.name))
+                    .map_err(broken)?;
+                Self::Csv(Box::new(writer))
+            }
+            Format::Parquet => {
+                let properties = WriterProperties::builder()
+                    // Without the library's version, which would change the bytes with every upgrade.
+                    .set_created_by("gristmill".into())
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
+                let writer = ArrowWriter::try_new(Vec::new(), schema.arrow.clone(), Some(properties));
+                Self::Parquet(Box::new(writer.map_err(broken)?))
+            }
+        })
+    }
+
+    /// Appends rows.
+    pub(super) fn write(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
+        match self {
+            Self::JsonLines(lines) => blocks
+                .iter()
+                .try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken)),
+            Self::Csv(writer) => blocks
+                .iter()
+                .try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken)),
+            Self::Parquet(writer) => {
+                // Every write costs the writer a round through all columns, and items often have a row each.
+                let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
+                writer.write(&rows).map_err(broken)?;
+                if writer.memory_size() >= ROW_GROUP_BYTES {
+                    writer.flush().map_err(broken)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// Takes the bytes that are ready.
+    pub(super) fn take(&mut self) -> Result<Vec<u8>, SinkError> {
+        match self {
+            Self::JsonLines(lines) => Ok(std::mem::take(&mut lines.out)),
+            Self::Csv(writer) => {
+                let next = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+                std::mem::replace(&mut **writer, next).into_inner().map_err(broken)
+            }
+            Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
+        }
+    }
+
+    /// Takes the bytes that are left.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, SinkError> {
+        match self {
+            Self::Parquet(writer) => writer.into_inner().map_err(broken),
+            _ => self.take(),
+        }
+    }
+}
+
+/// Encoding to memory fails only for rows that no decoder has checked.
+fn broken(error: impl std::fmt::Display) -> SinkError {
+    SinkError::Refused(format!("the rows cannot be encoded: {error}"))
+}
+
+/// Every row with every column, in the columns' order: readers that look at the first rows only see them all.
+pub(super) struct JsonLines {
+    /// For each column what comes before its value: `{"id":`, `,"flag":`.
+    before: Vec<Vec<u8>>,
+    out: Vec<u8>,
+}
+
+impl JsonLines {
+    pub(super) fn new(schema: &OutputSchema) -> Self {
+        let before = schema.columns.iter().enumerate().map(|(index, column)| {
+            let separator = if index == 0 { '{' } else { ',' };
+            format!("{separator}{}:", serde_json::Value::from(column.name.as_str())).into_bytes()
+        });
+        Self {
+            before: before.collect(),
+            out: Vec::new(),
+        }
+    }
+
+    fn write(&mut self, cells: &Cells<'_>) -> std::io::Result<()> {
+        for row in 0..cells.rows() {
+            for (before, cell) in self.before.iter().zip(cells.row(row)) {
+                self.out.extend_from_slice(before);
+                let out = &mut self.out;
+                match cell {
+                    Cell::Null => out.extend_from_slice(b"null"),
+                    Cell::Boolean(value) => serde_json::to_writer(out, &value)?,
+                    Cell::Int64(value) => serde_json::to_writer(out, &value)?,
+                    Cell::Float64(value) => serde_json::to_writer(out, &value)?,
+                    Cell::Text(text) => serde_json::to_writer(out, text)?,
+                    Cell::Date(days) => write!(out, "\"{}\"", cells::date(days))?,
+                    Cell::Timestamp(micros) => write!(out, "\"{}\"", cells::timestamp(micros))?,
+                    Cell::Json(text) => out.extend_from_slice(text.as_bytes()),
+                }
+            }
+            self.out.extend_from_slice(b"}\n");
+        }
+        Ok(())
+    }
+
+    /// How many bytes rows have as JSON lines.
+    pub(super) fn measure(&mut self, cells: &Cells<'_>) -> u64 {
+        // Writing to memory does not fail.
+        let _ = self.write(cells);
+        let bytes = self.out.len() as u64;
+        self.out.clear();
+        bytes
+    }
+}
+
+/// Null is an empty field: RFC 4180 has no other word for it.
+fn write_csv(writer: &mut csv::Writer<Vec<u8>>, cells: &Cells<'_>) -> csv::Result<()> {
+    for row in 0..cells.rows() {
+        for cell in cells.row(row) {
+            match cell {
+                Cell::Null => writer.write_field(""),
+                Cell::Boolean(value) => writer.write_field(if value { "true" } else { "false" }),
+                Cell::Int64(value) => writer.write_field(value.to_string()),
+                Cell::Float64(value) => writer.write_field(serde_json::Value::from(value).to_string()),
+                Cell::Text(text) | Cell::Json(text) => writer.write_field(text),
+                Cell::Date(days) => writer.write_field(cells::date(days)),
+                Cell::Timestamp(micros) => writer.write_field(cells::timestamp(micros)),
+            }?;
+        }
+        writer.write_record(None::<&[u8]>)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all_types, objects, rows};
+    use super::*;
+
+    const LINES: &str = concat!(
+        r#"{"id":"a,\"b\"\n","flag":true,"count":-3,"mean":1,"day":"2024-01-31","at":"2024-01-31T12:00:00+01:00","#,
+        r#""extra":{"x":[1.50]}}"#,
+        "\n",
+        r#"{"id":"c"}"#
+    );
+
+    fn encode(format: Format, blocks: &[&str]) -> Vec<u8> {
+        let schema = OutputSchema::new("daily", all_types(), objects(format)).unwrap();
+        let mut encoder = Encoder::new(format, &schema).unwrap();
+        let blocks: Vec<_> = blocks.iter().map(|lines| rows(&schema, lines)).collect();
+        encoder.write(&schema, &blocks).unwrap();
+        let mut bytes = encoder.take().unwrap();
+        bytes.extend(encoder.finish().unwrap());
+        bytes
+    }
+
+    #[test]
+    fn json_lines_have_every_column_and_json_as_it_is() {
+        assert_eq!(
+            String::from_utf8(encode(Format::JsonLines, &[LINES])).unwrap(),
+            concat!(
+                r#"{"id":"a,\"b\"\n","flag":true,"count":-3,"mean":1.0,"day":"2024-01-31","#,
+                r#""at":"2024-01-31T11:00:00.000000Z","extra":{"x":[1.50]}}"#,
+                "\n",
+                r#"{"id":"c","flag":null,"count":null,"mean":null,"day":null,"at":null,"extra":null}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn csv_has_a_header_and_quotes() {
+        assert_eq!(
+            String::from_utf8(encode(Format::Csv, &[LINES])).unwrap(),
+            concat!(
+                "id,flag,count,mean,day,at,extra\n",
+                "\"a,\"\"b\"\"\n\",true,-3,1.0,2024-01-31,2024-01-31T11:00:00.000000Z,\"{\"\"x\"\":[1.50]}\"\n",
+                "c,,,,,,\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_same_rows_give_the_same_bytes() {
+        let (first, second) = LINES.split_at(LINES.rfind('\n').unwrap());
+        for format in [Format::JsonLines, Format::Csv, Format::Parquet] {
+            let once = encode(format, &[LINES]);
+            assert_eq!(once, encode(format, &[LINES]), "{format:?}");
+            assert_eq!(once, encode(format, &[first, second]), "{format:?}");
+            assert_ne!(once, encode(format, &[first]), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_parquet_object_leaves_memory_group_by_group() {
+        let schema = OutputSchema::new("daily", all_types(), objects(Format::Parquet)).unwrap();
+        let mut encoder = Encoder::new(Format::Parquet, &schema).unwrap();
+        let mut state = 1_u64;
+        let mut letter = || {
+            // Text that zstd cannot make much smaller.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + (state >> 58) as u8)
+        };
+        let mut parts = Vec::new();
+        for _ in 0..24 {
+            let text: String = (0..1 << 20).map(|_| letter()).collect();
+            let line = serde_json::json!({ "id": text }).to_string();
+            encoder.write(&schema, &[rows(&schema, &line)]).unwrap();
+            parts.push(encoder.take().unwrap().len());
+        }
+        assert!(
+            parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2),
+            "nothing was given out before the end: {parts:?}"
+        );
+        assert!(encoder.finish().unwrap().len() < ROW_GROUP_BYTES);
+    }
+}

@@ -1,0 +1,187 @@
+//! Rows as objects: one object per batch and output, whose key follows from the batch, so that a batch that runs again
+//! replaces its own object and no other.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::encode::Encoder;
+use super::{OutputSchema, Sink, SinkError, Staging, Written};
+use crate::dataset::{Format, Target};
+use crate::job::BatchId;
+use crate::object::{Location, ObjectError, ObjectStore, Upload};
+
+/// Rows are encoded when they take this much memory, in bytes, or are this many: enough to make encoding cheap, and
+/// little beside what the items themselves hold.
+const PENDING_BYTES: usize = 1 << 20;
+const PENDING_ROWS: usize = 8192;
+
+/// Below this many bytes of rows encoding takes less time than handing it to another thread.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// Takes rows for [`Target::Objects`].
+pub struct ObjectsSink {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectsSink {
+    /// Writes to this store.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl Sink for ObjectsSink {
+    async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
+        let Target::Objects { prefix, format } = &schema.target else {
+            return Err(SinkError::Refused(format!(
+                "output `{}` goes to a table, not to objects",
+                schema.name
+            )));
+        };
+        let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
+        Ok(Box::new(Staged {
+            store: Arc::clone(&self.store),
+            at: prefix.with_key(key),
+            schema: Arc::clone(schema),
+            format: *format,
+            pending: Pending::default(),
+            writing: None,
+            rows: 0,
+        }))
+    }
+}
+
+struct Staged {
+    store: Arc<dyn ObjectStore>,
+    at: Location,
+    schema: Arc<OutputSchema>,
+    format: Format,
+    pending: Pending,
+    /// None until there are rows: an output without rows is no object.
+    writing: Option<Writing>,
+    rows: u64,
+}
+
+/// Rows that are not encoded yet.
+#[derive(Default)]
+struct Pending {
+    blocks: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+struct Writing {
+    encoder: Encoder,
+    upload: Box<dyn Upload>,
+}
+
+#[async_trait]
+impl Staging for Staged {
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.rows += rows.num_rows() as u64;
+        self.pending.rows += rows.num_rows();
+        self.pending.bytes += rows.get_array_memory_size();
+        self.pending.blocks.push(rows);
+        if self.pending.rows >= PENDING_ROWS || self.pending.bytes >= PENDING_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Written, SinkError> {
+        self.flush().await?;
+        let bytes = match self.writing.take() {
+            None => {
+                self.store.delete(&self.at).await.map_err(refused_or_not)?;
+                0
+            }
+            Some(Writing { encoder, mut upload }) => {
+                let rest = match encoder {
+                    // Closing a row group compresses it.
+                    Encoder::Parquet(_) => blocking(move || encoder.finish()).await?,
+                    _ => encoder.finish()?,
+                };
+                send(&mut upload, rest).await?;
+                upload.complete().await.map_err(refused_or_not)?
+            }
+        };
+        Ok(Written {
+            output: self.schema.name.clone(),
+            place: self.at.to_string(),
+            rows: self.rows,
+            bytes,
+        })
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), SinkError> {
+        match self.writing {
+            Some(Writing { upload, .. }) => upload.abort().await.map_err(refused_or_not),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Staged {
+    /// Encodes what is pending and sends what that gives.
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.rows == 0 {
+            return Ok(());
+        }
+        let Writing {
+            mut encoder,
+            mut upload,
+        } = match self.writing.take() {
+            Some(writing) => writing,
+            None => Writing {
+                encoder: Encoder::new(self.format, &self.schema)?,
+                upload: self.store.upload(&self.at).await.map_err(refused_or_not)?,
+            },
+        };
+        let schema = Arc::clone(&self.schema);
+        let encode = move || {
+            encoder.write(&schema, &pending.blocks)?;
+            let ready = encoder.take()?;
+            Ok((encoder, ready))
+        };
+        let (encoder, ready) = if pending.bytes < INLINE_BYTES {
+            encode()?
+        } else {
+            blocking(encode).await?
+        };
+        send(&mut upload, ready).await?;
+        self.writing = Some(Writing { encoder, upload });
+        Ok(())
+    }
+}
+
+async fn send(upload: &mut Box<dyn Upload>, bytes: Vec<u8>) -> Result<(), SinkError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    upload.write(Bytes::from(bytes)).await.map_err(refused_or_not)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    let stopped = |error| SinkError::Unavailable(format!("encoding rows was stopped: {error}"));
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
+}
+
+/// Which of the two a store's error is. The sentence names the object already.
+fn refused_or_not(error: ObjectError) -> SinkError {
+    match error {
+        ObjectError::Unavailable(_) | ObjectError::Changed(_) => SinkError::Unavailable(error.to_string()),
+        ObjectError::NotFound(_) | ObjectError::Denied(_) | ObjectError::Invalid(_) | ObjectError::TooLarge(_) => {
+            SinkError::Refused(error.to_string())
+        }
+    }
+}

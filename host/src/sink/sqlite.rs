@@ -1,0 +1,547 @@
+//! Tables in one SQLite file, for `--local`: the stand-in for DynamoDB that people can look at with their own tools.
+//!
+//! A row replaces the row with its key whole, as DynamoDB's PutItem does.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use super::cells::{self, Cell, Cells};
+use super::encode::JsonLines;
+use super::{OutputSchema, Sink, SinkError, Staging, Written};
+use crate::dataset::{ColumnType, Target};
+use crate::job::BatchId;
+
+/// How long a statement waits for another process that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens or creates a SQLite file, its folder included, for many small transactions: a write-ahead log, synced when it is
+/// folded into the file. What was committed survives the end of the process; a power cut may take the last transactions.
+pub fn open_sqlite(path: &Path) -> Result<Connection, SinkError> {
+    let open = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        Ok(connection)
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => SinkError::Unavailable(disk_full(folder)),
+            _ => SinkError::Refused(format!("the folder `{}` cannot be made: {error}", folder.display())),
+        })?;
+    }
+    open().map_err(|error| sqlite_error(path, "open the file", &error))
+}
+
+/// What SQLite's error means for whoever waits, with the file and what was tried.
+pub fn sqlite_error(path: &Path, tried: &str, error: &rusqlite::Error) -> SinkError {
+    let file = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => SinkError::Unavailable(disk_full(path)),
+        Some(
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory,
+        ) => SinkError::Unavailable(format!(
+            "`{file}`: cannot {tried}: {error}; try again when nothing else uses it"
+        )),
+        _ => SinkError::Refused(format!("`{file}`: cannot {tried}: {error}")),
+    }
+}
+
+fn disk_full(path: &Path) -> String {
+    format!(
+        "the disk with `{}` is full: make room and run again; what was committed stays",
+        path.display()
+    )
+}
+
+/// Takes rows for [`Target::Table`].
+pub struct SqliteSink(Arc<Database>);
+
+struct Database {
+    path: PathBuf,
+    /// One connection: SQLite has one writer at a time anyway, and a lock of our own is cheaper to wait for than its.
+    connection: Mutex<Connection>,
+    /// The tables that were made or checked, by the statement that makes them.
+    ready: Mutex<HashSet<String>>,
+}
+
+impl SqliteSink {
+    /// Opens or creates the file.
+    pub fn open(path: &Path) -> Result<Self, SinkError> {
+        let connection = open_sqlite(path)?;
+        Ok(Self(Arc::new(Database {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+            ready: Mutex::default(),
+        })))
+    }
+}
+
+impl SqliteSink {
+    /// The names of a table's columns and its first rows by key, as text for people.
+    pub fn first_rows(&self, table: &str, most: usize) -> rusqlite::Result<(Vec<String>, Vec<Vec<String>>)> {
+        let connection = lock(&self.0.connection);
+        let mut statement = connection.prepare(&format!("SELECT * FROM {} LIMIT {most}", quoted(table)))?;
+        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..names.len()).map(|column| row.get_ref(column).map(shown)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let rows = statement.query_map([], row)?.collect::<rusqlite::Result<_>>()?;
+        drop(statement);
+        Ok((names, rows))
+    }
+}
+
+fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
+    use rusqlite::types::ValueRef;
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
+    }
+}
+
+#[async_trait]
+impl Sink for SqliteSink {
+    async fn stage(&self, _: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
+        let Target::Table { table, key } = &schema.target else {
+            return Err(SinkError::Refused(format!(
+                "output `{}` goes to objects, not to a table",
+                schema.name
+            )));
+        };
+        let table = Table::new(table, key, schema);
+        if !lock(&self.0.ready).contains(&table.create) {
+            let (database, table) = (Arc::clone(&self.0), table.clone());
+            blocking(move || database.prepare(&table)).await?;
+        }
+        Ok(Box::new(Staged {
+            database: Arc::clone(&self.0),
+            table,
+            schema: Arc::clone(schema),
+            blocks: Vec::new(),
+        }))
+    }
+}
+
+/// Rows wait in memory, where the items have put them already, so that a transaction never spans a batch's run.
+struct Staged {
+    database: Arc<Database>,
+    table: Table,
+    schema: Arc<OutputSchema>,
+    blocks: Vec<RecordBatch>,
+}
+
+#[async_trait]
+impl Staging for Staged {
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
+        self.blocks.push(rows);
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Written, SinkError> {
+        blocking(move || self.database.write(&self.table, &self.schema, &self.blocks)).await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Makes the table, or gives one that exists the columns that it lacks.
+    fn prepare(&self, table: &Table) -> Result<(), SinkError> {
+        let tried = format!("make table `{}`", table.name);
+        let failed = |error| sqlite_error(&self.path, &tried, &error);
+        let mut connection = lock(&self.connection);
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let existing = Table::existing(&transaction, &table.name).map_err(failed)?;
+        if existing.is_empty() {
+            transaction.execute(&table.create, []).map_err(failed)?;
+        } else {
+            for statement in table.differences(&existing, &self.path)? {
+                transaction.execute(&statement, []).map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)?;
+        lock(&self.ready).insert(table.create.clone());
+        Ok(())
+    }
+
+    /// Writes all rows or none.
+    fn write(&self, table: &Table, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<Written, SinkError> {
+        let tried = format!("write to table `{}`", table.name);
+        let failed = |error| sqlite_error(&self.path, &tried, &error);
+        let place = format!("table:{}", table.name);
+        let mut written = Written {
+            output: schema.name.clone(),
+            place,
+            rows: 0,
+            bytes: 0,
+        };
+        let blocks: Vec<_> = blocks
+            .iter()
+            .map(|block| Cells::of(schema, block))
+            .collect::<Result<_, _>>()?;
+        let mut json = JsonLines::new(schema);
+        for cells in &blocks {
+            written.rows += cells.rows() as u64;
+            written.bytes += json.measure(cells);
+        }
+        if written.rows > 0 {
+            let mut connection = lock(&self.connection);
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failed)?;
+            {
+                let mut insert = transaction.prepare_cached(&table.insert).map_err(failed)?;
+                for (cells, row) in blocks
+                    .iter()
+                    .flat_map(|cells| (0..cells.rows()).map(move |row| (cells, row)))
+                {
+                    insert
+                        .execute(rusqlite::params_from_iter(cells.row(row)))
+                        .map_err(failed)?;
+                }
+            }
+            transaction.commit().map_err(failed)?;
+        }
+        Ok(written)
+    }
+}
+
+/// A table as SQLite has it.
+#[derive(Clone)]
+struct Table {
+    name: String,
+    columns: Vec<TableColumn>,
+    create: String,
+    insert: String,
+}
+
+#[derive(Clone, PartialEq)]
+struct TableColumn {
+    name: String,
+    kind: String,
+    /// Its place in the primary key, from 1; 0 for other columns.
+    key: usize,
+}
+
+impl Table {
+    fn new(name: &str, key: &[String], schema: &OutputSchema) -> Self {
+        let columns: Vec<_> = schema
+            .columns
+            .iter()
+            .map(|column| TableColumn {
+                name: column.name.clone(),
+                kind: sqlite_type(column.kind).into(),
+                key: key
+                    .iter()
+                    .position(|name| *name == column.name)
+                    .map_or(0, |place| place + 1),
+            })
+            .collect();
+        let defined: Vec<_> = columns
+            .iter()
+            .map(|column| format!("{} {}", quoted(&column.name), column.kind))
+            .collect();
+        let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
+        let key: Vec<_> = key.iter().map(|name| quoted(name)).collect();
+        let places = vec!["?"; columns.len()].join(", ");
+        // Rows are small and looked up by their key, so they lie in the key's own tree.
+        let create = format!(
+            "CREATE TABLE {} ({}, PRIMARY KEY ({})) WITHOUT ROWID",
+            quoted(name),
+            defined.join(", "),
+            key.join(", ")
+        );
+        let insert = format!(
+            "INSERT OR REPLACE INTO {} ({}) VALUES ({places})",
+            quoted(name),
+            names.join(", ")
+        );
+        Self {
+            name: name.into(),
+            columns,
+            create,
+            insert,
+        }
+    }
+
+    /// The columns of a table that exists; empty when there is none.
+    fn existing(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Vec<TableColumn>> {
+        let mut statement = transaction.prepare("SELECT name, type, pk FROM pragma_table_info(?)")?;
+        let columns = statement.query_map([name], |row| {
+            Ok(TableColumn {
+                name: row.get(0)?,
+                kind: row.get(1)?,
+                key: row.get::<_, u32>(2)? as usize,
+            })
+        })?;
+        columns.collect()
+    }
+
+    /// The statements that give a table the columns that it lacks. A table with another key or type holds other rows than
+    /// ours, and nobody but its owner can say what should become of them.
+    fn differences(&self, existing: &[TableColumn], path: &Path) -> Result<Vec<String>, SinkError> {
+        let key = |columns: &[TableColumn]| {
+            let mut key: Vec<_> = columns
+                .iter()
+                .filter(|column| column.key > 0)
+                .map(|c| (c.key, c.name.clone()))
+                .collect();
+            key.sort();
+            key.into_iter()
+                .map(|(_, name)| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let refuse = |what: String| {
+            let (name, file) = (&self.name, path.display());
+            Err(SinkError::Refused(format!(
+                "table `{name}` in `{file}` {what}: change the dataset file, or rename or drop the table"
+            )))
+        };
+        let (theirs, ours) = (key(existing), key(&self.columns));
+        if theirs != ours {
+            let theirs = if theirs.is_empty() {
+                "no key".into()
+            } else {
+                format!("the key {theirs}")
+            };
+            return refuse(format!("has {theirs}, the output's key is {ours}"));
+        }
+        let mut statements = Vec::new();
+        for column in &self.columns {
+            match existing
+                .iter()
+                .find(|other| other.name.eq_ignore_ascii_case(&column.name))
+            {
+                Some(other) if !other.kind.eq_ignore_ascii_case(&column.kind) => {
+                    let (name, kind) = (&column.name, &column.kind);
+                    return refuse(format!(
+                        "has column `{name}` of type {}, the output's is {kind}",
+                        other.kind
+                    ));
+                }
+                Some(_) => {}
+                None => statements.push(format!(
+                    "ALTER TABLE {} ADD COLUMN {} {}",
+                    quoted(&self.name),
+                    quoted(&column.name),
+                    column.kind
+                )),
+            }
+        }
+        Ok(statements)
+    }
+}
+
+fn sqlite_type(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Boolean | ColumnType::Int64 => "INTEGER",
+        ColumnType::Float64 => "REAL",
+        ColumnType::Text | ColumnType::Date | ColumnType::Timestamp | ColumnType::Json => "TEXT",
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl rusqlite::ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match *self {
+            Cell::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Cell::Boolean(value) => i64::from(value).into(),
+            Cell::Int64(value) => value.into(),
+            Cell::Float64(value) => value.into(),
+            Cell::Text(text) | Cell::Json(text) => text.into(),
+            Cell::Date(days) => cells::date(days).into(),
+            Cell::Timestamp(micros) => cells::timestamp(micros).into(),
+        })
+    }
+}
+
+/// A thread that panicked in between has rolled its transaction back: the connection is still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    let stopped = |error| SinkError::Unavailable(format!("writing rows was stopped: {error}"));
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all_types, batch_id, rows, table};
+    use super::*;
+    use crate::dataset::Column;
+
+    fn schema(columns: Vec<Column>, key: &[&str]) -> Arc<OutputSchema> {
+        Arc::new(OutputSchema::new("stations", columns, table(key)).unwrap())
+    }
+
+    async fn put(sink: &SqliteSink, schema: &Arc<OutputSchema>, lines: &str) -> Result<Written, SinkError> {
+        let mut staged = sink.stage(&batch_id("a"), schema).await?;
+        staged.write(rows(schema, lines)).await?;
+        staged.commit().await
+    }
+
+    fn refused(result: Result<Written, SinkError>) -> String {
+        match result {
+            Err(SinkError::Refused(why)) => why,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_has_a_column_per_attribute_and_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/tables.sqlite");
+        let sink = SqliteSink::open(&path).unwrap();
+        let schema = schema(all_types(), &["id", "day"]);
+        let written = put(&sink, &schema, r#"{"id":"a","day":"2024-01-31","flag":true}"#)
+            .await
+            .unwrap();
+        assert_eq!((written.rows, written.place.as_str()), (1, "table:noaa-precipitation"));
+        let json = r#"{"id":"a","flag":true,"count":null,"mean":null,"day":"2024-01-31","at":null,"extra":null}"#;
+        assert_eq!(written.bytes, json.len() as u64 + 1);
+        let sql: String = Connection::open(&path)
+            .unwrap()
+            .query_row(
+                "SELECT sql FROM sqlite_schema WHERE name = 'noaa-precipitation'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(
+            sql,
+            "CREATE TABLE \"noaa-precipitation\" (\"id\" TEXT, \"flag\" INTEGER, \"count\" INTEGER, \"mean\" REAL, \
+             \"day\" TEXT, \"at\" TEXT, \"extra\" TEXT, PRIMARY KEY (\"id\", \"day\")) WITHOUT ROWID"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_with_quotes_are_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap();
+        let mut columns = all_types();
+        columns[1].name = "a\"b; --".into();
+        let put = put(&sink, &schema(columns, &["id"]), r#"{"id":"a","a\"b; --":true}"#).await;
+        assert_eq!(put.unwrap().rows, 1);
+    }
+
+    #[tokio::test]
+    async fn a_table_that_lacks_columns_gets_them_and_a_row_replaces_the_whole_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let few = schema(all_types().into_iter().take(3).collect(), &["id"]);
+        put(&SqliteSink::open(&path).unwrap(), &few, r#"{"id":"a","count":1}"#)
+            .await
+            .unwrap();
+        let sink = SqliteSink::open(&path).unwrap();
+        let all = schema(all_types(), &["id"]);
+        put(&sink, &all, "{\"id\":\"a\",\"mean\":2}\n{\"id\":\"b\",\"count\":3}")
+            .await
+            .unwrap();
+        let read = || -> Vec<(String, Option<i64>, Option<f64>)> {
+            let connection = Connection::open(&path).unwrap();
+            let mut statement = connection
+                .prepare("SELECT id, count, mean FROM \"noaa-precipitation\" ORDER BY id")
+                .unwrap();
+            let rows = statement
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        assert_eq!(read(), [("a".into(), None, Some(2.0)), ("b".into(), Some(3), None)]);
+        // Fewer columns again: the others become null, as PutItem leaves them out.
+        put(&sink, &few, r#"{"id":"a","count":4}"#).await.unwrap();
+        assert_eq!(read()[0], ("a".into(), Some(4), None));
+    }
+
+    #[tokio::test]
+    async fn a_table_with_another_key_or_type_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let sink = SqliteSink::open(&path).unwrap();
+        put(&sink, &schema(all_types(), &["id"]), r#"{"id":"a"}"#)
+            .await
+            .unwrap();
+        let why = refused(
+            put(
+                &sink,
+                &schema(all_types(), &["day"]),
+                r#"{"id":"a","day":"2024-01-31"}"#,
+            )
+            .await,
+        );
+        assert_eq!(
+            why,
+            format!(
+                "table `noaa-precipitation` in `{}` has the key `id`, the output's key is `day`: change the dataset file, \
+                 or rename or drop the table",
+                path.display()
+            )
+        );
+        let mut columns = all_types();
+        columns[1].kind = ColumnType::Text;
+        let why = refused(put(&sink, &schema(columns, &["id"]), r#"{"id":"a"}"#).await);
+        assert!(
+            why.contains("has column `flag` of type INTEGER, the output's is TEXT"),
+            "{why}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_nothing_of_the_batch_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let sink = SqliteSink::open(&path).unwrap();
+        let schema = schema(all_types(), &["id"]);
+        put(&sink, &schema, r#"{"id":"a"}"#).await.unwrap();
+        // SQLite answers a limit on its pages as it answers a disk without room.
+        lock(&sink.0.connection)
+            .pragma_update(None, "max_page_count", 8)
+            .unwrap();
+        let lines: String = (0..1_000)
+            .map(|n| format!("{{\"id\":\"b{n}{}\"}}\n", "x".repeat(100)))
+            .collect();
+        let error = put(&sink, &schema, &lines).await.unwrap_err();
+        assert_eq!(error, SinkError::Unavailable(disk_full(&path)));
+        let count: u32 = lock(&sink.0.connection)
+            .query_row("SELECT count(*) FROM \"noaa-precipitation\"", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        std::fs::write(
+            &path,
+            "not a database, however long this sentence goes on and on".repeat(100),
+        )
+        .unwrap();
+        let error = open_sqlite(&path).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(&error, SinkError::Refused(why) if why.contains("tables.sqlite")),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,417 @@
+//! One contract for every sink, and the fixtures of this room's tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::objects::ObjectsSink;
+use super::rows::{Rows, decode};
+use super::sqlite::SqliteSink;
+use super::{OutputSchema, Sink, SinkError, cells};
+use crate::dataset::{Column, ColumnType, Format, Target};
+use crate::job::BatchId;
+use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+
+/// A column of every type; only `id` must have a value.
+pub(super) fn all_types() -> Vec<Column> {
+    [
+        ("id", ColumnType::Text),
+        ("flag", ColumnType::Boolean),
+        ("count", ColumnType::Int64),
+        ("mean", ColumnType::Float64),
+        ("day", ColumnType::Date),
+        ("at", ColumnType::Timestamp),
+        ("extra", ColumnType::Json),
+    ]
+    .map(|(name, kind)| Column {
+        name: name.into(),
+        kind,
+        nullable: name != "id",
+    })
+    .into()
+}
+
+pub(super) fn table(key: &[&str]) -> Target {
+    Target::Table {
+        table: "noaa-precipitation".into(),
+        key: key.iter().map(|name| (*name).into()).collect(),
+    }
+}
+
+pub(super) fn objects(format: Format) -> Target {
+    Target::Objects {
+        prefix: "s3://results/daily/".parse().unwrap(),
+        format,
+    }
+}
+
+pub(super) fn rows(schema: &OutputSchema, lines: &str) -> RecordBatch {
+    decode(schema, Rows::JsonLines(lines.as_bytes())).unwrap()
+}
+
+pub(super) fn batch_id(name: &str) -> BatchId {
+    let execution = format!("arn:aws:states:eu-central-1:123456789012:execution:noaa/map:{name}");
+    BatchId {
+        execution,
+        state: "Work".into(),
+    }
+}
+
+/// A sink, and a way to see what it has made visible.
+pub(super) trait Subject {
+    fn sink(&self) -> &dyn Sink;
+    fn target(&self) -> Target;
+    /// All visible rows, each an object with every column, in the order in which the place keeps them.
+    fn visible(&self) -> Vec<Value>;
+    /// What is visible of one batch's output that has no rows.
+    fn nothing(&self) -> bool {
+        self.visible().is_empty()
+    }
+}
+
+/// What every sink must do. The rows are in the order of their keys, which is how tables keep them.
+pub(super) async fn contract(subject: &dyn Subject) {
+    let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
+    let first = r#"{"id":"a","flag":false,"count":-9007199254740993,"mean":0.1,"day":"2024-02-29"}"#;
+    let second = concat!(
+        r#"{"id":"b","at":"2024-01-31T12:00:00.5Z","extra":{"z":[1,null,"é"],"a":true}}"#,
+        "\n",
+        r#"{"id":"c","mean":-1e100,"extra":"text"}"#
+    );
+    let row = |given: Value| {
+        let mut row = json!({"flag":null,"count":null,"mean":null,"day":null,"at":null,"extra":null});
+        row.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        row
+    };
+    let expected = vec![
+        row(json!({"id":"a","flag":false,"count":-9_007_199_254_740_993_i64,"mean":0.1,"day":"2024-02-29"})),
+        row(json!({"id":"b","at":"2024-01-31T12:00:00.500000Z","extra":{"z":[1,null,"é"],"a":true}})),
+        row(json!({"id":"c","mean":-1e100,"extra":"text"})),
+    ];
+
+    // What is staged and dropped, or given up, or not committed yet, is not visible.
+    let id = batch_id("a");
+    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
+    staged.write(rows(&schema, first)).await.unwrap();
+    drop(staged);
+    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
+    staged.write(rows(&schema, first)).await.unwrap();
+    staged.abort().await.unwrap();
+    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
+    staged.write(rows(&schema, first)).await.unwrap();
+    staged.write(rows(&schema, "")).await.unwrap();
+    staged.write(rows(&schema, second)).await.unwrap();
+    assert!(subject.nothing());
+
+    // A commit shows all rows, in order, with every value as it was.
+    let once = staged.commit().await.unwrap();
+    assert_eq!(subject.visible(), expected);
+    assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
+    assert!(once.bytes > 0);
+
+    // The same batch again, cut differently, changes nothing.
+    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
+    staged
+        .write(rows(&schema, &format!("{first}\n{second}")))
+        .await
+        .unwrap();
+    assert_eq!(staged.commit().await.unwrap(), once);
+    assert_eq!(subject.visible(), expected);
+
+    // An output without rows commits, and adds nothing.
+    let other = subject.sink().stage(&batch_id("b"), &schema).await.unwrap();
+    let nothing = other.commit().await.unwrap();
+    assert_eq!((nothing.rows, nothing.bytes), (0, 0));
+    assert_eq!(subject.visible(), expected);
+}
+
+/// Objects in memory.
+#[derive(Clone, Default)]
+struct MemoryStore {
+    objects: Arc<Mutex<BTreeMap<Location, Vec<u8>>>>,
+    full: bool,
+}
+
+struct MemoryUpload {
+    store: MemoryStore,
+    at: Location,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn open(&self, at: &Location, _: u64) -> Result<(Metadata, Bytes), ObjectError> {
+        Err(ObjectError::Denied(format!("{at}: sinks read nothing")))
+    }
+
+    async fn read(&self, at: &Location, _: &str, _: std::ops::Range<u64>) -> Result<Bytes, ObjectError> {
+        Err(ObjectError::Denied(format!("{at}: sinks read nothing")))
+    }
+
+    async fn list(&self, at: &Location, _: Option<&str>) -> Result<Page, ObjectError> {
+        Err(ObjectError::Denied(format!("{at}: sinks list nothing")))
+    }
+
+    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+        Ok(Box::new(MemoryUpload {
+            store: self.clone(),
+            at: at.clone(),
+            bytes: Vec::new(),
+        }))
+    }
+
+    async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
+        self.objects.lock().unwrap().remove(at);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Upload for MemoryUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
+        if self.store.full {
+            return Err(ObjectError::Unavailable(format!("{}: the disk is full", self.at)));
+        }
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn complete(self: Box<Self>) -> Result<u64, ObjectError> {
+        let size = self.bytes.len() as u64;
+        self.store.objects.lock().unwrap().insert(self.at, self.bytes);
+        Ok(size)
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), ObjectError> {
+        Ok(())
+    }
+}
+
+struct Objects {
+    store: MemoryStore,
+    sink: ObjectsSink,
+    format: Format,
+}
+
+impl Objects {
+    fn new(format: Format) -> Self {
+        let store = MemoryStore::default();
+        Self {
+            sink: ObjectsSink::new(Arc::new(store.clone())),
+            store,
+            format,
+        }
+    }
+
+    fn read(&self, bytes: Vec<u8>) -> Vec<Value> {
+        match self.format {
+            Format::JsonLines => std::str::from_utf8(&bytes)
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+            Format::Csv => {
+                let mut reader = csv::Reader::from_reader(bytes.as_slice());
+                let header = reader.headers().unwrap().clone();
+                let value = |name: &str, field: &str| match name {
+                    _ if field.is_empty() => Value::Null,
+                    "id" | "day" | "at" => field.into(),
+                    _ => serde_json::from_str(field).unwrap(),
+                };
+                let row = |row: csv::StringRecord| {
+                    header
+                        .iter()
+                        .zip(&row)
+                        .map(|(name, field)| (name.to_owned(), value(name, field)))
+                        .collect()
+                };
+                reader
+                    .records()
+                    .map(|record| Value::Object(row(record.unwrap())))
+                    .collect()
+            }
+            Format::Parquet => {
+                let schema = OutputSchema::new("daily", all_types(), self.target()).unwrap();
+                let bytes = Bytes::from(bytes);
+                let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+                assert_eq!(reader.schema(), &schema.arrow);
+                let batches = reader.build().unwrap().map(Result::unwrap);
+                batches.flat_map(|batch| values(&schema, &batch)).collect()
+            }
+        }
+    }
+}
+
+/// A record batch's rows as JSON.
+pub(super) fn values(schema: &OutputSchema, batch: &RecordBatch) -> Vec<Value> {
+    use cells::Cell;
+    let cells = cells::Cells::of(schema, batch).unwrap();
+    let value = |cell: Cell<'_>| match cell {
+        Cell::Null => Value::Null,
+        Cell::Boolean(value) => value.into(),
+        Cell::Int64(value) => value.into(),
+        Cell::Float64(value) => value.into(),
+        Cell::Text(text) => text.into(),
+        Cell::Date(days) => cells::date(days).into(),
+        Cell::Timestamp(micros) => cells::timestamp(micros).into(),
+        Cell::Json(text) => serde_json::from_str(text).unwrap(),
+    };
+    let row = |row| {
+        schema
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .zip(cells.row(row).map(value))
+            .collect()
+    };
+    (0..cells.rows()).map(|at| Value::Object(row(at))).collect()
+}
+
+impl Subject for Objects {
+    fn sink(&self) -> &dyn Sink {
+        &self.sink
+    }
+
+    fn target(&self) -> Target {
+        objects(self.format)
+    }
+
+    fn visible(&self) -> Vec<Value> {
+        let objects = self.store.objects.lock().unwrap().clone();
+        objects.into_values().flat_map(|bytes| self.read(bytes)).collect()
+    }
+
+    fn nothing(&self) -> bool {
+        self.store.objects.lock().unwrap().is_empty()
+    }
+}
+
+#[tokio::test]
+async fn json_lines_keep_the_contract() {
+    contract(&Objects::new(Format::JsonLines)).await;
+}
+
+#[tokio::test]
+async fn csv_keeps_the_contract() {
+    contract(&Objects::new(Format::Csv)).await;
+}
+
+#[tokio::test]
+async fn parquet_keeps_the_contract() {
+    contract(&Objects::new(Format::Parquet)).await;
+}
+
+struct Sqlite {
+    folder: tempfile::TempDir,
+    sink: SqliteSink,
+}
+
+impl Subject for Sqlite {
+    fn sink(&self) -> &dyn Sink {
+        &self.sink
+    }
+
+    fn target(&self) -> Target {
+        table(&["id"])
+    }
+
+    /// Read over a connection of its own: what another process would see.
+    fn visible(&self) -> Vec<Value> {
+        let connection = rusqlite::Connection::open(self.folder.path().join("tables.sqlite")).unwrap();
+        let mut statement = connection.prepare("SELECT * FROM \"noaa-precipitation\"").unwrap();
+        let columns = all_types();
+        let rows = statement.query_map([], |row| {
+            let value = |(index, column): (usize, &Column)| {
+                let value = match row.get_unwrap(index) {
+                    rusqlite::types::Value::Null => Value::Null,
+                    rusqlite::types::Value::Integer(value) if column.kind == ColumnType::Boolean => (value == 1).into(),
+                    rusqlite::types::Value::Integer(value) => value.into(),
+                    rusqlite::types::Value::Real(value) => value.into(),
+                    rusqlite::types::Value::Text(text) if column.kind == ColumnType::Json => {
+                        serde_json::from_str(&text).unwrap()
+                    }
+                    rusqlite::types::Value::Text(text) => text.into(),
+                    rusqlite::types::Value::Blob(_) => panic!("a blob in {}", column.name),
+                };
+                (column.name.clone(), value)
+            };
+            Ok(Value::Object(columns.iter().enumerate().map(value).collect()))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap();
+    contract(&Sqlite { folder, sink }).await;
+}
+
+#[tokio::test]
+async fn a_batch_without_rows_removes_the_object_that_it_had() {
+    let subject = Objects::new(Format::JsonLines);
+    let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
+    let id = batch_id("a");
+    for (lines, objects) in [("{\"id\":\"a\"}", 1), ("", 0), ("", 0)] {
+        let mut staged = subject.sink.stage(&id, &schema).await.unwrap();
+        staged.write(rows(&schema, lines)).await.unwrap();
+        let written = staged.commit().await.unwrap();
+        assert_eq!(written.place, format!("s3://results/daily/{}.jsonl", id.object_name()));
+        assert_eq!(subject.store.objects.lock().unwrap().len(), objects);
+    }
+}
+
+#[tokio::test]
+async fn large_batches_reach_the_object_whole() {
+    for format in [Format::JsonLines, Format::Csv, Format::Parquet] {
+        let subject = Objects::new(format);
+        let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
+        let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
+        for block in 0..25 {
+            let lines: String = (0..1_000)
+                .map(|row| format!("{{\"id\":\"{block}-{row}\",\"count\":{row}}}\n"))
+                .collect();
+            staged.write(rows(&schema, &lines)).await.unwrap();
+        }
+        assert_eq!(staged.commit().await.unwrap().rows, 25_000);
+        let visible = subject.visible();
+        assert_eq!(visible.len(), 25_000, "{format:?}");
+        assert_eq!(
+            (&visible[24_999]["id"], &visible[24_999]["count"]),
+            (&json!("24-999"), &json!(999)),
+            "{format:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_room_is_worth_another_attempt() {
+    let store = MemoryStore {
+        full: true,
+        ..MemoryStore::default()
+    };
+    let sink = ObjectsSink::new(Arc::new(store));
+    let schema = Arc::new(OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap());
+    let mut staged = sink.stage(&batch_id("a"), &schema).await.unwrap();
+    staged.write(rows(&schema, "{\"id\":\"a\"}")).await.unwrap();
+    let error = staged.commit().await.unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Unavailable(why) if why.ends_with(".csv: the disk is full")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_output_goes_only_to_a_sink_of_its_kind() {
+    let to_table = Arc::new(OutputSchema::new("daily", all_types(), table(&["id"])).unwrap());
+    let sink = ObjectsSink::new(Arc::new(MemoryStore::default()));
+    assert!(matches!(
+        sink.stage(&batch_id("a"), &to_table).await.map(|_| ()),
+        Err(SinkError::Refused(_))
+    ));
+}

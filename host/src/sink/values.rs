@@ -1,0 +1,131 @@
+//! Days and instants as text and as Arrow's numbers, within the years 0000 to 9999 that RFC 3339 can write.
+//!
+//! Instants are written with six digits of a second always, so that their order as text is their order in time: they may
+//! be a sort key.
+
+use std::ops::RangeInclusive;
+
+use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, OffsetDateTime};
+
+/// The Julian day of 1970-01-01, where Arrow's `Date32` begins.
+const EPOCH: i32 = 2_440_588;
+
+/// 0000-01-01 to 9999-12-31, in days since 1970-01-01.
+pub(super) const DATES: RangeInclusive<i32> = -719_528..=2_932_896;
+
+/// The first to the last microsecond of these days.
+pub(super) const TIMESTAMPS: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+
+/// Reads `YYYY-MM-DD` as days since 1970-01-01.
+pub(super) fn parse_date(text: &str) -> Option<i32> {
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| {
+        bytes[range].iter().try_fold(0, |sum, byte| {
+            byte.is_ascii_digit().then(|| sum * 10 + i32::from(byte - b'0'))
+        })
+    };
+    if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    let month = Month::try_from(u8::try_from(digits(5..7)?).ok()?).ok()?;
+    let date = Date::from_calendar_date(digits(0..4)?, month, u8::try_from(digits(8..10)?).ok()?).ok()?;
+    Some(date.to_julian_day() - EPOCH)
+}
+
+/// Writes a day of [`DATES`] as `YYYY-MM-DD`.
+pub(super) fn format_date(days: i32) -> Option<String> {
+    let days = DATES.contains(&days).then_some(days)?;
+    let (year, month, day) = Date::from_julian_day(days + EPOCH).ok()?.to_calendar_date();
+    Some(format!("{year:04}-{:02}-{day:02}", u8::from(month)))
+}
+
+/// Reads RFC 3339 as microseconds since 1970; none when that would lose a digit.
+pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
+    let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    let micros = i64::try_from(nanos / 1000).ok()?;
+    (nanos % 1000 == 0 && TIMESTAMPS.contains(&micros)).then_some(micros)
+}
+
+/// Writes an instant of [`TIMESTAMPS`] as `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+pub(super) fn format_timestamp(micros: i64) -> Option<String> {
+    let micros = TIMESTAMPS.contains(&micros).then_some(micros)?;
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, micros) = at.to_hms_micro();
+    Some(format!(
+        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z",
+        u8::from(month)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_read_and_written() {
+        for (text, days) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("2024-02-29", 19_782),
+            ("0000-01-01", -719_528),
+        ] {
+            assert_eq!(parse_date(text), Some(days), "{text}");
+            assert_eq!(format_date(days).as_deref(), Some(text));
+        }
+        assert_eq!(
+            DATES,
+            parse_date("0000-01-01").unwrap()..=parse_date("9999-12-31").unwrap()
+        );
+        assert_eq!(format_date(DATES.end() + 1), None);
+        assert_eq!(format_date(i32::MAX), None);
+        assert_eq!(format_date(i32::MIN), None);
+    }
+
+    #[test]
+    fn what_is_no_day_is_refused() {
+        for text in [
+            "",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-1-01",
+            "2024-01-01T",
+            "+024-01-01",
+            "2024/01/01",
+            "20é-01-01",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_become_utc_and_keep_their_order_as_text() {
+        let read = |text| parse_timestamp(text).and_then(format_timestamp).unwrap();
+        assert_eq!(read("2024-01-31T12:00:00Z"), "2024-01-31T12:00:00.000000Z");
+        assert_eq!(read("2024-01-31T14:00:00.5+02:00"), "2024-01-31T12:00:00.500000Z");
+        assert_eq!(read("1969-12-31T23:59:59.999999Z"), "1969-12-31T23:59:59.999999Z");
+        assert!(read("2024-01-31T12:00:00Z") < read("2024-01-31T12:00:00.5Z"));
+    }
+
+    #[test]
+    fn what_is_no_instant_or_would_lose_digits_is_refused() {
+        for text in [
+            "",
+            "2024-01-31",
+            "2024-01-31T12:00:00",
+            "2024-01-31T12:00:00.1234567Z",
+            "0000-01-01T00:00:00+01:00",
+        ] {
+            assert_eq!(parse_timestamp(text), None, "{text}");
+        }
+        let (first, last) = ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z");
+        assert_eq!(
+            TIMESTAMPS,
+            parse_timestamp(first).unwrap()..=parse_timestamp(last).unwrap()
+        );
+        assert_eq!(format_timestamp(TIMESTAMPS.end() + 1), None);
+        assert_eq!(format_timestamp(i64::MAX), None);
+        assert_eq!(format_timestamp(i64::MIN), None);
+    }
+}

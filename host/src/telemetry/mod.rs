@@ -1,0 +1,5 @@
+//! What is seen from outside: logs, metrics, and the admin port.
+
+pub mod admin;
+pub mod logs;
+pub mod metrics;

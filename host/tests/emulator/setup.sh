@@ -1,0 +1,80 @@
+#!/bin/sh
+# Installs what the tests against emulated AWS services need, into a folder of its own:
+#
+#     host/tests/emulator/setup.sh [TARGET]        (default: the project's target/)
+#
+#   TARGET/venv-emulator   Python: aws.py, lint_asl.py, pytest
+#   TARGET/venv-moto       Python: moto.py
+#   TARGET/node-linters    Node.js: asl-validator
+#
+# Each part is stamped with what it was made from, and made again only when that changes: a second run takes no time.
+# As root on Debian it installs Python's venv module and npm if they are missing; elsewhere it says what is missing.
+set -eu
+
+ASL_VALIDATOR=asl-validator@4.0.0
+
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "${1:-$here/../../../target}"
+target=$(cd "${1:-$here/../../../target}" && pwd)
+
+main() {
+    alone
+    venv emulator "$here/requirements.txt"
+    venv moto "$here/requirements-moto.txt"
+    node_linters
+}
+
+# Two test runs may start at once: the second one waits for the first.
+alone() {
+    if command -v flock >/dev/null; then
+        exec 9>"$target/.emulator-setup.lock"
+        flock 9
+    fi
+}
+
+venv() {
+    folder=$target/venv-$1
+    stamp=$(cksum <"$2")
+    is_made "$folder" "$stamp" && return
+    need python3 python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
+    echo "$stamp" >"$folder/.stamp"
+}
+
+node_linters() {
+    folder=$target/node-linters
+    is_made "$folder" "$ASL_VALIDATOR" && return
+    need node nodejs
+    need npm npm
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    npm install --prefix "$folder" --silent --no-audit --no-fund --no-package-lock "$ASL_VALIDATOR"
+    echo "$ASL_VALIDATOR" >"$folder/.stamp"
+}
+
+# is_made FOLDER STAMP
+is_made() {
+    [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]
+}
+
+# need COMMAND PACKAGE
+need() {
+    command -v "$1" >/dev/null || install_package "$2"
+}
+
+# install_package PACKAGE: with apt-get where that is ours to do.
+install_package() {
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "gristmill: $1 is missing: apt-get install $1" >&2
+        exit 1
+    fi
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"; } >"$target/apt-get.log" 2>&1 || {
+        echo "gristmill: $1 is missing, and apt-get install $1 failed: see $target/apt-get.log" >&2
+        exit 1
+    }
+}
+
+main

@@ -1,0 +1,3 @@
+//! What users meet, whole: the binary, its commands, its plugins. One test binary, one module per subject.
+
+mod support;

@@ -1,0 +1,80 @@
+"""What `process` gets beside its item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .failure import Reject
+from .host import Entry, Host
+from .names import nearest
+from .objects import Object
+from .plugin import Plugin
+from .rows import RowBuffer
+
+
+class Context:
+    """The batch that the item belongs to, and everything that the plugin can reach."""
+
+    def __init__(
+        self, plugin: Plugin, host: Host, *, dataset: str, batch_input: Any, settings: Mapping[str, Any], index: int
+    ) -> None:
+        self._host = host
+        self._buffers = {name: RowBuffer(shape, host.emit) for name, shape in plugin.outputs.items()}
+        self.dataset = dataset
+        """The dataset's name."""
+        self.batch_input = batch_input
+        """`BatchInput` of the Distributed Map, parsed; None if there is none."""
+        self.settings = plugin.settings(settings)
+        """The dataset file's `[settings]`, parsed, with the plugin's defaults filled in."""
+        self.index = index
+        """The item's place within its batch, from 0. A result must not depend on it."""
+
+    def uri(self, item: Any) -> str:
+        """The `s3://` URI of an item that is a listed object: BatchInput's `Bucket` and the item's `Key`."""
+        batch_input = self.batch_input if isinstance(self.batch_input, dict) else {}
+        bucket = batch_input.get("Bucket")
+        if not (isinstance(bucket, str) and bucket):
+            raise Reject(
+                "MissingBucket",
+                f"item {self.index}: BatchInput has no Bucket; give the dataset's map a batch input of "
+                '{"Bucket": "<name>"}',
+            )
+        key = item.get("Key") if isinstance(item, dict) else None
+        if not (isinstance(key, str) and key):
+            raise Reject("MissingKey", f"item {self.index}: has no Key; the items must be objects of a listing")
+        return f"s3://{bucket}/{key}"
+
+    def open(self, uri: str) -> Object:
+        """Opens `s3://bucket/key`, which the dataset file must grant."""
+        return Object(self._host.open(uri))
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose URI starts with `prefix`, in ascending order. The prefix must lie within one grant."""
+        return self._host.list(prefix)
+
+    def emit(self, output: str, row: Mapping[str, Any]) -> None:
+        """Adds a row, column name to value. Rows count only if `process` returns.
+
+        Dates and timestamps may be `datetime.date` and `datetime.datetime` (with a time zone) or text.
+        """
+        try:
+            buffer = self._buffers[output]
+        except KeyError:
+            near = nearest(output, self._buffers)
+            hint = f", did you mean {near}?" if near else f"; there are: {', '.join(self._buffers) or 'none'}"
+            raise Reject("NoSuchOutput", f"the plugin declares no output {output}{hint}") from None
+        buffer.add(row)
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Adds to a counter on the worker's /metrics. The name matches `[a-z][a-z0-9_]{0,62}`."""
+        self._host.count(name, value)
+
+    def observe(self, name: str, value: float) -> None:
+        """Adds one observation to a distribution on the worker's /metrics."""
+        self._host.observe(name, value)
+
+    def flush(self) -> None:
+        """Sends what is still buffered. The SDK does it when `process` has returned."""
+        for buffer in self._buffers.values():
+            buffer.flush()

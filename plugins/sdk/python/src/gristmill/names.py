@@ -1,0 +1,12 @@
+"""Misspelt names, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known name that is most like the word, whatever the case; none if there is nothing like it."""
+    by_fold = {name.casefold(): name for name in known}
+    return next((by_fold[found] for found in get_close_matches(str(word).casefold(), by_fold, 1)), None)
