@@ -1,5 +1,8 @@
 //! The AWS adapters against an emulator: the same contract suites that the local ones keep in the unit tests.
 
+// A failed step of a test ends the test.
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
