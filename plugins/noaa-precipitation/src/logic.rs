@@ -81,7 +81,7 @@ pub fn highest_precipitation(
         let (value, day) = (row.int64(columns.value)?, columns.day(&row)?);
         match &mut highest {
             None => highest = Some((row.text(columns.id)?.to_owned(), value, day)),
-            Some((station, ..)) if row.bytes(columns.id) != station.as_bytes() => {
+            Some((station, ..)) if !row.is(columns.id, &station) => {
                 let expected = format!("{station}, the station of the rows before");
                 return Err(row.bad_value(columns.id, &expected).into());
             }
@@ -120,18 +120,21 @@ impl Columns {
 struct Day(u32);
 
 impl Day {
+    #[inline]
     fn parse(field: &[u8]) -> Option<Self> {
         let digits: &[u8; 8] = field.try_into().ok()?;
-        if !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let number = digits
+        let [a, b, c, d, e, f, g, h] = *digits;
+        let digit = |byte: u8| u32::from(byte.wrapping_sub(b'0'));
+        let pair = |tens: u8, ones: u8| digit(tens) * 10 + digit(ones);
+        let all_digits = digits
             .iter()
-            .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
-        let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
-        (1..=days(year, month))
-            .contains(&day)
-            .then_some(Self(number))
+            .fold(true, |all, byte| all & byte.is_ascii_digit());
+        let (year, month, day) = (pair(a, b) * 100 + pair(c, d), pair(e, f), pair(g, h));
+        let exists = all_digits
+            && day >= 1
+            && (day <= 28 || day <= days(year, month))
+            && (1..=12).contains(&month);
+        exists.then_some(Self(year * 10_000 + month * 100 + day))
     }
 }
 

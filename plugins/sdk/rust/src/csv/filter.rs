@@ -31,7 +31,7 @@ impl Filter {
     }
 
     pub(super) fn matches(&self, record: &Record<'_>) -> bool {
-        record.bytes(self.column) == &*self.value
+        record.is(self.column, &self.value)
     }
 
     /// The same for a record that lies in `bytes` from `start` and was split by one look. A value of up to eight bytes

@@ -21,6 +21,7 @@
 //!
 //! Memory stays bounded whatever is read: one chunk, and one record of at most [`Options::record_limit`].
 
+mod bytes;
 mod error;
 mod filter;
 mod pieces;

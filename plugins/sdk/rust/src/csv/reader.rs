@@ -153,33 +153,38 @@ impl<S: Source> Reader<S> {
         Ok(self.advance()?.then(|| self.record()))
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<bool, Error> {
         loop {
-            match self.scan()? {
+            match self.scan() {
                 Step::Record => return Ok(true),
                 Step::Nothing if self.refill()? => {}
                 Step::Nothing => return Ok(false),
-                Step::Difficult => {
-                    if !self.split_long() {
-                        self.read_pieces()?;
-                    }
-                    let record = self.record();
-                    record.check_length()?;
-                    let wanted = self
-                        .filter
-                        .as_ref()
-                        .is_none_or(|filter| filter.matches(&record));
-                    self.records += 1;
-                    if wanted {
-                        return Ok(true);
-                    }
-                }
+                Step::Difficult if self.read_difficult()? => return Ok(true),
+                Step::Difficult => {}
             }
         }
     }
 
+    /// Reads a record that a scan could not, and says whether it is wanted.
+    #[cold]
+    fn read_difficult(&mut self) -> Result<bool, Error> {
+        if !self.split_long() {
+            self.read_pieces()?;
+        }
+        self.records += 1;
+        let record = self.record();
+        record.check_length()?;
+        let filter = self.filter.as_ref();
+        Ok(filter.is_none_or(|filter| filter.matches(&record)))
+    }
+
     /// Goes through the chunk up to a record that is wanted. The loop that the speed of everything depends on.
-    fn scan(&mut self) -> Result<Step, Error> {
+    ///
+    /// A function of its own, because guests are compiled by a compiler that keeps the variables of a small loop in
+    /// registers and those of a large function on the stack.
+    #[inline(never)]
+    fn scan(&mut self) -> Step {
         let expected = self.columns.len() - 1;
         let chunk = self.chunk.as_slice();
         let mut at = self.at;
@@ -222,7 +227,7 @@ impl<S: Source> Reader<S> {
         };
         self.at = at;
         self.records = records;
-        Ok(step)
+        step
     }
 
     /// Splits a record that is longer than a look but lies in the chunk and has no quotes.
@@ -233,7 +238,10 @@ impl<S: Source> Reader<S> {
             let look = Look::new(&self.chunk, from, self.delimiter);
             let end = look.end();
             let line = end.map_or(look, |end| look.before(end));
-            if line.quotes != 0 || self.ends.len() > self.columns.len() {
+            if line.quotes != 0
+                || self.ends.len() > self.columns.len()
+                || from - start > self.pieces.limit()
+            {
                 return false;
             }
             let passed = from - start;
@@ -303,6 +311,7 @@ impl<S: Source> Reader<S> {
         Ok(())
     }
 
+    #[inline]
     fn record(&self) -> Record<'_> {
         let (bytes, layout, lines, prefix) = match self.current {
             Current::Short {
@@ -341,6 +350,7 @@ impl<S: Source> Reader<S> {
     }
 
     /// Takes the next chunk; false, and no chunk, at the end.
+    #[cold]
     fn refill(&mut self) -> Result<bool, Error> {
         while !self.ended {
             self.lines += line_ends(&self.chunk);

@@ -1,7 +1,7 @@
 //! One record, its fields where they were read.
 
 use super::error::{Error, ErrorKind, excerpt};
-use super::scan;
+use super::{bytes, scan};
 
 /// A column, looked up once in the header with [`super::Reader::column`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +72,20 @@ impl<'r> Record<'r> {
         })
     }
 
-    /// The field as a whole number: digits with an optional sign, without spaces.
+    /// Whether the field is exactly `value`.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, column: Column, value: impl AsRef<[u8]>) -> bool {
+        bytes::equal(self.bytes(column), value.as_ref())
+    }
+
+    /// The field as a whole number: decimal digits with an optional sign, without spaces.
     ///
     /// # Errors
     /// [`ErrorKind::BadValue`].
     #[inline]
     pub fn int64(&self, column: Column) -> Result<i64, Error> {
-        let text = std::str::from_utf8(self.bytes(column)).unwrap_or_default();
-        text.parse()
-            .map_err(|_| self.bad_value(column, "a whole number"))
+        bytes::int64(self.bytes(column)).ok_or_else(|| self.bad_value(column, "a whole number"))
     }
 
     /// The field as a finite number.
