@@ -5,7 +5,8 @@
 #   deploy/image/build-and-start.sh worker                ... then `gristmill worker` until /healthz answers and the image's health check agrees
 #   deploy/image/build-and-start.sh worker -- COMMAND...  ... and COMMAND while the worker runs; its exit code decides
 #
-# The worker gets this shell's AWS_* and GRISTMILL_* variables, the host's network and, where DATASETS names a directory, its datasets.
+# The worker gets this shell's AWS_* and GRISTMILL_* variables and those that PASS names (PASS='DATA_BUCKET'), the host's network and, where
+# DATASETS names a directory, its datasets.
 # Docker or podman does the work where an engine runs; otherwise, as root on Debian, buildah and crun with base images from debootstrap.
 # Variables: PROFILE (Cargo's, release), MAX_MB (image size, 120), TIME_LIMIT (seconds for everything, 2700).
 # Exit code 0 only when all of it was built and started; 3 when something this machine lacks kept it from running.
@@ -52,6 +53,12 @@ choose_tools() {
         fi
     done
     . deploy/image/with-buildah.sh
+}
+
+# The options of docker's that pass this shell's variables on, by name, so that no key is seen on a command line.
+variables() {
+    local name
+    for name in $(compgen -e | grep -E '^(AWS|GRISTMILL)_') ${PASS:-}; do printf -- '--env\n%s\n' "$name"; done
 }
 
 show_size() {

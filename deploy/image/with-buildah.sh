@@ -86,8 +86,8 @@ run_once() {
 }
 
 start_worker() {
-    local name options=()
-    for name in $(compgen -e | grep -E '^(AWS|GRISTMILL)_' || true); do options+=(--env "$name"); done
+    local options
+    readarray -t options < <(variables)
     [ -z "${DATASETS:-}" ] || options+=(--mount "$(realpath "$DATASETS"):/etc/gristmill/datasets")
     bundle "${options[@]}"
     "${CRUN[@]}" run --bundle "$STATE/bundle" "$CONTAINER" >"$LOGS/worker.log" 2>&1 &

@@ -21,8 +21,8 @@ binary_bytes() {
 run_once() { timeout 60 "$ENGINE" run --rm --read-only --network none "$IMAGE" "$@"; }
 
 start_worker() {
-    local name options=()
-    for name in $(compgen -e | grep -E '^(AWS|GRISTMILL)_' || true); do options+=(--env "$name"); done
+    local options
+    readarray -t options < <(variables)
     [ -z "${DATASETS:-}" ] || options+=(--volume "$(realpath "$DATASETS"):/etc/gristmill/datasets:ro")
     "$ENGINE" run --name "$CONTAINER" --read-only --tmpfs /tmp --network host "${options[@]}" "$IMAGE" >"$LOGS/worker.log" 2>&1 &
     WORKER=$!
