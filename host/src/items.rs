@@ -98,7 +98,8 @@ async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
     let mut attempt = 1;
     loop {
         let run = lane.run(item).await;
-        let again = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
+        let again =
+            matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
         if !again {
             return run;
         }

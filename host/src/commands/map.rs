@@ -23,13 +23,13 @@ use crate::job::{TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
 use crate::map::batcher::Limits;
+use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
 use crate::map::run::{self, Plan};
 use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
-use crate::map::preview;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Identity, Pipeline};
@@ -117,7 +117,8 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
     let source = Source::resolve(&map.item_reader, evaluate)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
     let select = map.item_selector.clone().map(|template| {
-        let select = move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
+        let select =
+            move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
         Box::new(select) as Box<Select>
     });
     let batch_input = match &map.batch_input {
@@ -131,10 +132,7 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
         items: reader::read(objects, source),
         select,
         batch_input,
-        limits: Limits {
-            items: map.max_items_per_batch as usize,
-            bytes: map.max_input_bytes_per_batch as usize,
-        },
+        limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,

@@ -27,7 +27,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(command) => io.block_on(plugin::run(command)),
         Command::Health(args) => io.block_on(async {
-            admin::probe(&args.admin.to_string(), "/healthz").await.with_context(|| format!("no healthy worker at {}", args.admin))?;
+            admin::probe(&args.admin.to_string(), "/healthz")
+                .await
+                .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
     }

@@ -26,7 +26,8 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
 
 fn as_json(plugin: &Plugin) -> Value {
     let manifest = &plugin.manifest;
-    let column = |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
+    let column =
+        |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
     let outputs: Vec<Value> = manifest
         .outputs
         .iter()

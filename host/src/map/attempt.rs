@@ -14,7 +14,7 @@ use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names}
 use crate::report::BatchReport;
 
 /// The name of the waiting state, here and in the generated state machine.
-pub const STATE: &str = "Process";
+pub const STATE: &str = crate::asl::BATCH_STATE;
 
 /// `IntervalSeconds` and `BackoffRate` of the generated `Retry`.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -98,10 +98,7 @@ impl Attempts<'_> {
             state: STATE.into(),
             attempt: 0,
             component: None,
-            input: MessageInput {
-                batch_input: self.batch_input.map(ToOwned::to_owned),
-                items: batch.items,
-            },
+            input: MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items },
         };
         let fate = loop {
             let failure = match self.attempt(&mut message).await {
@@ -132,10 +129,7 @@ impl Attempts<'_> {
     }
 
     async fn attempt(&self, message: &mut Message) -> Result<BatchReport, BatchFailure> {
-        let fault = |cause: String| BatchFailure {
-            error: error_names::HOST_FAULT.into(),
-            cause,
-        };
+        let fault = |cause: String| BatchFailure { error: error_names::HOST_FAULT.into(), cause };
         // A new token each time: an answer to the attempt before must not settle this one.
         message.task_token = TaskToken::new(format!("{}/{}", message.execution, message.attempt));
         let body =
@@ -184,10 +178,7 @@ mod tests {
         assert_ne!(name("d", json!({"a": 1})), name("d", json!({"a": 2})));
         assert_ne!(name("d", json!({})), name("e", json!({})));
         assert_eq!(
-            child_execution("noaa", &name("noaa", json!({})), 42)
-                .rsplit_once(':')
-                .unwrap()
-                .1,
+            child_execution("noaa", &name("noaa", json!({})), 42).rsplit_once(':').unwrap().1,
             "000042",
             "numbers sort as text"
         );
@@ -197,9 +188,8 @@ mod tests {
     fn delays_double_and_are_spread() {
         for attempt in 0..4 {
             let whole = Duration::from_secs(1 << attempt);
-            let delays: std::collections::BTreeSet<_> = (0..50)
-                .map(|batch| retry_delay(&format!("e{batch}"), attempt))
-                .collect();
+            let delays: std::collections::BTreeSet<_> =
+                (0..50).map(|batch| retry_delay(&format!("e{batch}"), attempt)).collect();
             assert!(delays.first().unwrap() >= &(whole / 2) && delays.last().unwrap() <= &whole);
             assert!(delays.len() > 30, "{} different delays of 50", delays.len());
         }

@@ -48,21 +48,12 @@ impl Progress {
         } else {
             return Self::lines(Box::new(io::stderr()));
         };
-        Self {
-            tally: Tally::default(),
-            show,
-        }
+        Self { tally: Tally::default(), show }
     }
 
     /// Plain lines: one every 2 seconds at most, and one at the end.
     pub fn lines(out: Box<dyn Write + Send>) -> Self {
-        Self {
-            tally: Tally::default(),
-            show: Show::Lines {
-                out,
-                last: Duration::ZERO,
-            },
-        }
+        Self { tally: Tally::default(), show: Show::Lines { out, last: Duration::ZERO } }
     }
 
     /// All items have been read; there are so many.
@@ -121,9 +112,7 @@ fn line(out: &mut impl Write, text: &str) {
 
 /// The templates are constants of this file; a wrong one falls back to indicatif's own.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸─")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
 /// What has been done so far.
@@ -151,14 +140,8 @@ impl Tally {
     }
 
     fn text(&self, elapsed: Duration) -> String {
-        let total = self
-            .total
-            .map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
-        let mut text = format!(
-            "{}{total} items · {} batches",
-            HumanCount(self.items),
-            HumanCount(self.batches)
-        );
+        let total = self.total.map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
+        let mut text = format!("{}{total} items · {} batches", HumanCount(self.items), HumanCount(self.batches));
         if self.bytes > 0 {
             text += &format!(" · {}", rate(self.bytes, elapsed));
         }
@@ -186,11 +169,7 @@ pub(super) fn rate(bytes: u64, elapsed: Duration) -> String {
 
 /// So many a second; none in no time.
 pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
-    if elapsed.is_zero() {
-        0.0
-    } else {
-        count as f64 / elapsed.as_secs_f64()
-    }
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
 /// `0.4 s`, `25 s`, `3 min 05 s`, `2 h 14 min`
@@ -225,20 +204,8 @@ mod tests {
         let out = Lines::default();
         let mut progress = Progress::lines(Box::new(out.clone()));
         let at = Duration::from_millis;
-        let batch = BatchDone {
-            items: 100,
-            bytes: 10_000_000,
-            failures: 1,
-            replayed: false,
-        };
-        progress.batch_done(
-            BatchDone {
-                replayed: true,
-                bytes: 5,
-                ..batch
-            },
-            at(100),
-        );
+        let batch = BatchDone { items: 100, bytes: 10_000_000, failures: 1, replayed: false };
+        progress.batch_done(BatchDone { replayed: true, bytes: 5, ..batch }, at(100));
         progress.batch_done(batch, at(1999));
         progress.batch_done(batch, at(2000));
         progress.total_known(1000, at(2500));
@@ -260,18 +227,10 @@ mod tests {
 
     #[test]
     fn no_total_and_no_speed_mean_no_time_left() {
-        let tally = |total, items, ran| Tally {
-            total,
-            items,
-            ran,
-            ..Tally::default()
-        };
+        let tally = |total, items, ran| Tally { total, items, ran, ..Tally::default() };
         assert_eq!(tally(None, 5, 5).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(10), 5, 0).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(5), 5, 5).left(Duration::from_secs(1)), None);
-        assert_eq!(
-            tally(Some(15), 5, 5).left(Duration::from_secs(1)),
-            Some(Duration::from_secs(2))
-        );
+        assert_eq!(tally(Some(15), 5, 5).left(Duration::from_secs(1)), Some(Duration::from_secs(2)));
     }
 }

@@ -234,8 +234,10 @@ async fn a_distributed_map_of_1000_objects_over_two_workers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_objects_within_what_a_batch_tolerates_are_reported_and_cost_nothing_else() {
     let account = Account::with_stations(Emulator::aws(), 95, 5).await;
-    let dataset = account
-        .dataset(&[("tolerated_failure_percentage = 0", "tolerated_failure_percentage = 0\ntolerated_rejected_percentage = 10")]);
+    let dataset = account.dataset(&[(
+        "tolerated_failure_percentage = 0",
+        "tolerated_failure_percentage = 0\ntolerated_rejected_percentage = 10",
+    )]);
     let _worker = account.worker();
     let (status, error) = account.execute(&account.asl(&dataset), &json!({})).await;
     assert_eq!((status, error), (ExecutionStatus::Succeeded, None));
@@ -275,11 +277,15 @@ async fn a_second_step_functions_with_ready_made_batches() {
     let mut machine = account.asl(&dataset);
     let map = machine["States"]["Map"].as_object_mut().unwrap();
     let batcher = map.remove("ItemBatcher").unwrap();
+    // moto's grammar knows percentages with a decimal point only.
+    let percentage = map["ToleratedFailurePercentage"].as_f64().unwrap();
+    map.insert("ToleratedFailurePercentage".into(), json!(percentage));
     let s3 = aws_sdk_s3::Client::from_conf(
         aws_sdk_s3::config::Builder::from(&account.config).force_path_style(true).build(),
     );
     let listed = s3.list_objects_v2().bucket(BUCKET).prefix("csv/by_station/").send().await.unwrap();
-    let items: Vec<Value> = listed.contents().iter().map(|object| json!({"Key": object.key(), "Size": object.size()})).collect();
+    let items: Vec<Value> =
+        listed.contents().iter().map(|object| json!({"Key": object.key(), "Size": object.size()})).collect();
     let batches: Vec<Value> =
         items.chunks(20).map(|items| json!({"BatchInput": batcher["BatchInput"], "Items": items})).collect();
     let body = ByteStream::from(serde_json::to_vec(&batches).unwrap());

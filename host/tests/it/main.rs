@@ -1,5 +1,6 @@
 //! What users meet, whole: the binary, its commands, its plugins. One test binary, one module per subject.
 
+mod adapters;
 mod cloud;
 mod emulator;
 mod support;
