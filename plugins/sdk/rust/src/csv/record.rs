@@ -1,7 +1,8 @@
 //! One record, its fields where they were read.
 
+use super::bytes;
 use super::error::{Error, ErrorKind, excerpt};
-use super::{bytes, scan};
+use super::scanner::Scanner;
 
 /// A column, looked up once in the header with [`super::Reader::column`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,67 +10,14 @@ pub struct Column(pub(super) usize);
 
 /// One record of a CSV object. It borrows from the reader, which makes it free.
 #[derive(Clone, Copy)]
-pub struct Record<'r> {
-    pub(super) bytes: &'r [u8],
-    pub(super) layout: Layout<'r>,
-    pub(super) columns: &'r [String],
-    pub(super) place: Place<'r>,
-}
-
-/// How to find a field in the bytes of a record.
-#[derive(Clone, Copy)]
-pub(super) enum Layout<'r> {
-    /// The record has fewer than 64 bytes; a bit per delimiter.
-    Mask(u64),
-    /// The end of each field, and the number of bytes between one field and the next.
-    Ends(&'r [usize], usize),
-}
-
-/// Where a record starts. The line is counted only when somebody wants to know it.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'r> {
-    pub(super) object: &'r str,
-    /// The number of line ends before `prefix`.
-    pub(super) lines: u64,
-    pub(super) prefix: &'r [u8],
-}
-
-impl Place<'_> {
-    pub(super) fn line(&self) -> u64 {
-        self.lines + line_ends(self.prefix) + 1
-    }
-}
-
-pub(super) fn line_ends(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
-}
+pub struct Record<'r>(pub(super) &'r Scanner);
 
 impl<'r> Record<'r> {
     /// The field's bytes, unquoted.
     #[inline]
     #[must_use]
     pub fn bytes(&self, column: Column) -> &'r [u8] {
-        let (start, end) = match self.layout {
-            Layout::Mask(delimiters) => scan::field(delimiters, column.0, self.bytes.len()),
-            Layout::Ends(ends, gap) => {
-                let start = column.0.checked_sub(1).and_then(|before| ends.get(before));
-                let end = ends.get(column.0).copied().unwrap_or_default();
-                (start.map_or(0, |start| start + gap), end)
-            }
-        };
-        self.bytes.get(start..end).unwrap_or_default()
-    }
-
-    /// The field as text.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotUtf8`].
-    #[inline]
-    pub fn text(&self, column: Column) -> Result<&'r str, Error> {
-        std::str::from_utf8(self.bytes(column)).map_err(|_| {
-            let column = self.name(column).to_owned();
-            self.error(ErrorKind::NotUtf8 { column })
-        })
+        self.0.field(column.0)
     }
 
     /// Whether the field is exactly `value`.
@@ -77,6 +25,17 @@ impl<'r> Record<'r> {
     #[must_use]
     pub fn is(&self, column: Column, value: impl AsRef<[u8]>) -> bool {
         bytes::equal(self.bytes(column), value.as_ref())
+    }
+
+    /// The field as text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotUtf8`].
+    pub fn text(&self, column: Column) -> Result<&'r str, Error> {
+        std::str::from_utf8(self.bytes(column)).map_err(|_| {
+            let column = self.name(column).to_owned();
+            self.0.error(ErrorKind::NotUtf8 { column })
+        })
     }
 
     /// The field as a whole number: decimal digits with an optional sign, without spaces.
@@ -102,14 +61,14 @@ impl<'r> Record<'r> {
 
     /// All fields in order, unquoted.
     pub fn fields(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        let record = *self;
-        (0..self.length()).map(move |index| record.bytes(Column(index)))
+        let scanner = self.0;
+        (0..scanner.fields()).map(|index| scanner.field(index))
     }
 
     /// The line on which the record starts, from 1.
     #[must_use]
     pub fn line(&self) -> u64 {
-        self.place.line()
+        self.0.line()
     }
 
     /// An error that names this record's object and line and the field's value, for authors who parse fields themselves;
@@ -117,7 +76,7 @@ impl<'r> Record<'r> {
     #[cold]
     #[must_use]
     pub fn bad_value(&self, column: Column, expected: &str) -> Error {
-        self.error(ErrorKind::BadValue {
+        self.0.error(ErrorKind::BadValue {
             column: self.name(column).to_owned(),
             value: excerpt(self.bytes(column)),
             expected: expected.to_owned(),
@@ -125,27 +84,6 @@ impl<'r> Record<'r> {
     }
 
     fn name(&self, column: Column) -> &str {
-        self.columns.get(column.0).map_or("field", String::as_str)
-    }
-
-    /// The number of fields.
-    fn length(&self) -> usize {
-        match self.layout {
-            Layout::Mask(delimiters) => delimiters.count_ones() as usize + 1,
-            Layout::Ends(ends, _) => ends.len(),
-        }
-    }
-
-    pub(super) fn check_length(&self) -> Result<(), Error> {
-        let (expected, found) = (self.columns.len(), self.length());
-        if expected == found {
-            return Ok(());
-        }
-        Err(self.error(ErrorKind::FieldCount { expected, found }))
-    }
-
-    #[cold]
-    pub(super) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(self.place.object, Some(self.line()), kind)
+        self.0.columns.get(column.0).map_or("field", String::as_str)
     }
 }
