@@ -95,20 +95,33 @@ pub(super) fn positions(mut bits: u64) -> impl Iterator<Item = usize> {
 /// Clears the `count` lowest set bits.
 #[inline(always)]
 fn without_lowest(mut bits: u64, count: usize) -> u64 {
-    let clear = |bits: u64| bits & bits.wrapping_sub(1);
-    if count & 1 != 0 {
-        bits = clear(bits);
-    }
-    if count & 2 != 0 {
-        bits = clear(clear(bits));
+    if count >= 8 {
+        bits = without_lowest_eights(bits, count / 8);
     }
     if count & 4 != 0 {
         bits = clear(clear(clear(clear(bits))));
     }
-    for _ in 0..count.min(WIDTH) / 8 {
+    if count & 2 != 0 {
+        bits = clear(clear(bits));
+    }
+    if count & 1 != 0 {
+        bits = clear(bits);
+    }
+    bits
+}
+
+#[inline(never)]
+fn without_lowest_eights(mut bits: u64, count: usize) -> u64 {
+    for _ in 0..count.min(WIDTH / 8) {
         bits = clear(clear(clear(clear(clear(clear(clear(clear(bits))))))));
     }
     bits
+}
+
+/// Clears the lowest set bit.
+#[inline(always)]
+fn clear(bits: u64) -> u64 {
+    bits & bits.wrapping_sub(1)
 }
 
 #[cold]

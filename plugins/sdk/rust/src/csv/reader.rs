@@ -7,7 +7,7 @@
 
 use super::error::{Error, ErrorKind, excerpt};
 use super::filter::Filter;
-use super::pieces::{Pieces, Progress};
+use super::pieces::Progress;
 use super::record::{Column, Record};
 use super::scanner::{Current, Scanner, Step};
 use super::source::Source;
@@ -50,21 +50,9 @@ impl<S: Source> Reader<S> {
     ///
     /// # Errors
     /// As with [`Reader::new`].
+    #[inline(never)]
     pub fn with_options(source: S, options: Options) -> Result<Self, Error> {
-        let scanner = Scanner {
-            object: source.name().to_owned(),
-            delimiter: options.delimiter,
-            columns: Vec::new(),
-            filter: None,
-            records: 0,
-            chunk: Vec::new(),
-            at: 0,
-            lines: 0,
-            counted: 0,
-            current: Current::Pieces { start: 0 },
-            ends: Vec::new(),
-            pieces: Pieces::new(options.delimiter, options.record_limit),
-        };
+        let scanner = Scanner::new(source.name(), &options);
         let mut reader = Self {
             source,
             ended: false,
@@ -114,25 +102,29 @@ impl<S: Source> Reader<S> {
     /// more to read.
     #[inline]
     pub fn read(&mut self) -> Result<Option<Record<'_>>, Error> {
-        let found = match self.scanner.scan() {
-            Step::Record => true,
-            other => self.read_on(other)?,
-        };
-        Ok(found.then_some(Record(&self.scanner)))
+        loop {
+            if let Some(found) = self.scanner.take() {
+                return Ok(Some(Record::new(&self.scanner, found)));
+            }
+            if !self.find()? {
+                return Ok(None);
+            }
+        }
     }
 
-    /// What to do where a scan stopped without a record; false at the end.
+    /// Finds more records; false at the end.
     #[cold]
-    fn read_on(&mut self, mut step: Step) -> Result<bool, Error> {
+    fn find(&mut self) -> Result<bool, Error> {
         loop {
-            match step {
-                Step::Record => return Ok(true),
-                Step::Nothing if self.refill()? => {}
-                Step::Nothing => return Ok(false),
-                Step::Difficult if self.read_difficult()? => return Ok(true),
-                Step::Difficult => {}
+            match self.scanner.scan() {
+                Step::Records => return Ok(true),
+                Step::Nothing if !self.refill()? => return Ok(false),
+                Step::Difficult if self.read_difficult()? => {
+                    self.scanner.find_difficult();
+                    return Ok(true);
+                }
+                Step::Nothing | Step::Difficult => {}
             }
-            step = self.scanner.scan();
         }
     }
 
@@ -142,8 +134,9 @@ impl<S: Source> Reader<S> {
             self.read_pieces()?;
         }
         let scanner = &mut self.scanner;
-        scanner.records += 1;
-        let (expected, found) = (scanner.columns.len(), scanner.fields());
+        scanner.scanned += 1;
+        scanner.records = scanner.scanned;
+        let (expected, found) = (scanner.columns.len(), scanner.difficult_fields());
         if expected != found {
             return Err(scanner.error(ErrorKind::FieldCount { expected, found }));
         }
@@ -165,7 +158,7 @@ impl<S: Source> Reader<S> {
             }
             if let Current::Pieces { start } = scanner.current {
                 scanner.count_lines(start);
-                let line = scanner.line();
+                let line = scanner.difficult_line();
                 scanner.current = Current::Straddling { line };
             }
             self.refill()?;
@@ -197,9 +190,9 @@ impl<S: Source> Reader<S> {
             }
         }
         self.read_pieces()?;
-        let header = Record(&self.scanner);
-        let name = |field| String::from_utf8_lossy(field).into_owned();
-        self.scanner.columns = header.fields().map(name).collect();
+        let name =
+            |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
+        self.scanner.columns = (0..self.scanner.difficult_fields()).map(name).collect();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::bytes;
 use super::error::{Error, ErrorKind, excerpt};
-use super::scanner::Scanner;
+use super::scanner::{Found, Scanner};
 
 /// A column, looked up once in the header with [`super::Reader::column`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,20 +10,31 @@ pub struct Column(pub(super) usize);
 
 /// One record of a CSV object. It borrows from the reader, which makes it free.
 #[derive(Clone, Copy)]
-pub struct Record<'r>(pub(super) &'r Scanner);
+pub struct Record<'r> {
+    scanner: &'r Scanner,
+    found: Found,
+}
 
 impl<'r> Record<'r> {
+    #[inline(always)]
+    pub(super) fn new(scanner: &'r Scanner, found: Found) -> Self {
+        Self { scanner, found }
+    }
+
     /// The field's bytes, unquoted.
-    #[inline]
+    #[inline(always)]
     #[must_use]
-    pub fn bytes(&self, column: Column) -> &'r [u8] {
-        self.0.field(column.0)
+    pub fn bytes(self, column: Column) -> &'r [u8] {
+        match self.scanner.place(self.found, column.0) {
+            Some((from, to)) => self.scanner.chunk.get(from..to).unwrap_or_default(),
+            None => self.scanner.difficult_field(column.0),
+        }
     }
 
     /// Whether the field is exactly `value`.
     #[inline]
     #[must_use]
-    pub fn is(&self, column: Column, value: impl AsRef<[u8]>) -> bool {
+    pub fn is(self, column: Column, value: impl AsRef<[u8]>) -> bool {
         bytes::equal(self.bytes(column), value.as_ref())
     }
 
@@ -31,10 +42,10 @@ impl<'r> Record<'r> {
     ///
     /// # Errors
     /// [`ErrorKind::NotUtf8`].
-    pub fn text(&self, column: Column) -> Result<&'r str, Error> {
+    pub fn text(self, column: Column) -> Result<&'r str, Error> {
         std::str::from_utf8(self.bytes(column)).map_err(|_| {
             let column = self.name(column).to_owned();
-            self.0.error(ErrorKind::NotUtf8 { column })
+            self.error(ErrorKind::NotUtf8 { column })
         })
     }
 
@@ -43,15 +54,23 @@ impl<'r> Record<'r> {
     /// # Errors
     /// [`ErrorKind::BadValue`].
     #[inline]
-    pub fn int64(&self, column: Column) -> Result<i64, Error> {
-        bytes::int64(self.bytes(column)).ok_or_else(|| self.bad_value(column, "a whole number"))
+    pub fn int64(self, column: Column) -> Result<i64, Error> {
+        let quick = || {
+            let (from, to) = self.scanner.place(self.found, column.0)?;
+            let word = self.scanner.chunk.get(from..)?.first_chunk()?;
+            bytes::small_int(*word, to - from)
+        };
+        match quick().or_else(|| bytes::int64(self.bytes(column))) {
+            Some(number) => Ok(number),
+            None => Err(self.bad_value(column, "a whole number")),
+        }
     }
 
     /// The field as a finite number.
     ///
     /// # Errors
     /// [`ErrorKind::BadValue`].
-    pub fn float64(&self, column: Column) -> Result<f64, Error> {
+    pub fn float64(self, column: Column) -> Result<f64, Error> {
         let text = std::str::from_utf8(self.bytes(column)).unwrap_or_default();
         match text.parse() {
             Ok(number) if f64::is_finite(number) => Ok(number),
@@ -60,30 +79,38 @@ impl<'r> Record<'r> {
     }
 
     /// All fields in order, unquoted.
-    pub fn fields(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        let scanner = self.0;
-        (0..scanner.fields()).map(|index| scanner.field(index))
+    pub fn fields(self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        // A record with more or fewer fields than the header is an error and never handed out.
+        (0..self.scanner.columns.len()).map(move |index| self.bytes(Column(index)))
     }
 
     /// The line on which the record starts, from 1.
     #[must_use]
-    pub fn line(&self) -> u64 {
-        self.0.line()
+    pub fn line(self) -> u64 {
+        self.scanner.line(self.found)
     }
 
     /// An error that names this record's object and line and the field's value, for authors who parse fields themselves;
     /// `expected` completes "which is not ...".
     #[cold]
     #[must_use]
-    pub fn bad_value(&self, column: Column, expected: &str) -> Error {
-        self.0.error(ErrorKind::BadValue {
+    pub fn bad_value(self, column: Column, expected: &str) -> Error {
+        self.error(ErrorKind::BadValue {
             column: self.name(column).to_owned(),
             value: excerpt(self.bytes(column)),
             expected: expected.to_owned(),
         })
     }
 
-    fn name(&self, column: Column) -> &str {
-        self.0.columns.get(column.0).map_or("field", String::as_str)
+    fn name(self, column: Column) -> &'r str {
+        self.scanner
+            .columns
+            .get(column.0)
+            .map_or("field", String::as_str)
+    }
+
+    #[cold]
+    fn error(self, kind: ErrorKind) -> Error {
+        Error::new(&self.scanner.object, Some(self.line()), kind)
     }
 }

@@ -7,6 +7,7 @@ use super::error::{Error, ErrorKind};
 use super::filter::Filter;
 use super::look::{self, Look};
 use super::pieces::Pieces;
+use super::reader::Options;
 
 /// The state of a reader, and with it the record that was read last.
 pub(super) struct Scanner {
@@ -15,8 +16,10 @@ pub(super) struct Scanner {
     pub(super) delimiter: u8,
     pub(super) columns: Vec<String>,
     pub(super) filter: Option<Filter>,
-    /// The number of records so far.
+    /// The number of records up to the current one.
     pub(super) records: u64,
+    /// The number of records up to `at`.
+    pub(super) scanned: u64,
     pub(super) chunk: Vec<u8>,
     /// Where in `chunk` the next record starts, or an empty line before it.
     pub(super) at: usize,
@@ -24,20 +27,32 @@ pub(super) struct Scanner {
     pub(super) lines: u64,
     pub(super) counted: usize,
     pub(super) current: Current,
+    /// Records that were found and not yet read: those from `next` on.
+    found: Vec<Found>,
+    next: usize,
     /// The ends of the fields of a [`Current::Long`].
     pub(super) ends: Vec<usize>,
     pub(super) pieces: Pieces,
 }
 
-/// Where the record that was read last lies.
+/// A record that was found.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    /// Which of its bytes are delimiters, or `DIFFICULT`: then it is the one that `current` says.
+    delimiters: u64,
+    /// Its number.
+    record: u64,
+    /// Where it lies in the chunk.
+    start: usize,
+    length: usize,
+}
+
+/// No mask of a record that was seen in one look: one of the 64 bytes is the line's end.
+const DIFFICULT: u64 = u64::MAX;
+
+/// Where the difficult record that was read last lies.
 #[derive(Clone, Copy)]
 pub(super) enum Current {
-    /// In `chunk`, seen in one look.
-    Short {
-        start: usize,
-        length: usize,
-        delimiters: u64,
-    },
     /// In `chunk`, longer than a look; the fields' ends are in `ends`.
     Long { start: usize },
     /// In `pieces`, and from `start` on in `chunk`.
@@ -48,22 +63,67 @@ pub(super) enum Current {
 
 /// What a scan came to.
 pub(super) enum Step {
-    /// A record that is wanted: it is the current one.
-    Record,
+    /// Records that are wanted, to be taken one by one.
+    Records,
     /// A record, or the beginning of one, that takes more than a look.
     Difficult,
     /// The end of the chunk.
     Nothing,
 }
 
+/// How many records a scan finds at once: enough that what a call costs is shared by many, few enough to stay at hand.
+const BATCH: usize = 64;
+
 impl Scanner {
-    /// Goes through the chunk up to a record that is wanted. The loop that the speed of everything depends on.
+    pub(super) fn new(object: &str, options: &Options) -> Self {
+        Self {
+            object: object.to_owned(),
+            delimiter: options.delimiter,
+            columns: Vec::new(),
+            filter: None,
+            records: 0,
+            scanned: 0,
+            chunk: Vec::new(),
+            at: 0,
+            lines: 0,
+            counted: 0,
+            current: Current::Pieces { start: 0 },
+            found: Vec::with_capacity(BATCH),
+            next: 0,
+            ends: Vec::new(),
+            pieces: Pieces::new(options.delimiter, options.record_limit),
+        }
+    }
+
+    /// The next of the records that were found.
+    #[inline(always)]
+    pub(super) fn take(&mut self) -> Option<Found> {
+        let found = self.found.get(self.next)?;
+        self.next += 1;
+        self.records = found.record;
+        Some(*found)
+    }
+
+    /// Makes the difficult record, which was read otherwise, the one that is found.
+    pub(super) fn find_difficult(&mut self) {
+        let (record, start, length) = (self.scanned, 0, 0);
+        self.found.push(Found {
+            delimiters: DIFFICULT,
+            record,
+            start,
+            length,
+        });
+    }
+
+    /// Goes through the chunk for records that are wanted. The loop that the speed of everything depends on.
     #[inline(never)]
     pub(super) fn scan(&mut self) -> Step {
+        self.found.clear();
+        self.next = 0;
         let expected = self.columns.len() - 1;
         let chunk = self.chunk.as_slice();
         let mut at = self.at;
-        let mut records = self.records;
+        let mut scanned = self.scanned;
         let step = loop {
             if at >= chunk.len() {
                 break Step::Nothing;
@@ -87,22 +147,29 @@ impl Scanner {
                 at = start;
                 break Step::Difficult;
             }
-            records += 1;
+            scanned += 1;
             if let Some(filter) = &self.filter
                 && !filter.matches(chunk, start, length, delimiters)
             {
                 continue;
             }
-            self.current = Current::Short {
+            self.found.push(Found {
+                delimiters,
+                record: scanned,
                 start,
                 length,
-                delimiters,
-            };
-            break Step::Record;
+            });
+            if self.found.len() == BATCH {
+                break Step::Records;
+            }
         };
         self.at = at;
-        self.records = records;
-        step
+        self.scanned = scanned;
+        if self.found.is_empty() {
+            self.records = scanned;
+            return step;
+        }
+        Step::Records
     }
 
     /// Splits a record that is longer than a look but lies in the chunk and has no quotes.
@@ -132,23 +199,19 @@ impl Scanner {
         false
     }
 
-    /// A field of the current record.
+    /// Where a field lies in the chunk; none in the difficult record.
     #[inline(always)]
-    pub(super) fn field(&self, index: usize) -> &[u8] {
-        if let Current::Short {
-            start,
-            length,
-            delimiters,
-        } = self.current
-        {
-            let (from, to) = look::field(delimiters, index, length);
-            return self.chunk.get(start + from..start + to).unwrap_or_default();
+    pub(super) fn place(&self, found: Found, index: usize) -> Option<(usize, usize)> {
+        if found.delimiters == DIFFICULT {
+            return None;
         }
-        self.field_by_ends(index)
+        let (from, to) = look::field(found.delimiters, index, found.length);
+        Some((found.start + from, found.start + to))
     }
 
+    /// A field of the difficult record.
     #[cold]
-    fn field_by_ends(&self, index: usize) -> &[u8] {
+    pub(super) fn difficult_field(&self, index: usize) -> &[u8] {
         let (bytes, ends, start, gap) = match self.current {
             Current::Long { start } => (self.chunk.as_slice(), self.ends.as_slice(), start, 1),
             _ => (self.pieces.bytes(), self.pieces.ends(), 0, 0),
@@ -159,24 +222,33 @@ impl Scanner {
         bytes.get(from..to).unwrap_or_default()
     }
 
-    /// The number of fields of the current record.
-    pub(super) fn fields(&self) -> usize {
+    /// The number of fields of the difficult record.
+    pub(super) fn difficult_fields(&self) -> usize {
         match self.current {
-            Current::Short { delimiters, .. } => delimiters.count_ones() as usize + 1,
             Current::Long { .. } => self.ends.len(),
             Current::Pieces { .. } | Current::Straddling { .. } => self.pieces.ends().len(),
         }
     }
 
-    /// The line on which the current record starts, from 1. Counted only when somebody wants to know.
+    /// The line on which a record starts, from 1. Counted only when somebody wants to know.
     #[cold]
-    pub(super) fn line(&self) -> u64 {
-        match self.current {
-            Current::Short { start, .. } | Current::Long { start } | Current::Pieces { start } => {
-                self.lines + line_ends(&self.chunk[self.counted..start]) + 1
-            }
-            Current::Straddling { line } => line,
+    pub(super) fn line(&self, found: Found) -> u64 {
+        if found.delimiters == DIFFICULT {
+            return self.difficult_line();
         }
+        self.line_at(found.start)
+    }
+
+    /// The line on which the difficult record starts.
+    pub(super) fn difficult_line(&self) -> u64 {
+        match self.current {
+            Current::Straddling { line } => line,
+            Current::Long { start } | Current::Pieces { start } => self.line_at(start),
+        }
+    }
+
+    fn line_at(&self, start: usize) -> u64 {
+        self.lines + line_ends(&self.chunk[self.counted..start]) + 1
     }
 
     /// Counts the line ends before `at`, so that nobody has to count them again.
@@ -185,14 +257,15 @@ impl Scanner {
         self.counted = at;
     }
 
-    /// An error of the current record.
+    /// An error of the difficult record.
     #[cold]
     pub(super) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(&self.object, Some(self.line()), kind)
+        Error::new(&self.object, Some(self.difficult_line()), kind)
     }
 
+    /// Whether the difficult record is wanted.
     pub(super) fn is_wanted(&self) -> bool {
-        let matches = |filter: &Filter| self.field(filter.column()) == filter.value();
+        let matches = |filter: &Filter| self.difficult_field(filter.column()) == filter.value();
         self.filter.as_ref().is_none_or(matches)
     }
 }
