@@ -72,6 +72,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Execution,
+        deliveries: 5,
         metrics,
         now: SystemTime::now,
     });

@@ -153,9 +153,19 @@ pub fn execution(dataset: &str, run: &str) -> String {
     format!("arn:aws:states:local:000000000000:execution:{dataset}:{run}")
 }
 
+/// What the ARNs of all child executions begin with.
+pub fn child_executions(dataset: &str, run: &str) -> String {
+    format!("arn:aws:states:local:000000000000:execution:{dataset}/{run}:")
+}
+
 /// The ARN of the child execution that has this batch.
 pub fn child_execution(dataset: &str, run: &str, batch: u64) -> String {
-    format!("arn:aws:states:local:000000000000:execution:{dataset}/{run}:{batch:06}")
+    format!("{}{batch:06}", child_executions(dataset, run))
+}
+
+/// The number of the batch that this child execution has.
+pub fn batch_number(child_execution: &str) -> Option<u64> {
+    child_execution.rsplit(':').next()?.parse().ok()
 }
 
 /// The time until the next attempt: doubling, and half of it spread over the batches, so that those that failed together
@@ -177,11 +187,9 @@ mod tests {
         assert_eq!(name("d", json!({"a": 1, "b": 2})), name("d", json!({"b": 2, "a": 1})));
         assert_ne!(name("d", json!({"a": 1})), name("d", json!({"a": 2})));
         assert_ne!(name("d", json!({})), name("e", json!({})));
-        assert_eq!(
-            child_execution("noaa", &name("noaa", json!({})), 42).rsplit_once(':').unwrap().1,
-            "000042",
-            "numbers sort as text"
-        );
+        let child = child_execution("noaa", &name("noaa", json!({})), 42);
+        assert!(child.ends_with(":000042"), "{child}");
+        assert_eq!(batch_number(&child), Some(42));
     }
 
     #[test]

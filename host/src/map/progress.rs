@@ -3,9 +3,10 @@
 //! Time is what the caller says has passed since the run began.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle, WeakProgressBar};
 
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
@@ -14,6 +15,27 @@ const BETWEEN_LINES: Duration = Duration::from_secs(2);
 pub struct Progress {
     tally: Tally,
     show: Show,
+}
+
+/// The bar on this process's terminal, if there is one: whoever else writes to stderr must know.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Stderr for log lines: above the bar, not through it.
+#[derive(Debug)]
+pub struct BesideBar;
+
+impl Write for BesideBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 enum Show {
@@ -44,6 +66,7 @@ impl Progress {
             let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
             // The spinner turns while long batches run.
             bar.enable_steady_tick(Duration::from_millis(200));
+            *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
             Show::Bar(bar)
         } else {
             return Self::lines(Box::new(io::stderr()));
@@ -141,11 +164,12 @@ impl Tally {
 
     fn text(&self, elapsed: Duration) -> String {
         let total = self.total.map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
-        let mut text = format!("{}{total} items · {} batches", HumanCount(self.items), HumanCount(self.batches));
+        let batches = counted(self.batches, "batch", "batches");
+        let mut text = format!("{}{total} items · {batches}", HumanCount(self.items));
         if self.bytes > 0 {
             text += &format!(" · {}", rate(self.bytes, elapsed));
         }
-        text += &format!(" · {} failures", HumanCount(self.failures));
+        text += &format!(" · {}", counted(self.failures, "failure", "failures"));
         if let Some(left) = self.left(elapsed) {
             text += &format!(" · {} left", duration(left));
         }
@@ -160,6 +184,11 @@ impl Tally {
         }
         Duration::try_from_secs_f64(elapsed.as_secs_f64() * rest as f64 / self.ran as f64).ok()
     }
+}
+
+/// `1 row`, `2,000 rows`
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { many })
 }
 
 /// `12.34 MB/s`

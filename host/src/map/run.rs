@@ -112,7 +112,7 @@ pub async fn run(
                 }
                 state.summary.status = Status::Interrupted;
                 state.stop.cancel();
-                progress.note("stopping: waiting for the batches that are under way");
+                progress.note("stopping when the batches that are under way are done; Ctrl-C again stops at once");
             }
             Some((number, items, fate)) = running.next(), if !running.is_empty() => {
                 if let Some(done) = state.settle(number, items, fate) {

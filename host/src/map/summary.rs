@@ -101,6 +101,13 @@ pub struct Batches {
     pub failed: u64,
 }
 
+impl Batches {
+    /// All that have an answer.
+    pub fn total(&self) -> u64 {
+        self.done + self.replayed + self.failed
+    }
+}
+
 /// What was written to one output, by this run and by the earlier ones that it went on from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
@@ -266,7 +273,7 @@ impl FailureSummary {
             self.count(code, count);
         }
         for failure in failures.first {
-            let item = failure.item.unwrap_or_else(|| format!("item {} of the batch", failure.index));
+            let item = failure.item.unwrap_or_else(|| format!("batch {batch:06}, item {}", failure.index));
             self.show(Example { batch, item: Some(item), code: failure.code, message: failure.message });
         }
     }

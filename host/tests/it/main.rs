@@ -4,3 +4,7 @@ mod adapters;
 mod cloud;
 mod emulator;
 mod support;
+mod bad_input;
+mod golden;
+mod laptop;
+mod local;

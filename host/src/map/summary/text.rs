@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
-use crate::map::progress::{duration, rate};
+use crate::map::progress::{counted, duration, rate};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +87,7 @@ impl fmt::Display for Batches {
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.local.as_ref().unwrap_or(&self.place);
-        write!(f, "{}: {} rows, {}, in {place}", self.output, HumanCount(self.rows), DecimalBytes(self.bytes))?;
+        write!(f, "{}: {}, {}, in {place}", self.output, counted(self.rows, "row", "rows"), DecimalBytes(self.bytes))?;
         if self.objects > 1 {
             write!(f, " ({} objects)", HumanCount(self.objects))?;
         }
