@@ -2,4 +2,5 @@
 
 mod cloud;
 mod emulator;
+mod rooms;
 mod support;
