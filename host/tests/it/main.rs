@@ -3,6 +3,7 @@
 mod adapters;
 mod cloud;
 mod emulator;
+mod rooms;
 mod support;
 mod bad_input;
 mod golden;
