@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::catalog::Loaded;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
 use crate::ledger::Claimed;
+use crate::map::batcher::name_of;
 use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
@@ -98,7 +99,8 @@ async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
     let mut attempt = 1;
     loop {
         let run = lane.run(item).await;
-        let again = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
+        let again =
+            matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
         if !again {
             return run;
         }
@@ -239,14 +241,9 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
 }
 
-/// The name by which a person knows the item: `Key` of an object.
+/// The name by which a person knows the item.
 fn name(item: &Item) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Named {
-        key: Option<String>,
-    }
-    serde_json::from_str::<Named>(&item.body).ok()?.key
+    name_of(serde_json::from_str(&item.body).ok()?)
 }
 
 impl From<ObjectError> for SinkError {

@@ -23,13 +23,13 @@ use crate::job::{TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
 use crate::map::batcher::Limits;
+use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
 use crate::map::run::{self, Plan};
 use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
-use crate::map::preview;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Identity, Pipeline};
@@ -49,9 +49,12 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let folder = Folder::open(&args.local)?;
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(folder.cache()), io: Handle::current() })?;
+    let cache = args.cache.unwrap_or_else(|| folder.cache());
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(cache), io: Handle::current() })?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
-    let loaded = Arc::new(Loaded::open(dataset, &runtime, &stores).await?);
+    let component = dataset.plugin.component.clone();
+    let opened = super::patiently(&component, Loaded::open(dataset, &runtime, &stores)).await;
+    let loaded = Arc::new(opened?);
     let dataset = &loaded.dataset;
     let plan = plan(dataset, &input, folder.objects.clone())?;
 
@@ -68,6 +71,8 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Contents,
+        // The run repeats batches by itself, as Step Functions would.
+        deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
         now: SystemTime::now,
     });
@@ -85,7 +90,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     worker.await??;
     guests.shutdown_background();
     if summary.status == Status::Succeeded {
-        folder.forget_stale(dataset, &input, summary.batches.done + summary.batches.replayed).await?;
+        folder.forget_stale(dataset, &input, summary.batches.total()).await?;
     }
     summary.locate(|place| folder.place(place));
     if args.json {
@@ -117,7 +122,8 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
     let source = Source::resolve(&map.item_reader, evaluate)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
     let select = map.item_selector.clone().map(|template| {
-        let select = move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
+        let select =
+            move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
         Box::new(select) as Box<Select>
     });
     let batch_input = match &map.batch_input {
@@ -131,10 +137,7 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
         items: reader::read(objects, source),
         select,
         batch_input,
-        limits: Limits {
-            items: map.max_items_per_batch as usize,
-            bytes: map.max_input_bytes_per_batch as usize,
-        },
+        limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
@@ -197,10 +200,8 @@ impl Folder {
     /// would in DynamoDB.
     async fn forget_stale(&self, dataset: &Dataset, input: &Value, batches: u64) -> anyhow::Result<()> {
         let run = attempt::run_name(&dataset.name, input);
-        let prefix = attempt::execution(&dataset.name, &run);
-        let first_stale = attempt::child_execution(&dataset.name, &run, batches);
-        for (id, receipt) in self.ledger.committed_under(&prefix).await? {
-            if id.execution < first_stale {
+        for (id, receipt) in self.ledger.committed_under(&attempt::child_executions(&dataset.name, &run)).await? {
+            if attempt::batch_number(&id.execution).is_none_or(|number| number < batches) {
                 continue;
             }
             if let Ok(report) = serde_json::from_str::<BatchReport>(&receipt.output) {
@@ -221,7 +222,7 @@ impl Folder {
             if summary.outputs.iter().any(|written| written.output == output.name && written.rows > 0)
                 && let Ok((headers, rows)) = self.tables.first_rows(table, PREVIEW_ROWS)
             {
-                text += &format!("\n{table}, the first {} rows:\n{}\n", rows.len(), preview::table(&headers, &rows));
+                text += &format!("\n{table} begins with\n{}\n", preview::table(&headers, &rows));
             }
         }
         text

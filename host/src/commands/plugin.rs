@@ -1,5 +1,6 @@
 //! `gristmill plugin`: what a component is and what it can reach, without running it on anything.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,7 +16,7 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json } = command;
     let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    let plugin = runtime.open(&bytes).await.with_context(|| file.display().to_string())?;
+    let plugin = super::patiently(&file, runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&as_json(&plugin))?);
     } else {
@@ -26,7 +27,8 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
 
 fn as_json(plugin: &Plugin) -> Value {
     let manifest = &plugin.manifest;
-    let column = |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
+    let column =
+        |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
     let outputs: Vec<Value> = manifest
         .outputs
         .iter()
@@ -61,8 +63,16 @@ fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
         writeln!(text, "  compiled  in {} ms", time.as_millis())?;
     }
     writeln!(text, "  can reach")?;
-    for import in &plugin.imports {
-        writeln!(text, "            {import}{}", reach(import))?;
+    let width =
+        plugin.imports.iter().filter(|import| wasi(import).is_none()).map(String::len).max().unwrap_or_default();
+    for import in plugin.imports.iter().filter(|import| wasi(import).is_none()) {
+        writeln!(text, "            {import:width$}  {}", reach(import))?;
+    }
+    let inert: BTreeSet<&str> = plugin.imports.iter().filter_map(|import| wasi(import)).collect();
+    if !inert.is_empty() {
+        let packages: Vec<&str> = inert.into_iter().collect();
+        let what = "a standing clock, seeded randomness; no files, no network, no environment";
+        writeln!(text, "            wasi 0.2 (inert: {what}): {}", packages.join(", "))?;
     }
     writeln!(text, "  outputs")?;
     for output in &manifest.outputs {
@@ -80,12 +90,17 @@ fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
 /// What an import amounts to, for a person who does not know the interface's name.
 fn reach(import: &str) -> &'static str {
     match import.split('@').next().unwrap_or(import) {
-        "gristmill:plugin/objects" => "   reads the objects that the dataset file grants",
-        "gristmill:plugin/output" => "   emits rows",
-        "gristmill:plugin/metrics" => "   counts",
-        "gristmill:plugin/types" => "   (types only)",
-        "wasi:logging/logging" => "   logs",
-        name if name.starts_with("wasi:") => "   (inert: a standing clock, seeded randomness, no files, no network)",
+        "gristmill:plugin/objects" => "reads the objects that the dataset file grants",
+        "gristmill:plugin/output" => "emits rows",
+        "gristmill:plugin/metrics" => "counts what an operator wants to see",
+        "gristmill:plugin/types" => "types only",
+        "wasi:logging/logging" => "writes log lines",
         _ => "",
     }
+}
+
+/// The package of an interface that languages bring along and that reaches nothing here: `io` of `wasi:io/poll@0.2.6`.
+fn wasi(import: &str) -> Option<&str> {
+    let (package, _) = import.strip_prefix("wasi:")?.split_once('/')?;
+    (package != "logging").then_some(package)
 }

@@ -58,7 +58,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             Arc::new(NoLedger)
         }
     };
-    let queue = Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let queue =
+        Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
     let guests = super::guest_runtime(slots)?;
     tracing::info!(datasets = catalog.names().join(", "), slots, admin = %args.admin, "ready");
     let pipeline = Arc::new(Pipeline {
@@ -71,6 +72,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Execution,
+        deliveries: 5,
         metrics,
         now: SystemTime::now,
     });

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
 use super::owners::{self, Owner};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
@@ -109,10 +109,12 @@ impl SqliteLedger {
         call: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || call(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))?
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            call(&mut connection).map_err(|error| unavailable(&connection, &error))
+        })
+        .await
+        .map_err(|error| LedgerError::Unavailable(error.to_string()))?
     }
 
     /// Changes the entry of a claim, if nobody has taken the batch over.
@@ -165,6 +167,14 @@ impl Ledger for SqliteLedger {
         })
         .await
     }
+}
+
+fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
+    let file = connection.path().unwrap_or(FILE);
+    LedgerError::Unavailable(match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!("the disk with `{file}` is full: make room and run again"),
+        _ => format!("`{file}`: {error}"),
+    })
 }
 
 fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {

@@ -101,6 +101,13 @@ pub struct Batches {
     pub failed: u64,
 }
 
+impl Batches {
+    /// All that have an answer.
+    pub fn total(&self) -> u64 {
+        self.done + self.replayed + self.failed
+    }
+}
+
 /// What was written to one output, by this run and by the earlier ones that it went on from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
@@ -184,12 +191,7 @@ impl Summary {
         let Some(report) = report else {
             self.items.failed += items;
             self.failures.count(failure.error.clone(), items);
-            self.failures.show(Example {
-                batch,
-                item: None,
-                code: failure.error,
-                message: failure.cause,
-            });
+            self.failures.show(Example { batch, item: None, code: failure.error, message: failure.cause });
             return;
         };
         self.add(batch, report);
@@ -261,10 +263,7 @@ fn keep_common_prefix(place: &mut String, other: &str) {
     }
     let common = place.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     // Both are UTF-8 and equal up to here, and `/` is ASCII, so that this is between characters.
-    let end = place.as_bytes()[..common]
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let end = place.as_bytes()[..common].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     place.truncate(end);
 }
 
@@ -274,24 +273,14 @@ impl FailureSummary {
             self.count(code, count);
         }
         for failure in failures.first {
-            let item = failure
-                .item
-                .unwrap_or_else(|| format!("item {} of the batch", failure.index));
-            self.show(Example {
-                batch,
-                item: Some(item),
-                code: failure.code,
-                message: failure.message,
-            });
+            let item = failure.item.unwrap_or_else(|| format!("batch {batch:06}, item {}", failure.index));
+            self.show(Example { batch, item: Some(item), code: failure.code, message: failure.message });
         }
     }
 
     fn count(&mut self, code: String, items: u64) {
         let known = self.by_code.len() < MAX_CODES || self.by_code.contains_key(&code);
-        *self
-            .by_code
-            .entry(if known { code } else { OTHER_CODES.into() })
-            .or_default() += items;
+        *self.by_code.entry(if known { code } else { OTHER_CODES.into() }).or_default() += items;
     }
 
     fn show(&mut self, example: Example) {

@@ -24,10 +24,11 @@
 mod bytes;
 mod error;
 mod filter;
+mod look;
 mod pieces;
 mod reader;
 mod record;
-mod scan;
+mod scanner;
 mod source;
 
 pub use error::{Error, ErrorKind};
