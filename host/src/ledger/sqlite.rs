@@ -268,7 +268,6 @@ fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::super::contract::{self, request};
     use super::*;
