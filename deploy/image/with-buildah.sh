@@ -15,20 +15,20 @@ CRUN=(unshare --mount sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' 
 
 prepare() {
     local tool missing=()
+    PATH=$PATH:/usr/sbin:/sbin # debootstrap's place, which not every shell of root's has
     for tool in buildah crun debootstrap; do command -v "$tool" >/dev/null || missing+=("$tool"); done
     [ "$(id -u)" = 0 ] || lacking "a running docker or podman, or root to do without"
+    command -v cargo >/dev/null || lacking "a Rust toolchain, which the build borrows"
     if [ ${#missing[@]} -gt 0 ]; then
         command -v apt-get >/dev/null || lacking "${missing[*]}, which this script can install on Debian only"
         step "installing ${missing[*]}"
         { apt-get update && apt-get install -y --no-install-recommends buildah crun uidmap debootstrap; } >"$LOGS/apt.log" 2>&1 \
             || lacking "${missing[*]}: apt-get cannot install them (see $LOGS/apt.log)"
     fi
-    command -v cargo >/dev/null || lacking "a Rust toolchain, which the build borrows"
     # vfs works everywhere, and copies every layer whole.
     for DRIVER in overlay vfs; do buildah_ info >/dev/null 2>&1 && break; done
     step "using buildah and crun (no docker or podman engine runs here), storage driver $DRIVER"
-    # What a run that was cut off left behind; the layers stay.
-    buildah_ rm --all >/dev/null 2>&1 || true
+    clean_up # after a run that was cut off
     is_image "$RUNTIME_BASE" || make_runtime_base
     is_image "$BUILD_BASE" || make_build_base
 }
@@ -71,8 +71,7 @@ build_image() {
         --build-arg "BUILD_IMAGE=$BUILD_BASE" --build-arg "RUNTIME_IMAGE=$RUNTIME_BASE" \
         --build-arg "PROFILE=$PROFILE" --build-arg "REVISION=$REVISION" . >"$LOGS/build.log" 2>&1 \
         || fail "the image does not build; the last lines of $LOGS/build.log:" "$LOGS/build.log"
-    WORKING=$(buildah_ from --pull-never "$IMAGE")
-    ROOT=$(buildah_ mount "$WORKING")
+    ROOT=$(buildah_ mount "$(buildah_ from --pull-never "$IMAGE")")
     buildah_ inspect --type image "$IMAGE" >"$STATE/image.json"
 }
 
@@ -113,5 +112,6 @@ stop_worker() {
 clean_up() {
     "${CRUN[@]}" delete --force "$CONTAINER" >/dev/null 2>&1 || true
     rm -rf "$STATE/bundle"
-    [ -z "${WORKING:-}" ] || buildah_ rm "$WORKING" >/dev/null 2>&1 || true
+    # Containers and their mounts; the layers stay for the next run.
+    [ -z "${DRIVER:-}" ] || buildah_ rm --all >/dev/null 2>&1 || true
 }

@@ -17,7 +17,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::http::HttpResponse;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// How often a call is tried in all, with growing and jittered pauses of up to [`MAX_BACKOFF`] in between.
 const ATTEMPTS: u32 = 6;
@@ -32,26 +32,21 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 /// The SDK's configuration. It asks nobody but, when nothing else names a region, the machine's metadata service;
 /// credentials are fetched with the first call that needs them.
 pub async fn load() -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(region())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                .build(),
-        );
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region()).timeout_config(
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build(),
+    );
     if let Ok(name) = AppName::new("gristmill") {
         loader = loader.app_name(name);
     }
     // Whoever sets these knows better.
     if std::env::var_os("AWS_MAX_ATTEMPTS").is_none() && std::env::var_os("AWS_RETRY_MODE").is_none() {
-        loader = loader.retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(ATTEMPTS)
-                .with_max_backoff(MAX_BACKOFF),
-        );
+        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF));
     }
-    loader.load().await
+    let config = loader.load().await;
+    if config.region().is_none() {
+        tracing::warn!("no AWS region is known, so that calls will fail: set AWS_REGION, or a region in the profile");
+    }
+    config
 }
 
 /// The SDK's own order, except that an emulator (an endpoint without a region) needs no region, and that a machine without
@@ -63,11 +58,7 @@ fn region() -> RegionProviderChain {
         return chain.or_else(Region::new("us-east-1"));
     }
     let second = Duration::from_secs(1);
-    let client = imds::Client::builder()
-        .connect_timeout(second)
-        .read_timeout(second)
-        .max_attempts(1)
-        .build();
+    let client = imds::Client::builder().connect_timeout(second).read_timeout(second).max_attempts(1).build();
     chain.or_else(imds::region::ImdsRegionProvider::builder().imds_client(client).build())
 }
 
@@ -75,11 +66,7 @@ fn region() -> RegionProviderChain {
 pub(crate) fn adaptive(config: &SdkConfig) -> Option<RetryConfig> {
     let retry = config.retry_config()?.clone();
     let adaptive = retry.has_retry() && std::env::var_os("AWS_RETRY_MODE").is_none();
-    Some(if adaptive {
-        retry.with_retry_mode(aws_config::retry::RetryMode::Adaptive)
-    } else {
-        retry
-    })
+    Some(if adaptive { retry.with_retry_mode(aws_config::retry::RetryMode::Adaptive) } else { retry })
 }
 
 /// A call that failed for good, after the SDK's retries.
@@ -105,8 +92,8 @@ impl Fault {
                 Some(message) => format!("{message} ({code}, HTTP {status})"),
                 None => format!("{code} HTTP {status}").trim_start().to_owned(),
             },
-            // A chain of causes, of which the innermost says that the connection was refused or a name unknown.
-            _ => DisplayErrorContext(error).to_string(),
+            // No answer: the innermost cause says that the connection was refused, or a name unknown.
+            _ => causes(error),
         };
         Self { code, status, message }
     }
@@ -115,15 +102,23 @@ impl Fault {
     pub(crate) fn is_refusal(&self) -> bool {
         // Refusals by number, of which the world cures these: too fast, too slow, a clock or credentials that run out.
         const PASSING: [&str; 5] = ["Throttl", "SlowDown", "Expired", "TooSkewed", "RequestTimeout"];
-        const EXCEEDED: [&str; 3] = [
-            "TooManyRequests",
-            "RequestLimitExceeded",
-            "ProvisionedThroughputExceeded",
-        ];
-        self.status
-            .is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
+        const EXCEEDED: [&str; 3] = ["TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded"];
+        self.status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
             && !PASSING.iter().chain(&EXCEEDED).any(|word| self.code.contains(word))
     }
+}
+
+/// The error and its causes, without those that only repeat what the one before says.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
+    for cause in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -161,25 +156,10 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_no_refusal() {
         let replay = Replay::start(vec![]).await;
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let config = replay
-            .config
-            .into_builder()
-            .endpoint_url(format!("http://{nobody}"))
-            .build();
-        let error = aws_sdk_sqs::Client::new(&config)
-            .get_queue_url()
-            .queue_name("q")
-            .send()
-            .await
-            .unwrap_err();
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let config = replay.config.into_builder().endpoint_url(format!("http://{nobody}")).build();
+        let error = aws_sdk_sqs::Client::new(&config).get_queue_url().queue_name("q").send().await.unwrap_err();
         let fault = Fault::new(&error);
-        assert!(
-            !fault.is_refusal() && fault.message.contains("onnection refused"),
-            "{fault:?}"
-        );
+        assert!(!fault.is_refusal() && fault.message.contains("onnection refused"), "{fault:?}");
     }
 }

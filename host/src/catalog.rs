@@ -90,10 +90,7 @@ impl Loaded {
     }
 
     /// Opens the dataset's component and checks both against each other.
-    pub async fn examine(
-        dataset: &Dataset,
-        runtime: &Runtime,
-    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
+    pub async fn examine(dataset: &Dataset, runtime: &Runtime) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
         let path = &dataset.plugin.component;
         let file = &dataset.file;
         let bytes = tokio::fs::read(path).await.map_err(|error| LoadError::Missing {

@@ -123,8 +123,11 @@ def lay_out_bucket(data: pathlib.Path, local: pathlib.Path) -> None:
 
 def read_answer(result: pathlib.Path) -> Answer:
     """The committed rows. Dates may be written with or without dashes; that is not what is compared."""
-    with sqlite3.connect(f"file:{result}?mode=ro", uri=True) as database:
-        rows = database.execute(f'SELECT pk, PRCP, DATE FROM "{TABLE}"').fetchall()
+    try:
+        with sqlite3.connect(f"file:{result}?mode=ro", uri=True) as database:
+            rows = database.execute(f'SELECT pk, PRCP, DATE FROM "{TABLE}"').fetchall()
+    except sqlite3.Error as error:
+        sys.exit(f"compare: no answer in table {TABLE} of {result}: {error}")
     return {station: (int(value), int(str(date).replace("-", ""))) for station, value, date in rows}
 
 

@@ -34,12 +34,7 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-            cut: usize::MAX,
-        }
+        Self { status, headers: Vec::new(), body: body.into(), cut: usize::MAX }
     }
 
     pub(crate) fn json(status: u16, body: &str) -> Self {
@@ -87,9 +82,7 @@ impl Replay {
                         continue;
                     };
                     requests.lock().unwrap().push(request);
-                    let response = responses
-                        .next()
-                        .unwrap_or_else(|| Response::new(500, "no answer is left"));
+                    let response = responses.next().unwrap_or_else(|| Response::new(500, "no answer is left"));
                     connection.write_all(&response.wire()).await.unwrap();
                 }
             }
@@ -115,13 +108,9 @@ async fn read(connection: &mut TcpStream) -> Option<Request> {
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head.lines().find_map(|line| {
-                line.to_ascii_lowercase()
-                    .strip_prefix("content-length:")?
-                    .trim()
-                    .parse()
-                    .ok()
-            });
+            let length = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
             if bytes.len() >= end + 4 + length.unwrap_or(0_usize) {
                 let body = String::from_utf8_lossy(&bytes[end + 4..]).into_owned();
                 return Some(Request { head, body });

@@ -26,9 +26,7 @@ pub struct StepFunctions {
 impl StepFunctions {
     /// The service that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
-        Self {
-            client: Client::new(config),
-        }
+        Self { client: Client::new(config) }
     }
 }
 
@@ -36,35 +34,18 @@ impl StepFunctions {
 impl Callback for StepFunctions {
     async fn answer(&self, token: &TaskToken, answer: &Answer) -> Result<Waiting, CallbackError> {
         match answer {
-            Answer::Success { output } => waiting(
-                self.client
-                    .send_task_success()
-                    .task_token(token.reveal())
-                    .output(output)
-                    .send()
-                    .await,
-            ),
+            Answer::Success { output } => {
+                waiting(self.client.send_task_success().task_token(token.reveal()).output(output).send().await)
+            }
             Answer::Failure { error, cause } => {
                 let request = self.client.send_task_failure().task_token(token.reveal());
-                waiting(
-                    request
-                        .error(cut(error, MAX_ERROR))
-                        .cause(cut(cause, MAX_CAUSE))
-                        .send()
-                        .await,
-                )
+                waiting(request.error(cut(error, MAX_ERROR)).cause(cut(cause, MAX_CAUSE)).send().await)
             }
         }
     }
 
     async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError> {
-        waiting(
-            self.client
-                .send_task_heartbeat()
-                .task_token(token.reveal())
-                .send()
-                .await,
-        )
+        waiting(self.client.send_task_heartbeat().task_token(token.reveal()).send().await)
     }
 }
 
@@ -91,10 +72,7 @@ mod tests {
     use crate::aws::replay::{Replay, Response};
 
     fn refusal(code: &str) -> Response {
-        Response::json(
-            400,
-            &format!(r#"{{"__type":"com.amazonaws.swf.service.v2.model#{code}","message":"why"}}"#),
-        )
+        Response::json(400, &format!(r#"{{"__type":"com.amazonaws.swf.service.v2.model#{code}","message":"why"}}"#))
     }
 
     fn token() -> TaskToken {
@@ -107,28 +85,17 @@ mod tests {
         for code in NOBODY_WAITS {
             let replay = Replay::start(vec![refusal(code), refusal(code)]).await;
             let callback = StepFunctions::new(&replay.config);
-            assert_eq!(
-                callback.answer(&token(), &success).await.unwrap(),
-                Waiting::No,
-                "{code}"
-            );
+            assert_eq!(callback.answer(&token(), &success).await.unwrap(), Waiting::No, "{code}");
             assert_eq!(callback.heartbeat(&token()).await.unwrap(), Waiting::No, "{code}");
         }
     }
 
     #[tokio::test]
     async fn everything_else_is_an_error_without_the_token() {
-        for response in [
-            refusal("InvalidOutput"),
-            refusal("AccessDeniedException"),
-            Response::json(500, "{}"),
-        ] {
+        for response in [refusal("InvalidOutput"), refusal("AccessDeniedException"), Response::json(500, "{}")] {
             let replay = Replay::start(vec![response]).await;
             let callback = StepFunctions::new(&replay.config);
-            let error = callback
-                .answer(&token(), &Answer::Success { output: "{".into() })
-                .await
-                .unwrap_err();
+            let error = callback.answer(&token(), &Answer::Success { output: "{".into() }).await.unwrap_err();
             assert!(!format!("{error:?}").contains("secret-token"), "{error:?}");
         }
     }
@@ -136,17 +103,8 @@ mod tests {
     #[tokio::test]
     async fn a_failure_fits_into_the_limits() {
         let replay = Replay::start(vec![Response::json(200, "{}")]).await;
-        let answer = Answer::Failure {
-            error: "é".repeat(300),
-            cause: "ü".repeat(40_000),
-        };
-        assert_eq!(
-            StepFunctions::new(&replay.config)
-                .answer(&token(), &answer)
-                .await
-                .unwrap(),
-            Waiting::Yes
-        );
+        let answer = Answer::Failure { error: "é".repeat(300), cause: "ü".repeat(40_000) };
+        assert_eq!(StepFunctions::new(&replay.config).answer(&token(), &answer).await.unwrap(), Waiting::Yes);
         let sent: serde_json::Value = serde_json::from_str(&replay.requests()[0].body).unwrap();
         assert_eq!(sent["error"], "é".repeat(256));
         assert_eq!(sent["cause"], "ü".repeat(32_768));
@@ -155,9 +113,6 @@ mod tests {
 
     #[test]
     fn a_short_text_is_not_cut() {
-        assert_eq!(
-            (cut("", 2), cut("ab", 2), cut("äb", 1), cut("abc", 2)),
-            ("", "ab", "ä", "ab")
-        );
+        assert_eq!((cut("", 2), cut("ab", 2), cut("äb", 1), cut("abc", 2)), ("", "ab", "ä", "ab"));
     }
 }

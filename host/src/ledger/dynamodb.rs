@@ -47,12 +47,7 @@ impl DynamoLedger {
         let mut builder = Builder::from(config);
         builder.set_retry_config(aws::adaptive(config));
         let process = RandomState::new().hash_one(std::process::id());
-        Self {
-            client: Client::from_conf(builder.build()),
-            table: table.into(),
-            process,
-            claims: AtomicU64::new(0),
-        }
+        Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
     }
 
     fn update(&self, key: String) -> UpdateItemFluentBuilder {
@@ -117,11 +112,7 @@ impl DynamoLedger {
     /// A write under a claim.
     async fn under(&self, claimed: &Claimed, update: UpdateItemFluentBuilder) -> Result<(), LedgerError> {
         let update = update.condition_expression("fence = :fence");
-        match update
-            .expression_attribute_values(":fence", number(claimed.fence))
-            .send()
-            .await
-        {
+        match update.expression_attribute_values(":fence", number(claimed.fence)).send().await {
             Ok(_) => Ok(()),
             Err(error) => in_the_way(error).and_then(|_| Err(LedgerError::Lost(claimed.id.clone()))),
         }
@@ -146,16 +137,11 @@ impl Ledger for DynamoLedger {
             let same = fingerprint == request.fingerprint;
             match entry.get("output").and_then(|output| output.as_s().ok()) {
                 Some(output) if same => {
-                    return Ok(Claim::Committed(Receipt {
-                        output: output.clone(),
-                        fingerprint,
-                    }));
+                    return Ok(Claim::Committed(Receipt { output: output.clone(), fingerprint }));
                 }
                 None if signed(&entry, "lease_until")? > millis(request.now) => {
                     let remaining = signed(&entry, "lease_until")?.abs_diff(millis(request.now));
-                    return Ok(Claim::Held {
-                        remaining: Duration::from_millis(remaining),
-                    });
+                    return Ok(Claim::Held { remaining: Duration::from_millis(remaining) });
                 }
                 _ if same => tried = self.take(request, &claim).await?,
                 _ => {
@@ -165,9 +151,7 @@ impl Ledger for DynamoLedger {
             }
         }
         // Others keep changing it, so somebody has it.
-        Ok(Claim::Held {
-            remaining: request.lease,
-        })
+        Ok(Claim::Held { remaining: request.lease })
     }
 
     async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError> {
@@ -230,10 +214,7 @@ fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attribut
 fn refusal(error: &UpdateItemError, fault: Fault) -> String {
     match error.code() {
         Some("ResourceNotFoundException") => {
-            format!(
-                "{}. Is the ledger's table there, with the partition key `pk` of type string?",
-                fault.message
-            )
+            format!("{}. Is the ledger's table there, with the partition key `pk` of type string?", fault.message)
         }
         _ => fault.message,
     }
@@ -258,10 +239,7 @@ fn digest(entry: &Attributes, name: &str) -> Result<Digest, LedgerError> {
 }
 
 fn signed(entry: &Attributes, name: &str) -> Result<i64, LedgerError> {
-    let value = entry
-        .get(name)
-        .and_then(|value| value.as_n().ok())
-        .and_then(|number| number.parse().ok());
+    let value = entry.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok());
     value.ok_or_else(|| foreign(name, "a number"))
 }
 
@@ -288,9 +266,7 @@ mod tests {
     }
 
     fn entry(claim: &str) -> String {
-        let ClaimRequest {
-            fingerprint, component, ..
-        } = request("run", 0);
+        let ClaimRequest { fingerprint, component, .. } = request("run", 0);
         format!(
             r#","Item":{{"pk":{{"S":"run#Wait"}},"fence":{{"N":"7"}},"lease_until":{{"N":"9999999999999"}},
             "started":{{"N":"5000"}},"claim":{{"S":"{claim}"}},"component":{{"S":"{component}"}},
@@ -303,19 +279,13 @@ mod tests {
         let (mut ledger, _replay) = ledger(vec![failed(&entry("00000000000000ab-0"))]).await;
         ledger.process = 0xab;
         let claim = ledger.claim(&request("run", 0)).await.unwrap();
-        assert!(
-            matches!(&claim, Claim::Taken(claimed) if claimed.fence == 7),
-            "{claim:?}"
-        );
+        assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 7), "{claim:?}");
     }
 
     #[tokio::test]
     async fn somebody_elses_claim_is_not() {
         let (ledger, replay) = ledger(vec![failed(&entry("somebody"))]).await;
-        assert!(matches!(
-            ledger.claim(&request("run", 0)).await.unwrap(),
-            Claim::Held { .. }
-        ));
+        assert!(matches!(ledger.claim(&request("run", 0)).await.unwrap(), Claim::Held { .. }));
         assert_eq!(replay.requests().len(), 1);
     }
 
@@ -323,12 +293,7 @@ mod tests {
     async fn a_batch_that_is_gone_is_lost() {
         let (ledger, _replay) = ledger(vec![failed("")]).await;
         let request = request("run", 0);
-        let claimed = Claimed {
-            id: request.id,
-            fence: 1,
-            component: request.component,
-            started: request.now,
-        };
+        let claimed = Claimed { id: request.id, fence: 1, component: request.component, started: request.now };
         assert!(matches!(ledger.release(&claimed).await, Err(LedgerError::Lost(_))));
     }
 
@@ -342,10 +307,7 @@ mod tests {
         ];
         let (ledger, _replay) = ledger(responses).await;
         let claim = ledger.claim(&request("run", 0)).await;
-        assert!(
-            matches!(&claim, Err(LedgerError::Refused(text)) if text.contains("`pk`")),
-            "{claim:?}"
-        );
+        assert!(matches!(&claim, Err(LedgerError::Refused(text)) if text.contains("`pk`")), "{claim:?}");
         for _ in 0..2 {
             let claim = ledger.claim(&request("run", 0)).await;
             assert!(matches!(claim, Err(LedgerError::Unavailable(_))), "{claim:?}");

@@ -21,9 +21,7 @@ impl Owner {
     /// Enters the folder `owners`. Whoever calls this or [`remove_dead`] keeps others from doing so at the same time.
     pub(super) fn enter(owners: &Path) -> io::Result<Self> {
         fs::create_dir_all(owners)?;
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", std::process::id(), now.as_nanos());
         let file = File::create_new(owners.join(&name))?;
         file.lock()?;

@@ -60,9 +60,7 @@ impl SqliteLedger {
         std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
         let (mut connection, version) = connect(&file).map_err(|error| fault(&error))?;
         if version > VERSION {
-            return Err(fault(&format!(
-                "written by a later gristmill (layout {version}, this one knows {VERSION})"
-            )));
+            return Err(fault(&format!("written by a later gristmill (layout {version}, this one knows {VERSION})")));
         }
         let enter = |connection: &Connection| {
             if version < VERSION {
@@ -75,10 +73,7 @@ impl SqliteLedger {
             Owner::enter(&owners).map_err(io_error)
         };
         let owner = immediately(&mut connection, enter).map_err(|error| fault(&error))?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-            owner: Arc::new(owner),
-        })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), owner: Arc::new(owner) })
     }
 
     /// The committed batches whose execution starts with `prefix`, in the order of their keys.
@@ -91,17 +86,8 @@ impl SqliteLedger {
                  WHERE key >= ?1 AND key < ?2 AND output IS NOT NULL ORDER BY key",
             )?;
             let entry = |row: &Row<'_>| {
-                let id = BatchId {
-                    execution: row.get(0)?,
-                    state: row.get(1)?,
-                };
-                Ok((
-                    id,
-                    Receipt {
-                        output: row.get(2)?,
-                        fingerprint: digest(row, 3)?,
-                    },
-                ))
+                let id = BatchId { execution: row.get(0)?, state: row.get(1)? };
+                Ok((id, Receipt { output: row.get(2)?, fingerprint: digest(row, 3)? }))
             };
             statement.query_map([first, behind], entry)?.collect()
         })
@@ -112,10 +98,7 @@ impl SqliteLedger {
     pub async fn forget(&self, id: &BatchId) -> Result<(), LedgerError> {
         let key = id.key();
         self.with(move |connection| {
-            connection
-                .prepare_cached("DELETE FROM batches WHERE key = ?1")?
-                .execute([key])
-                .map(|_| ())
+            connection.prepare_cached("DELETE FROM batches WHERE key = ?1")?.execute([key]).map(|_| ())
         })
         .await
     }
@@ -235,14 +218,7 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
         )?
         .query_row([&key], |row| {
             let (fence, lease_until, started, receipt) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
-            Ok(Entry {
-                fence,
-                lease_until,
-                started,
-                component: digest(row, 3)?,
-                receipt,
-                fingerprint: digest(row, 5)?,
-            })
+            Ok(Entry { fence, lease_until, started, component: digest(row, 3)?, receipt, fingerprint: digest(row, 5)? })
         })
         .optional()?;
     let (mut fence, mut component, mut started) = (0, request.component, now);
@@ -250,10 +226,7 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
         let same = entry.fingerprint == request.fingerprint;
         match entry.receipt {
             Some(output) if same => {
-                return Ok(Claim::Committed(Receipt {
-                    output,
-                    fingerprint: entry.fingerprint,
-                }));
+                return Ok(Claim::Committed(Receipt { output, fingerprint: entry.fingerprint }));
             }
             None if entry.lease_until > now => {
                 let remaining = Duration::from_millis(entry.lease_until.abs_diff(now));
@@ -310,17 +283,9 @@ mod tests {
     async fn two_processes_share_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let ledgers: Vec<_> = (0..4).map(|_| SqliteLedger::open(directory.path()).unwrap()).collect();
-        let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else {
-            panic!()
-        };
-        assert!(matches!(
-            ledgers[1].claim(&request("run:1", 0)).await.unwrap(),
-            Claim::Held { .. }
-        ));
-        let receipt = Receipt {
-            output: "{}".into(),
-            fingerprint: request("run:1", 0).fingerprint,
-        };
+        let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else { panic!() };
+        assert!(matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Held { .. }));
+        let receipt = Receipt { output: "{}".into(), fingerprint: request("run:1", 0).fingerprint };
         ledgers[0].commit(&claimed, &receipt).await.unwrap();
         assert!(
             matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Committed(found) if found == receipt)
@@ -339,37 +304,26 @@ mod tests {
                     let claim = ledger.claim(&request(&format!("run:{n}"), 0)).await.unwrap();
                     taken += usize::from(matches!(claim, Claim::Taken(_)));
                 }
-                taken
+                // The ledger comes along: with it gone, its claims would be free.
+                (taken, ledger)
             })
         });
-        let taken: Vec<usize> = futures::future::join_all(claims)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(taken.iter().sum::<usize>(), 50, "{taken:?}");
+        let taken: Vec<_> = futures::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(taken.iter().map(|(taken, _)| taken).sum::<usize>(), 50);
     }
 
     #[tokio::test]
     async fn claims_of_the_dead_are_free_at_once() {
         let directory = tempfile::tempdir().unwrap();
-        let (alive, dead) = (
-            SqliteLedger::open(directory.path()).unwrap(),
-            SqliteLedger::open(directory.path()).unwrap(),
-        );
+        let (alive, dead) =
+            (SqliteLedger::open(directory.path()).unwrap(), SqliteLedger::open(directory.path()).unwrap());
         alive.claim(&request("run:alive", 0)).await.unwrap();
         dead.claim(&request("run:dead", 0)).await.unwrap();
         drop(dead);
         let next = SqliteLedger::open(directory.path()).unwrap();
-        assert!(matches!(
-            next.claim(&request("run:alive", 1)).await.unwrap(),
-            Claim::Held { .. }
-        ));
+        assert!(matches!(next.claim(&request("run:alive", 1)).await.unwrap(), Claim::Held { .. }));
         let claim = next.claim(&request("run:dead", 1)).await.unwrap();
-        assert!(
-            matches!(&claim, Claim::Taken(claimed) if claimed.fence == 2),
-            "{claim:?}"
-        );
+        assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 2), "{claim:?}");
     }
 
     #[tokio::test]
@@ -378,22 +332,14 @@ mod tests {
         let ledger = SqliteLedger::open(directory.path()).unwrap();
         for name in ["run:2", "run:1", "run;", "ru", "run:3"] {
             let request = request(name, 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
-                panic!()
-            };
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
             if name != "run:3" {
-                let receipt = Receipt {
-                    output: name.into(),
-                    fingerprint: request.fingerprint,
-                };
+                let receipt = Receipt { output: name.into(), fingerprint: request.fingerprint };
                 ledger.commit(&claimed, &receipt).await.unwrap();
             }
         }
         let found = ledger.committed_under("run:").await.unwrap();
-        assert_eq!(
-            found.iter().map(|(_, receipt)| &*receipt.output).collect::<Vec<_>>(),
-            ["run:1", "run:2"]
-        );
+        assert_eq!(found.iter().map(|(_, receipt)| &*receipt.output).collect::<Vec<_>>(), ["run:1", "run:2"]);
         ledger.forget(&found[0].0).await.unwrap();
         assert_eq!(ledger.committed_under("run:").await.unwrap().len(), 1);
         assert_eq!(ledger.committed_under("").await.unwrap().len(), 3);
@@ -403,16 +349,9 @@ mod tests {
     async fn a_file_that_is_no_ledger_is_said() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join(".gristmill")).unwrap();
-        std::fs::write(
-            directory.path().join(FILE),
-            "this is not a database, whatever it is called",
-        )
-        .unwrap();
+        std::fs::write(directory.path().join(FILE), "this is not a database, whatever it is called").unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("ledger.sqlite") && error.contains("moved away"),
-            "{error}"
-        );
+        assert!(error.contains("ledger.sqlite") && error.contains("moved away"), "{error}");
     }
 
     #[tokio::test]
@@ -434,13 +373,8 @@ mod tests {
         let (start, batches) = (Instant::now(), 10_000);
         for n in 0..batches {
             let request = request(&format!("run:{n}"), 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
-                panic!()
-            };
-            let receipt = Receipt {
-                output: "x".repeat(500),
-                fingerprint: request.fingerprint,
-            };
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
+            let receipt = Receipt { output: "x".repeat(500), fingerprint: request.fingerprint };
             ledger.commit(&claimed, &receipt).await.unwrap();
         }
         println!("claim + commit: {:?}", start.elapsed() / batches);

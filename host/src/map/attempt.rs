@@ -14,7 +14,7 @@ use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names}
 use crate::report::BatchReport;
 
 /// The name of the waiting state, here and in the generated state machine.
-pub const STATE: &str = "Process";
+pub const STATE: &str = crate::asl::BATCH_STATE;
 
 /// `IntervalSeconds` and `BackoffRate` of the generated `Retry`.
 const FIRST_RETRY: Duration = Duration::from_secs(1);

@@ -38,9 +38,7 @@ impl S3Store {
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
-        Self {
-            client: Client::from_conf(builder.build()),
-        }
+        Self { client: Client::from_conf(builder.build()) }
     }
 
     /// One request for a range; none when the range starts behind the object's end.
@@ -54,13 +52,7 @@ impl S3Store {
             .set_if_match(etag.map(Into::into));
         match request.send().await {
             Ok(output) => Part::new(at, output, range, etag).map(Some),
-            Err(error)
-                if error
-                    .raw_response()
-                    .is_some_and(|response| response.status().as_u16() == 416) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => Ok(None),
             Err(error) => Err(object_error(at, "read", &error)),
         }
     }
@@ -133,17 +125,9 @@ impl ObjectStore for S3Store {
         let output = output.map_err(|error| object_error(prefix, "listed", &error))?;
         let objects = output.contents.unwrap_or_default().into_iter().map(|object| {
             let at = prefix.with_key(object.key.unwrap_or_default());
-            metadata(
-                &at,
-                object.size.and_then(|size| size.try_into().ok()),
-                object.e_tag,
-                object.last_modified,
-            )
+            metadata(&at, object.size.and_then(|size| size.try_into().ok()), object.e_tag, object.last_modified)
         });
-        Ok(Page {
-            objects: objects.collect::<Result<_, _>>()?,
-            next: output.next_continuation_token,
-        })
+        Ok(Page { objects: objects.collect::<Result<_, _>>()?, next: output.next_continuation_token })
     }
 
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
@@ -179,16 +163,9 @@ impl Part {
         asked: Range<u64>,
         pinned: Option<&str>,
     ) -> Result<Self, ObjectError> {
-        let length = output
-            .content_length
-            .and_then(|length| length.try_into().ok())
-            .unwrap_or(0);
+        let length = output.content_length.and_then(|length| length.try_into().ok()).unwrap_or(0);
         // `bytes 0-99/1234`. An answer without it is the whole object.
-        let (start, size) = match output
-            .content_range
-            .as_deref()
-            .and_then(|text| text.strip_prefix("bytes "))
-        {
+        let (start, size) = match output.content_range.as_deref().and_then(|text| text.strip_prefix("bytes ")) {
             Some(text) => {
                 let start = text.split('-').next().and_then(|start| start.parse().ok());
                 (start, text.rsplit('/').next().and_then(|size| size.parse().ok()))
@@ -206,11 +183,7 @@ impl Part {
         match pinned {
             // A store that does not know `If-Match` would mix two versions here.
             Some(etag) if etag != metadata.etag => Err(changed(at)),
-            _ => Ok(Self {
-                metadata,
-                length,
-                body: output.body,
-            }),
+            _ => Ok(Self { metadata, length, body: output.body }),
         }
     }
 
@@ -243,17 +216,10 @@ fn metadata(
     modified: Option<DateTime>,
 ) -> Result<Metadata, ObjectError> {
     let (Some(size), Some(etag)) = (size, etag) else {
-        return Err(ObjectError::Unavailable(format!(
-            "{at}: the store's answer has no size or no entity tag"
-        )));
+        return Err(ObjectError::Unavailable(format!("{at}: the store's answer has no size or no entity tag")));
     };
     let last_modified = modified.and_then(|time| OffsetDateTime::from_unix_timestamp_nanos(time.as_nanos()).ok());
-    Ok(Metadata {
-        location: at.clone(),
-        size,
-        etag,
-        last_modified,
-    })
+    Ok(Metadata { location: at.clone(), size, etag, last_modified })
 }
 
 fn named(at: &Location) -> Result<(), ObjectError> {
@@ -264,9 +230,7 @@ fn named(at: &Location) -> Result<(), ObjectError> {
 }
 
 fn changed(at: &Location) -> ObjectError {
-    ObjectError::Changed(format!(
-        "{at} was changed while it was read: run again once nobody writes to it any more"
-    ))
+    ObjectError::Changed(format!("{at} was changed while it was read: run again once nobody writes to it any more"))
 }
 
 pub(super) fn object_error<E>(at: &Location, done: &str, error: &SdkError<E, HttpResponse>) -> ObjectError
@@ -303,46 +267,31 @@ mod tests {
     }
 
     fn version(etag: &str, range: &str, body: &str) -> Response {
-        Response::new(206, body)
-            .header("etag", etag)
-            .header("content-range", format!("bytes {range}"))
+        Response::new(206, body).header("etag", etag).header("content-range", format!("bytes {range}"))
     }
 
     fn xml(status: u16, code: &str) -> Response {
-        Response::new(
-            status,
-            format!("<Error><Code>{code}</Code><Message>why</Message></Error>"),
-        )
+        Response::new(status, format!("<Error><Code>{code}</Code><Message>why</Message></Error>"))
     }
 
     async fn open(responses: Vec<Response>) -> (Result<(Metadata, Bytes), ObjectError>, Vec<String>) {
         let replay = Replay::start(responses).await;
         let result = S3Store::new(&replay.config).open(&at(), 10).await;
-        let asked = replay
-            .requests()
-            .iter()
-            .map(|request| range_of(&request.head))
-            .collect();
-        (result, asked)
+        (result, replay.requests().iter().map(|request| asked(&request.head)).collect())
     }
 
-    fn range_of(head: &str) -> String {
+    /// The method, the range, and the version that it is pinned to.
+    fn asked(head: &str) -> String {
         let method = head.split(' ').next().unwrap_or_default();
-        let range = head
-            .lines()
-            .find_map(|line| line.strip_prefix("range: "))
-            .unwrap_or_default();
-        format!("{method} {range}").trim().into()
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        format!("{method} {} {}", header("range: "), header("if-match: ")).trim().into()
     }
 
     #[tokio::test]
     async fn an_object_is_opened_with_one_request() {
         let (opened, asked) = open(vec![part("0-9/100", "0123456789")]).await;
         let (metadata, first) = opened.unwrap();
-        assert_eq!(
-            (metadata.size, &*metadata.etag, &first[..]),
-            (100, "\"e\"", &b"0123456789"[..])
-        );
+        assert_eq!((metadata.size, &*metadata.etag, &first[..]), (100, "\"e\"", &b"0123456789"[..]));
         assert_eq!(asked, ["GET bytes=0-9"]);
     }
 
@@ -356,14 +305,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_is_taken_up_where_it_ended() {
-        let responses = vec![
-            part("0-9/10", "0123456789").cut(4),
-            part("4-9/10", "456789").cut(1),
-            part("5-9/10", "56789"),
-        ];
+        let responses =
+            vec![part("0-9/10", "0123456789").cut(4), part("4-9/10", "456789").cut(1), part("5-9/10", "56789")];
         let (opened, asked) = open(responses).await;
         assert_eq!(opened.unwrap().1, "0123456789");
-        assert_eq!(asked, ["GET bytes=0-9", "GET bytes=4-9", "GET bytes=5-9"]);
+        assert_eq!(asked, ["GET bytes=0-9", "GET bytes=4-9 \"e\"", "GET bytes=5-9 \"e\""]);
     }
 
     #[tokio::test]
@@ -400,32 +346,17 @@ mod tests {
         type Is = fn(&ObjectError) -> bool;
         let cases: [(u16, &str, Is); 8] = [
             (404, "NoSuchKey", |error| matches!(error, ObjectError::NotFound(_))),
-            (
-                404,
-                "NoSuchBucket",
-                |error| matches!(error, ObjectError::NotFound(text) if text.contains("bucket")),
-            ),
+            (404, "NoSuchBucket", |error| matches!(error, ObjectError::NotFound(text) if text.contains("bucket"))),
             (403, "AccessDenied", |error| matches!(error, ObjectError::Denied(_))),
-            (400, "ExpiredToken", |error| {
-                matches!(error, ObjectError::Unavailable(_))
-            }),
+            (400, "ExpiredToken", |error| matches!(error, ObjectError::Unavailable(_))),
             (503, "SlowDown", |error| matches!(error, ObjectError::Unavailable(_))),
-            (500, "InternalError", |error| {
-                matches!(error, ObjectError::Unavailable(_))
-            }),
+            (500, "InternalError", |error| matches!(error, ObjectError::Unavailable(_))),
             (400, "KeyTooLongError", |error| matches!(error, ObjectError::Invalid(_))),
-            (
-                301,
-                "PermanentRedirect",
-                |error| matches!(error, ObjectError::Invalid(text) if text.contains("region")),
-            ),
+            (301, "PermanentRedirect", |error| matches!(error, ObjectError::Invalid(text) if text.contains("region"))),
         ];
         for (status, code, expected) in cases {
             let error = open(vec![xml(status, code)]).await.0.unwrap_err();
-            assert!(
-                expected(&error) && error.to_string().contains("s3://b/k"),
-                "{code}: {error:?}"
-            );
+            assert!(expected(&error) && error.to_string().contains("s3://b/k"), "{code}: {error:?}");
         }
     }
 }

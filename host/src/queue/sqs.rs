@@ -43,15 +43,9 @@ impl SqsQueue {
         let client = Client::new(config);
         let request = client.get_queue_attributes().queue_url(url);
         let request = request.attribute_names(QueueAttributeName::VisibilityTimeout);
-        let output = request
-            .attribute_names(QueueAttributeName::RedrivePolicy)
-            .send()
-            .await
-            .map_err(queue_error)?;
+        let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await.map_err(queue_error)?;
         let attributes = output.attributes.unwrap_or_default();
-        let seconds = attributes
-            .get(&QueueAttributeName::VisibilityTimeout)
-            .and_then(|seconds| seconds.parse().ok());
+        let seconds = attributes.get(&QueueAttributeName::VisibilityTimeout).and_then(|seconds| seconds.parse().ok());
         let visibility_timeout =
             Duration::from_secs(seconds.ok_or_else(|| {
                 QueueError::Unavailable(format!("{url} did not say what its visibility time-out is"))
@@ -61,30 +55,18 @@ impl SqsQueue {
         if let Err(reason) = &dead_letters {
             tracing::warn!(queue = url, %reason, "messages that cannot be read will not be parked");
         }
-        Ok(Self {
-            client,
-            url: url.into(),
-            visibility_timeout,
-            dead_letters,
-            received: Mutex::default(),
-        })
+        Ok(Self { client, url: url.into(), visibility_timeout, dead_letters, received: Mutex::default() })
     }
 
     async fn receive_up_to(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let request = self.client.receive_message().queue_url(&self.url);
         let request = request.message_system_attribute_names(System::ApproximateReceiveCount);
         let request = request.message_system_attribute_names(System::SentTimestamp);
-        let request = request
-            .wait_time_seconds(seconds(wait))
-            .max_number_of_messages(i32::try_from(max.min(BATCH)).unwrap_or(1));
+        let request =
+            request.wait_time_seconds(seconds(wait)).max_number_of_messages(i32::try_from(max.min(BATCH)).unwrap_or(1));
         let output = request.send().await.map_err(queue_error)?;
         let now = Instant::now();
-        let deliveries: Vec<_> = output
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(delivery)
-            .collect();
+        let deliveries: Vec<_> = output.messages.unwrap_or_default().into_iter().filter_map(delivery).collect();
         let mut received = self.received();
         received.retain(|_, since| now - *since < MAX_VISIBILITY);
         received.extend(deliveries.iter().map(|delivery| (delivery.receipt.clone(), now)));
@@ -114,10 +96,7 @@ impl Queue for SqsQueue {
         while more && deliveries.len() < max {
             // The first message does not wait for the others. And what was received is ours: it is not lost to a later
             // request that fails.
-            let next = self
-                .receive_up_to(max - deliveries.len(), Duration::ZERO)
-                .await
-                .unwrap_or_default();
+            let next = self.receive_up_to(max - deliveries.len(), Duration::ZERO).await.unwrap_or_default();
             more = !next.is_empty();
             deliveries.extend(next);
         }
@@ -129,19 +108,10 @@ impl Queue for SqsQueue {
         let mut failed = Vec::new();
         for chunk in receipts.chunks(BATCH) {
             let entries = chunk.iter().enumerate().map(|(index, receipt)| {
-                DeleteMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(&receipt.0)
-                    .build()
+                DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(&receipt.0).build()
             });
-            let entries = entries
-                .collect::<Result<_, _>>()
-                .map_err(|error| QueueError::Refused(error.to_string()))?;
-            let request = self
-                .client
-                .delete_message_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries));
+            let entries = entries.collect::<Result<_, _>>().map_err(|error| QueueError::Refused(error.to_string()))?;
+            let request = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
             let output = request.send().await.map_err(queue_error)?;
             failed.extend(failures(output.failed, chunk));
         }
@@ -172,46 +142,25 @@ impl Queue for SqsQueue {
                     .visibility_timeout(seconds(*hidden))
                     .build()
             });
-            let entries = entries
-                .collect::<Result<_, _>>()
-                .map_err(|error| QueueError::Refused(error.to_string()))?;
-            let request = self
-                .client
-                .change_message_visibility_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries));
+            let entries = entries.collect::<Result<_, _>>().map_err(|error| QueueError::Refused(error.to_string()))?;
+            let request = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
             let output = request.send().await.map_err(queue_error)?;
             let chunk: Vec<Receipt> = chunk.iter().map(|(receipt, _)| receipt.clone()).collect();
             failed.extend(failures(output.failed, &chunk));
         }
         let mut received = self.received();
-        asked
-            .iter()
-            .filter(|(_, hidden)| hidden.is_zero())
-            .for_each(|(receipt, _)| _ = received.remove(receipt));
+        asked.iter().filter(|(_, hidden)| hidden.is_zero()).for_each(|(receipt, _)| _ = received.remove(receipt));
         Ok(failed)
     }
 
     async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let url = self
-            .dead_letters
-            .as_ref()
-            .map_err(|why| QueueError::Refused(why.clone()))?;
+        let url = self.dead_letters.as_ref().map_err(|why| QueueError::Refused(why.clone()))?;
         let mut request = self.client.send_message().queue_url(url).message_body(&delivery.body);
-        let attributes = [
-            ("gristmill-reason", attribute_text(reason)),
-            ("gristmill-source", self.url.clone()),
-        ];
-        let size: usize = attributes
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + "String".len())
-            .sum();
+        let attributes = [("gristmill-reason", attribute_text(reason)), ("gristmill-source", self.url.clone())];
+        let size: usize = attributes.iter().map(|(name, value)| name.len() + value.len() + "String".len()).sum();
         if delivery.body.len() + size <= MAX_MESSAGE_BYTES {
             for (name, value) in attributes {
-                let value = MessageAttributeValue::builder()
-                    .data_type("String")
-                    .string_value(value)
-                    .build();
+                let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
                 request =
                     request.message_attributes(name, value.map_err(|error| QueueError::Refused(error.to_string()))?);
             }
@@ -219,9 +168,7 @@ impl Queue for SqsQueue {
         request.send().await.map_err(queue_error)?;
         match self.delete(std::slice::from_ref(&delivery.receipt)).await?.pop() {
             None => Ok(()),
-            Some((_, why)) => Err(QueueError::Refused(format!(
-                "the message was parked, but not deleted: {why}"
-            ))),
+            Some((_, why)) => Err(QueueError::Refused(format!("the message was parked, but not deleted: {why}"))),
         }
     }
 
@@ -242,10 +189,7 @@ async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Res
     // arn:aws:sqs:region:account:name
     let mut parts = policy.dead_letter_target_arn.rsplit(':');
     let (name, account) = (parts.next().unwrap_or_default(), parts.next());
-    let request = client
-        .get_queue_url()
-        .queue_name(name)
-        .set_queue_owner_aws_account_id(account.map(Into::into));
+    let request = client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(account.map(Into::into));
     let output = request.send().await.map_err(|error| {
         format!(
             "the dead-letter queue {} is out of reach: {}",
@@ -253,9 +197,7 @@ async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Res
             Fault::new(&error).message
         )
     })?;
-    output
-        .queue_url
-        .ok_or_else(|| format!("the dead-letter queue {} has no URL", policy.dead_letter_target_arn))
+    output.queue_url.ok_or_else(|| format!("the dead-letter queue {} has no URL", policy.dead_letter_target_arn))
 }
 
 fn delivery(message: Message) -> Option<Delivery> {
@@ -265,29 +207,17 @@ fn delivery(message: Message) -> Option<Delivery> {
     };
     let attributes = message.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).and_then(|value| value.parse::<u64>().ok());
-    let receives = number(System::ApproximateReceiveCount)
-        .and_then(|count| count.try_into().ok())
-        .unwrap_or(1);
-    let sent = number(System::SentTimestamp).map_or_else(SystemTime::now, |millis| {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
-    });
-    Some(Delivery {
-        id,
-        body,
-        receipt: Receipt(receipt),
-        receives,
-        sent,
-    })
+    let receives = number(System::ApproximateReceiveCount).and_then(|count| count.try_into().ok()).unwrap_or(1);
+    let sent = number(System::SentTimestamp)
+        .map_or_else(SystemTime::now, |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+    Some(Delivery { id, body, receipt: Receipt(receipt), receives, sent })
 }
 
 /// A batch request answers 200 also when it did nothing: what it did not do is in `Failed`.
 fn failures(failed: Vec<BatchResultErrorEntry>, asked: &[Receipt]) -> Vec<(Receipt, String)> {
     let failure = |entry: BatchResultErrorEntry| {
         let receipt = asked.get(entry.id.parse::<usize>().ok()?)?;
-        Some((
-            receipt.clone(),
-            format!("{}: {}", entry.code, entry.message.unwrap_or_default()),
-        ))
+        Some((receipt.clone(), format!("{}: {}", entry.code, entry.message.unwrap_or_default())))
     };
     failed.into_iter().filter_map(failure).collect()
 }
@@ -329,10 +259,7 @@ mod tests {
         let policy =
             r#","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:123:dead\",\"maxReceiveCount\":3}""#;
         let policy = if redrive { policy } else { "" };
-        Response::json(
-            200,
-            &format!(r#"{{"Attributes":{{"VisibilityTimeout":"120"{policy}}}}}"#),
-        )
+        Response::json(200, &format!(r#"{{"Attributes":{{"VisibilityTimeout":"120"{policy}}}}}"#))
     }
 
     async fn queue(responses: Vec<Response>) -> (SqsQueue, Replay) {
@@ -347,10 +274,7 @@ mod tests {
     }
 
     fn messages(ids: std::ops::Range<u32>) -> Response {
-        Response::json(
-            200,
-            &format!(r#"{{"Messages":[{}]}}"#, ids.map(message).collect::<Vec<_>>().join(",")),
-        )
+        Response::json(200, &format!(r#"{{"Messages":[{}]}}"#, ids.map(message).collect::<Vec<_>>().join(",")))
     }
 
     fn receipts(count: u32) -> Vec<Receipt> {
@@ -366,15 +290,9 @@ mod tests {
         let (queue, replay) = queue(vec![messages(0..10), messages(10..13), messages(13..13)]).await;
         let received = queue.receive(25).await.unwrap();
         assert_eq!((received.len(), received[0].receives), (13, 3));
-        assert_eq!(
-            received[0].sent,
-            SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123)
-        );
+        assert_eq!(received[0].sent, SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123));
         let asked: Vec<_> = (1..4).map(|n| body(&replay, n)).collect();
-        let waits: Vec<_> = asked
-            .iter()
-            .map(|body| (&body["MaxNumberOfMessages"], &body["WaitTimeSeconds"]))
-            .collect();
+        let waits: Vec<_> = asked.iter().map(|body| (&body["MaxNumberOfMessages"], &body["WaitTimeSeconds"])).collect();
         assert_eq!(
             format!("{waits:?}"),
             "[(Number(10), Number(20)), (Number(10), Number(0)), (Number(10), Number(0))]"
@@ -402,10 +320,7 @@ mod tests {
         assert_eq!(queue.delete(&receipts(12)).await.unwrap(), expected("r11"));
         assert_eq!(body(&replay, 1)["Entries"].as_array().map(Vec::len), Some(10));
         assert_eq!(body(&replay, 2)["Entries"].as_array().map(Vec::len), Some(2));
-        let hide: Vec<_> = receipts(2)
-            .into_iter()
-            .map(|receipt| (receipt, Duration::from_millis(1500)))
-            .collect();
+        let hide: Vec<_> = receipts(2).into_iter().map(|receipt| (receipt, Duration::from_millis(1500))).collect();
         assert_eq!(queue.change_visibility(&hide).await.unwrap(), expected("r1"));
         assert_eq!(body(&replay, 3)["Entries"][0]["VisibilityTimeout"], 2);
     }
@@ -420,10 +335,7 @@ mod tests {
         tokio::time::advance(MAX_VISIBILITY - Duration::from_secs(100)).await;
         assert!((97..=99).contains(&limit(600)), "{}", limit(600));
         tokio::time::advance(Duration::from_secs(200)).await;
-        let failed = queue
-            .change_visibility(&[(receipt.clone(), Duration::from_secs(600))])
-            .await
-            .unwrap();
+        let failed = queue.change_visibility(&[(receipt.clone(), Duration::from_secs(600))]).await.unwrap();
         assert!(failed[0].1.contains("12 hours"), "{failed:?}");
     }
 
@@ -432,10 +344,7 @@ mod tests {
         let (without, replay) = queue(vec![messages(0..1)]).await;
         let delivery = without.receive(1).await.unwrap().remove(0);
         let error = without.park(&delivery, "why").await.unwrap_err();
-        assert!(
-            matches!(&error, QueueError::Refused(text) if text.contains("no dead-letter queue")),
-            "{error:?}"
-        );
+        assert!(matches!(&error, QueueError::Refused(text) if text.contains("no dead-letter queue")), "{error:?}");
         assert_eq!(replay.requests().len(), 2, "the message stays");
 
         let replay = Replay::start(vec![
@@ -449,10 +358,7 @@ mod tests {
         queue.park(&delivery, "why\u{0} \u{1b}[31m").await.unwrap();
         assert_eq!(body(&replay, 1)["QueueName"], "dead");
         let sent = body(&replay, 2);
-        assert_eq!(
-            (&sent["QueueUrl"], &sent["MessageBody"]),
-            (&"http://sqs/123/dead".into(), &"b".into())
-        );
+        assert_eq!((&sent["QueueUrl"], &sent["MessageBody"]), (&"http://sqs/123/dead".into(), &"b".into()));
         assert_eq!(sent["MessageAttributes"]["gristmill-reason"]["StringValue"], "why [31m");
         assert_eq!(sent["MessageAttributes"]["gristmill-source"]["StringValue"], URL);
         assert_eq!(body(&replay, 3)["Entries"][0]["ReceiptHandle"], "r0");
@@ -460,16 +366,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_that_is_not_there_is_a_refusal() {
-        let missing = Response::json(
-            400,
-            r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}"#,
-        );
+        let missing =
+            Response::json(400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}"#);
         let replay = Replay::start(vec![missing]).await;
         let error = SqsQueue::connect(&replay.config, URL).await.unwrap_err();
-        assert!(
-            matches!(&error, QueueError::Refused(text) if text.contains("no such queue")),
-            "{error:?}"
-        );
+        assert!(matches!(&error, QueueError::Refused(text) if text.contains("no such queue")), "{error:?}");
     }
 
     #[test]

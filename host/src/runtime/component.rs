@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use wasmtime::component::{Component, Linker};
 use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
 
 use super::bindings::{self, CONTRACT, PluginPre};
 use super::cache;
@@ -28,7 +28,9 @@ pub enum PluginError {
     )]
     CoreModule,
     /// A component for another version of the contract.
-    #[error("this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version")]
+    #[error(
+        "this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version"
+    )]
     OtherContract {
         /// The import or export that says so.
         name: String,
@@ -105,9 +107,16 @@ pub(super) fn compile(
         // The layer field of the preamble tells a component from a module (Component Model, Binary.md).
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => {}
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => return Err(PluginError::CoreModule),
-        [0, b'a', b's', b'm', ..] => return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into())),
+        [0, b'a', b's', b'm', ..] => {
+            return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into()));
+        }
         [] => return Err(PluginError::NotAComponent("it is empty".into())),
-        _ => return Err(PluginError::NotAComponent(format!("it begins with {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(8)])))),
+        _ => {
+            return Err(PluginError::NotAComponent(format!(
+                "it begins with {:?}",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(8)])
+            )));
+        }
     }
     let entry = cache.map(|folder| cache::Entry::new(folder, engine, digest));
     if let Some(component) = entry.as_ref().and_then(|entry| entry.load(engine)) {
@@ -147,7 +156,8 @@ pub(super) fn check(
     if !unknown.is_empty() {
         return Err(PluginError::MissingImport(unknown));
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
+    let pre =
+        linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
     bindings::PluginPre::new(pre).map_err(PluginError::engine)
 }
 

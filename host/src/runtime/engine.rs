@@ -44,14 +44,9 @@ impl Runtime {
         let engine = engine(config.slots).map_err(PluginError::engine)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
-        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
-        Ok(Self {
-            _ticker: Ticker::start(&engine),
-            engine,
-            linker,
-            cache: config.cache.clone(),
-            io: config.io.clone(),
-        })
+        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(PluginError::engine)?;
+        Ok(Self { _ticker: Ticker::start(&engine), engine, linker, cache: config.cache.clone(), io: config.io.clone() })
     }
 
     /// Compiles a component (or takes it from the cache), checks it against the contract, and asks it to describe itself.

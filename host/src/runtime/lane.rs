@@ -42,7 +42,10 @@ impl Lane {
         // An item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
         let mut result = tokio::time::timeout(limit, self.attempt(kept, item)).await.unwrap_or_else(|_| {
-            let message = format!("the item was stopped after {}; `[plugin] timeout` sets the limit", humantime::format_duration(limit));
+            let message = format!(
+                "the item was stopped after {}; `[plugin] timeout` sets the limit",
+                humantime::format_duration(limit)
+            );
             ItemRun::failed(fault(error_names::TIMEOUT, message))
         });
         if let Err(fault) = &mut result.result {
@@ -58,7 +61,8 @@ impl Lane {
                 (store, instance)
             }
             None => {
-                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
+                let mut store =
+                    store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
                 match self.plugin.pre.instantiate_async(&mut store).await {
                     Ok(instance) => (store, instance),
                     Err(error) => return ItemRun::failed(trap(&store, &error)),
@@ -112,7 +116,10 @@ fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
     if store.data().memory.exceeded() {
         return fault(
             error_names::MEMORY_LIMIT,
-            format!("the item wanted more memory than the {} bytes of `[plugin] memory`", store.data().context.limits.memory),
+            format!(
+                "the item wanted more memory than the {} bytes of `[plugin] memory`",
+                store.data().context.limits.memory
+            ),
         );
     }
     let what = match error.downcast_ref::<Trap>() {
@@ -232,7 +239,12 @@ impl ObjectStore for Nothing {
     async fn open(&self, _: &crate::object::Location, _: u64) -> Opened {
         Err(nothing())
     }
-    async fn read(&self, _: &crate::object::Location, _: &str, _: std::ops::Range<u64>) -> Result<bytes::Bytes, Denied> {
+    async fn read(
+        &self,
+        _: &crate::object::Location,
+        _: &str,
+        _: std::ops::Range<u64>,
+    ) -> Result<bytes::Bytes, Denied> {
         Err(nothing())
     }
     async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {

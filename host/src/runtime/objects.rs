@@ -91,7 +91,9 @@ impl objects::HostObject for Guest {
         let size = object.metadata.size;
         let location = object.metadata.location.clone();
         if length > MAX_READ {
-            return Ok(Err(Error::TooLarge(format!("{location}: a read of {length} bytes; at most {MAX_READ} at once"))));
+            return Ok(Err(Error::TooLarge(format!(
+                "{location}: a read of {length} bytes; at most {MAX_READ} at once"
+            ))));
         }
         if offset > size {
             return Ok(Err(Error::Invalid(format!("{location}: offset {offset} is behind the end at {size}"))));
@@ -215,7 +217,9 @@ impl Guest {
     {
         let started = self.io.spawn(request(self.context.objects.clone()));
         async move {
-            started.await.unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
+            started
+                .await
+                .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
         }
     }
 }

@@ -154,7 +154,7 @@ async fn every_item_goes_once_in_batches_of_the_right_size_and_number() {
     let sent = workers.sent.lock().unwrap();
     let mut items = BTreeMap::new();
     for batch in sent.iter() {
-        assert_eq!((batch.dataset.as_str(), batch.id.state.as_str()), ("d", "Process"));
+        assert_eq!((batch.dataset.as_str(), batch.id.state.as_str()), ("d", "Batch"));
         items.insert(number(batch), batch.items.iter().map(|item| item.body.to_string()).collect::<Vec<_>>());
     }
     assert_eq!(items.into_values().flatten().collect::<Vec<_>>(), (0..95).map(|n| n.to_string()).collect::<Vec<_>>());

@@ -1,6 +1,7 @@
 //! From a block of rows as a guest emits it to a record batch of the output's schema, or a sentence that names row and
 //! column. Nothing that a guest emits may panic here, or take memory without measure.
 
+mod column;
 mod ipc;
 mod json;
 
@@ -67,9 +68,7 @@ fn takes(kind: ColumnType) -> &'static str {
 }
 
 fn no_value(row: usize, column: &str) -> BadRows {
-    BadRows::Invalid(format!(
-        "row {row}: column `{column}` has no value, and it is not nullable"
-    ))
+    BadRows::Invalid(format!("row {row}: column `{column}` has no value, and it is not nullable"))
 }
 
 /// Refuses rows whose columns alone, eight bytes each, would be too much.
