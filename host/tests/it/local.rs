@@ -56,7 +56,7 @@ fn a_second_run_has_nothing_to_do_and_writes_nothing() {
       component  noaa-precipitation 0.1.0 (sha256:DIGEST…)
       items      3: 3 succeeded
       batches    0 done now, 1 already done before, 0 failed
-      output     stations: 3 rows, 123 B, in LAPTOP/cloud/s3/data/out/000000-50ad57e0da60.jsonl
+      output     stations: 3 rows, 123 B, in LAPTOP/cloud/s3/data/out/000000-f0c6ca9af293.jsonl
     ");
     assert_eq!((before.len(), written()), (1, before));
 }
