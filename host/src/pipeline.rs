@@ -66,6 +66,17 @@ pub enum Identity {
     Contents,
 }
 
+impl Identity {
+    /// How long a batch is left alone that another process holds, at most. Locally that is another run over the same
+    /// folder, which will be done with it long before its lease ends; and nobody counts how often a message was received.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Execution => Duration::MAX,
+            Self::Contents => Duration::from_millis(500),
+        }
+    }
+}
+
 /// A batch with everything that is needed to work on it.
 struct Work {
     batch: Arc<Batch>,
@@ -156,7 +167,8 @@ impl Pipeline {
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
-                return Ok(Disposition::Returned { after: remaining, reason: "another worker holds the batch".into() });
+                let after = remaining.min(self.identity.patience());
+                return Ok(Disposition::Returned { after, reason: "another worker holds the batch".into() });
             }
             Claim::Committed(receipt) => {
                 let answer = match BatchReport::replayed(&receipt.output) {
@@ -233,11 +245,11 @@ impl Pipeline {
     /// The host failed, not the batch: the message goes back. At the last delivery the waiting state is told.
     async fn fault(&self, work: &Work, delivery: &Delivery, fault: &Fault) -> Disposition {
         let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
-        tracing::warn!(receives = delivery.receives, "{reason}");
         if let Fault::Sink(SinkError::Refused(_)) = fault {
             // It will be refused again until somebody changes something; until then the message is in nobody's way.
             return self.park(Some(&work.batch.token), error_names::HOST_FAULT, reason, &work.batch.dataset).await;
         }
+        tracing::warn!(receives = delivery.receives, "{reason}");
         // A batch that was lost is somebody else's to answer.
         if delivery.receives >= self.deliveries && !matches!(fault, Fault::Lost(_)) {
             let told = Answer::Failure { error: error_names::HOST_FAULT.into(), cause: reason.clone() };

@@ -9,3 +9,4 @@ mod laptop;
 mod local;
 mod rooms;
 mod support;
+mod tools;
