@@ -14,10 +14,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
-use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
+use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::map::batcher::name_of;
-use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
@@ -151,7 +149,13 @@ impl Taker {
                 self.outcome.results.extend(value.map(|value| (item.index, value)));
             }
             Err(Fault { code, message, kind }) => {
-                self.outcome.failures.push(ItemFailure { index: item.index, item: name(item), code, message, kind });
+                self.outcome.failures.push(ItemFailure {
+                    index: item.index,
+                    item: item_name(&item.body),
+                    code,
+                    message,
+                    kind,
+                });
             }
         }
         Ok(())
@@ -249,18 +253,4 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     }
     lines.sort_by_key(|(index, _)| *index);
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
-}
-
-/// The name by which a person knows the item.
-fn name(item: &Item) -> Option<String> {
-    name_of(serde_json::from_str(&item.body).ok()?)
-}
-
-impl From<ObjectError> for SinkError {
-    fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Unavailable(_) | ObjectError::Changed(_) => Self::Unavailable(error.to_string()),
-            _ => Self::Refused(error.to_string()),
-        }
-    }
 }
