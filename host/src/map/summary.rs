@@ -191,7 +191,12 @@ impl Summary {
         let Some(report) = report else {
             self.items.failed += items;
             self.failures.count(failure.error.clone(), items);
-            self.failures.show(Example { batch, item: None, code: failure.error, message: without_place(&failure.cause, &self.dataset, batch).into() });
+            self.failures.show(Example {
+                batch,
+                item: None,
+                code: failure.error,
+                message: without_place(&failure.cause, &self.dataset, batch).into(),
+            });
             return;
         };
         self.add(batch, report);
