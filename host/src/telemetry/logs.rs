@@ -24,7 +24,9 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("`--log {filter}`: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = match format {
-        LogFormat::Text => registry.with(layer().with_ansi(std::io::stderr().is_terminal()).with_writer(|| BesideBar).with_target(false)).try_init(),
+        LogFormat::Text => registry
+            .with(layer().with_ansi(std::io::stderr().is_terminal()).with_writer(|| BesideBar).with_target(false))
+            .try_init(),
         LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(|| BesideBar)).try_init(),
     };
     done.map_err(|error| error.to_string())

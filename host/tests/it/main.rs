@@ -8,6 +8,8 @@ mod bad_input;
 mod cloud;
 mod emulator;
 mod golden;
+mod guest;
+mod hostile;
 mod laptop;
 mod local;
 mod rooms;
