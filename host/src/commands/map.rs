@@ -96,10 +96,9 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     }
     summary.locate(|place| folder.place(place));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        super::say(serde_json::to_string_pretty(&summary)? + "\n")?;
     } else {
-        print!("{summary}");
-        print!("{}", folder.preview(&summary, dataset));
+        super::say(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
     }
     Ok(match summary.status {
         Status::Succeeded => ExitCode::SUCCESS,

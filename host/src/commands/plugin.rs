@@ -18,9 +18,9 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
     let plugin = super::patiently(&file, runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&plugin))?);
+        super::say(serde_json::to_string_pretty(&as_json(&plugin))? + "\n")?;
     } else {
-        print!("{}", as_text(&file, &plugin)?);
+        super::say(as_text(&file, &plugin)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

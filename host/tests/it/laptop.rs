@@ -200,12 +200,9 @@ fn steady_line(line: &str) -> String {
             line = format!("{start}{before}TIME{rest}");
         }
     }
-    while let Some(at) = line.find("sha256:")
-        && line[at + 7..].starts_with(|c: char| c.is_ascii_hexdigit())
-    {
-        let digits = line[at + 7..].chars().take_while(char::is_ascii_hexdigit).count();
-        line.replace_range(at + 7..at + 7 + digits, "DIGEST");
-        break;
+    if let Some(at) = line.find("sha256:").map(|at| at + "sha256:".len()) {
+        let digits = line[at..].chars().take_while(char::is_ascii_hexdigit).count();
+        line.replace_range(at..at + digits, "DIGEST");
     }
     line + "\n"
 }

@@ -1,5 +1,8 @@
 //! What users meet, whole: the binary, its commands, its plugins. One test binary, one module per subject.
 
+// A test that cannot go on should stop.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod adapters;
 mod bad_input;
 mod cloud;

@@ -95,6 +95,19 @@ fn a_component_that_reaches_nothing() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let laptop = Laptop::new();
+    let dataset = laptop.every_station(1);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut asl = gristmill();
+    asl.arg("asl").arg(dataset).args(["--queue-url", "https://sqs.eu-central-1.amazonaws.com/123456789012/work"]);
+    let said = laptop
+        .said(asl.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn the_state_machine_of_a_dataset() {
     let laptop = Laptop::new();
     let dataset = laptop.dataset(
