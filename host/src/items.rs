@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
+use crate::dataset::InstanceLife;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
 use crate::ledger::Claimed;
+use crate::map::batcher::name_of;
 use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
@@ -25,6 +27,8 @@ use crate::sink::{OutputSchema, SinkError, Staging, Written};
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
 const ITEM_ATTEMPTS: u32 = 3;
+/// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
+const AHEAD_PER_LANE: usize = 8;
 /// How many item failures an answer shows; all of them are in the full report.
 pub(crate) const FIRST_FAILURES: usize = 10;
 
@@ -44,16 +48,17 @@ pub(crate) async fn run(
     batch: &Arc<Batch>,
     claimed: &Claimed,
 ) -> Result<Outcome, SinkError> {
-    let context = Arc::new(loaded.context(pipeline, batch, claimed.started));
+    let context = Arc::new(loaded.context(batch, claimed.started, &pipeline.objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
-    let mut finished = start_lanes(pipeline, loaded, batch, &context);
-    // Lanes finish items out of order; what is ahead of its turn waits here. Lanes take items in order, so little does.
+    let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
+    // Lanes finish items out of order; what is ahead of its turn waits here.
     let mut early = BTreeMap::new();
     let mut next = 0;
-    while let Some((index, run)) = finished.results.recv().await {
+    while let Some((index, run)) = lanes.finished.recv().await {
         early.insert(index, run);
         while let Some(run) = early.remove(&next) {
             taker.take(&batch.items[next], run).await?;
+            lanes.ahead.add_permits(1);
             next += 1;
         }
     }
@@ -65,42 +70,79 @@ pub(crate) async fn run(
 
 /// The lanes of a batch; dropping them stops what runs.
 struct Lanes {
-    results: mpsc::Receiver<(usize, ItemRun)>,
-    _lanes: JoinSet<()>,
+    finished: mpsc::Receiver<(usize, ItemRun)>,
+    /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
+    ahead: Arc<Semaphore>,
+    _running: JoinSet<Option<()>>,
 }
 
-fn start_lanes(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Lanes {
-    let (sender, results) = mpsc::channel(64);
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut lanes = JoinSet::new();
-    for _ in 0..pipeline.lanes.min(batch.items.len()) {
-        let (slots, batch, next, sender) = (pipeline.slots.clone(), batch.clone(), next.clone(), sender.clone());
-        let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
-        let work = async move {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = batch.items.get(index) else { return };
-                // Permits are given in the order in which they were asked for: batches share the slots item by item.
-                let Ok(_permit) = slots.acquire().await else { return };
-                let run = run_patiently(&mut lane, item).await;
-                if sender.send((index, run)).await.is_err() {
-                    return;
+impl Lanes {
+    fn start(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Self {
+        let lanes = pipeline.lanes.min(batch.items.len());
+        let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
+        let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut running: JoinSet<Option<()>> = JoinSet::new();
+        for _ in 0..lanes {
+            let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
+            let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
+            let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
+            let keep = context.limits.instance == InstanceLife::Batch;
+            let work = async move {
+                let mut slot = Slot { slots: &slots, held: None, keep };
+                loop {
+                    if keep {
+                        slot.take().await?;
+                    }
+                    ahead.acquire().await.ok()?.forget();
+                    slot.take().await?;
+                    // Items are begun in order and with a slot: the one whose turn it is runs, and lets the others go on.
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let item = batch.items.get(index)?;
+                    let run = run_patiently(&mut lane, item, &mut slot).await?;
+                    sender.send((index, run)).await.ok()?;
                 }
-            }
-        };
-        lanes.spawn_on(work, &pipeline.guests);
+            };
+            running.spawn_on(work, &pipeline.guests);
+        }
+        Self { finished, ahead, _running: running }
     }
-    Lanes { results, _lanes: lanes }
 }
 
-/// Repeats an item that asks for it, after a moment.
-async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
+/// The right to run an item now. Slots are given in the order in which they were asked for, so that batches share them item
+/// by item; an instance that is kept for a batch keeps its slot, so that there are never more instances than slots.
+struct Slot<'a> {
+    slots: &'a Semaphore,
+    held: Option<SemaphorePermit<'a>>,
+    keep: bool,
+}
+
+impl Slot<'_> {
+    /// Waits for a slot, unless there is one. None when the host stops.
+    async fn take(&mut self) -> Option<()> {
+        if self.held.is_none() {
+            self.held = Some(self.slots.acquire().await.ok()?);
+        }
+        Some(())
+    }
+
+    fn give_back(&mut self) {
+        if !self.keep {
+            self.held = None;
+        }
+    }
+}
+
+/// Repeats an item that asks for it, after a moment in which others may have its slot.
+async fn run_patiently(lane: &mut Lane, item: &Item, slot: &mut Slot<'_>) -> Option<ItemRun> {
     let mut attempt = 1;
     loop {
+        slot.take().await?;
         let run = lane.run(item).await;
-        let again = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
-        if !again {
-            return run;
+        slot.give_back();
+        let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+        if !asks || attempt == ITEM_ATTEMPTS {
+            return Some(run);
         }
         tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
         attempt += 1;
@@ -239,14 +281,9 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
 }
 
-/// The name by which a person knows the item: `Key` of an object.
+/// The name by which a person knows the item.
 fn name(item: &Item) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Named {
-        key: Option<String>,
-    }
-    serde_json::from_str::<Named>(&item.body).ok()?.key
+    name_of(serde_json::from_str(&item.body).ok()?)
 }
 
 impl From<ObjectError> for SinkError {

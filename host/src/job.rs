@@ -363,7 +363,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_the_token_is_saved() {
         for (change, expected) in [
-            (Box::new(|v: &mut serde_json::Value| v["input"]["Items"] = serde_json::json!([])) as Box<dyn FnOnce(&mut _)>, "no items"),
+            (
+                Box::new(|v: &mut serde_json::Value| v["input"]["Items"] = serde_json::json!([]))
+                    as Box<dyn FnOnce(&mut _)>,
+                "no items",
+            ),
             (Box::new(|v: &mut serde_json::Value| v["gristmill"] = 9.into()), "version 9"),
             (Box::new(|v: &mut serde_json::Value| v["state"] = "".into()), "`state`"),
             (Box::new(|v: &mut serde_json::Value| v["input"] = 3.into()), "not a batch"),
@@ -378,7 +382,9 @@ mod tests {
 
     #[test]
     fn a_token_is_not_in_debug_output() {
-        assert!(!format!("{:?}", Batch::parse(&body(|v| v["task_token"] = "secret".into())).unwrap()).contains("secret"));
+        assert!(
+            !format!("{:?}", Batch::parse(&body(|v| v["task_token"] = "secret".into())).unwrap()).contains("secret")
+        );
     }
 
     proptest! {

@@ -25,7 +25,13 @@ pub enum Lost {
 
 /// Renews everything three times per period, so that two renewals may fail. Ends only when something is lost; a renewal
 /// that merely did not go through is tried again at the next beat.
-pub(crate) async fn keep(pipeline: &Pipeline, batch: &Batch, claimed: &Claimed, delivery: &Delivery, heartbeat: Duration) -> Lost {
+pub(crate) async fn keep(
+    pipeline: &Pipeline,
+    batch: &Batch,
+    claimed: &Claimed,
+    delivery: &Delivery,
+    heartbeat: Duration,
+) -> Lost {
     let visibility = pipeline.queue.visibility_timeout();
     let beat = visibility.min(LEASE).min(heartbeat) / 3;
     let mut beats = tokio::time::interval(beat.max(Duration::from_millis(100)));

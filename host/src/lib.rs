@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
 pub mod asl;
+pub mod aws;
 pub mod callback;
 pub mod catalog;
 pub mod cli;
@@ -10,8 +11,8 @@ pub mod commands;
 pub mod dataset;
 mod items;
 pub mod job;
-pub mod ledger;
 pub mod lease;
+pub mod ledger;
 pub mod map;
 pub mod object;
 pub mod pipeline;

@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 use crate::callback::{Answer, Callback, Waiting};
 use crate::catalog::{Catalog, Loaded};
 use crate::items;
-use crate::lease;
 use crate::job::{Batch, Digest, Disposition, error_names};
+use crate::lease;
 use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
 use crate::object::ObjectStore;
 use crate::queue::{Delivery, Queue};
@@ -48,6 +48,9 @@ pub struct Pipeline {
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
+    /// How many deliveries of a message may end in a fault of the host before the waiting state is told, which then decides
+    /// what its `Retry` says.
+    pub deliveries: u32,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The wall clock.
@@ -61,6 +64,17 @@ pub enum Identity {
     Execution,
     /// Its name, input, component, settings and outputs: local runs give the same names again.
     Contents,
+}
+
+impl Identity {
+    /// How long a batch is left alone that another process holds, at most. Locally that is another run over the same
+    /// folder, which will be done with it long before its lease ends; and nobody counts how often a message was received.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Execution => Duration::MAX,
+            Self::Contents => Duration::from_millis(500),
+        }
+    }
 }
 
 /// A batch with everything that is needed to work on it.
@@ -153,7 +167,8 @@ impl Pipeline {
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
-                return Ok(Disposition::Returned { after: remaining, reason: "another worker holds the batch".into() });
+                let after = remaining.min(self.identity.patience());
+                return Ok(Disposition::Returned { after, reason: "another worker holds the batch".into() });
             }
             Claim::Committed(receipt) => {
                 let answer = match BatchReport::replayed(&receipt.output) {
@@ -165,10 +180,15 @@ impl Pipeline {
         };
         let lease = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat);
         let answer = tokio::select! {
-            answer = self.run(work, &claimed) => answer?,
+            answer = self.run(work, &claimed) => answer,
             lost = lease => return Err(Fault::Lost(lost)),
         };
-        self.answer(work, answer).await
+        if answer.is_err()
+            && let Err(error) = self.ledger.release(&claimed).await
+        {
+            tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+        }
+        self.answer(work, answer?).await
     }
 
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
@@ -225,10 +245,17 @@ impl Pipeline {
     /// The host failed, not the batch: the message goes back. At the last delivery the waiting state is told.
     async fn fault(&self, work: &Work, delivery: &Delivery, fault: &Fault) -> Disposition {
         let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
-        tracing::warn!(receives = delivery.receives, "{reason}");
         if let Fault::Sink(SinkError::Refused(_)) = fault {
             // It will be refused again until somebody changes something; until then the message is in nobody's way.
             return self.park(Some(&work.batch.token), error_names::HOST_FAULT, reason, &work.batch.dataset).await;
+        }
+        tracing::warn!(receives = delivery.receives, "{reason}");
+        // A batch that was lost is somebody else's to answer.
+        if delivery.receives >= self.deliveries && !matches!(fault, Fault::Lost(_)) {
+            let told = Answer::Failure { error: error_names::HOST_FAULT.into(), cause: reason.clone() };
+            if let Ok(disposition) = self.answer(work, told).await {
+                return disposition;
+            }
         }
         Disposition::Returned { after: backoff(delivery.receives), reason }
     }

@@ -74,7 +74,10 @@ impl Worker {
         }
         let finished = async { while under_way.join_next().await.is_some() {} };
         if tokio::time::timeout(self.drain, finished).await.is_err() {
-            tracing::warn!(batches = under_way.len(), "the drain time is over; what is under way is returned to the queue");
+            tracing::warn!(
+                batches = under_way.len(),
+                "the drain time is over; what is under way is returned to the queue"
+            );
             give_up.cancel();
             while under_way.join_next().await.is_some() {}
         }
@@ -143,16 +146,22 @@ async fn delete_settled(queue: Arc<dyn Queue>, mut settled: mpsc::Receiver<Recei
     let mut receipts = Vec::new();
     while settled.recv_many(&mut receipts, MOST_AT_ONCE).await > 0 {
         if receipts.len() < MOST_AT_ONCE {
-            let more = async { while receipts.len() < MOST_AT_ONCE && settled.recv_many(&mut receipts, 1).await > 0 {} };
+            let more =
+                async { while receipts.len() < MOST_AT_ONCE && settled.recv_many(&mut receipts, 1).await > 0 {} };
             let _ = tokio::time::timeout(DELETE_LINGER, more).await;
         }
         match queue.delete(&receipts).await {
             Ok(failed) => {
                 for (_, reason) in failed {
-                    tracing::warn!(reason, "a settled message was not deleted; it is answered again when it comes back");
+                    tracing::warn!(
+                        reason,
+                        "a settled message was not deleted; it is answered again when it comes back"
+                    );
                 }
             }
-            Err(error) => tracing::warn!(%error, "settled messages were not deleted; they are answered again when they come back"),
+            Err(error) => {
+                tracing::warn!(%error, "settled messages were not deleted; they are answered again when they come back")
+            }
         }
         receipts.clear();
     }

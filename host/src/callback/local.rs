@@ -31,13 +31,7 @@ impl LocalCallback {
     /// Waits for the answer to this token. Registering a token again ends the earlier wait without an answer.
     pub fn register(&self, token: TaskToken) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
-        self.waiting().insert(
-            token,
-            Waiter {
-                answer,
-                heard: Instant::now(),
-            },
-        );
+        self.waiting().insert(token, Waiter { answer, heard: Instant::now() });
         receiver
     }
 
@@ -60,15 +54,8 @@ impl LocalCallback {
 #[async_trait]
 impl Callback for LocalCallback {
     async fn answer(&self, token: &TaskToken, answer: &Answer) -> Result<Waiting, CallbackError> {
-        let heard = self
-            .waiting()
-            .remove(token)
-            .map(|waiter| waiter.answer.send(answer.clone()));
-        Ok(if matches!(heard, Some(Ok(()))) {
-            Waiting::Yes
-        } else {
-            Waiting::No
-        })
+        let heard = self.waiting().remove(token).map(|waiter| waiter.answer.send(answer.clone()));
+        Ok(if matches!(heard, Some(Ok(()))) { Waiting::Yes } else { Waiting::No })
     }
 
     async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError> {
@@ -113,10 +100,7 @@ mod tests {
         let registered = callback.last_heard(&token).unwrap();
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(callback.heartbeat(&token).await.unwrap(), Waiting::Yes);
-        assert_eq!(
-            callback.last_heard(&token).unwrap() - registered,
-            Duration::from_secs(7)
-        );
+        assert_eq!(callback.last_heard(&token).unwrap() - registered, Duration::from_secs(7));
         drop(receiver);
         assert_eq!(callback.heartbeat(&token).await.unwrap(), Waiting::No);
         assert_eq!(callback.last_heard(&token), None);

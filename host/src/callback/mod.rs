@@ -1,6 +1,7 @@
 //! The answer to whoever waits for a batch: Step Functions' task token API, or the local Distributed Map.
 
 pub mod local;
+pub mod step_functions;
 
 use async_trait::async_trait;
 

@@ -17,8 +17,8 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    match Loaded::examine(&dataset, &runtime).await {
+    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: args.cache, io: Handle::current() })?;
+    match super::patiently(&dataset.plugin.component, Loaded::examine(&dataset, &runtime)).await {
         Ok((plugin, outputs)) => {
             let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
             println!(

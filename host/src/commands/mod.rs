@@ -5,9 +5,11 @@ mod check;
 mod map;
 mod plugin;
 mod signals;
-//mod worker;
+mod worker;
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
@@ -22,15 +24,31 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let io = io_runtime()?;
     match cli.command {
         Command::Map(args) => io.block_on(Box::pin(map::run(args))),
-        Command::Worker(_) => anyhow::bail!("no"),
+        Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(command) => io.block_on(plugin::run(command)),
         Command::Health(args) => io.block_on(async {
-            admin::probe(&args.admin.to_string(), "/healthz").await.with_context(|| format!("no healthy worker at {}", args.admin))?;
+            admin::probe(&args.admin.to_string(), "/healthz")
+                .await
+                .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
     }
+}
+
+/// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
+async fn patiently<T>(component: &Path, open: impl Future<Output = T>) -> T {
+    const LONG: Duration = Duration::from_secs(1);
+    let name = component.display().to_string();
+    // A task of its own: compiling keeps this one's thread busy.
+    let notice = tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        eprintln!("compiling {name}: the first time takes a while");
+    });
+    let opened = open.await;
+    notice.abort();
+    opened
 }
 
 /// Where queues, stores, heartbeats and metrics live. Guests have a runtime of their own, so that they can burn every core

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, Stores};
 use crate::cli::WorkerArgs;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
 use crate::queue::sqs::SqsQueue;
@@ -55,10 +55,11 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         Some(table) => Arc::new(DynamoLedger::new(&config, table)),
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
-            Arc::new(SqliteLedger::in_memory()?)
+            Arc::new(NoLedger)
         }
     };
-    let queue = Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let queue =
+        Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
     let guests = super::guest_runtime(slots)?;
     tracing::info!(datasets = catalog.names().join(", "), slots, admin = %args.admin, "ready");
     let pipeline = Arc::new(Pipeline {
@@ -71,6 +72,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Execution,
+        deliveries: 5,
         metrics,
         now: SystemTime::now,
     });

@@ -25,10 +25,7 @@ pub async fn suite(ledger: &dyn Ledger, prefix: &str) {
 /// A claim of the batch `execution`, `seconds` after a fixed time.
 pub fn request(execution: &str, seconds: u64) -> ClaimRequest {
     ClaimRequest {
-        id: BatchId {
-            execution: execution.into(),
-            state: "Wait".into(),
-        },
+        id: BatchId { execution: execution.into(), state: "Wait".into() },
         fingerprint: Digest::of(b"contents"),
         component: Digest::of(b"component"),
         now: clock(seconds),
@@ -41,10 +38,7 @@ fn clock(seconds: u64) -> SystemTime {
 }
 
 fn receipt() -> Receipt {
-    Receipt {
-        output: r#"{"rows": 1, "text": "é"}"#.into(),
-        fingerprint: Digest::of(b"contents"),
-    }
+    Receipt { output: r#"{"rows": 1, "text": "é"}"#.into(), fingerprint: Digest::of(b"contents") }
 }
 
 async fn take(ledger: &dyn Ledger, request: &ClaimRequest) -> Claimed {
@@ -65,31 +59,17 @@ async fn assert_held(ledger: &dyn Ledger, request: &ClaimRequest, seconds: u64) 
 async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
     let lost = [
         ledger.renew(claimed, clock(1_000_000), LEASE).await,
-        ledger
-            .commit(
-                claimed,
-                &Receipt {
-                    output: "of the zombie".into(),
-                    ..receipt()
-                },
-            )
-            .await,
+        ledger.commit(claimed, &Receipt { output: "of the zombie".into(), ..receipt() }).await,
         ledger.release(claimed).await,
     ];
     for result in lost {
-        assert!(
-            matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id),
-            "{result:?}"
-        );
+        assert!(matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id), "{result:?}");
     }
 }
 
 async fn a_batch_is_claimed_once(ledger: &dyn Ledger, name: &str) {
     let claimed = take(ledger, &request(name, 0)).await;
-    assert_eq!(
-        (claimed.component, claimed.started),
-        (Digest::of(b"component"), clock(0))
-    );
+    assert_eq!((claimed.component, claimed.started), (Digest::of(b"component"), clock(0)));
     assert_held(ledger, &request(name, 0), 60).await;
     assert_held(ledger, &request(name, 59), 1).await;
 }
@@ -104,19 +84,13 @@ async fn a_committed_batch_stays_committed(ledger: &dyn Ledger, name: &str) {
     ledger.release(&claimed).await.unwrap();
     for seconds in [1, 61, 1_000_000] {
         let claim = ledger.claim(&request(name, seconds)).await.unwrap();
-        assert!(
-            matches!(&claim, Claim::Committed(found) if *found == receipt()),
-            "{claim:?}"
-        );
+        assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
     }
 }
 
 async fn an_expired_claim_is_taken_over(ledger: &dyn Ledger, name: &str) {
     let zombie = take(ledger, &request(name, 0)).await;
-    let promoted = ClaimRequest {
-        component: Digest::of(b"promoted meanwhile"),
-        ..request(name, 60)
-    };
+    let promoted = ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, 60) };
     let heir = take(ledger, &promoted).await;
     assert!(heir.fence > zombie.fence);
     // The same component at the same time of day: the same rows.
@@ -125,10 +99,7 @@ async fn an_expired_claim_is_taken_over(ledger: &dyn Ledger, name: &str) {
     ledger.commit(&heir, &receipt()).await.unwrap();
     assert_lost(ledger, &zombie).await;
     let claim = ledger.claim(&request(name, 1000)).await.unwrap();
-    assert!(
-        matches!(&claim, Claim::Committed(found) if *found == receipt()),
-        "{claim:?}"
-    );
+    assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
 }
 
 async fn a_renewed_claim_is_not(ledger: &dyn Ledger, name: &str) {
@@ -160,19 +131,13 @@ async fn other_contents_are_other_work(ledger: &dyn Ledger, name: &str) {
     ledger.commit(&first, &receipt()).await.unwrap();
     let second = take(ledger, &other(2)).await;
     assert!(second.fence > first.fence);
-    assert_eq!(
-        (second.component, second.started),
-        (Digest::of(b"other component"), clock(2))
-    );
+    assert_eq!((second.component, second.started), (Digest::of(b"other component"), clock(2)));
     // The earlier receipt is gone.
     assert_held(ledger, &request(name, 3), 59).await;
     assert_lost(ledger, &first).await;
     // So it is with a claim that nobody committed.
     let third = take(ledger, &request(name, 1000)).await;
-    assert_eq!(
-        (third.component, third.started),
-        (Digest::of(b"component"), clock(1000))
-    );
+    assert_eq!((third.component, third.started), (Digest::of(b"component"), clock(1000)));
     assert_lost(ledger, &second).await;
 }
 

@@ -3,6 +3,9 @@
 
 #[doc(hidden)]
 pub mod contract;
+pub mod dynamodb;
+pub mod none;
+mod owners;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime};

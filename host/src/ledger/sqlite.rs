@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
+use super::owners::{self, Owner};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
 use crate::job::{BatchId, Digest};
 
@@ -33,6 +34,7 @@ const SCHEMA: &str = "
         started     INTEGER NOT NULL,
         component   TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
+        owner       TEXT NOT NULL,      -- the process that claimed it
         output      TEXT                -- set when the batch is committed
     ) WITHOUT ROWID;
     PRAGMA user_version = 1;";
@@ -41,10 +43,11 @@ const SCHEMA: &str = "
 #[derive(Clone, Debug)]
 pub struct SqliteLedger {
     connection: Arc<Mutex<Connection>>,
+    owner: Arc<Owner>,
 }
 
 impl SqliteLedger {
-    /// Opens the ledger of the folder `directory`, or begins one.
+    /// Opens the ledger of the folder `directory`, or begins one. Claims of processes that are gone are given back.
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
         let file = directory.join(FILE);
         let fault = |error: &dyn std::fmt::Display| {
@@ -53,41 +56,24 @@ impl SqliteLedger {
                 file.display()
             ))
         };
-        if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| fault(&error))?;
-        }
-        let connect = || -> rusqlite::Result<(Connection, i64)> {
-            let connection = Connection::open(&file)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            Ok((connection, version))
-        };
-        let (mut connection, version) = connect().map_err(|error| fault(&error))?;
+        let owners = file.with_file_name("owners");
+        std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
+        let (mut connection, version) = connect(&file).map_err(|error| fault(&error))?;
         if version > VERSION {
-            return Err(fault(&format!(
-                "written by a later gristmill (layout {version}, this one knows {VERSION})"
-            )));
+            return Err(fault(&format!("written by a later gristmill (layout {version}, this one knows {VERSION})")));
         }
-        if version < VERSION {
-            immediately(&mut connection, |transaction| transaction.execute_batch(SCHEMA))
-                .map_err(|error| fault(&error))?;
-        }
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-        })
-    }
-
-    /// A ledger that lasts as long as the process.
-    pub fn in_memory() -> Result<Self, LedgerError> {
-        let open = || {
-            let connection = Connection::open_in_memory()?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
+        let enter = |connection: &Connection| {
+            if version < VERSION {
+                connection.execute_batch(SCHEMA)?;
+            }
+            let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
+            for dead in owners::remove_dead(&owners).map_err(io_error)? {
+                release.execute([dead])?;
+            }
+            Owner::enter(&owners).map_err(io_error)
         };
-        let connection = open().map_err(|error: rusqlite::Error| LedgerError::Unavailable(error.to_string()))?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        let owner = immediately(&mut connection, enter).map_err(|error| fault(&error))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), owner: Arc::new(owner) })
     }
 
     /// The committed batches whose execution starts with `prefix`, in the order of their keys.
@@ -100,17 +86,8 @@ impl SqliteLedger {
                  WHERE key >= ?1 AND key < ?2 AND output IS NOT NULL ORDER BY key",
             )?;
             let entry = |row: &Row<'_>| {
-                let id = BatchId {
-                    execution: row.get(0)?,
-                    state: row.get(1)?,
-                };
-                Ok((
-                    id,
-                    Receipt {
-                        output: row.get(2)?,
-                        fingerprint: digest(row, 3)?,
-                    },
-                ))
+                let id = BatchId { execution: row.get(0)?, state: row.get(1)? };
+                Ok((id, Receipt { output: row.get(2)?, fingerprint: digest(row, 3)? }))
             };
             statement.query_map([first, behind], entry)?.collect()
         })
@@ -121,10 +98,7 @@ impl SqliteLedger {
     pub async fn forget(&self, id: &BatchId) -> Result<(), LedgerError> {
         let key = id.key();
         self.with(move |connection| {
-            connection
-                .prepare_cached("DELETE FROM batches WHERE key = ?1")?
-                .execute([key])
-                .map(|_| ())
+            connection.prepare_cached("DELETE FROM batches WHERE key = ?1")?.execute([key]).map(|_| ())
         })
         .await
     }
@@ -135,10 +109,12 @@ impl SqliteLedger {
         call: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || call(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))?
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            call(&mut connection).map_err(|error| unavailable(&connection, &error))
+        })
+        .await
+        .map_err(|error| LedgerError::Unavailable(error.to_string()))?
     }
 
     /// Changes the entry of a claim, if nobody has taken the batch over.
@@ -158,8 +134,8 @@ impl SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
-        let request = request.clone();
-        self.with(move |connection| immediately(connection, |transaction| claim(transaction, &request)))
+        let (request, owner) = (request.clone(), Arc::clone(&self.owner));
+        self.with(move |connection| immediately(connection, |transaction| claim(transaction, &request, &owner.name)))
             .await
     }
 
@@ -193,6 +169,27 @@ impl Ledger for SqliteLedger {
     }
 }
 
+fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
+    let file = connection.path().unwrap_or(FILE);
+    LedgerError::Unavailable(match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!("the disk with `{file}` is full: make room and run again"),
+        _ => format!("`{file}`: {error}"),
+    })
+}
+
+fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((connection, version))
+}
+
+fn io_error(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
 /// Reads and writes as one: nobody else writes in between.
 fn immediately<T>(
     connection: &mut Connection,
@@ -213,7 +210,7 @@ struct Entry {
     fingerprint: Digest,
 }
 
-fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Claim> {
+fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqlite::Result<Claim> {
     let (key, now) = (request.id.key(), millis(request.now));
     let entry = connection
         .prepare_cached(
@@ -221,14 +218,7 @@ fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Cl
         )?
         .query_row([&key], |row| {
             let (fence, lease_until, started, receipt) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
-            Ok(Entry {
-                fence,
-                lease_until,
-                started,
-                component: digest(row, 3)?,
-                receipt,
-                fingerprint: digest(row, 5)?,
-            })
+            Ok(Entry { fence, lease_until, started, component: digest(row, 3)?, receipt, fingerprint: digest(row, 5)? })
         })
         .optional()?;
     let (mut fence, mut component, mut started) = (0, request.component, now);
@@ -236,10 +226,7 @@ fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Cl
         let same = entry.fingerprint == request.fingerprint;
         match entry.receipt {
             Some(output) if same => {
-                return Ok(Claim::Committed(Receipt {
-                    output,
-                    fingerprint: entry.fingerprint,
-                }));
+                return Ok(Claim::Committed(Receipt { output, fingerprint: entry.fingerprint }));
             }
             None if entry.lease_until > now => {
                 let remaining = Duration::from_millis(entry.lease_until.abs_diff(now));
@@ -255,13 +242,14 @@ fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Cl
     fence += 1;
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO batches (key, execution, state, fence, lease_until, started, component, fingerprint)
-             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint)",
+            "INSERT OR REPLACE INTO batches
+                 (key, execution, state, fence, lease_until, started, component, fingerprint, owner)
+             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint, :owner)",
         )?
         .execute(named_params! {
             ":key": key, ":execution": request.id.execution, ":state": request.id.state, ":fence": fence,
             ":lease_until": now + request.lease.as_millis() as i64, ":started": started,
-            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(),
+            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(), ":owner": owner,
         })?;
     Ok(Claim::Taken(Claimed {
         id: request.id.clone(),
@@ -280,7 +268,6 @@ fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::super::contract::{self, request};
     use super::*;
@@ -295,17 +282,9 @@ mod tests {
     async fn two_processes_share_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let ledgers: Vec<_> = (0..4).map(|_| SqliteLedger::open(directory.path()).unwrap()).collect();
-        let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else {
-            panic!()
-        };
-        assert!(matches!(
-            ledgers[1].claim(&request("run:1", 0)).await.unwrap(),
-            Claim::Held { .. }
-        ));
-        let receipt = Receipt {
-            output: "{}".into(),
-            fingerprint: request("run:1", 0).fingerprint,
-        };
+        let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else { panic!() };
+        assert!(matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Held { .. }));
+        let receipt = Receipt { output: "{}".into(), fingerprint: request("run:1", 0).fingerprint };
         ledgers[0].commit(&claimed, &receipt).await.unwrap();
         assert!(
             matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Committed(found) if found == receipt)
@@ -324,15 +303,26 @@ mod tests {
                     let claim = ledger.claim(&request(&format!("run:{n}"), 0)).await.unwrap();
                     taken += usize::from(matches!(claim, Claim::Taken(_)));
                 }
-                taken
+                // The ledger comes along: with it gone, its claims would be free.
+                (taken, ledger)
             })
         });
-        let taken: Vec<usize> = futures::future::join_all(claims)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(taken.iter().sum::<usize>(), 50, "{taken:?}");
+        let taken: Vec<_> = futures::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(taken.iter().map(|(taken, _)| taken).sum::<usize>(), 50);
+    }
+
+    #[tokio::test]
+    async fn claims_of_the_dead_are_free_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (alive, dead) =
+            (SqliteLedger::open(directory.path()).unwrap(), SqliteLedger::open(directory.path()).unwrap());
+        alive.claim(&request("run:alive", 0)).await.unwrap();
+        dead.claim(&request("run:dead", 0)).await.unwrap();
+        drop(dead);
+        let next = SqliteLedger::open(directory.path()).unwrap();
+        assert!(matches!(next.claim(&request("run:alive", 1)).await.unwrap(), Claim::Held { .. }));
+        let claim = next.claim(&request("run:dead", 1)).await.unwrap();
+        assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 2), "{claim:?}");
     }
 
     #[tokio::test]
@@ -341,22 +331,14 @@ mod tests {
         let ledger = SqliteLedger::open(directory.path()).unwrap();
         for name in ["run:2", "run:1", "run;", "ru", "run:3"] {
             let request = request(name, 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
-                panic!()
-            };
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
             if name != "run:3" {
-                let receipt = Receipt {
-                    output: name.into(),
-                    fingerprint: request.fingerprint,
-                };
+                let receipt = Receipt { output: name.into(), fingerprint: request.fingerprint };
                 ledger.commit(&claimed, &receipt).await.unwrap();
             }
         }
         let found = ledger.committed_under("run:").await.unwrap();
-        assert_eq!(
-            found.iter().map(|(_, receipt)| &*receipt.output).collect::<Vec<_>>(),
-            ["run:1", "run:2"]
-        );
+        assert_eq!(found.iter().map(|(_, receipt)| &*receipt.output).collect::<Vec<_>>(), ["run:1", "run:2"]);
         ledger.forget(&found[0].0).await.unwrap();
         assert_eq!(ledger.committed_under("run:").await.unwrap().len(), 1);
         assert_eq!(ledger.committed_under("").await.unwrap().len(), 3);
@@ -366,16 +348,9 @@ mod tests {
     async fn a_file_that_is_no_ledger_is_said() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join(".gristmill")).unwrap();
-        std::fs::write(
-            directory.path().join(FILE),
-            "this is not a database, whatever it is called",
-        )
-        .unwrap();
+        std::fs::write(directory.path().join(FILE), "this is not a database, whatever it is called").unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("ledger.sqlite") && error.contains("moved away"),
-            "{error}"
-        );
+        assert!(error.contains("ledger.sqlite") && error.contains("moved away"), "{error}");
     }
 
     #[tokio::test]
@@ -386,26 +361,5 @@ mod tests {
         connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("later gristmill"), "{error}");
-    }
-
-    /// Prints what a call costs: `cargo test --release -- --ignored --nocapture price`.
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "a measurement, not a check"]
-    async fn price_of_a_batch() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = SqliteLedger::open(directory.path()).unwrap();
-        let (start, batches) = (Instant::now(), 10_000);
-        for n in 0..batches {
-            let request = request(&format!("run:{n}"), 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else {
-                panic!()
-            };
-            let receipt = Receipt {
-                output: "x".repeat(500),
-                fingerprint: request.fingerprint,
-            };
-            ledger.commit(&claimed, &receipt).await.unwrap();
-        }
-        println!("claim + commit: {:?}", start.elapsed() / batches);
     }
 }

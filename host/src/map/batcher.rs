@@ -58,41 +58,22 @@ impl Batcher {
     pub fn new(limits: Limits, batch_input: Option<&RawValue>) -> Self {
         let input = batch_input.map_or(0, |input| r#""BatchInput":,"#.len() + input.get().len());
         let frame_bytes = r#"{"Items":[]}"#.len() + input;
-        Self {
-            limits,
-            frame_bytes,
-            items: Vec::new(),
-            bytes: frame_bytes,
-            pushed: 0,
-        }
+        Self { limits, frame_bytes, items: Vec::new(), bytes: frame_bytes, pushed: 0 }
     }
 
     /// Takes an item. Returns the batch that is full: the one before this item, or the one with it.
     pub fn push(&mut self, item: Box<RawValue>) -> Result<Option<Items>, TooLarge> {
         let (index, alone) = (self.pushed, self.frame_bytes + item.get().len());
         if alone > self.limits.bytes {
-            return Err(TooLarge {
-                index,
-                name: name_of(&item),
-                bytes: alone,
-                limit: self.limits.bytes,
-            });
+            return Err(TooLarge { index, name: name_of(&item), bytes: alone, limit: self.limits.bytes });
         }
         self.pushed += 1;
         let comma = usize::from(!self.items.is_empty());
-        let full = if self.bytes + comma + item.get().len() > self.limits.bytes {
-            self.finish()
-        } else {
-            None
-        };
+        let full = if self.bytes + comma + item.get().len() > self.limits.bytes { self.finish() } else { None };
         self.bytes += usize::from(!self.items.is_empty()) + item.get().len();
         self.items.push(item);
         // With room for one item only, the batch before this one was handed over when its item came: never two at once.
-        if full.is_none() && self.items.len() >= self.limits.items {
-            Ok(self.finish())
-        } else {
-            Ok(full)
-        }
+        if full.is_none() && self.items.len() >= self.limits.items { Ok(self.finish()) } else { Ok(full) }
     }
 
     /// Hands over what there is; none if there is nothing.
@@ -133,10 +114,7 @@ mod tests {
 
     /// The input as the child workflow gets it.
     fn text(batch_input: Option<&RawValue>, items: &[Box<RawValue>]) -> String {
-        let input = crate::job::MessageInput {
-            batch_input: batch_input.map(ToOwned::to_owned),
-            items: items.to_vec(),
-        };
+        let input = crate::job::MessageInput { batch_input: batch_input.map(ToOwned::to_owned), items: items.to_vec() };
         serde_json::to_string(&input).unwrap()
     }
 
@@ -152,15 +130,9 @@ mod tests {
 
     #[test]
     fn an_item_that_fits_no_batch_is_named() {
-        let items = [
-            raw("1"),
-            raw(&format!(r#"{{"Key":"big.csv","x":"{}"}}"#, "y".repeat(100))),
-        ];
+        let items = [raw("1"), raw(&format!(r#"{{"Key":"big.csv","x":"{}"}}"#, "y".repeat(100)))];
         let error = all(Limits { items: 10, bytes: 64 }, None, &items).unwrap_err();
-        assert_eq!(
-            (error.index, error.name.as_deref(), error.limit),
-            (1, Some("big.csv"), 64)
-        );
+        assert_eq!((error.index, error.name.as_deref(), error.limit), (1, Some("big.csv"), 64));
         assert_eq!(error.bytes, text(None, &items[1..]).len());
     }
 
@@ -169,19 +141,7 @@ mod tests {
         let items = [raw("1"), raw("2")];
         let exact = text(None, &items).len();
         assert_eq!(all(Limits { items: 9, bytes: exact }, None, &items).unwrap().len(), 1);
-        assert_eq!(
-            all(
-                Limits {
-                    items: 9,
-                    bytes: exact - 1
-                },
-                None,
-                &items
-            )
-            .unwrap()
-            .len(),
-            2
-        );
+        assert_eq!(all(Limits { items: 9, bytes: exact - 1 }, None, &items).unwrap().len(), 2);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Time is what the caller says has passed since the run began.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle, WeakProgressBar};
 
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
@@ -14,6 +15,27 @@ const BETWEEN_LINES: Duration = Duration::from_secs(2);
 pub struct Progress {
     tally: Tally,
     show: Show,
+}
+
+/// The bar on this process's terminal, if there is one: whoever else writes to stderr must know.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Stderr for log lines: above the bar, not through it.
+#[derive(Debug)]
+pub struct BesideBar;
+
+impl Write for BesideBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 enum Show {
@@ -44,25 +66,17 @@ impl Progress {
             let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
             // The spinner turns while long batches run.
             bar.enable_steady_tick(Duration::from_millis(200));
+            *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
             Show::Bar(bar)
         } else {
             return Self::lines(Box::new(io::stderr()));
         };
-        Self {
-            tally: Tally::default(),
-            show,
-        }
+        Self { tally: Tally::default(), show }
     }
 
     /// Plain lines: one every 2 seconds at most, and one at the end.
     pub fn lines(out: Box<dyn Write + Send>) -> Self {
-        Self {
-            tally: Tally::default(),
-            show: Show::Lines {
-                out,
-                last: Duration::ZERO,
-            },
-        }
+        Self { tally: Tally::default(), show: Show::Lines { out, last: Duration::ZERO } }
     }
 
     /// All items have been read; there are so many.
@@ -121,9 +135,7 @@ fn line(out: &mut impl Write, text: &str) {
 
 /// The templates are constants of this file; a wrong one falls back to indicatif's own.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸─")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
 /// What has been done so far.
@@ -151,18 +163,13 @@ impl Tally {
     }
 
     fn text(&self, elapsed: Duration) -> String {
-        let total = self
-            .total
-            .map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
-        let mut text = format!(
-            "{}{total} items · {} batches",
-            HumanCount(self.items),
-            HumanCount(self.batches)
-        );
+        let total = self.total.map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
+        let batches = counted(self.batches, "batch", "batches");
+        let mut text = format!("{}{total} items · {batches}", HumanCount(self.items));
         if self.bytes > 0 {
             text += &format!(" · {}", rate(self.bytes, elapsed));
         }
-        text += &format!(" · {} failures", HumanCount(self.failures));
+        text += &format!(" · {}", counted(self.failures, "failure", "failures"));
         if let Some(left) = self.left(elapsed) {
             text += &format!(" · {} left", duration(left));
         }
@@ -179,6 +186,11 @@ impl Tally {
     }
 }
 
+/// `1 row`, `2,000 rows`
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { many })
+}
+
 /// `12.34 MB/s`
 pub(super) fn rate(bytes: u64, elapsed: Duration) -> String {
     format!("{}/s", DecimalBytes(per_second(bytes, elapsed) as u64))
@@ -186,11 +198,7 @@ pub(super) fn rate(bytes: u64, elapsed: Duration) -> String {
 
 /// So many a second; none in no time.
 pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
-    if elapsed.is_zero() {
-        0.0
-    } else {
-        count as f64 / elapsed.as_secs_f64()
-    }
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
 /// `0.4 s`, `25 s`, `3 min 05 s`, `2 h 14 min`
@@ -225,20 +233,8 @@ mod tests {
         let out = Lines::default();
         let mut progress = Progress::lines(Box::new(out.clone()));
         let at = Duration::from_millis;
-        let batch = BatchDone {
-            items: 100,
-            bytes: 10_000_000,
-            failures: 1,
-            replayed: false,
-        };
-        progress.batch_done(
-            BatchDone {
-                replayed: true,
-                bytes: 5,
-                ..batch
-            },
-            at(100),
-        );
+        let batch = BatchDone { items: 100, bytes: 10_000_000, failures: 1, replayed: false };
+        progress.batch_done(BatchDone { replayed: true, bytes: 5, ..batch }, at(100));
         progress.batch_done(batch, at(1999));
         progress.batch_done(batch, at(2000));
         progress.total_known(1000, at(2500));
@@ -260,18 +256,10 @@ mod tests {
 
     #[test]
     fn no_total_and_no_speed_mean_no_time_left() {
-        let tally = |total, items, ran| Tally {
-            total,
-            items,
-            ran,
-            ..Tally::default()
-        };
+        let tally = |total, items, ran| Tally { total, items, ran, ..Tally::default() };
         assert_eq!(tally(None, 5, 5).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(10), 5, 0).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(5), 5, 5).left(Duration::from_secs(1)), None);
-        assert_eq!(
-            tally(Some(15), 5, 5).left(Duration::from_secs(1)),
-            Some(Duration::from_secs(2))
-        );
+        assert_eq!(tally(Some(15), 5, 5).left(Duration::from_secs(1)), Some(Duration::from_secs(2)));
     }
 }

@@ -38,11 +38,7 @@ async fn what_was_written_is_read(store: &dyn ObjectStore, base: &Location) {
     let (metadata, first) = store.open(&at, 4).await.unwrap();
     assert_eq!((metadata.size, &first[..]), (10, &b"0123"[..]));
     assert_eq!(metadata.location, at);
-    assert!(
-        metadata.etag.starts_with('"') && metadata.etag.ends_with('"'),
-        "{}",
-        metadata.etag
-    );
+    assert!(metadata.etag.starts_with('"') && metadata.etag.ends_with('"'), "{}", metadata.etag);
     assert!(metadata.last_modified.is_some());
     assert_eq!(store.open(&at, 1000).await.unwrap().1, "0123456789");
     assert_eq!(store.open(&at, 0).await.unwrap(), (metadata.clone(), Bytes::new()));
@@ -53,20 +49,10 @@ async fn ranges_are_cut_at_the_end(store: &dyn ObjectStore, base: &Location) {
     let at = under(base, "ranges");
     put(store, &at, "0123456789").await;
     let etag = store.open(&at, 0).await.unwrap().0.etag;
-    for (range, expected) in [
-        (0..10, "0123456789"),
-        (8..20, "89"),
-        (9..u64::MAX, "9"),
-        (10..20, ""),
-        (30..40, ""),
-        (5..5, ""),
-        (0..1, "0"),
-    ] {
-        assert_eq!(
-            store.read(&at, &etag, range.clone()).await.unwrap(),
-            expected,
-            "{range:?}"
-        );
+    for (range, expected) in
+        [(0..10, "0123456789"), (8..20, "89"), (9..u64::MAX, "9"), (10..20, ""), (30..40, ""), (5..5, ""), (0..1, "0")]
+    {
+        assert_eq!(store.read(&at, &etag, range.clone()).await.unwrap(), expected, "{range:?}");
     }
 }
 
@@ -80,29 +66,17 @@ async fn an_empty_object_is_an_object(store: &dyn ObjectStore, base: &Location) 
 
 async fn what_is_missing_is_not_found(store: &dyn ObjectStore, base: &Location) {
     let missing = under(base, "missing");
-    let nowhere = Location {
-        bucket: "gristmill-no-such-bucket".into(),
-        key: "k".into(),
-    };
+    let nowhere = Location { bucket: "gristmill-no-such-bucket".into(), key: "k".into() };
     for at in [&missing, &nowhere] {
         for first in [0, 10] {
             let error = store.open(at, first).await.unwrap_err();
-            assert!(
-                matches!(&error, ObjectError::NotFound(text) if text.contains(&at.to_string())),
-                "{error:?}"
-            );
+            assert!(matches!(&error, ObjectError::NotFound(text) if text.contains(&at.to_string())), "{error:?}");
         }
         let error = store.read(at, "\"x\"", 0..1).await.unwrap_err();
         assert!(matches!(error, ObjectError::NotFound(_)), "{error:?}");
     }
-    assert!(matches!(
-        store.list(&nowhere, None).await,
-        Err(ObjectError::NotFound(_))
-    ));
-    assert!(matches!(
-        store.open(&base.with_key(""), 1).await,
-        Err(ObjectError::Invalid(_))
-    ));
+    assert!(matches!(store.list(&nowhere, None).await, Err(ObjectError::NotFound(_))));
+    assert!(matches!(store.open(&base.with_key(""), 1).await, Err(ObjectError::Invalid(_))));
     let page = store.list(&under(base, "nothing/here"), None).await.unwrap();
     assert!(page.objects.is_empty() && page.next.is_none());
 }
@@ -113,10 +87,7 @@ async fn a_replaced_object_is_changed(store: &dyn ObjectStore, base: &Location) 
     let old = store.open(&at, 3).await.unwrap().0.etag;
     put(store, &at, "two").await;
     let error = store.read(&at, &old, 0..3).await.unwrap_err();
-    assert!(
-        matches!(&error, ObjectError::Changed(text) if text.contains(&at.to_string())),
-        "{error:?}"
-    );
+    assert!(matches!(&error, ObjectError::Changed(text) if text.contains(&at.to_string())), "{error:?}");
     let (metadata, first) = store.open(&at, 3).await.unwrap();
     assert_eq!(first, "two");
     assert_eq!(store.read(&at, &metadata.etag, 0..3).await.unwrap(), "two");
@@ -144,9 +115,7 @@ async fn uploads_are_invisible_until_complete(store: &dyn ObjectStore, base: &Lo
 /// 20 MiB in uneven pieces: more than one part of a multipart upload.
 async fn large_uploads_are_whole(store: &dyn ObjectStore, base: &Location) {
     let at = under(base, "large");
-    let bytes: Bytes = (0..20 * 1024 * 1024_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let bytes: Bytes = (0..20 * 1024 * 1024_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut upload = store.upload(&at).await.unwrap();
     for piece in bytes.chunks(3_000_001) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -154,29 +123,20 @@ async fn large_uploads_are_whole(store: &dyn ObjectStore, base: &Location) {
     assert_eq!(upload.complete().await.unwrap(), bytes.len() as u64);
     let (metadata, first) = store.open(&at, 1024 * 1024).await.unwrap();
     assert_eq!(metadata.size, bytes.len() as u64);
-    let rest = store
-        .read(&at, &metadata.etag, first.len() as u64..u64::MAX)
-        .await
-        .unwrap();
+    let rest = store.read(&at, &metadata.etag, first.len() as u64..u64::MAX).await.unwrap();
     assert!([first, rest].concat() == bytes, "the bytes differ");
 
     let mut aborted = store.upload(&under(base, "aborted")).await.unwrap();
     aborted.write(bytes).await.unwrap();
     aborted.abort().await.unwrap();
-    assert!(matches!(
-        store.open(&under(base, "aborted"), 1).await,
-        Err(ObjectError::NotFound(_))
-    ));
+    assert!(matches!(store.open(&under(base, "aborted"), 1).await, Err(ObjectError::NotFound(_))));
 }
 
 async fn listings_are_ordered_and_paged(store: &dyn ObjectStore, base: &Location) {
     // Slashes sort as bytes: `a-b` comes before `a/b`.
     let mut names: Vec<String> = ["a-b", "a/b", "a/c/d", "a0", "é"].map(Into::into).into();
     names.extend((0..1005).map(|n| format!("many/{n:04}")));
-    let mut expected: Vec<String> = names
-        .iter()
-        .map(|name| under(base, &format!("list/{name}")).key)
-        .collect();
+    let mut expected: Vec<String> = names.iter().map(|name| under(base, &format!("list/{name}")).key).collect();
     expected.sort_unstable();
     for key in &expected {
         put(store, &base.with_key(key.clone()), "x").await;
@@ -193,28 +153,15 @@ async fn listings_are_ordered_and_paged(store: &dyn ObjectStore, base: &Location
         }
     }
     assert_eq!(pages, 2);
-    assert_eq!(
-        found
-            .iter()
-            .map(|object| object.location.key.clone())
-            .collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(found.iter().map(|object| object.location.key.clone()).collect::<Vec<_>>(), expected);
     // What a listing says of an object is what opening it says.
     let opened = store.open(&found[0].location, 0).await.unwrap().0;
-    assert_eq!(
-        (&opened.etag, opened.size, &opened.location),
-        (&found[0].etag, 1, &found[0].location)
-    );
+    assert_eq!((&opened.etag, opened.size, &opened.location), (&found[0].etag, 1, &found[0].location));
     assert!(found[0].last_modified.is_some());
 
     // A prefix is not a directory.
     let page = store.list(&under(base, "list/a"), None).await.unwrap();
-    let keys: Vec<_> = page
-        .objects
-        .iter()
-        .map(|object| &object.location.key[base.key.len()..])
-        .collect();
+    let keys: Vec<_> = page.objects.iter().map(|object| &object.location.key[base.key.len()..]).collect();
     assert_eq!(keys, ["list/a-b", "list/a/b", "list/a/c/d", "list/a0"]);
 }
 

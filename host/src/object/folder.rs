@@ -40,41 +40,25 @@ pub struct FolderStore {
 impl FolderStore {
     /// The store whose buckets are the directories in `root`. Nothing is created before something is written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self {
-            root: root.into().into(),
-            walks: Arc::default(),
-        }
+        Self { root: root.into().into(), walks: Arc::default() }
     }
 
     /// Where the object lies, if a folder can hold its key at all.
     pub fn path(&self, at: &Location) -> Result<PathBuf, ObjectError> {
-        let invalid = |why| Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")));
-        if !is_name(&at.bucket) {
-            return invalid("the bucket's name is no directory's name");
-        }
-        if at.key.is_empty() {
-            return invalid("it names a bucket, not an object");
-        }
-        if at.key.split('/').any(|part| matches!(part, "." | "..")) || at.key.contains('\0') {
-            return invalid("it would lie outside of its bucket");
-        }
+        inside(at)?;
         if !at.key.split('/').all(is_name) {
-            return invalid("a part of its key is empty");
+            return Err(ObjectError::Invalid(format!("{at} cannot be a file: a part of its key is empty")));
         }
         if at.key.split('/').next() == Some(UPLOADS) {
-            return invalid("unfinished uploads lie there");
+            return Err(ObjectError::Invalid(format!("{at} cannot be a file: unfinished uploads lie there")));
         }
         Ok(self.root.join(&at.bucket).join(&at.key))
     }
 
-    /// The same for reading: what cannot be here is not here, but a key that would leave the bucket is refused.
+    /// The same for reading: what cannot be here is not here.
     fn existing(&self, at: &Location) -> Result<PathBuf, ObjectError> {
-        let escapes = at.key.split('/').any(|part| matches!(part, "." | "..")) || at.key.contains('\0');
-        self.path(at)
-            .map_err(|error| match escapes || at.key.is_empty() || !is_name(&at.bucket) {
-                true => error,
-                false => not_found(at),
-            })
+        inside(at)?;
+        self.path(at).map_err(|_| not_found(at))
     }
 
     fn open_now(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
@@ -118,13 +102,7 @@ impl FolderStore {
             .tempfile_in(&uploads)
             .map_err(fault)?
             .into_parts();
-        Ok(FolderUpload {
-            at: at.clone(),
-            path,
-            file: tokio::fs::File::from_std(file),
-            temporary,
-            size: 0,
-        })
+        Ok(FolderUpload { at: at.clone(), path, file: tokio::fs::File::from_std(file), temporary, size: 0 })
     }
 
     /// Runs file system calls where they may block.
@@ -133,14 +111,9 @@ impl FolderStore {
         call: impl FnOnce(&Self) -> Result<T, ObjectError> + Send + 'static,
     ) -> Result<T, ObjectError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || call(&store))
-            .await
-            .unwrap_or_else(|error| {
-                Err(ObjectError::Unavailable(format!(
-                    "the folder {} could not be used: {error}",
-                    self.root.display()
-                )))
-            })
+        tokio::task::spawn_blocking(move || call(&store)).await.unwrap_or_else(|error| {
+            Err(ObjectError::Unavailable(format!("the folder {} could not be used: {error}", self.root.display())))
+        })
     }
 }
 
@@ -200,10 +173,7 @@ struct FolderUpload {
 #[async_trait]
 impl Upload for FolderUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
-        self.file
-            .write_all(&bytes)
-            .await
-            .map_err(|error| write_error(&self.at, &self.path, error))?;
+        self.file.write_all(&bytes).await.map_err(|error| write_error(&self.at, &self.path, error))?;
         self.size += bytes.len() as u64;
         Ok(())
     }
@@ -212,13 +182,7 @@ impl Upload for FolderUpload {
         let fault = |error| write_error(&self.at, &self.path, error);
         // A write may still be on its way, and with it the news that the disk is full.
         self.file.flush().await.map_err(fault)?;
-        let Self {
-            at,
-            path,
-            temporary,
-            size,
-            file,
-        } = *self;
+        let Self { at, path, temporary, size, file } = *self;
         drop(file);
         tokio::task::spawn_blocking(move || {
             let fault = |error| write_error(&at, &path, error);
@@ -227,9 +191,7 @@ impl Upload for FolderUpload {
             {
                 fs::create_dir_all(directory).map_err(fault)?;
             }
-            temporary
-                .persist(&path)
-                .map_err(|error| write_error(&at, &path, error.error))
+            temporary.persist(&path).map_err(|error| write_error(&at, &path, error.error))
         })
         .await
         .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload did not end: {error}"))))?;
@@ -238,9 +200,7 @@ impl Upload for FolderUpload {
 
     async fn abort(self: Box<Self>) -> Result<(), ObjectError> {
         let at = self.at;
-        self.temporary
-            .close()
-            .map_err(|error| write_error(&at, &self.path, error))
+        self.temporary.close().map_err(|error| write_error(&at, &self.path, error))
     }
 }
 
@@ -258,20 +218,12 @@ pub(super) fn metadata(at: &Location, file: &fs::Metadata) -> Result<Metadata, O
 }
 
 fn etag(file: &fs::Metadata) -> String {
-    format!(
-        "\"{:x}-{:x}.{:x}-{:x}\"",
-        file.len(),
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ino()
-    )
+    format!("\"{:x}-{:x}.{:x}-{:x}\"", file.len(), file.mtime(), file.mtime_nsec(), file.ino())
 }
 
 /// The file's size, if it still is the version with this tag.
 fn unchanged(at: &Location, file: &File, tag: &str) -> Result<u64, ObjectError> {
-    let now = file
-        .metadata()
-        .map_err(|error| ObjectError::Unavailable(format!("{at} could not be read: {error}")))?;
+    let now = file.metadata().map_err(|error| ObjectError::Unavailable(format!("{at} could not be read: {error}")))?;
     match etag(&now) == tag {
         true => Ok(now.len()),
         false => Err(ObjectError::Changed(format!(
@@ -283,11 +235,23 @@ fn unchanged(at: &Location, file: &File, tag: &str) -> Result<u64, ObjectError> 
 fn read_up_to(file: &mut File, length: u64) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
     // The length is at most the file's, so it fits unless the machine itself is too small: then this is an error, not an abort.
-    bytes
-        .try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?)
-        .map_err(io::Error::other)?;
+    bytes.try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?).map_err(io::Error::other)?;
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes.into())
+}
+
+/// That the location names something in a bucket, and nothing outside of it.
+fn inside(at: &Location) -> Result<(), ObjectError> {
+    let why = if !is_name(&at.bucket) {
+        "the bucket's name is no directory's name"
+    } else if at.key.is_empty() {
+        "it names a bucket, not an object"
+    } else if at.key.contains('\0') || at.key.split('/').any(|part| matches!(part, "." | "..")) {
+        "it would lie outside of its bucket"
+    } else {
+        return Ok(());
+    };
+    Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")))
 }
 
 /// Whether a file system takes this as the name of one file or directory.
@@ -336,11 +300,7 @@ fn write_error(at: &Location, path: &Path, error: io::Error) -> ObjectError {
 fn remove_abandoned(uploads: &Path) {
     let Ok(entries) = fs::read_dir(uploads) else { return };
     for entry in entries.flatten() {
-        let age = entry
-            .metadata()
-            .and_then(|file| file.modified())
-            .ok()
-            .and_then(|written| written.elapsed().ok());
+        let age = entry.metadata().and_then(|file| file.modified()).ok().and_then(|written| written.elapsed().ok());
         if age.is_some_and(|age| age > ABANDONED) {
             let _ = fs::remove_file(entry.path());
         }
@@ -355,10 +315,7 @@ mod tests {
     use super::*;
 
     fn at(key: &str) -> Location {
-        Location {
-            bucket: "b".into(),
-            key: key.into(),
-        }
+        Location { bucket: "b".into(), key: key.into() }
     }
 
     fn store(files: &[&str]) -> (tempfile::TempDir, FolderStore) {
@@ -384,41 +341,17 @@ mod tests {
         let (root, store) = store(&["in"]);
         fs::write(root.path().join("secret"), "s").unwrap();
         for key in ["../secret", "x/../../secret", "..", "./in", "in/.", "a\0b"] {
-            assert!(
-                matches!(store.open(&at(key), 1).await, Err(ObjectError::Invalid(_))),
-                "{key}"
-            );
-            assert!(
-                matches!(store.upload(&at(key)).await.err(), Some(ObjectError::Invalid(_))),
-                "{key}"
-            );
-            assert!(
-                matches!(store.delete(&at(key)).await, Err(ObjectError::Invalid(_))),
-                "{key}"
-            );
+            assert!(matches!(store.open(&at(key), 1).await, Err(ObjectError::Invalid(_))), "{key}");
+            assert!(matches!(store.upload(&at(key)).await.err(), Some(ObjectError::Invalid(_))), "{key}");
+            assert!(matches!(store.delete(&at(key)).await, Err(ObjectError::Invalid(_))), "{key}");
         }
-        assert!(matches!(
-            store.list(&at("../"), None).await,
-            Err(ObjectError::Invalid(_))
-        ));
+        assert!(matches!(store.list(&at("../"), None).await, Err(ObjectError::Invalid(_))));
         let absolute = root.path().join("secret").display().to_string();
-        assert!(matches!(
-            store.open(&at(&absolute), 1).await,
-            Err(ObjectError::NotFound(_))
-        ));
+        assert!(matches!(store.open(&at(&absolute), 1).await, Err(ObjectError::NotFound(_))));
         for bucket in ["..", ".", "", "b/../.."] {
-            let at = Location {
-                bucket: bucket.into(),
-                key: "secret".into(),
-            };
-            assert!(
-                matches!(store.open(&at, 1).await, Err(ObjectError::Invalid(_))),
-                "{bucket}"
-            );
-            assert!(
-                matches!(store.list(&at, None).await, Err(ObjectError::Invalid(_))),
-                "{bucket}"
-            );
+            let at = Location { bucket: bucket.into(), key: "secret".into() };
+            assert!(matches!(store.open(&at, 1).await, Err(ObjectError::Invalid(_))), "{bucket}");
+            assert!(matches!(store.list(&at, None).await, Err(ObjectError::Invalid(_))), "{bucket}");
         }
     }
 
@@ -426,10 +359,7 @@ mod tests {
     async fn a_directory_is_no_object() {
         let (_root, store) = store(&["a/b"]);
         for key in ["a", "a/", "a//b", "a/b/c", "none", &"x".repeat(300)] {
-            assert!(
-                matches!(store.open(&at(key), 1).await, Err(ObjectError::NotFound(_))),
-                "{key}"
-            );
+            assert!(matches!(store.open(&at(key), 1).await, Err(ObjectError::NotFound(_))), "{key}");
             store.delete(&at(key)).await.unwrap();
         }
         assert_eq!(store.open(&at("a/b"), 9).await.unwrap().1, "a/b");
@@ -459,12 +389,7 @@ mod tests {
     async fn a_file_written_in_place_is_noticed() {
         let (root, store) = store(&["f"]);
         let (metadata, _) = store.open(&at("f"), 0).await.unwrap();
-        fs::OpenOptions::new()
-            .append(true)
-            .open(root.path().join("b/f"))
-            .unwrap()
-            .write_all(b"more")
-            .unwrap();
+        fs::OpenOptions::new().append(true).open(root.path().join("b/f")).unwrap().write_all(b"more").unwrap();
         let read = store.read(&at("f"), &metadata.etag, 0..1).await;
         assert!(matches!(read, Err(ObjectError::Changed(_))), "{read:?}");
     }
@@ -484,18 +409,14 @@ mod tests {
     fn a_full_disk_is_said_in_a_sentence() {
         let full = File::create("/dev/full").unwrap().write_all(b"x").unwrap_err();
         let error = write_error(&at("k"), Path::new("/data/b/k"), full);
-        assert!(
-            matches!(&error, ObjectError::Unavailable(text) if text.contains("no room left")),
-            "{error}"
-        );
+        assert!(matches!(&error, ObjectError::Unavailable(text) if text.contains("no room left")), "{error}");
     }
 
     #[test]
     fn only_old_uploads_are_abandoned() {
         let directory = tempfile::tempdir().unwrap();
         let old = File::create(directory.path().join("old")).unwrap();
-        old.set_modified(std::time::SystemTime::now() - ABANDONED - Duration::from_secs(60))
-            .unwrap();
+        old.set_modified(std::time::SystemTime::now() - ABANDONED - Duration::from_secs(60)).unwrap();
         File::create(directory.path().join("new")).unwrap();
         remove_abandoned(directory.path());
         assert!(!directory.path().join("old").exists() && directory.path().join("new").exists());

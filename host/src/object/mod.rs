@@ -3,6 +3,8 @@
 #[doc(hidden)]
 pub mod contract;
 pub mod folder;
+pub mod s3;
+mod s3_upload;
 mod walk;
 
 use std::fmt;
@@ -51,7 +53,11 @@ impl FromStr for Location {
             return Err(invalid("the bucket is empty"));
         }
         // Amazon S3 allows these names; a folder cannot hold them, and no bucket or key that means well has them.
-        if bucket == "." || bucket == ".." || uri.contains('\0') || key.split('/').any(|part| part == "." || part == "..") {
+        if bucket == "."
+            || bucket == ".."
+            || uri.contains('\0')
+            || key.split('/').any(|part| part == "." || part == "..")
+        {
             return Err(invalid("`.` and `..` are no names"));
         }
         if key.len() > 1024 {

@@ -44,9 +44,7 @@ impl Walks {
 
     fn take(&self, prefix: &Location, after: &str) -> Option<Walk> {
         let mut walks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = walks
-            .iter()
-            .position(|walk| walk.prefix == *prefix && walk.after == after)?;
+        let found = walks.iter().position(|walk| walk.prefix == *prefix && walk.after == after)?;
         walks.remove(found)
     }
 
@@ -92,25 +90,14 @@ impl Walk {
         }
         let top = prefix.key.rsplit_once('/').map_or("", |(top, _)| top);
         if top.split('/').any(|part| matches!(part, "." | "..")) || prefix.key.contains('\0') {
-            return Err(ObjectError::Invalid(format!(
-                "{prefix} would lie outside of its bucket"
-            )));
+            return Err(ObjectError::Invalid(format!("{prefix} would lie outside of its bucket")));
         }
-        let mut walk = Self {
-            bucket: bucket.into(),
-            prefix: prefix.clone(),
-            after,
-            stack: Vec::new(),
-        };
+        let mut walk = Self { bucket: bucket.into(), prefix: prefix.clone(), after, stack: Vec::new() };
         // A prefix with an empty part names no directory; joined to a path the part would vanish, or even start at `/`.
         if top.is_empty() && prefix.key.starts_with('/') || !top.is_empty() && top.split('/').any(str::is_empty) {
             return Ok(walk);
         }
-        let key = if top.is_empty() {
-            String::new()
-        } else {
-            format!("{top}/")
-        };
+        let key = if top.is_empty() { String::new() } else { format!("{top}/") };
         walk.enter(key)?;
         Ok(walk)
     }
@@ -179,11 +166,7 @@ impl Walk {
             }
         }
         names.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Directory {
-            key,
-            id: (own.dev(), own.ino()),
-            names,
-        })
+        Ok(Directory { key, id: (own.dev(), own.ino()), names })
     }
 
     /// Whether the listing has this key, or, of a directory, may have one below it.
@@ -214,10 +197,7 @@ mod tests {
     }
 
     fn prefix(key: &str) -> Location {
-        Location {
-            bucket: "b".into(),
-            key: key.into(),
-        }
+        Location { bucket: "b".into(), key: key.into() }
     }
 
     fn keys(page: &Page) -> Vec<&str> {
@@ -226,9 +206,7 @@ mod tests {
 
     #[test]
     fn keys_come_in_the_order_of_their_bytes() {
-        let mut all = [
-            "a/b", "a-b", "a", "a0", "a/b-", "B", "a-/z", "ä", "é/x", "z/y/x", "z/y-", "z.x",
-        ];
+        let mut all = ["a/b", "a-b", "a", "a0", "a/b-", "B", "a-/z", "ä", "é/x", "z/y/x", "z/y-", "z.x"];
         all.sort_unstable();
         // A file and a directory of the same name do not go together.
         let all: Vec<&str> = all.into_iter().filter(|key| *key != "a").collect();
@@ -239,15 +217,9 @@ mod tests {
             let page = walks.page(bucket.path(), &prefix(""), Some((*after).into())).unwrap();
             assert_eq!(keys(&page), all[index + 1..], "after {after}");
         }
-        for key in [
-            "a", "a/", "a-", "z/", "z/y", "é", "none", "a/b/", "/", "/a", "a//b", "//",
-        ] {
+        for key in ["a", "a/", "a-", "z/", "z/y", "é", "none", "a/b/", "/", "/a", "a//b", "//"] {
             let expected: Vec<&str> = all.iter().filter(|found| found.starts_with(key)).copied().collect();
-            assert_eq!(
-                keys(&walks.page(bucket.path(), &prefix(key), None).unwrap()),
-                expected,
-                "prefix {key}"
-            );
+            assert_eq!(keys(&walks.page(bucket.path(), &prefix(key), None).unwrap()), expected, "prefix {key}");
         }
     }
 
@@ -299,22 +271,13 @@ mod tests {
         symlink("nowhere", path.join("dangling")).unwrap();
         symlink(path, path.join("d/up")).unwrap();
         symlink(path.join("real"), path.join("link")).unwrap();
-        assert_eq!(
-            keys(&Walks::default().page(path, &prefix(""), None).unwrap()),
-            ["d/f", "link", "real"]
-        );
+        assert_eq!(keys(&Walks::default().page(path, &prefix(""), None).unwrap()), ["d/f", "link", "real"]);
     }
 
     #[test]
     fn a_missing_bucket_is_not_an_empty_one() {
         let bucket = bucket(&[]);
-        assert!(
-            Walks::default()
-                .page(bucket.path(), &prefix("x/y"), None)
-                .unwrap()
-                .objects
-                .is_empty()
-        );
+        assert!(Walks::default().page(bucket.path(), &prefix("x/y"), None).unwrap().objects.is_empty());
         let missing = Walks::default().page(&bucket.path().join("none"), &prefix(""), None);
         assert!(matches!(missing, Err(ObjectError::NotFound(_))));
     }

@@ -73,11 +73,7 @@ struct InFlight {
 impl EmbeddedQueue {
     /// An empty queue that hides what is received for `visibility_timeout`.
     pub fn new(visibility_timeout: Duration) -> Self {
-        Self {
-            visibility_timeout,
-            state: Mutex::default(),
-            changed: Notify::new(),
-        }
+        Self { visibility_timeout, state: Mutex::default(), changed: Notify::new() }
     }
 
     /// Adds a message and returns its id.
@@ -85,12 +81,7 @@ impl EmbeddedQueue {
         let mut state = self.state();
         state.sent += 1;
         let id = state.sent;
-        let message = Message {
-            body: body.into(),
-            sent: SystemTime::now(),
-            receives: 0,
-            in_flight: None,
-        };
+        let message = Message { body: body.into(), sent: SystemTime::now(), receives: 0, in_flight: None };
         state.messages.insert(id, message);
         state.visible.push_back(id);
         drop(state);
@@ -109,11 +100,7 @@ impl EmbeddedQueue {
     pub fn counts(&self) -> Counts {
         let mut state = self.state();
         state.expire();
-        Counts {
-            visible: state.visible.len(),
-            in_flight: state.hidden.len(),
-            dead: state.dead.len(),
-        }
+        Counts { visible: state.visible.len(), in_flight: state.hidden.len(), dead: state.dead.len() }
     }
 
     /// What was parked, in that order.
@@ -151,18 +138,12 @@ impl Queue for EmbeddedQueue {
 
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError> {
         let mut state = self.state();
-        Ok(failures(
-            receipts.iter().map(|receipt| (receipt, state.delete(receipt))),
-        ))
+        Ok(failures(receipts.iter().map(|receipt| (receipt, state.delete(receipt)))))
     }
 
     async fn change_visibility(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<(Receipt, String)>, QueueError> {
         let mut state = self.state();
-        let failed = failures(
-            receipts
-                .iter()
-                .map(|(receipt, hidden)| (receipt, state.hide(receipt, *hidden))),
-        );
+        let failed = failures(receipts.iter().map(|(receipt, hidden)| (receipt, state.hide(receipt, *hidden))));
         drop(state);
         self.changed.notify_waiters();
         Ok(failed)
@@ -173,11 +154,7 @@ impl Queue for EmbeddedQueue {
         state.current(&delivery.receipt).map_err(QueueError::Refused)?;
         state.delete(&delivery.receipt).map_err(QueueError::Refused)?;
         let (id, body) = (delivery.id.clone(), delivery.body.clone());
-        state.dead.push(DeadLetter {
-            id,
-            body,
-            reason: reason.into(),
-        });
+        state.dead.push(DeadLetter { id, body, reason: reason.into() });
         Ok(())
     }
 
@@ -225,10 +202,8 @@ impl State {
 
     /// The message of this receipt, if no later delivery has made the receipt stale. None when it is deleted.
     fn current(&self, receipt: &Receipt) -> Result<Option<u64>, String> {
-        let parsed = receipt
-            .0
-            .split_once('-')
-            .and_then(|(id, receive)| Some((id.parse().ok()?, receive.parse().ok()?)));
+        let parsed =
+            receipt.0.split_once('-').and_then(|(id, receive)| Some((id.parse().ok()?, receive.parse().ok()?)));
         let Some((id, receive)) = parsed.filter(|(id, _): &(u64, u32)| (1..=self.sent).contains(id)) else {
             return Err("ReceiptHandleIsInvalid: this queue gave no such receipt".into());
         };
@@ -257,13 +232,8 @@ impl State {
 
     fn hide(&mut self, receipt: &Receipt, hidden: Duration) -> Result<(), String> {
         self.expire();
-        let id = self
-            .current(receipt)?
-            .ok_or("ReceiptHandleIsInvalid: the message is deleted")?;
-        let in_flight = self
-            .messages
-            .get_mut(&id)
-            .and_then(|message| message.in_flight.as_mut());
+        let id = self.current(receipt)?.ok_or("ReceiptHandleIsInvalid: the message is deleted")?;
+        let in_flight = self.messages.get_mut(&id).and_then(|message| message.in_flight.as_mut());
         let in_flight = in_flight.ok_or("MessageNotInflight: the visibility time-out ended before")?;
         self.hidden.remove(&(in_flight.until, id));
         in_flight.until = (Instant::now() + hidden.min(MAX_VISIBILITY)).min(in_flight.received + MAX_VISIBILITY);
@@ -274,9 +244,7 @@ impl State {
 }
 
 fn failures<'a>(results: impl Iterator<Item = (&'a Receipt, Result<(), String>)>) -> Vec<(Receipt, String)> {
-    results
-        .filter_map(|(receipt, result)| Some((receipt.clone(), result.err()?)))
-        .collect()
+    results.filter_map(|(receipt, result)| Some((receipt.clone(), result.err()?))).collect()
 }
 
 #[cfg(test)]
@@ -299,14 +267,7 @@ mod tests {
         let queue = Arc::new(EmbeddedQueue::new(MINUTE));
         let sender = Arc::clone(&queue);
         contract::suite(&*queue, async |body| _ = sender.send(body)).await;
-        assert_eq!(
-            queue.counts(),
-            Counts {
-                visible: 0,
-                in_flight: 0,
-                dead: 1
-            }
-        );
+        assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 0, dead: 1 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -315,14 +276,7 @@ mod tests {
         let start = Instant::now();
         let first = queue.receive(1).await.unwrap().remove(0);
         tokio::time::advance(MINUTE - Duration::from_secs(5)).await;
-        assert_eq!(
-            queue.counts(),
-            Counts {
-                visible: 0,
-                in_flight: 1,
-                dead: 0
-            }
-        );
+        assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 1, dead: 0 });
         let second = queue.receive(1).await.unwrap().remove(0);
         assert_eq!(start.elapsed().as_secs(), 60);
         assert_eq!((second.receives, &second.id, second.sent), (2, &first.id, first.sent));
@@ -364,16 +318,10 @@ mod tests {
         let queue = queue(1);
         let start = Instant::now();
         let receipt = queue.receive(1).await.unwrap().remove(0).receipt;
-        let mut failed = queue
-            .change_visibility(&[(receipt.clone(), MINUTE * 10)])
-            .await
-            .unwrap();
+        let mut failed = queue.change_visibility(&[(receipt.clone(), MINUTE * 10)]).await.unwrap();
         while failed.is_empty() && start.elapsed() < MAX_VISIBILITY * 2 {
             tokio::time::advance(Duration::from_secs(599)).await;
-            failed = queue
-                .change_visibility(&[(receipt.clone(), MINUTE * 10)])
-                .await
-                .unwrap();
+            failed = queue.change_visibility(&[(receipt.clone(), MINUTE * 10)]).await.unwrap();
         }
         assert!(failed[0].1.contains("MessageNotInflight"));
         assert!(start.elapsed() >= MAX_VISIBILITY && start.elapsed() < MAX_VISIBILITY + MINUTE * 10);
@@ -384,23 +332,9 @@ mod tests {
         let queue = queue(1);
         let receipt = queue.receive(1).await.unwrap().remove(0).receipt;
         tokio::time::advance(MINUTE * 2).await;
-        assert_eq!(
-            queue
-                .change_visibility(&[(receipt.clone(), MINUTE)])
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(queue.change_visibility(&[(receipt.clone(), MINUTE)]).await.unwrap().len(), 1);
         assert!(queue.delete(&[receipt]).await.unwrap().is_empty());
-        assert_eq!(
-            queue.counts(),
-            Counts {
-                visible: 0,
-                in_flight: 0,
-                dead: 0
-            }
-        );
+        assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 0, dead: 0 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -413,25 +347,14 @@ mod tests {
         let second = queue.receive(1).await.unwrap().remove(0);
         assert!(matches!(queue.park(&first, "r").await, Err(QueueError::Refused(_))));
         queue.park(&second, "r").await.unwrap();
-        assert_eq!(
-            queue.dead_letters(),
-            [DeadLetter {
-                id: second.id,
-                body: "0".into(),
-                reason: "r".into()
-            }]
-        );
+        assert_eq!(queue.dead_letters(), [DeadLetter { id: second.id, body: "0".into(), reason: "r".into() }]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn receipts_of_nobody_are_refused() {
         let queue = queue(1);
         for receipt in ["", "x", "0-1", "2-1", "1-9", "-1"] {
-            assert_eq!(
-                queue.delete(&[Receipt(receipt.into())]).await.unwrap().len(),
-                1,
-                "{receipt}"
-            );
+            assert_eq!(queue.delete(&[Receipt(receipt.into())]).await.unwrap().len(), 1, "{receipt}");
         }
         assert_eq!(queue.counts().visible, 1);
     }

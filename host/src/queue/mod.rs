@@ -3,6 +3,7 @@
 #[doc(hidden)]
 pub mod contract;
 pub mod embedded;
+pub mod sqs;
 
 use std::time::{Duration, SystemTime};
 
@@ -57,8 +58,8 @@ pub trait Queue: Send + Sync + 'static {
     /// Deletes the messages for good. Returns the receipts that were not deleted, each with the reason.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError>;
 
-    /// Hides the messages for this long from now on; zero returns them at once. Returns the receipts that are not ours
-    /// any more, each with the reason.
+    /// Hides the messages for this long from now on, but never beyond [`MAX_VISIBILITY`] from when they were received; zero
+    /// returns them at once. Returns the receipts that are not ours any more, each with the reason.
     async fn change_visibility(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<(Receipt, String)>, QueueError>;
 
     /// Sets a message aside in the dead-letter queue with the reason as an attribute, and deletes it from this one. Where

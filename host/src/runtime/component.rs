@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use wasmtime::component::{Component, Linker};
 use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
 
 use super::bindings::{self, CONTRACT, PluginPre};
 use super::cache;
@@ -30,7 +30,9 @@ pub enum PluginError {
     )]
     CoreModule,
     /// A component for another version of the contract.
-    #[error("this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version")]
+    #[error(
+        "this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version"
+    )]
     OtherContract {
         /// The import or export that says so.
         name: String,
@@ -110,9 +112,16 @@ pub(super) fn compile(
         // The layer field of the preamble tells a component from a module (Component Model, Binary.md).
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => {}
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => return Err(PluginError::CoreModule),
-        [0, b'a', b's', b'm', ..] => return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into())),
+        [0, b'a', b's', b'm', ..] => {
+            return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into()));
+        }
         [] => return Err(PluginError::NotAComponent("it is empty".into())),
-        _ => return Err(PluginError::NotAComponent(format!("it begins with {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(8)])))),
+        _ => {
+            return Err(PluginError::NotAComponent(format!(
+                "it begins with {:?}",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(8)])
+            )));
+        }
     }
     let entry = cache.map(|folder| cache::Entry::new(folder, engine, digest));
     if let Some(component) = entry.as_ref().and_then(|entry| entry.load(engine)) {
@@ -130,7 +139,11 @@ pub(super) fn compile(
 /// Whether the bytes make no component, or one that is too much for this engine. wasmtime has no type for the difference.
 fn malformed(error: wasmtime::Error) -> PluginError {
     let text = format!("{error:#}");
-    if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") { PluginError::NotAComponent(text) } else { PluginError::Engine(text) }
+    if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") {
+        PluginError::NotAComponent(text)
+    } else {
+        PluginError::Engine(text)
+    }
 }
 
 /// Checks the component's imports and exports against the contract, the most telling complaint first.
@@ -157,7 +170,8 @@ pub(super) fn check(
     if !unknown.is_empty() {
         return Err(PluginError::MissingImport(unknown));
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
+    let pre =
+        linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
     bindings::PluginPre::new(pre).map_err(PluginError::engine)
 }
 

@@ -46,7 +46,8 @@ impl Runtime {
         let engine = engine(config.slots).map_err(PluginError::engine)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
-        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
+        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(PluginError::engine)?;
         Ok(Self {
             _ticker: Ticker::start(&engine),
             engine,

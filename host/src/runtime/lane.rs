@@ -72,7 +72,8 @@ impl Lane {
                 (store, instance, Some(place))
             }
             None => {
-                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
+                let mut store =
+                    store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
                 match self.plugin.pre.instantiate_async(&mut store).await {
                     Ok(instance) => (store, instance, None),
                     Err(error) => return ItemRun::failed(trap(&store, &error)),
@@ -144,7 +145,10 @@ fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
     if store.data().memory.exceeded() {
         return fault(
             error_names::MEMORY_LIMIT,
-            format!("the item wanted more memory than the {} bytes of `[plugin] memory`", store.data().context.limits.memory),
+            format!(
+                "the item wanted more memory than the {} bytes of `[plugin] memory`",
+                store.data().context.limits.memory
+            ),
         );
     }
     fault(error_names::TRAP, format!("the plugin trapped: {}\n{error:?}", reason(error, HOSTCALL_FUEL)))
@@ -161,7 +165,10 @@ fn reason(error: &wasmtime::Error, fuel: usize) -> String {
     let cause = error.root_cause().to_string();
     // The error's type is private to wasmtime; a test holds these words.
     if cause.contains("fuel allocated for hostcalls") {
-        return format!("it handed over more than {} at once: several smaller blocks are fine", bytesize::ByteSize(fuel as u64));
+        return format!(
+            "it handed over more than {} at once: several smaller blocks are fine",
+            bytesize::ByteSize(fuel as u64)
+        );
     }
     cause
 }
@@ -281,7 +288,12 @@ impl ObjectStore for Nothing {
     async fn open(&self, _: &crate::object::Location, _: u64) -> Opened {
         Err(nothing())
     }
-    async fn read(&self, _: &crate::object::Location, _: &str, _: std::ops::Range<u64>) -> Result<bytes::Bytes, Denied> {
+    async fn read(
+        &self,
+        _: &crate::object::Location,
+        _: &str,
+        _: std::ops::Range<u64>,
+    ) -> Result<bytes::Bytes, Denied> {
         Err(nothing())
     }
     async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {

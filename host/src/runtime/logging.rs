@@ -43,7 +43,10 @@ impl LogBudget {
         let message = cut(message, MAX_LINE);
         let context = cut(context, 128);
         let cost = (message.len() + context.len() + LINE_COST) as u64;
-        let spent = self.0.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left.saturating_sub(cost)));
+        let spent = self
+            .0
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left.saturating_sub(cost)));
         let Ok(before) = spent else { return };
         let (dataset, batch) = (&*self.0.dataset, &*self.0.batch);
         if before < cost {

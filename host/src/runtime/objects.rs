@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use async_compression::zstd::DParameter;
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -103,7 +103,9 @@ impl objects::HostObject for Guest {
         let size = object.metadata.size;
         let location = object.metadata.location.clone();
         if length > MAX_READ {
-            return Ok(Err(Error::TooLarge(format!("{location}: a read of {length} bytes; at most {MAX_READ} at once"))));
+            return Ok(Err(Error::TooLarge(format!(
+                "{location}: a read of {length} bytes; at most {MAX_READ} at once"
+            ))));
         }
         if offset > size {
             return Ok(Err(Error::Invalid(format!("{location}: offset {offset} is behind the end at {size}"))));
@@ -230,7 +232,9 @@ impl Guest {
     {
         let started = self.io.spawn(request(self.context.objects.clone()));
         async move {
-            started.await.unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
+            started
+                .await
+                .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
         }
     }
 }

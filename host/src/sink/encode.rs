@@ -18,7 +18,7 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 /// One object that is being encoded.
 pub(super) enum Encoder {
     JsonLines(JsonLines),
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -40,7 +40,7 @@ impl Encoder {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
                 writer.write_record(schema.columns.iter().map(|column| &column.name)).map_err(broken)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Parquet => {
                 let properties = WriterProperties::builder()
@@ -78,7 +78,7 @@ impl Encoder {
             Self::JsonLines(lines) => Ok(std::mem::take(&mut lines.out)),
             Self::Csv(writer) => {
                 let next = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-                std::mem::replace(writer, next).into_inner().map_err(broken)
+                std::mem::replace(&mut **writer, next).into_inner().map_err(broken)
             }
             Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
         }
@@ -240,7 +240,10 @@ mod tests {
             encoder.write(&schema, &[rows(&schema, &line)]).unwrap();
             parts.push(encoder.take().unwrap().len());
         }
-        assert!(parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2), "nothing was given out before the end: {parts:?}");
+        assert!(
+            parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2),
+            "nothing was given out before the end: {parts:?}"
+        );
         assert!(encoder.finish().unwrap().len() < ROW_GROUP_BYTES);
     }
 }

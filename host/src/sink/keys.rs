@@ -43,7 +43,8 @@ impl KeySet {
             keys.0.reserve(cells.rows());
             for at in 0..cells.rows() {
                 row += 1;
-                let key = || columns.iter().map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)));
+                let key =
+                    || columns.iter().map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)));
                 let bytes = encode(key(), row)?;
                 if self.0.contains(&bytes) {
                     return Err(BadKey(format!("row {row}: another item of the batch has the key {}", show(key()))));
@@ -64,7 +65,9 @@ impl KeySet {
 
 /// What a row of this table is called in a sentence: `pk = "USW00094728", day = "2024-01-31"`. Empty without a key.
 pub(super) fn describe(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> String {
-    let Target::Table { .. } = schema.target else { return String::new() };
+    let Target::Table { .. } = schema.target else {
+        return String::new();
+    };
     show(schema.key().into_iter().map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))))
 }
 
@@ -83,7 +86,9 @@ fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize) -> Res
         }
         if value.len() > limit {
             let length = value.len();
-            return Err(BadKey(format!("row {row}: key column `{name}` has {length} bytes, at most {limit} are a key")));
+            return Err(BadKey(format!(
+                "row {row}: key column `{name}` has {length} bytes, at most {limit} are a key"
+            )));
         }
         bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
         bytes.extend_from_slice(value);
@@ -149,11 +154,9 @@ mod tests {
     #[test]
     fn one_instant_is_one_key_however_it_is_written() {
         let (schema, set) = (keyed(&["at"]), KeySet::default());
-        let lines = "{\"id\":\"a\",\"at\":\"2024-01-01T02:00:00+02:00\"}\n{\"id\":\"b\",\"at\":\"2024-01-01T00:00:00Z\"}";
-        assert_eq!(
-            refused(&set, &schema, lines),
-            "row 2: an earlier row has the key at = 2024-01-01T00:00:00.000000Z"
-        );
+        let lines =
+            "{\"id\":\"a\",\"at\":\"2024-01-01T02:00:00+02:00\"}\n{\"id\":\"b\",\"at\":\"2024-01-01T00:00:00Z\"}";
+        assert_eq!(refused(&set, &schema, lines), "row 2: an earlier row has the key at = 2024-01-01T00:00:00.000000Z");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! keys.
 
 mod cells;
-// pub mod dynamodb;
+pub mod dynamodb;
 mod encode;
 pub mod keys;
 pub mod objects;

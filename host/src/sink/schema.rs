@@ -32,7 +32,9 @@ impl OutputSchema {
 
     /// The columns' indices of the table's key, in the key's order; none for objects.
     pub fn key(&self) -> Vec<usize> {
-        let Target::Table { key, .. } = &self.target else { return Vec::new() };
+        let Target::Table { key, .. } = &self.target else {
+            return Vec::new();
+        };
         key.iter().filter_map(|name| self.columns.iter().position(|column| column.name == *name)).collect()
     }
 }
@@ -78,7 +80,11 @@ fn check(columns: &[Column], target: &Target) -> Result<(), String> {
     }
     for (index, column) in columns.iter().enumerate() {
         if column.name.is_empty() || column.name.chars().any(char::is_control) {
-            return Err(format!("column {} has the name {:?}; a name needs visible characters", index + 1, column.name));
+            return Err(format!(
+                "column {} has the name {:?}; a name needs visible characters",
+                index + 1,
+                column.name
+            ));
         }
         if columns[..index].iter().any(|other| other.name == column.name) {
             return Err(format!("column `{}` is there twice", column.name));
@@ -164,11 +170,10 @@ mod tests {
     fn what_makes_no_output_is_named() {
         let text = || vec![column("a", ColumnType::Text), column("x", ColumnType::Float64)];
         assert!(refused(vec![], table(&["a"])).starts_with("output `daily`: it has no columns"));
-        assert_eq!(
-            refused([text(), text()].concat(), table(&["a"])),
-            "output `daily`: column `a` is there twice"
+        assert_eq!(refused([text(), text()].concat(), table(&["a"])), "output `daily`: column `a` is there twice");
+        assert!(
+            refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\"")
         );
-        assert!(refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\""));
         assert!(refused(text(), table(&["b"])).contains("key column `b` is none of its columns: a, x"));
         assert!(refused(text(), table(&["x"])).contains("key column `x` is float64"));
         assert!(refused(text(), table(&["a", "a"])).contains("names column `a` twice"));

@@ -1,5 +1,6 @@
 //! The highest daily precipitation of each GHCN-Daily weather station: one object per station in, one row out.
 
+mod day;
 pub mod logic;
 
 use gristmill_plugin::{Call, ColumnType, Failure, Manifest, Output, Rows, objects};

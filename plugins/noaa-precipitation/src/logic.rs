@@ -4,6 +4,8 @@ use gristmill_plugin::Failure;
 use gristmill_plugin::csv::{Column, Reader, Record, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::day::Day;
+
 /// The dataset file's `[settings]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,7 +83,7 @@ pub fn highest_precipitation(
         let (value, day) = (row.int64(columns.value)?, columns.day(&row)?);
         match &mut highest {
             None => highest = Some((row.text(columns.id)?.to_owned(), value, day)),
-            Some((station, ..)) if row.bytes(columns.id) != station.as_bytes() => {
+            Some((station, ..)) if !row.is(columns.id, &station) => {
                 let expected = format!("{station}, the station of the rows before");
                 return Err(row.bad_value(columns.id, &expected).into());
             }
@@ -109,53 +111,9 @@ struct Columns {
 }
 
 impl Columns {
+    #[inline]
     fn day(&self, row: &Record<'_>) -> Result<Day, Failure> {
         Day::parse(row.bytes(self.date))
             .ok_or_else(|| row.bad_value(self.date, "a day as YYYYMMDD").into())
-    }
-}
-
-/// A day as GHCN-Daily writes it, `YYYYMMDD`; the order of the numbers is that of the days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Day(u32);
-
-impl Day {
-    fn parse(field: &[u8]) -> Option<Self> {
-        let digits: &[u8; 8] = field.try_into().ok()?;
-        if !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let number = digits
-            .iter()
-            .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
-        let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
-        (1..=days(year, month))
-            .contains(&day)
-            .then_some(Self(number))
-    }
-}
-
-impl std::fmt::Display for Day {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(number) = self;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            number / 10_000,
-            number / 100 % 100,
-            number % 100
-        )
-    }
-}
-
-/// The number of days of a month; 0 where there is no such month.
-fn days(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
     }
 }

@@ -78,14 +78,12 @@ fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
     keys!(let { component, memory, timeout, max_output, max_log, instance } = node);
     let component = component.required(|node| component_path(node, file));
     let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
-    let timeout = timeout.or(Duration::from_secs(30), |node| {
-        duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT)
-    });
+    let timeout =
+        timeout.or(Duration::from_secs(30), |node| duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT));
     let max_output = max_output.or(16 * MIB, |node| size(node, 0..=4 * GIB));
     let max_log = max_log.or(64 * KIB, |node| size(node, 0..=GIB));
-    let instance = instance.or(InstanceLife::Item, |node| {
-        node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)])
-    });
+    let instance = instance
+        .or(InstanceLife::Item, |node| node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)]));
     Some(PluginSpec {
         component: component?,
         memory: memory?,
@@ -111,9 +109,7 @@ fn component_path(node: &Node<'_>, file: &Path) -> Option<PathBuf> {
 
 fn grants_table(node: &Node<'_>) -> Option<Grants> {
     keys!(let { read } = node);
-    Some(Grants {
-        read: read.or(Vec::new(), |node| node.list(location))?,
-    })
+    Some(Grants { read: read.or(Vec::new(), |node| node.list(location))? })
 }
 
 #[cfg(test)]

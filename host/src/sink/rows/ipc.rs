@@ -16,7 +16,7 @@ use arrow::util::display::array_value_to_string;
 use serde_json::value::RawValue;
 
 use super::super::{OutputSchema, values};
-use super::json::Builder;
+use super::column::Builder;
 use super::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
@@ -83,8 +83,8 @@ fn plan(schema: &OutputSchema, stream: &Schema) -> Result<Vec<Option<usize>>, Ba
 /// Whether values of the Arrow type may go into the column. Values that do not fit are found one by one later.
 fn widens(from: &DataType, to: ColumnType) -> bool {
     use DataType::{
-        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8, UInt16, UInt32,
-        UInt64, Utf8, Utf8View,
+        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8, UInt16,
+        UInt32, UInt64, Utf8, Utf8View,
     };
     match to {
         _ if *from == Null => true,
@@ -134,7 +134,9 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     // The cast makes nulls of what does not fit.
     let cast = cast(array, &column.kind.arrow()).map_err(damaged)?;
     if cast.null_count() > array.null_count() {
-        return Err(refuse((0..array.len()).find(|row| cast.is_null(*row) && array.is_valid(*row)).unwrap_or_default()));
+        return Err(refuse(
+            (0..array.len()).find(|row| cast.is_null(*row) && array.is_valid(*row)).unwrap_or_default(),
+        ));
     }
     let misfit = match column.kind {
         ColumnType::Float64 => misfit(cast.as_primitive::<Float64Type>(), f64::is_finite),
@@ -158,7 +160,8 @@ fn micros(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, usize> {
         TimeUnit::Nanosecond => (value % 1_000 == 0).then_some(value / 1_000),
     };
     let ticks = cast(array, &DataType::Int64).map_err(|_| 0_usize)?;
-    let mut found = TimestampMicrosecondBuilder::with_capacity(array.len()).with_data_type(ColumnType::Timestamp.arrow());
+    let mut found =
+        TimestampMicrosecondBuilder::with_capacity(array.len()).with_data_type(ColumnType::Timestamp.arrow());
     for (row, value) in ticks.as_primitive::<Int64Type>().iter().enumerate() {
         match value.map(|value| micros(value).filter(|micros| values::TIMESTAMPS.contains(micros))) {
             None => found.append_null(),
@@ -173,7 +176,9 @@ fn check_views(column: &Column, views: &StringViewArray) -> Result<(), BadRows> 
     let bytes: usize = views.lengths().map(|length| length as usize).sum();
     if bytes > MAX_DECODED_BYTES {
         let name = &column.name;
-        return Err(BadRows::TooLarge(format!("the text of column `{name}` takes more than {MAX_DECODED_BYTES} bytes")));
+        return Err(BadRows::TooLarge(format!(
+            "the text of column `{name}` takes more than {MAX_DECODED_BYTES} bytes"
+        )));
     }
     Ok(())
 }
@@ -184,7 +189,10 @@ fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, 
     for (row, text) in texts.iter().enumerate() {
         let raw: &RawValue = serde_json::from_str(text.unwrap_or("null")).map_err(|error| {
             let (name, text) = (&column.name, excerpt(text.unwrap_or_default()));
-            BadRows::Invalid(format!("row {}: column `{name}` takes a JSON value, found `{text}`: {error}", first + row))
+            BadRows::Invalid(format!(
+                "row {}: column `{name}` takes a JSON value, found `{text}`: {error}",
+                first + row
+            ))
         })?;
         builder.append(column, first + row, raw.get())?;
     }
@@ -194,8 +202,8 @@ fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, 
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, NullArray, TimestampNanosecondArray, TimestampSecondArray,
-        UInt64Array,
+        BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, NullArray,
+        TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
     };
     use arrow::datatypes::Field;
     use arrow::ipc::writer::StreamWriter;

@@ -1,6 +1,7 @@
 //! From a block of rows as a guest emits it to a record batch of the output's schema, or a sentence that names row and
 //! column. Nothing that a guest emits may panic here, or take memory without measure.
 
+mod column;
 mod ipc;
 mod json;
 

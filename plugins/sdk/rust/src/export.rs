@@ -37,10 +37,10 @@ macro_rules! export {
                     item: types::Item,
                 ) -> Result<Option<String>, types::Failure> {
                     $crate::__private::run($process, context, item)
-        }
+                }
             }
 
-            $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+    $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
         };
     };
 }

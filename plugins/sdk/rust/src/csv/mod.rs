@@ -21,12 +21,14 @@
 //!
 //! Memory stays bounded whatever is read: one chunk, and one record of at most [`Options::record_limit`].
 
+mod bytes;
 mod error;
 mod filter;
+mod look;
 mod pieces;
 mod reader;
 mod record;
-mod scan;
+mod scanner;
 mod source;
 
 pub use error::{Error, ErrorKind};

@@ -40,6 +40,11 @@ impl Pieces {
         }
     }
 
+    /// The most bytes that a record may have.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The fields' bytes, one after the other.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]

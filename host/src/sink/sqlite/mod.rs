@@ -2,59 +2,25 @@
 //!
 //! A row replaces the row with its key whole, as DynamoDB's PutItem does.
 
+mod file;
+mod table;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
+pub use self::file::{open_sqlite, sqlite_error};
+use self::table::{Table, quoted};
 use super::cells::{self, Cell, Cells};
 use super::encode::JsonLines;
 use super::{OutputSchema, Sink, SinkError, Staging, Written};
-use crate::dataset::{ColumnType, Target};
+use crate::dataset::Target;
 use crate::job::BatchId;
-
-/// How long a statement waits for another process that writes to the same file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Opens or creates a SQLite file, its folder included, for many small transactions: a write-ahead log, synced when it is
-/// folded into the file. What was committed survives the end of the process; a power cut may take the last transactions.
-pub fn open_sqlite(path: &Path) -> Result<Connection, SinkError> {
-    let open = || {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
-        Ok(connection)
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull => SinkError::Unavailable(disk_full(folder)),
-            _ => SinkError::Refused(format!("the folder `{}` cannot be made: {error}", folder.display())),
-        })?;
-    }
-    open().map_err(|error| sqlite_error(path, "open the file", &error))
-}
-
-/// What SQLite's error means for whoever waits, with the file and what was tried.
-pub fn sqlite_error(path: &Path, tried: &str, error: &rusqlite::Error) -> SinkError {
-    let file = path.display();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => SinkError::Unavailable(disk_full(path)),
-        Some(
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory,
-        ) => SinkError::Unavailable(format!("`{file}`: cannot {tried}: {error}; try again when nothing else uses it")),
-        _ => SinkError::Refused(format!("`{file}`: cannot {tried}: {error}")),
-    }
-}
-
-fn disk_full(path: &Path) -> String {
-    format!("the disk with `{}` is full: make room and run again; what was committed stays", path.display())
-}
 
 /// Takes rows for [`Target::Table`].
 pub struct SqliteSink(Arc<Database>);
@@ -95,7 +61,6 @@ impl SqliteSink {
 }
 
 fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
-    use rusqlite::types::ValueRef;
     match value {
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
@@ -190,109 +155,6 @@ impl Database {
     }
 }
 
-/// A table as SQLite has it.
-#[derive(Clone)]
-struct Table {
-    name: String,
-    columns: Vec<TableColumn>,
-    create: String,
-    insert: String,
-}
-
-#[derive(Clone, PartialEq)]
-struct TableColumn {
-    name: String,
-    kind: String,
-    /// Its place in the primary key, from 1; 0 for other columns.
-    key: usize,
-}
-
-impl Table {
-    fn new(name: &str, key: &[String], schema: &OutputSchema) -> Self {
-        let columns: Vec<_> = schema
-            .columns
-            .iter()
-            .map(|column| TableColumn {
-                name: column.name.clone(),
-                kind: sqlite_type(column.kind).into(),
-                key: key.iter().position(|name| *name == column.name).map_or(0, |place| place + 1),
-            })
-            .collect();
-        let defined: Vec<_> = columns.iter().map(|column| format!("{} {}", quoted(&column.name), column.kind)).collect();
-        let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
-        let key: Vec<_> = key.iter().map(|name| quoted(name)).collect();
-        let places = vec!["?"; columns.len()].join(", ");
-        // Rows are small and looked up by their key, so they lie in the key's own tree.
-        let create = format!(
-            "CREATE TABLE {} ({}, PRIMARY KEY ({})) WITHOUT ROWID",
-            quoted(name),
-            defined.join(", "),
-            key.join(", ")
-        );
-        let insert = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({places})", quoted(name), names.join(", "));
-        Self { name: name.into(), columns, create, insert }
-    }
-
-    /// The columns of a table that exists; empty when there is none.
-    fn existing(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Vec<TableColumn>> {
-        let mut statement = transaction.prepare("SELECT name, type, pk FROM pragma_table_info(?)")?;
-        let columns = statement.query_map([name], |row| {
-            Ok(TableColumn { name: row.get(0)?, kind: row.get(1)?, key: row.get::<_, u32>(2)? as usize })
-        })?;
-        columns.collect()
-    }
-
-    /// The statements that give a table the columns that it lacks. A table with another key or type holds other rows than
-    /// ours, and nobody but its owner can say what should become of them.
-    fn differences(&self, existing: &[TableColumn], path: &Path) -> Result<Vec<String>, SinkError> {
-        let key = |columns: &[TableColumn]| {
-            let mut key: Vec<_> = columns.iter().filter(|column| column.key > 0).map(|c| (c.key, c.name.clone())).collect();
-            key.sort();
-            key.into_iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        };
-        let refuse = |what: String| {
-            let (name, file) = (&self.name, path.display());
-            Err(SinkError::Refused(format!(
-                "table `{name}` in `{file}` {what}: change the dataset file, or rename or drop the table"
-            )))
-        };
-        let (theirs, ours) = (key(existing), key(&self.columns));
-        if theirs != ours {
-            let theirs = if theirs.is_empty() { "no key".into() } else { format!("the key {theirs}") };
-            return refuse(format!("has {theirs}, the output's key is {ours}"));
-        }
-        let mut statements = Vec::new();
-        for column in &self.columns {
-            match existing.iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)) {
-                Some(other) if !other.kind.eq_ignore_ascii_case(&column.kind) => {
-                    let (name, kind) = (&column.name, &column.kind);
-                    return refuse(format!("has column `{name}` of type {}, the output's is {kind}", other.kind));
-                }
-                Some(_) => {}
-                None => statements.push(format!(
-                    "ALTER TABLE {} ADD COLUMN {} {}",
-                    quoted(&self.name),
-                    quoted(&column.name),
-                    column.kind
-                )),
-            }
-        }
-        Ok(statements)
-    }
-}
-
-fn sqlite_type(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Boolean | ColumnType::Int64 => "INTEGER",
-        ColumnType::Float64 => "REAL",
-        ColumnType::Text | ColumnType::Date | ColumnType::Timestamp | ColumnType::Json => "TEXT",
-    }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 impl rusqlite::ToSql for Cell<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match *self {
@@ -323,7 +185,7 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::super::tests::{all_types, batch_id, rows, table};
     use super::*;
-    use crate::dataset::Column;
+    use crate::dataset::{Column, ColumnType};
 
     fn schema(columns: Vec<Column>, key: &[&str]) -> Arc<OutputSchema> {
         Arc::new(OutputSchema::new("stations", columns, table(key)).unwrap())
@@ -427,7 +289,7 @@ mod tests {
         lock(&sink.0.connection).pragma_update(None, "max_page_count", 8).unwrap();
         let lines: String = (0..1_000).map(|n| format!("{{\"id\":\"b{n}{}\"}}\n", "x".repeat(100))).collect();
         let error = put(&sink, &schema, &lines).await.unwrap_err();
-        assert_eq!(error, SinkError::Unavailable(disk_full(&path)));
+        assert_eq!(error, SinkError::Unavailable(file::disk_full(&path)));
         let count: u32 = lock(&sink.0.connection)
             .query_row("SELECT count(*) FROM \"noaa-precipitation\"", [], |row| row.get(0))
             .unwrap();

@@ -1,0 +1,60 @@
+# The worker as an image, from the root of a checkout:
+#
+#   docker build -t gristmill .
+#   docker run --read-only -e GRISTMILL_QUEUE=... -v "$PWD/datasets:/etc/gristmill/datasets:ro" -v gristmill-cache:/var/cache/gristmill gristmill
+#
+# Plain Dockerfile syntax, so that docker, podman and `buildah bud` build the same image. Both bases are arguments: a mirror, a hardened
+# base or one made by debootstrap (deploy/image/build-and-start.sh) takes their place.
+ARG BUILD_IMAGE=rust:1.95-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
+ARG PROFILE=release
+WORKDIR /src
+
+# Dependencies are a layer of their own, built against an empty crate: it changes only with the manifests. Benches and tests are
+# no part of the image, so their entries leave the manifest, which would otherwise ask for their files. Cargo compares times, and the
+# sources are older than this layer: without the clean it would keep the empty crate.
+COPY Cargo.toml Cargo.lock ./
+COPY host/Cargo.toml host/
+RUN sed -i -E '/^\[\[(bench|test)\]\]/,/^$/d' host/Cargo.toml \
+ && mkdir -p host/src && echo 'fn main() {}' > host/src/main.rs && touch host/src/lib.rs \
+ && cargo build --locked --profile "$PROFILE" --bin gristmill \
+ && cargo clean --locked --profile "$PROFILE" --package gristmill
+
+COPY wit wit
+COPY host/src host/src
+RUN cargo build --locked --profile "$PROFILE" --bin gristmill \
+ && install -D --strip "target/$PROFILE/gristmill" /out/bin/gristmill \
+ && mkdir -p /out/cache /out/datasets
+
+# Nothing runs in this stage, so a base without a shell or a package manager will do: it needs glibc and libgcc.
+FROM ${RUNTIME_IMAGE}
+
+# The AWS SDK's TLS client takes its roots from the system (SSL_CERT_FILE replaces them), and minimal bases have none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/bin/gristmill /usr/local/bin/gristmill
+COPY LICENSE /usr/share/licenses/gristmill/LICENSE
+# The only place the worker writes to; everything else may be mounted read-only.
+COPY --from=build --chown=10001:10001 /out/cache /var/cache/gristmill
+COPY --from=build /out/datasets /etc/gristmill/datasets
+
+# Probes and scrapers come from outside the container, hence every interface.
+ENV GRISTMILL_ADMIN=0.0.0.0:9464 \
+    GRISTMILL_CACHE=/var/cache/gristmill \
+    GRISTMILL_DATASETS=/etc/gristmill/datasets
+VOLUME /var/cache/gristmill
+EXPOSE 9464
+# A number, because Kubernetes' runAsNonRoot cannot tell whether a name is root.
+USER 10001:10001
+HEALTHCHECK --interval=15s --timeout=3s --start-period=10s CMD ["gristmill", "health"]
+ENTRYPOINT ["gristmill"]
+CMD ["worker"]
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="gristmill" \
+      org.opencontainers.image.description="A worker runtime for AWS Step Functions' Distributed Map: items through WebAssembly plugins" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

@@ -1,0 +1,101 @@
+# Every command of the README. `make demo` and `make test` are the whole set-up on a fresh machine: both install what they
+# need by name from the ordinary registries, or say in one line what is missing.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+# How much data the demo and the benchmarks make.
+STATIONS ?= 1000
+SIZE ?= 100MB
+BENCH_SIZE ?= 500MB
+SEED ?= 1
+
+DEMO := work/demo
+GRISTMILL := target/release/gristmill
+VENV := target/venv-emulator/bin/python
+GENERATE := plugins/target/release/ghcn-generate
+NOAA := plugins/noaa-precipitation/dataset.toml
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: host plugin-noaa-precipitation sample ## the highest precipitation of 1,000 stations, on this machine
+	$(GRISTMILL) map $(NOAA) --local $(DEMO) --set DATA_BUCKET=ghcn
+
+.PHONY: sample
+sample: $(DEMO)/.sample-$(STATIONS)-$(SIZE)-$(SEED)
+
+$(DEMO)/.sample-$(STATIONS)-$(SIZE)-$(SEED): | generator
+	rm -rf $(DEMO)/s3/ghcn $(DEMO)/.sample-*
+	$(GENERATE) --stations $(STATIONS) --size $(SIZE) --seed $(SEED) $(DEMO)/s3/ghcn
+	touch $@
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+.PHONY: tools
+tools:
+	@command -v cargo >/dev/null || { echo "gristmill needs Rust 1.95 or later: see https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "gristmill needs a C compiler: apt-get install gcc libc6-dev" >&2; exit 1; }
+
+.PHONY: host
+host: tools ## the gristmill binary, optimized
+	cargo build --locked --release -p gristmill
+
+.PHONY: generator
+generator: tools
+	cargo build --locked --release --manifest-path plugins/Cargo.toml -p ghcn-generate
+
+.PHONY: plugin-%
+plugin-%: tools
+	plugins/build.sh $*
+
+.PHONY: plugins
+plugins: tools ## every plugin: Rust and Python
+	plugins/build.sh
+	plugins/build-python.sh
+
+# --- test ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint plugins generator test-host test-plugins test-emulator test-image ## everything
+
+# Clippy as the compiler of our own crates: the dependencies are those of the tests, not a second set.
+CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
+LINT := CLIPPY_ARGS="-Dwarnings"
+
+.PHONY: lint
+lint: tools ## formatting and clippy
+	cargo fmt --all --check
+	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	@test -n "$(CLIPPY_DRIVER)" || { echo "clippy is missing: rustup component add clippy rustfmt" >&2; exit 1; }
+	RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings" cargo test --locked -p gristmill --no-run
+
+.PHONY: test-host
+test-host: plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
+	cargo test --locked -p gristmill
+
+.PHONY: test-plugins
+test-plugins: tools ## the plugins' logic and their SDKs, natively
+	cargo test --locked --manifest-path plugins/Cargo.toml
+	plugins/test-python.sh
+
+.PHONY: emulator
+emulator: ## what the tests need instead of an AWS account
+	host/tests/emulator/setup.sh
+
+.PHONY: test-emulator
+test-emulator: emulator ## the emulator itself, and the linters of state machines
+	$(VENV) -m pytest -q host/tests/emulator
+
+.PHONY: test-image
+test-image: ## the Dockerfile, built and started for real
+	deploy/image/build-and-start.sh
+
+.PHONY: clean
+clean: ## forget everything that was built
+	rm -rf target plugins/target work plugins/*/*.wasm

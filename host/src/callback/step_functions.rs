@@ -1,0 +1,118 @@
+//! Answers through Step Functions' task token API.
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::config::http::HttpResponse;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+
+use super::{Answer, Callback, CallbackError, Waiting};
+use crate::aws::Fault;
+use crate::job::TaskToken;
+
+/// Limits of `SendTaskFailure`, in characters ("AWS Step Functions API Reference").
+const MAX_ERROR: usize = 256;
+const MAX_CAUSE: usize = 32_768;
+
+/// What Step Functions calls a token that nobody waits for.
+const NOBODY_WAITS: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
+
+/// AWS Step Functions.
+#[derive(Clone, Debug)]
+pub struct StepFunctions {
+    client: Client,
+}
+
+impl StepFunctions {
+    /// The service that this configuration leads to.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { client: Client::new(config) }
+    }
+}
+
+#[async_trait]
+impl Callback for StepFunctions {
+    async fn answer(&self, token: &TaskToken, answer: &Answer) -> Result<Waiting, CallbackError> {
+        match answer {
+            Answer::Success { output } => {
+                waiting(self.client.send_task_success().task_token(token.reveal()).output(output).send().await)
+            }
+            Answer::Failure { error, cause } => {
+                let request = self.client.send_task_failure().task_token(token.reveal());
+                waiting(request.error(cut(error, MAX_ERROR)).cause(cut(cause, MAX_CAUSE)).send().await)
+            }
+        }
+    }
+
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError> {
+        waiting(self.client.send_task_heartbeat().task_token(token.reveal()).send().await)
+    }
+}
+
+fn waiting<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<Waiting, CallbackError>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let Err(error) = result else { return Ok(Waiting::Yes) };
+    let fault = Fault::new(&error);
+    match NOBODY_WAITS.contains(&fault.code.as_str()) {
+        true => Ok(Waiting::No),
+        false => Err(CallbackError(fault.message)),
+    }
+}
+
+/// The first `max` characters. Step Functions refuses a longer text, and with it the answer.
+fn cut(text: &str, max: usize) -> &str {
+    text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::replay::{Replay, Response};
+
+    fn refusal(code: &str) -> Response {
+        Response::json(400, &format!(r#"{{"__type":"com.amazonaws.swf.service.v2.model#{code}","message":"why"}}"#))
+    }
+
+    fn token() -> TaskToken {
+        TaskToken::new("secret-token")
+    }
+
+    #[tokio::test]
+    async fn a_token_that_nobody_waits_for_settles_the_matter() {
+        let success = Answer::Success { output: "{}".into() };
+        for code in NOBODY_WAITS {
+            let replay = Replay::start(vec![refusal(code), refusal(code)]).await;
+            let callback = StepFunctions::new(&replay.config);
+            assert_eq!(callback.answer(&token(), &success).await.unwrap(), Waiting::No, "{code}");
+            assert_eq!(callback.heartbeat(&token()).await.unwrap(), Waiting::No, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_an_error_without_the_token() {
+        for response in [refusal("InvalidOutput"), refusal("AccessDeniedException"), Response::json(500, "{}")] {
+            let replay = Replay::start(vec![response]).await;
+            let callback = StepFunctions::new(&replay.config);
+            let error = callback.answer(&token(), &Answer::Success { output: "{".into() }).await.unwrap_err();
+            assert!(!format!("{error:?}").contains("secret-token"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_fits_into_the_limits() {
+        let replay = Replay::start(vec![Response::json(200, "{}")]).await;
+        let answer = Answer::Failure { error: "é".repeat(300), cause: "ü".repeat(40_000) };
+        assert_eq!(StepFunctions::new(&replay.config).answer(&token(), &answer).await.unwrap(), Waiting::Yes);
+        let sent: serde_json::Value = serde_json::from_str(&replay.requests()[0].body).unwrap();
+        assert_eq!(sent["error"], "é".repeat(256));
+        assert_eq!(sent["cause"], "ü".repeat(32_768));
+        assert_eq!(sent["taskToken"], "secret-token");
+    }
+
+    #[test]
+    fn a_short_text_is_not_cut() {
+        assert_eq!((cut("", 2), cut("ab", 2), cut("äb", 1), cut("abc", 2)), ("", "ab", "ä", "ab"));
+    }
+}

@@ -1,0 +1,316 @@
+//! The ledger in a DynamoDB table: one item per batch, one write per claim, one per commit.
+//!
+//! The table needs the partition key `pk` (a string) and nothing else; time to live on `expires` removes what is old.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
+use crate::aws::{self, Fault};
+use crate::job::Digest;
+
+/// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
+/// forgotten.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often a claim looks again when others change the entry at the same time.
+const RACES: usize = 4;
+
+/// A ledger in a table. Leases are compared by the workers' clocks, which therefore have to agree within a fraction of
+/// the lease; that the outcome is right does not depend on them, but on the fence.
+#[derive(Debug)]
+pub struct DynamoLedger {
+    client: Client,
+    table: String,
+    /// Tells this ledger's claims from all others.
+    process: u64,
+    claims: AtomicU64,
+}
+
+type Attributes = HashMap<String, AttributeValue>;
+
+impl DynamoLedger {
+    /// The ledger in this table.
+    pub fn new(config: &SdkConfig, table: &str) -> Self {
+        let mut builder = Builder::from(config);
+        builder.set_retry_config(aws::adaptive(config));
+        let process = RandomState::new().hash_one(std::process::id());
+        Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
+    }
+
+    fn update(&self, key: String) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(key))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// One write that takes the batch if nobody has it: a new one, or a claim on the same work that ran out. Everything
+    /// else comes back as the entry that stands in the way.
+    async fn take(&self, request: &ClaimRequest, claim: &str) -> Result<Result<Claimed, Attributes>, LedgerError> {
+        let update = self
+            .update(request.id.key())
+            .update_expression(
+                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, expires = :expires, claim = :claim,
+                 component = if_not_exists(component, :component), started = if_not_exists(started, :now),
+                 fingerprint = :fingerprint",
+            )
+            .condition_expression(
+                "attribute_not_exists(pk)
+                 OR (attribute_not_exists(#output) AND lease_until <= :now AND fingerprint = :fingerprint)",
+            )
+            .expression_attribute_names("#output", "output")
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1));
+        self.claimed(request, with_claim(update, request, claim)).await
+    }
+
+    /// Takes the batch for other work than the entry's, whose claim ran out or which is committed.
+    async fn replace(
+        &self,
+        request: &ClaimRequest,
+        claim: &str,
+        fence: u64,
+    ) -> Result<Result<Claimed, Attributes>, LedgerError> {
+        let update = self
+            .update(request.id.key())
+            .update_expression(
+                "SET fence = fence + :one, lease_until = :until, expires = :expires, claim = :claim,
+                 component = :component, started = :now, fingerprint = :fingerprint REMOVE #output",
+            )
+            .condition_expression("fence = :fence AND (attribute_exists(#output) OR lease_until <= :now)")
+            .expression_attribute_names("#output", "output")
+            .expression_attribute_values(":fence", number(fence))
+            .expression_attribute_values(":one", number(1));
+        self.claimed(request, with_claim(update, request, claim)).await
+    }
+
+    async fn claimed(
+        &self,
+        request: &ClaimRequest,
+        update: UpdateItemFluentBuilder,
+    ) -> Result<Result<Claimed, Attributes>, LedgerError> {
+        match update.return_values(ReturnValue::AllNew).send().await {
+            Ok(output) => Ok(Ok(claimed(request, &output.attributes.unwrap_or_default())?)),
+            Err(error) => Ok(Err(in_the_way(error)?)),
+        }
+    }
+
+    /// A write under a claim.
+    async fn under(&self, claimed: &Claimed, update: UpdateItemFluentBuilder) -> Result<(), LedgerError> {
+        let update = update.condition_expression("fence = :fence");
+        match update.expression_attribute_values(":fence", number(claimed.fence)).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => in_the_way(error).and_then(|_| Err(LedgerError::Lost(claimed.id.clone()))),
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for DynamoLedger {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
+        let claim = format!("{:016x}-{}", self.process, self.claims.fetch_add(1, Ordering::Relaxed));
+        let mut tried = self.take(request, &claim).await?;
+        for _ in 0..RACES {
+            let entry = match tried {
+                Ok(claimed) => return Ok(Claim::Taken(claimed)),
+                Err(entry) => entry,
+            };
+            // Our own claim: an attempt whose answer was lost had got through.
+            if text(&entry, "claim").is_ok_and(|found| *found == claim) {
+                return Ok(Claim::Taken(claimed(request, &entry)?));
+            }
+            let fingerprint = digest(&entry, "fingerprint")?;
+            let same = fingerprint == request.fingerprint;
+            match entry.get("output").and_then(|output| output.as_s().ok()) {
+                Some(output) if same => {
+                    return Ok(Claim::Committed(Receipt { output: output.clone(), fingerprint }));
+                }
+                None if signed(&entry, "lease_until")? > millis(request.now) => {
+                    let remaining = signed(&entry, "lease_until")?.abs_diff(millis(request.now));
+                    return Ok(Claim::Held { remaining: Duration::from_millis(remaining) });
+                }
+                _ if same => tried = self.take(request, &claim).await?,
+                _ => {
+                    let fence = signed(&entry, "fence")?.unsigned_abs();
+                    tried = self.replace(request, &claim, fence).await?;
+                }
+            }
+        }
+        // Others keep changing it, so somebody has it.
+        Ok(Claim::Held { remaining: request.lease })
+    }
+
+    async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError> {
+        let update = self
+            .update(claimed.id.key())
+            .update_expression("SET lease_until = :until, expires = :expires")
+            .expression_attribute_values(":until", number(millis(now + lease)))
+            .expression_attribute_values(":expires", expires(now));
+        self.under(claimed, update).await
+    }
+
+    async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError> {
+        let update = self
+            .update(claimed.id.key())
+            .update_expression("SET #output = :output, fingerprint = :fingerprint")
+            .expression_attribute_names("#output", "output")
+            .expression_attribute_values(":output", AttributeValue::S(receipt.output.clone()))
+            .expression_attribute_values(":fingerprint", AttributeValue::S(receipt.fingerprint.to_string()));
+        self.under(claimed, update).await
+    }
+
+    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError> {
+        let update = self
+            .update(claimed.id.key())
+            .update_expression("SET lease_until = :never")
+            .expression_attribute_values(":never", number(0));
+        self.under(claimed, update).await
+    }
+}
+
+fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &str) -> UpdateItemFluentBuilder {
+    update
+        .expression_attribute_values(":now", number(millis(request.now)))
+        .expression_attribute_values(":until", number(millis(request.now + request.lease)))
+        .expression_attribute_values(":expires", expires(request.now))
+        .expression_attribute_values(":claim", AttributeValue::S(claim.into()))
+        .expression_attribute_values(":component", AttributeValue::S(request.component.to_string()))
+        .expression_attribute_values(":fingerprint", AttributeValue::S(request.fingerprint.to_string()))
+}
+
+fn claimed(request: &ClaimRequest, entry: &Attributes) -> Result<Claimed, LedgerError> {
+    Ok(Claimed {
+        id: request.id.clone(),
+        fence: signed(entry, "fence")?.unsigned_abs(),
+        component: digest(entry, "component")?,
+        started: time_of(signed(entry, "started")?),
+    })
+}
+
+/// The entry that did not meet the condition; empty when there is none.
+fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attributes, LedgerError> {
+    let fault = Fault::new(&error);
+    match error.into_service_error() {
+        UpdateItemError::ConditionalCheckFailedException(failed) => Ok(failed.item.unwrap_or_default()),
+        other if fault.is_refusal() => Err(LedgerError::Refused(refusal(&other, fault))),
+        _ => Err(LedgerError::Unavailable(fault.message)),
+    }
+}
+
+fn refusal(error: &UpdateItemError, fault: Fault) -> String {
+    match error.code() {
+        Some("ResourceNotFoundException") => {
+            format!("{}. Is the ledger's table there, with the partition key `pk` of type string?", fault.message)
+        }
+        _ => fault.message,
+    }
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Time to live is in seconds.
+fn expires(now: SystemTime) -> AttributeValue {
+    number(millis(now + KEPT) / 1000)
+}
+
+fn text<'a>(entry: &'a Attributes, name: &str) -> Result<&'a String, LedgerError> {
+    let value = entry.get(name).and_then(|value| value.as_s().ok());
+    value.ok_or_else(|| foreign(name, "a string"))
+}
+
+fn digest(entry: &Attributes, name: &str) -> Result<Digest, LedgerError> {
+    text(entry, name)?.parse().map_err(|_| foreign(name, "a digest"))
+}
+
+fn signed(entry: &Attributes, name: &str) -> Result<i64, LedgerError> {
+    let value = entry.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok());
+    value.ok_or_else(|| foreign(name, "a number"))
+}
+
+fn foreign(name: &str, expected: &str) -> LedgerError {
+    LedgerError::Refused(format!(
+        "the attribute `{name}` of the batch's entry is not {expected}: is the table the ledger's own, and of this version?"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::request;
+    use super::*;
+    use crate::aws::replay::{Replay, Response};
+
+    fn failed(item: &str) -> Response {
+        let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no""#;
+        Response::json(400, &format!("{body}{item}}}"))
+    }
+
+    async fn ledger(responses: Vec<Response>) -> (DynamoLedger, Replay) {
+        let replay = Replay::start(responses).await;
+        (DynamoLedger::new(&replay.config, "ledger"), replay)
+    }
+
+    fn entry(claim: &str) -> String {
+        let ClaimRequest { fingerprint, component, .. } = request("run", 0);
+        format!(
+            r#","Item":{{"pk":{{"S":"run#Wait"}},"fence":{{"N":"7"}},"lease_until":{{"N":"9999999999999"}},
+            "started":{{"N":"5000"}},"claim":{{"S":"{claim}"}},"component":{{"S":"{component}"}},
+            "fingerprint":{{"S":"{fingerprint}"}}}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn a_claim_whose_answer_was_lost_is_ours() {
+        let (mut ledger, _replay) = ledger(vec![failed(&entry("00000000000000ab-0"))]).await;
+        ledger.process = 0xab;
+        let claim = ledger.claim(&request("run", 0)).await.unwrap();
+        assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 7), "{claim:?}");
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_claim_is_not() {
+        let (ledger, replay) = ledger(vec![failed(&entry("somebody"))]).await;
+        assert!(matches!(ledger.claim(&request("run", 0)).await.unwrap(), Claim::Held { .. }));
+        assert_eq!(replay.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_gone_is_lost() {
+        let (ledger, _replay) = ledger(vec![failed("")]).await;
+        let request = request("run", 0);
+        let claimed = Claimed { id: request.id, fence: 1, component: request.component, started: request.now };
+        assert!(matches!(ledger.release(&claimed).await, Err(LedgerError::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn errors_are_told_apart() {
+        let error = |status, code: &str| Response::json(status, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
+        let responses = vec![
+            error(400, "ResourceNotFoundException"),
+            error(400, "ProvisionedThroughputExceededException"),
+            error(500, "InternalServerError"),
+        ];
+        let (ledger, _replay) = ledger(responses).await;
+        let claim = ledger.claim(&request("run", 0)).await;
+        assert!(matches!(&claim, Err(LedgerError::Refused(text)) if text.contains("`pk`")), "{claim:?}");
+        for _ in 0..2 {
+            let claim = ledger.claim(&request("run", 0)).await;
+            assert!(matches!(claim, Err(LedgerError::Unavailable(_))), "{claim:?}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! All items of a batch into a table, 25 at a time, until DynamoDB has taken every one.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+
+use super::item::Item;
+use super::{Fault, Tables};
+use crate::sink::SinkError;
+
+/// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
+const ITEMS_PER_REQUEST: usize = 25;
+
+/// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
+const REQUESTS: usize = 4;
+
+/// The waits between attempts, in which a table that was taken by surprise can grow.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long to wait in all, attempt after attempt, without DynamoDB taking a single item.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes items. They come as they are made, so that a large batch is not in memory twice.
+pub(super) async fn write_all(
+    tables: &dyn Tables,
+    table: &str,
+    items: impl Iterator<Item = Result<Item, SinkError>> + Send,
+) -> Result<(), SinkError> {
+    futures::stream::iter(items)
+        .try_chunks(ITEMS_PER_REQUEST)
+        .map_err(|error| error.1)
+        .try_for_each_concurrent(REQUESTS, |items| write(tables, table, items))
+        .await
+}
+
+async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>) -> Result<(), SinkError> {
+    let mut backoff = Backoff::default();
+    loop {
+        let before = items.len();
+        let why = match tables.write(table, items.clone()).await {
+            Ok(unprocessed) if unprocessed.is_empty() => return Ok(()),
+            Ok(unprocessed) => {
+                items = unprocessed;
+                "it left items unprocessed".to_owned()
+            }
+            Err(Fault::Retry(why)) => why,
+            Err(Fault::Refused(why)) => {
+                return Err(SinkError::Refused(format!("DynamoDB refuses rows for table `{table}`: {why}")));
+            }
+        };
+        if items.len() < before {
+            backoff = Backoff::default();
+        }
+        let Some(wait) = backoff.next(fastrand::f64()) else {
+            return Err(SinkError::Unavailable(format!(
+                "DynamoDB took no row for table `{table}` in {} s: {why}; raise the table's write capacity, or lower \
+                 the dataset's `max_concurrency`",
+                PATIENCE.as_secs()
+            )));
+        };
+        tables.pause(wait).await;
+    }
+}
+
+/// The waits between attempts, each twice the one before.
+#[derive(Default)]
+struct Backoff {
+    attempts: u32,
+    waited: Duration,
+}
+
+impl Backoff {
+    /// The next wait; none when patience has ended. Half of it is left to `chance` (0 to 1), so that requests that were
+    /// throttled together come back apart.
+    fn next(&mut self, chance: f64) -> Option<Duration> {
+        if self.waited >= PATIENCE {
+            return None;
+        }
+        let whole = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST_WAIT);
+        let wait = whole.mul_f64(0.5 + chance / 2.0);
+        self.attempts += 1;
+        self.waited += wait;
+        Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    use super::super::{Description, Tables};
+    use super::*;
+
+    /// Answers each request by a rule, and remembers what it took.
+    struct Scripted<F> {
+        rule: F,
+        calls: AtomicUsize,
+        taken: Mutex<Vec<String>>,
+        running: AtomicUsize,
+        most: AtomicUsize,
+        waited: Mutex<Duration>,
+    }
+
+    impl<F: Fn(usize, usize) -> Result<usize, Fault>> Scripted<F> {
+        /// `rule(call, items)` says how many of the items are taken.
+        fn new(rule: F) -> Self {
+            let zero = || AtomicUsize::new(0);
+            Self {
+                rule,
+                calls: zero(),
+                taken: Mutex::default(),
+                running: zero(),
+                most: zero(),
+                waited: Mutex::default(),
+            }
+        }
+
+        fn taken(&self) -> Vec<String> {
+            let mut taken = self.taken.lock().unwrap().clone();
+            taken.sort();
+            taken
+        }
+    }
+
+    #[async_trait]
+    impl<F: Fn(usize, usize) -> Result<usize, Fault> + Send + Sync + 'static> Tables for Scripted<F> {
+        async fn describe(&self, _: &str) -> Result<Description, Fault> {
+            Err(Fault::Refused("not asked for here".into()))
+        }
+
+        async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, Fault> {
+            assert_eq!(table, "stations");
+            assert!(!items.is_empty() && items.len() <= 25, "{} items", items.len());
+            self.most.fetch_max(1 + self.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            let take = (self.rule)(self.calls.fetch_add(1, Ordering::SeqCst), items.len())?;
+            let (taken, left) = items.split_at(take);
+            let ids = taken.iter().map(|item| item["id"].as_s().unwrap().clone());
+            self.taken.lock().unwrap().extend(ids);
+            Ok(left.to_vec())
+        }
+
+        async fn pause(&self, wait: Duration) {
+            *self.waited.lock().unwrap() += wait;
+        }
+    }
+
+    fn items(count: usize) -> impl Iterator<Item = Result<Item, SinkError>> + Send {
+        (0..count).map(|n| Ok(Item::from([("id".into(), AttributeValue::S(format!("{n:03}")))])))
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:03}")).collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_end() {
+        let waits = |chance| {
+            let mut backoff = Backoff::default();
+            std::iter::from_fn(move || backoff.next(chance)).collect::<Vec<_>>()
+        };
+        let (shortest, longest) = (waits(0.0), waits(1.0));
+        assert_eq!(longest[..3], [50, 100, 200].map(Duration::from_millis));
+        assert_eq!(shortest[..3], [25, 50, 100].map(Duration::from_millis));
+        assert_eq!(longest.last(), Some(&LONGEST_WAIT));
+        for waits in [shortest, longest] {
+            assert!((PATIENCE..PATIENCE + LONGEST_WAIT).contains(&waits.iter().sum::<Duration>()));
+        }
+    }
+
+    #[tokio::test]
+    async fn items_go_25_at_a_time_and_a_few_requests_at_once() {
+        let tables = Scripted::new(|_, items| Ok(items));
+        write_all(&tables, "stations", items(260)).await.unwrap();
+        assert_eq!(tables.taken(), names(260));
+        assert_eq!(tables.calls.into_inner(), 11);
+        assert_eq!(tables.most.into_inner(), REQUESTS);
+    }
+
+    #[tokio::test]
+    async fn unprocessed_items_are_sent_again_until_all_are_taken() {
+        let tables = Scripted::new(|call, items| Ok(if call % 2 == 0 { 0 } else { items.min(3) }));
+        write_all(&tables, "stations", items(30)).await.unwrap();
+        assert_eq!(tables.taken(), names(30));
+    }
+
+    #[tokio::test]
+    async fn throttling_is_waited_out_with_growing_waits() {
+        let tables =
+            Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
+        write_all(&tables, "stations", items(5)).await.unwrap();
+        assert_eq!(tables.taken(), names(5));
+        // 50 + 100 + ... + 1600 ms, of which each at least a half.
+        let waited = tables.waited.into_inner().unwrap();
+        assert!((Duration::from_millis(1_575)..=Duration::from_millis(3_160)).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_table_that_takes_nothing_is_given_up_after_a_while() {
+        let tables = Scripted::new(|_, _| Ok(0));
+        let error = write_all(&tables, "stations", items(5)).await.unwrap_err();
+        assert!(
+            matches!(&error, SinkError::Unavailable(why)
+                if why.starts_with("DynamoDB took no row for table `stations` in 60 s: it left items unprocessed")),
+            "{error}"
+        );
+        assert!((PATIENCE..PATIENCE + LONGEST_WAIT).contains(&tables.waited.into_inner().unwrap()));
+        assert!(tables.calls.into_inner() < 40);
+    }
+
+    #[tokio::test]
+    async fn a_table_that_takes_little_is_not_given_up() {
+        let tables = Scripted::new(|call, _| Ok(usize::from(call % 12 == 11)));
+        write_all(&tables, "stations", items(25)).await.unwrap();
+        assert_eq!(tables.taken(), names(25));
+        assert!(tables.waited.into_inner().unwrap() > PATIENCE * 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_repeated() {
+        let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
+        let error = write_all(&tables, "stations", items(5)).await.unwrap_err();
+        assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
+        assert_eq!(tables.calls.into_inner(), 1);
+    }
+}
