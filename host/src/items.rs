@@ -15,9 +15,8 @@ use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
 use crate::dataset::InstanceLife;
-use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
+use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, name_of};
 use crate::ledger::Claimed;
-use crate::map::batcher::name_of;
 use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};

@@ -89,6 +89,25 @@ pub struct Item {
     pub body: Arc<str>,
 }
 
+/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
+pub fn name_of(item: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        Object {
+            #[serde(rename = "Key")]
+            key: String,
+        },
+        Text(String),
+        Number(serde_json::Number),
+    }
+    let name = match serde_json::from_str(item.get()).ok()? {
+        Named::Object { key: text } | Named::Text(text) => text,
+        Named::Number(number) => number.to_string(),
+    };
+    (name.len() <= 1024).then_some(name)
+}
+
 /// A message that was read and makes sense: the work of one child workflow.
 #[derive(Clone, Debug)]
 pub struct Batch {

@@ -3,8 +3,9 @@
 //! What counts is what the child workflow gets, the UTF-8 text of `{"BatchInput":…,"Items":[…]}`, batch input included. An
 //! item that exceeds the limit alone fails the run, as it does in Step Functions (`States.DataLimitExceeded`).
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::job::name_of;
 
 /// Groups items. Push them all, then take what [`Batcher::finish`] still has.
 #[derive(Debug)]
@@ -82,25 +83,6 @@ impl Batcher {
         let bytes = std::mem::replace(&mut self.bytes, self.frame_bytes);
         (!items.is_empty()).then_some(Items { items, bytes })
     }
-}
-
-/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
-pub fn name_of(item: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Named {
-        Object {
-            #[serde(rename = "Key")]
-            key: String,
-        },
-        Text(String),
-        Number(serde_json::Number),
-    }
-    let name = match serde_json::from_str(item.get()).ok()? {
-        Named::Object { key: text } | Named::Text(text) => text,
-        Named::Number(number) => number.to_string(),
-    };
-    (name.len() <= 1024).then_some(name)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::batcher::name_of;
+use crate::job::name_of;
 
 /// Makes an item: from the state's input (`$`) and the context object (`$$`). The error is a sentence.
 pub type Select = dyn Fn(&Value, &Value) -> Result<Value, String> + Send + Sync;
