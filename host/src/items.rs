@@ -10,14 +10,12 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
-use crate::dataset::InstanceLife;
-use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, name_of};
+use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::object::ObjectError;
 use crate::pipeline::{self, Pipeline};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
@@ -86,19 +84,13 @@ impl Lanes {
             let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
             let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
             let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
-            let keep = context.limits.instance == InstanceLife::Batch;
             let work = async move {
-                let mut slot = Slot { slots: &slots, held: None, keep };
+                // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
                 loop {
-                    if keep {
-                        slot.take().await?;
-                    }
                     ahead.acquire().await.ok()?.forget();
-                    slot.take().await?;
-                    // Items are begun in order and with a slot: the one whose turn it is runs, and lets the others go on.
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let item = batch.items.get(index)?;
-                    let run = run_patiently(&mut lane, item, &mut slot).await?;
+                    let run = run_patiently(&mut lane, item, &slots).await?;
                     sender.send((index, run)).await.ok()?;
                 }
             };
@@ -108,37 +100,14 @@ impl Lanes {
     }
 }
 
-/// The right to run an item now. Slots are given in the order in which they were asked for, so that batches share them item
-/// by item; an instance that is kept for a batch keeps its slot, so that there are never more instances than slots.
-struct Slot<'a> {
-    slots: &'a Semaphore,
-    held: Option<SemaphorePermit<'a>>,
-    keep: bool,
-}
-
-impl Slot<'_> {
-    /// Waits for a slot, unless there is one. None when the host stops.
-    async fn take(&mut self) -> Option<()> {
-        if self.held.is_none() {
-            self.held = Some(self.slots.acquire().await.ok()?);
-        }
-        Some(())
-    }
-
-    fn give_back(&mut self) {
-        if !self.keep {
-            self.held = None;
-        }
-    }
-}
-
-/// Repeats an item that asks for it, after a moment in which others may have its slot.
-async fn run_patiently(lane: &mut Lane, item: &Item, slot: &mut Slot<'_>) -> Option<ItemRun> {
+/// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore) -> Option<ItemRun> {
     let mut attempt = 1;
     loop {
-        slot.take().await?;
+        // Slots are given in the order in which they were asked for, so that batches share them item by item.
+        let slot = slots.acquire().await.ok()?;
         let run = lane.run(item).await;
-        slot.give_back();
+        drop(slot);
         let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
         if !asks || attempt == ITEM_ATTEMPTS {
             return Some(run);
@@ -180,7 +149,13 @@ impl Taker {
                 self.outcome.results.extend(value.map(|value| (item.index, value)));
             }
             Err(Fault { code, message, kind }) => {
-                self.outcome.failures.push(ItemFailure { index: item.index, item: name(item), code, message, kind });
+                self.outcome.failures.push(ItemFailure {
+                    index: item.index,
+                    item: item_name(&item.body),
+                    code,
+                    message,
+                    kind,
+                });
             }
         }
         Ok(())
@@ -278,18 +253,4 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     }
     lines.sort_by_key(|(index, _)| *index);
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
-}
-
-/// The name by which a person knows the item.
-fn name(item: &Item) -> Option<String> {
-    name_of(serde_json::from_str(&item.body).ok()?)
-}
-
-impl From<ObjectError> for SinkError {
-    fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Unavailable(_) | ObjectError::Changed(_) => Self::Unavailable(error.to_string()),
-            _ => Self::Refused(error.to_string()),
-        }
-    }
 }

@@ -17,13 +17,12 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
-use crate::map::progress::BesideBar;
 use crate::telemetry::{admin, logs};
 
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let default = if matches!(cli.command, Command::Worker(_)) { "info" } else { "warn" };
-    logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default), || BesideBar).map_err(anyhow::Error::msg)?;
+    logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default)).map_err(anyhow::Error::msg)?;
     let io = io_runtime()?;
     match cli.command {
         Command::Map(args) => io.block_on(Box::pin(map::run(args))),

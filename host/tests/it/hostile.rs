@@ -288,7 +288,6 @@ struct Objects {
     /// Objects of any size: the same bytes again and again.
     repeated: BTreeMap<String, (Bytes, u64)>,
     opened: AtomicUsize,
-    read: AtomicU64,
 }
 
 impl Objects {
@@ -307,7 +306,6 @@ impl Objects {
             }
             (None, None) => return Err(ObjectError::NotFound(format!("there is no {at}"))),
         };
-        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
     }
 }

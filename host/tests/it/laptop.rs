@@ -169,7 +169,9 @@ impl Said {
     /// Exit code, stderr and stdout as one text.
     pub(crate) fn all(&self) -> String {
         let code = self.code.map_or("killed".into(), |code| format!("exit {code}"));
-        format!("{code}\n{}{}", self.err, self.out)
+        // Whoever runs first compiles the component for all.
+        let err: String = self.err.split_inclusive('\n').filter(|line| !line.starts_with("compiling ")).collect();
+        format!("{code}\n{err}{}", self.out)
     }
 }
 
