@@ -76,6 +76,7 @@ fn start_lanes(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, co
     let mut lanes = JoinSet::new();
     for _ in 0..pipeline.lanes.min(batch.items.len()) {
         let (slots, batch, next, sender) = (pipeline.slots.clone(), batch.clone(), next.clone(), sender.clone());
+        let metrics = pipeline.metrics.clone();
         let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
         let work = async move {
             loop {
@@ -83,7 +84,9 @@ fn start_lanes(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, co
                 let Some(item) = batch.items.get(index) else { return };
                 // Permits are given in the order in which they were asked for: batches share the slots item by item.
                 let Ok(_permit) = slots.acquire().await else { return };
+                let busy = metrics.busy_slot();
                 let run = run_patiently(&mut lane, item).await;
+                drop(busy);
                 if sender.send((index, run)).await.is_err() {
                     return;
                 }
