@@ -8,13 +8,12 @@ use std::time::SystemTime;
 use crate::dataset::{self, Dataset, Finding, Findings, OutputSpec, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
-use crate::pipeline::Pipeline;
 use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, PluginError, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
 use crate::sink::schema::BadSchema;
 use crate::sink::{OutputSchema, Sink};
-use crate::telemetry::metrics::DatasetMetrics;
+use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -118,7 +117,13 @@ impl Loaded {
     }
 
     /// What the items of this batch share.
-    pub(crate) fn context(&self, pipeline: &Pipeline, batch: &Batch, started: SystemTime) -> BatchContext {
+    pub(crate) fn context(
+        &self,
+        batch: &Batch,
+        started: SystemTime,
+        objects: &Arc<dyn ObjectStore>,
+        metrics: &Arc<Metrics>,
+    ) -> BatchContext {
         let plugin = &self.dataset.plugin;
         BatchContext {
             dataset: self.dataset.name.as_str().into(),
@@ -134,9 +139,9 @@ impl Loaded {
                 instance: plugin.instance,
             },
             grants: self.dataset.grants.clone(),
-            objects: pipeline.objects.clone(),
+            objects: objects.clone(),
             rows: Arc::new(Decoder(self.outputs.clone())),
-            metrics: Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &self.dataset.name)),
+            metrics: Arc::new(DatasetMetrics::new(metrics.clone(), &self.dataset.name)),
         }
     }
 }

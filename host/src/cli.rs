@@ -53,7 +53,7 @@ const MAP_EXIT_CODES: &str = "\
 Exit codes:
     0  every batch is done, or no more failed than the dataset tolerates
     1  the run failed: too many failures, or items that cannot be read
-    2  the run did not begin: the command line, the dataset file, its component or the folder is wrong
+    2  the run did not begin: a wrong command line, dataset file, component or folder
   130  interrupted; the same command goes on from there";
 
 /// `gristmill map`

@@ -217,6 +217,25 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
+/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
+pub fn item_name(item: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        Object {
+            #[serde(rename = "Key")]
+            key: String,
+        },
+        Text(String),
+        Number(serde_json::Number),
+    }
+    let name = match serde_json::from_str(item).ok()? {
+        Named::Object { key: text } | Named::Text(text) => text,
+        Named::Number(number) => number.to_string(),
+    };
+    (name.len() <= 1024).then_some(name)
+}
+
 /// A component's digest: the SHA-256 of its bytes, written `sha256:<hex>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -382,6 +401,14 @@ mod tests {
         }
         assert!(Batch::parse("{").unwrap_err().token.is_none());
         assert!(Batch::parse(&body(|v| v["task_token"] = "".into())).unwrap_err().token.is_none());
+    }
+
+    #[test]
+    fn items_have_names() {
+        assert_eq!(item_name(r#"{"Size":1,"Key":"k"}"#).as_deref(), Some("k"));
+        assert_eq!(item_name(r#""2018-01-01""#).as_deref(), Some("2018-01-01"));
+        assert_eq!(item_name("17").as_deref(), Some("17"));
+        assert_eq!(item_name(r#"{"a":1}"#), None);
     }
 
     #[test]

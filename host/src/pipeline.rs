@@ -68,6 +68,17 @@ pub enum Identity {
     Contents,
 }
 
+impl Identity {
+    /// How long a batch is left alone that another process holds, at most. Locally that is another run over the same
+    /// folder, which will be done with it long before its lease ends; and nobody counts how often a message was received.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Execution => Duration::MAX,
+            Self::Contents => Duration::from_millis(500),
+        }
+    }
+}
+
 /// A batch with everything that is needed to work on it.
 struct Work {
     batch: Arc<Batch>,
@@ -177,8 +188,9 @@ impl Pipeline {
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
+                let after = remaining.min(self.identity.patience());
                 let reason = "another worker holds the batch".into();
-                return Ok(End::of(Disposition::Returned { after: remaining, reason, fault: false }));
+                return Ok(End::of(Disposition::Returned { after, reason, fault: false }));
             }
             Claim::Committed(receipt) => {
                 return match BatchReport::replayed(&receipt.output) {
@@ -263,9 +275,7 @@ impl Pipeline {
         let last = delivery.receives >= self.deliveries;
         let after = match fault {
             // Whoever waited has stopped: there is nobody to work for.
-            Fault::Lost(Lost::Token) => {
-                return End { told: Some(("none".into(), Waiting::No)), ..End::of(Disposition::Acked) };
-            }
+            Fault::Lost(Lost::Token) => return End::of(Disposition::Acked),
             // The batch is somebody else's to answer, or will be.
             Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
             Fault::Lost(_) => backoff(delivery.receives),

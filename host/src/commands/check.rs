@@ -13,7 +13,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let dataset = match Dataset::load(&args.dataset, &args.variables.variables()) {
         Ok(dataset) => dataset,
         Err(findings) => {
-            println!("{findings}");
+            super::say(format!("{findings}\n"))?;
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -21,19 +21,19 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     match super::patiently(&dataset.plugin.component, Loaded::examine(&dataset, &runtime)).await {
         Ok((plugin, outputs)) => {
             let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-            println!(
-                "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
+            super::say(format!(
+                "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}\n",
                 args.dataset.display(),
                 dataset.name,
                 plugin.manifest.name,
                 plugin.manifest.version,
                 plugin.digest,
                 names.join(", ")
-            );
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            println!("{error}");
+            super::say(format!("{error}\n"))?;
             Ok(ExitCode::FAILURE)
         }
     }

@@ -19,7 +19,7 @@ use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded, Stores};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Target, Template};
-use crate::job::{TaskToken, error_names};
+use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
 use crate::map::batcher::Limits;
@@ -36,6 +36,7 @@ use crate::pipeline::{Identity, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::SinkError;
 use crate::sink::sqlite::SqliteSink;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::Worker;
@@ -56,6 +57,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let opened = super::patiently(&component, Loaded::open(dataset, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
     let dataset = &loaded.dataset;
+    make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
     let plan = plan(dataset, &input, folder.objects.clone())?;
 
     let guests = super::guest_runtime(slots)?;
@@ -94,10 +96,9 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     }
     summary.locate(|place| folder.place(place));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        super::say(serde_json::to_string_pretty(&summary)? + "\n")?;
     } else {
-        print!("{summary}");
-        print!("{}", folder.preview(&summary, dataset));
+        super::say(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
     }
     Ok(match summary.status {
         Status::Succeeded => ExitCode::SUCCESS,
@@ -113,6 +114,15 @@ fn read_input(argument: &str) -> anyhow::Result<Value> {
         None => argument.to_owned(),
     };
     serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))
+}
+
+/// Makes the tables, or finds that they are there with the right key: one error now instead of one per batch.
+async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
+    let nobody = BatchId { execution: String::new(), state: String::new() };
+    for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+        sink.stage(&nobody, output).await?.abort().await?;
+    }
+    Ok(())
 }
 
 /// The dataset's `[map]` with the input's fields filled in.
@@ -173,7 +183,9 @@ struct Folder {
 
 impl Folder {
     fn open(root: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(root).with_context(|| format!("--local {}", root.display()))?;
+        let folder = root.display();
+        anyhow::ensure!(!root.is_file(), "--local {folder}: this is a file, not a folder");
+        std::fs::create_dir_all(root).with_context(|| format!("--local {folder}"))?;
         Ok(Self {
             root: root.to_owned(),
             objects: Arc::new(FolderStore::new(root.join("s3"))),

@@ -7,6 +7,8 @@ mod plugin;
 mod signals;
 mod worker;
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +36,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
+    }
+}
+
+/// Writes to stdout what was asked for. Whoever closes the pipe (`| head`) has seen enough.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
     }
 }
 

@@ -268,7 +268,6 @@ fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::super::contract::{self, request};
     use super::*;
@@ -362,21 +361,5 @@ mod tests {
         connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("later gristmill"), "{error}");
-    }
-
-    /// Prints what a call costs: `cargo test --release -- --ignored --nocapture price`.
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "a measurement, not a check"]
-    async fn price_of_a_batch() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = SqliteLedger::open(directory.path()).unwrap();
-        let (start, batches) = (Instant::now(), 10_000);
-        for n in 0..batches {
-            let request = request(&format!("run:{n}"), 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
-            let receipt = Receipt { output: "x".repeat(500), fingerprint: request.fingerprint };
-            ledger.commit(&claimed, &receipt).await.unwrap();
-        }
-        println!("claim + commit: {:?}", start.elapsed() / batches);
     }
 }

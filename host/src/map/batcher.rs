@@ -3,8 +3,9 @@
 //! What counts is what the child workflow gets, the UTF-8 text of `{"BatchInput":…,"Items":[…]}`, batch input included. An
 //! item that exceeds the limit alone fails the run, as it does in Step Functions (`States.DataLimitExceeded`).
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::job::item_name;
 
 /// Groups items. Push them all, then take what [`Batcher::finish`] still has.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Batcher {
     pub fn push(&mut self, item: Box<RawValue>) -> Result<Option<Items>, TooLarge> {
         let (index, alone) = (self.pushed, self.frame_bytes + item.get().len());
         if alone > self.limits.bytes {
-            return Err(TooLarge { index, name: name_of(&item), bytes: alone, limit: self.limits.bytes });
+            return Err(TooLarge { index, name: item_name(item.get()), bytes: alone, limit: self.limits.bytes });
         }
         self.pushed += 1;
         let comma = usize::from(!self.items.is_empty());
@@ -82,25 +83,6 @@ impl Batcher {
         let bytes = std::mem::replace(&mut self.bytes, self.frame_bytes);
         (!items.is_empty()).then_some(Items { items, bytes })
     }
-}
-
-/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
-pub fn name_of(item: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Named {
-        Object {
-            #[serde(rename = "Key")]
-            key: String,
-        },
-        Text(String),
-        Number(serde_json::Number),
-    }
-    let name = match serde_json::from_str(item.get()).ok()? {
-        Named::Object { key: text } | Named::Text(text) => text,
-        Named::Number(number) => number.to_string(),
-    };
-    (name.len() <= 1024).then_some(name)
 }
 
 #[cfg(test)]
@@ -142,14 +124,6 @@ mod tests {
         let exact = text(None, &items).len();
         assert_eq!(all(Limits { items: 9, bytes: exact }, None, &items).unwrap().len(), 1);
         assert_eq!(all(Limits { items: 9, bytes: exact - 1 }, None, &items).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn items_have_names() {
-        assert_eq!(name_of(&raw(r#"{"Size":1,"Key":"k"}"#)).as_deref(), Some("k"));
-        assert_eq!(name_of(&raw(r#""2018-01-01""#)).as_deref(), Some("2018-01-01"));
-        assert_eq!(name_of(&raw("17")).as_deref(), Some("17"));
-        assert_eq!(name_of(&raw(r#"{"a":1}"#)), None);
     }
 
     proptest! {

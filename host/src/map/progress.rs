@@ -3,10 +3,11 @@
 //! Time is what the caller says has passed since the run began.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle, WeakProgressBar};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+
+use crate::telemetry::stderr;
 
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
@@ -15,27 +16,6 @@ const BETWEEN_LINES: Duration = Duration::from_secs(2);
 pub struct Progress {
     tally: Tally,
     show: Show,
-}
-
-/// The bar on this process's terminal, if there is one: whoever else writes to stderr must know.
-static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
-
-/// Stderr for log lines: above the bar, not through it.
-#[derive(Debug)]
-pub struct BesideBar;
-
-impl Write for BesideBar {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
-        match bar {
-            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
 
 enum Show {
@@ -66,7 +46,7 @@ impl Progress {
             let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
             // The spinner turns while long batches run.
             bar.enable_steady_tick(Duration::from_millis(200));
-            *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
+            stderr::share_with(&bar);
             Show::Bar(bar)
         } else {
             return Self::lines(Box::new(io::stderr()));

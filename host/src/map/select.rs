@@ -3,7 +3,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::batcher::name_of;
+use crate::job::item_name;
 
 /// Makes an item: from the state's input (`$`) and the context object (`$$`). The error is a sentence.
 pub type Select = dyn Fn(&Value, &Value) -> Result<Value, String> + Send + Sync;
@@ -42,7 +42,7 @@ impl Selector {
 
     /// Makes the item at this place of the dataset.
     pub fn apply(&mut self, index: u64, item: &RawValue) -> Result<Box<RawValue>, SelectError> {
-        let refuse = |reason: String| SelectError { index, name: name_of(item), reason };
+        let refuse = |reason: String| SelectError { index, name: item_name(item.get()), reason };
         let value: Value = serde_json::from_str(item.get()).map_err(|error| refuse(error.to_string()))?;
         self.context["Map"]["Item"] = json!({"Index": index, "Value": value});
         let made = (self.select)(&self.input, &self.context).map_err(refuse)?;

@@ -191,7 +191,12 @@ impl Summary {
         let Some(report) = report else {
             self.items.failed += items;
             self.failures.count(failure.error.clone(), items);
-            self.failures.show(Example { batch, item: None, code: failure.error, message: failure.cause });
+            self.failures.show(Example {
+                batch,
+                item: None,
+                code: failure.error,
+                message: without_place(&failure.cause, &self.dataset, batch).into(),
+            });
             return;
         };
         self.add(batch, report);
@@ -254,6 +259,11 @@ impl Summary {
     pub fn nothing_new(&self) -> bool {
         self.status == Status::Succeeded && self.batches.done == 0 && self.batches.failed == 0
     }
+}
+
+/// The cause without what the example says by itself: Step Functions shows causes alone, so they begin with their place.
+fn without_place<'c>(cause: &'c str, dataset: &str, batch: u64) -> &'c str {
+    cause.strip_prefix(&format!("dataset {dataset}, batch {batch:06}: ")).unwrap_or(cause)
 }
 
 /// Cuts the place after its last `/` that both have in common.

@@ -1,9 +1,11 @@
 //! From bytes to a plugin: what is wrong with them is said before anything runs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -65,6 +67,8 @@ fn exports(names: &[String]) -> String {
 pub struct Plugin {
     pub(super) pre: PluginPre<Guest>,
     pub(super) io: Handle,
+    /// Places for instances that outlive their item.
+    pub(super) kept: Arc<Semaphore>,
     /// What it says of itself.
     pub manifest: Manifest,
     /// The digest of its bytes.
@@ -85,10 +89,11 @@ impl Plugin {
         size: u64,
         compiled_in: Option<Duration>,
         io: Handle,
+        kept: Arc<Semaphore>,
     ) -> Result<Self, PluginError> {
         let manifest = lane::describe(&pre, &io).await?;
         let imports = names(component.component_type().imports(pre.engine()));
-        Ok(Self { pre, io, manifest, digest, imports, size, compiled_in })
+        Ok(Self { pre, io, kept, manifest, digest, imports, size, compiled_in })
     }
 }
 
@@ -123,13 +128,22 @@ pub(super) fn compile(
         return Ok((component, None));
     }
     let start = Instant::now();
-    let component =
-        Component::from_binary(engine, bytes).map_err(|error| PluginError::NotAComponent(format!("{error:#}")))?;
+    let component = Component::from_binary(engine, bytes).map_err(malformed)?;
     let compiled_in = start.elapsed();
     if let Some(entry) = entry {
         entry.store(&component);
     }
     Ok((component, Some(compiled_in)))
+}
+
+/// Whether the bytes make no component, or one that is too much for this engine. wasmtime has no type for the difference.
+fn malformed(error: wasmtime::Error) -> PluginError {
+    let text = format!("{error:#}");
+    if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") {
+        PluginError::NotAComponent(text)
+    } else {
+        PluginError::Engine(text)
+    }
 }
 
 /// Checks the component's imports and exports against the contract, the most telling complaint first.

@@ -9,6 +9,8 @@ use super::guest::Guest;
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
+/// What a line takes beside its words: time, dataset, batch. Without it a flood of empty lines would cost nothing.
+const LINE_COST: usize = 64;
 
 /// How much an item may still say. Shared between the logging interface and the standard streams.
 #[derive(Clone)]
@@ -40,7 +42,7 @@ impl LogBudget {
     pub(super) fn line(&self, level: Level, context: &str, message: &str) {
         let message = cut(message, MAX_LINE);
         let context = cut(context, 128);
-        let cost = (message.len() + context.len() + 1) as u64;
+        let cost = (message.len() + context.len() + LINE_COST) as u64;
         let spent = self
             .0
             .left

@@ -169,7 +169,9 @@ impl Said {
     /// Exit code, stderr and stdout as one text.
     pub(crate) fn all(&self) -> String {
         let code = self.code.map_or("killed".into(), |code| format!("exit {code}"));
-        format!("{code}\n{}{}", self.err, self.out)
+        // Whoever runs first compiles the component for all.
+        let err: String = self.err.split_inclusive('\n').filter(|line| !line.starts_with("compiling ")).collect();
+        format!("{code}\n{err}{}", self.out)
     }
 }
 
@@ -198,12 +200,9 @@ fn steady_line(line: &str) -> String {
             line = format!("{start}{before}TIME{rest}");
         }
     }
-    while let Some(at) = line.find("sha256:")
-        && line[at + 7..].starts_with(|c: char| c.is_ascii_hexdigit())
-    {
-        let digits = line[at + 7..].chars().take_while(char::is_ascii_hexdigit).count();
-        line.replace_range(at + 7..at + 7 + digits, "DIGEST");
-        break;
+    if let Some(at) = line.find("sha256:").map(|at| at + "sha256:".len()) {
+        let digits = line[at..].chars().take_while(char::is_ascii_hexdigit).count();
+        line.replace_range(at..at + digits, "DIGEST");
     }
     line + "\n"
 }

@@ -15,7 +15,23 @@ const THREE: [(&str, i64); 3] = [("A", 10), ("B", 20), ("C", 30)];
 #[test]
 fn a_run_says_what_was_done_and_shows_some_rows() {
     let laptop = Laptop::with_stations(THREE);
-    assert_snapshot!(laptop.map(&laptop.every_station(2), &[]).all(), @"");
+    assert_snapshot!(laptop.map(&laptop.every_station(2), &[]).all(), @"
+    exit 0
+    stations: succeeded in TIME
+      component  noaa-precipitation 0.1.0 (sha256:DIGEST…)
+      items      3: 3 succeeded
+      batches    2 done now, 0 already done before, 0 failed
+      output     stations: 3 rows, 123 B, in LAPTOP/cloud/tables.sqlite
+
+    stations begins with
+    ┌────┬──────┬────────────┐
+    │ pk ┆ PRCP ┆ DATE       │
+    ╞════╪══════╪════════════╡
+    │ A  ┆ 10   ┆ 2020-01-02 │
+    │ B  ┆ 20   ┆ 2020-01-02 │
+    │ C  ┆ 30   ┆ 2020-01-02 │
+    └────┴──────┴────────────┘
+    ");
 }
 
 #[test]
@@ -34,7 +50,14 @@ fn a_second_run_has_nothing_to_do_and_writes_nothing() {
             .collect::<Vec<_>>()
     };
     let before = written();
-    assert_snapshot!(laptop.map(&dataset, &[]).all(), @"");
+    assert_snapshot!(laptop.map(&dataset, &[]).all(), @"
+    exit 0
+    stations: nothing new to do; everything had been done before
+      component  noaa-precipitation 0.1.0 (sha256:DIGEST…)
+      items      3: 3 succeeded
+      batches    0 done now, 1 already done before, 0 failed
+      output     stations: 3 rows, 123 B, in LAPTOP/cloud/s3/data/out/000000-f0c6ca9af293.jsonl
+    ");
     assert_eq!((before.len(), written()), (1, before));
 }
 
@@ -100,11 +123,7 @@ fn objects_of_a_batch_that_failed_and_was_tolerated_stay() {
         assert_eq!(laptop.map_json(&dataset, &[]).0, Some(0));
         let rows: Vec<_> =
             laptop.objects("out").into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
-        assert_eq!(
-            rows,
-            ["pk,PRCP,DATE\nA,10,2020-01-02\n", "pk,PRCP,DATE\nC,30,2020-01-02\n"]
-                .map(|rows| rows.replace('\n', "\r\n"))
-        );
+        assert_eq!(rows, ["pk,PRCP,DATE\nA,10,2020-01-02\n", "pk,PRCP,DATE\nC,30,2020-01-02\n"]);
     }
 }
 
@@ -179,7 +198,7 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
     assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
     let said = laptop.said(run.wait_with_output().unwrap());
     assert_eq!(said.code, Some(130));
-    assert_snapshot!(said.err, @"");
+    assert_snapshot!(said.err, @"stopping when the batches that are under way are done; Ctrl-C again stops at once");
     assert_eq!(said.out.lines().next(), Some("stations: interrupted after TIME; the same command goes on from here"));
     let committed = laptop.committed();
     let (code, summary) = laptop.map_json(&dataset, &[]);
@@ -315,7 +334,51 @@ fn json_is_all_that_stdout_has_and_stderr_has_nothing() {
     }
     summary["components"][0]["digest"] = json!("…");
     let text = serde_json::to_string_pretty(&summary).unwrap();
-    assert_snapshot!(text.replace(laptop.root().to_str().unwrap(), "LAPTOP"), @"");
+    assert_snapshot!(text.replace(laptop.root().to_str().unwrap(), "LAPTOP"), @r#"
+    {
+      "batches": {
+        "done": 2,
+        "failed": 0,
+        "replayed": 0
+      },
+      "bytes_per_second": "…",
+      "bytes_read": 680,
+      "components": [
+        {
+          "digest": "…",
+          "name": "noaa-precipitation",
+          "version": "0.1.0"
+        }
+      ],
+      "dataset": "stations",
+      "elapsed_seconds": "…",
+      "failures": {
+        "by_code": {},
+        "first": []
+      },
+      "items": {
+        "failed": 0,
+        "rejected": 0,
+        "replayed": 0,
+        "succeeded": 3,
+        "total": 3
+      },
+      "items_per_second": "…",
+      "outputs": [
+        {
+          "bytes": 123,
+          "local": "LAPTOP/cloud/tables.sqlite",
+          "objects": 0,
+          "output": "stations",
+          "place": "table:stations",
+          "rows": 3
+        }
+      ],
+      "reports": [],
+      "source": "the objects under s3://data/stations/",
+      "status": "succeeded"
+    }
+    "#);
 }
 
 #[test]
@@ -358,5 +421,11 @@ fn progress_is_lines_where_there_is_no_terminal() {
 #[test]
 fn the_help_has_the_exit_codes() {
     let help = String::from_utf8(gristmill().args(["map", "--help"]).output().unwrap().stdout).unwrap();
-    assert_snapshot!(&help[help.find("Exit codes").unwrap()..], @"");
+    assert_snapshot!(&help[help.find("Exit codes").unwrap()..], @"
+    Exit codes:
+        0  every batch is done, or no more failed than the dataset tolerates
+        1  the run failed: too many failures, or items that cannot be read
+        2  the run did not begin: a wrong command line, dataset file, component or folder
+      130  interrupted; the same command goes on from there
+    ");
 }

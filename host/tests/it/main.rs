@@ -1,11 +1,19 @@
 //! What users meet, whole: the binary, its commands, its plugins. One test binary, one module per subject.
 
+// A test that cannot go on should stop.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod adapters;
+mod bad_input;
 mod cloud;
 mod emulator;
-mod rooms;
-mod support;
-mod bad_input;
 mod golden;
+mod guest;
+mod hostile;
+mod house;
 mod laptop;
 mod local;
+mod rooms;
+mod support;
+mod tools;
+mod worker;

@@ -59,7 +59,6 @@ pub struct Counts {
 /// # Errors
 /// Rejects an object without a header or a column that is needed, and one with a PRCP row that has no whole number as
 /// DATA_VALUE, no day as DATE, or another station's ID.
-#[inline(never)]
 pub fn highest_precipitation(
     object: impl Source,
     settings: &Settings,

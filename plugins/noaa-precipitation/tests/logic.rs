@@ -1,5 +1,10 @@
 //! The logic, natively: the sample against the golden rows, and every kind of bad object against its one clear error.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that finds what it did not expect should stop there"
+)]
+
 use std::fs;
 use std::path::Path;
 

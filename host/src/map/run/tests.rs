@@ -259,7 +259,7 @@ async fn a_failed_batch_counts_with_all_its_items_and_the_rows_of_the_good_ones_
     assert_eq!((tolerated.status, tolerated.batches.failed, tolerated.batches.done), (Status::Succeeded, 1, 9));
     assert_eq!((tolerated.items.succeeded, tolerated.items.rejected, tolerated.items.failed), (99, 1, 0));
     assert_eq!((tolerated.outputs[0].rows, tolerated.failures.by_code["bad"]), (99, 1));
-    assert_eq!(tolerated.failures.first[0].item.as_deref(), Some("item 0 of the batch"));
+    assert_eq!(tolerated.failures.first[0].item.as_deref(), Some("batch 000000, item 0"));
 
     let failed = run_plan(Plan { tolerance: Tolerance::new(None, 9.9), ..plan(100) }, &Workers::new(answer)).await;
     assert_eq!(failed.status, Status::Failed);

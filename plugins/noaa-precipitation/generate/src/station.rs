@@ -71,14 +71,14 @@ impl Element {
 
     /// A plausible value out of 16 random bits, for a climate that is as wet as the number says.
     fn value(self, random: u32, wetness: u32) -> i32 {
-        let part = |of: u32| (random * of >> 16) as i32;
+        let part = |of: u32| ((random * of) >> 16) as i32;
         match self {
             Self::Tmax => part(600) - 150,
             Self::Tmin => part(500) - 300,
             // Two days of three are dry; rain is mostly light and rarely heavy.
-            Self::Prcp if random % 3 != 0 => 0,
-            Self::Prcp => ((random * random >> 16) * random / 8192 * wetness >> 16) as i32,
-            Self::Snow if random % 16 != 0 => 0,
+            Self::Prcp if !random.is_multiple_of(3) => 0,
+            Self::Prcp => ((((random * random) >> 16) * random / 8192 * wetness) >> 16) as i32,
+            Self::Snow if !random.is_multiple_of(16) => 0,
             Self::Snow | Self::Snwd => part(300),
         }
     }

@@ -1,5 +1,10 @@
 //! The reader against the `csv` crate on random input, and its limits.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that finds what it did not expect should stop there"
+)]
+
 use gristmill_plugin::Failure;
 use gristmill_plugin::csv::{Error, ErrorKind, Memory, Options, Reader, Source};
 use proptest::prelude::*;

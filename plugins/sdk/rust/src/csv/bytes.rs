@@ -72,7 +72,7 @@ mod tests {
         let text = b"abcdefghijklmnopqrst";
         for length in 0..=text.len() {
             let one = &text[..length];
-            assert!(equal(one, &one.to_vec()));
+            assert!(equal(one, Vec::from(one).as_slice()));
             assert!(!equal(one, &[one, b"x"].concat()));
             for changed in 0..length {
                 let mut other = one.to_vec();

@@ -50,7 +50,6 @@ impl<S: Source> Reader<S> {
     ///
     /// # Errors
     /// As with [`Reader::new`].
-    #[inline(never)]
     pub fn with_options(source: S, options: Options) -> Result<Self, Error> {
         let scanner = Scanner::new(source.name(), &options);
         let mut reader = Self {
