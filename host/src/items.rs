@@ -21,6 +21,7 @@ use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
 use crate::sink::{OutputSchema, SinkError, Staging, Written};
+use crate::telemetry::metrics::Metrics;
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
 const ITEM_ATTEMPTS: u32 = 3;
@@ -83,6 +84,7 @@ impl Lanes {
         for _ in 0..lanes {
             let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
             let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
+            let metrics = pipeline.metrics.clone();
             let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
             let work = async move {
                 // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
@@ -90,7 +92,7 @@ impl Lanes {
                     ahead.acquire().await.ok()?.forget();
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let item = batch.items.get(index)?;
-                    let run = run_patiently(&mut lane, item, &slots).await?;
+                    let run = run_patiently(&mut lane, item, &slots, &metrics).await?;
                     sender.send((index, run)).await.ok()?;
                 }
             };
@@ -101,11 +103,11 @@ impl Lanes {
 }
 
 /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
-async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore) -> Option<ItemRun> {
+async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore, metrics: &Metrics) -> Option<ItemRun> {
     let mut attempt = 1;
     loop {
         // Slots are given in the order in which they were asked for, so that batches share them item by item.
-        let slot = slots.acquire().await.ok()?;
+        let slot = (slots.acquire().await.ok()?, metrics.busy_slot());
         let run = lane.run(item).await;
         drop(slot);
         let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);

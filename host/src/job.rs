@@ -58,14 +58,16 @@ impl BatchId {
         format!("{}#{}", self.execution, self.state)
     }
 
+    /// The child execution's own name, the last part of its ARN: for people, not unique.
+    pub fn name(&self) -> &str {
+        self.execution.rsplit(':').next().unwrap_or_default()
+    }
+
     /// A short name that is safe in an object key, stable over deliveries and distinct between batches: the child
     /// execution's own name for people, and a part of the key's SHA-256 because that name alone is not unique.
     pub fn object_name(&self) -> String {
         let name: String = self
-            .execution
-            .rsplit(':')
-            .next()
-            .unwrap_or_default()
+            .name()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
             .take(64)
@@ -76,7 +78,7 @@ impl BatchId {
 
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.execution.rsplit(':').next().unwrap_or_default())
+        f.write_str(self.name())
     }
 }
 
@@ -349,6 +351,8 @@ pub enum Disposition {
         after: Duration,
         /// Why, for the log.
         reason: String,
+        /// Whether something failed; else somebody else has the batch, or shall have it.
+        fault: bool,
     },
     /// Of no use to anybody: set aside where an operator sees it, for this reason.
     Parked {

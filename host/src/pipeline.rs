@@ -8,21 +8,23 @@
 //! keys: the claim fixes the component, items are pure, rows are taken in the items' order.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::callback::{Answer, Callback, Waiting};
+use crate::callback::{Answer, Callback, CallbackError, Waiting};
 use crate::catalog::{Catalog, Loaded};
 use crate::items;
-use crate::job::{Batch, Digest, Disposition, error_names};
-use crate::lease;
+use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
+use crate::lease::{self, Lost};
 use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
-use crate::object::ObjectStore;
+use crate::object::{ObjectError, ObjectStore};
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
 use crate::sink::SinkError;
+use crate::telemetry::line::BatchLine;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a claim lasts unless it is renewed.
@@ -48,8 +50,8 @@ pub struct Pipeline {
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
-    /// How many deliveries of a message may end in a fault of the host before the waiting state is told, which then decides
-    /// what its `Retry` says.
+    /// Which delivery of a message is the last: when the host fails then, the waiting state is told, which does what its
+    /// `Retry` says, and the message is set aside.
     pub deliveries: u32,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -84,115 +86,138 @@ struct Work {
     fingerprint: Digest,
 }
 
+/// A message that nobody can work on: what the waiting state is told, if there is one.
+struct Refusal {
+    token: Option<TaskToken>,
+    error: &'static str,
+    reason: String,
+}
+
+/// What became of a delivery, and what its log line says of it.
+struct End {
+    disposition: Disposition,
+    /// What was told (`success`, or an error's name), and whether anybody waited for it.
+    told: Option<(String, Waiting)>,
+    report: Option<Box<BatchReport>>,
+}
+
 /// Why a batch did not come to an answer of its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("the batch was given up: {0}")]
-    Lost(lease::Lost),
+    Lost(Lost),
+    #[error("the worker stops")]
+    Stopped,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Sink(#[from] SinkError),
-    #[error("{0}")]
-    Report(#[from] crate::object::ObjectError),
+    #[error("the full report was not written: {0}")]
+    Report(#[from] ObjectError),
     #[error(transparent)]
-    Callback(#[from] crate::callback::CallbackError),
+    Callback(#[from] CallbackError),
+}
+
+impl Fault {
+    /// Whether the same would be refused again until somebody changes something.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Sink(error) => matches!(error, SinkError::Refused(_)),
+            Self::Report(error) => !matches!(error, ObjectError::Unavailable(_) | ObjectError::Changed(_)),
+            // A table that one worker may not use, because it was started with the wrong name, another one may: the
+            // message goes back.
+            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+        }
+    }
 }
 
 impl Pipeline {
-    /// Works on a delivery until its fate is known. Dropping the future gives the batch up: its claim runs out, its staged
-    /// rows are never seen.
-    pub async fn process(&self, delivery: &Delivery) -> Disposition {
-        let work = match self.read(delivery).await {
-            Ok(work) => work,
-            Err(disposition) => return disposition,
+    /// Works on a delivery until its fate is known: [`Disposition::Parked`] is set aside already, the others are the
+    /// caller's to delete or return. `give_up` ends the work early; the batch is then free for another worker at once.
+    /// Dropping the future gives the batch up too, but its claim has to run out.
+    pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {
+        let start = Instant::now();
+        let (work, end) = match self.read(delivery) {
+            Ok(work) => {
+                let end = match self.work(&work, delivery, give_up).await {
+                    Ok(end) => end,
+                    Err(fault) => self.fault(&work, delivery, fault).await,
+                };
+                (Some(work), end)
+            }
+            Err(refusal) => (None, self.refuse(delivery, refusal).await),
         };
-        let start = std::time::Instant::now();
-        let disposition = match self.work(&work, delivery).await {
-            Ok(disposition) => disposition,
-            Err(fault) => self.fault(&work, delivery, &fault).await,
-        };
-        self.metrics.batch(&work.batch.dataset, &disposition, start.elapsed());
-        tracing::info!(
-            dataset = work.batch.dataset,
-            batch = %work.batch.id,
-            attempt = work.batch.attempt,
-            items = work.batch.items.len(),
-            receives = delivery.receives,
-            millis = start.elapsed().as_millis() as u64,
-            ?disposition,
-            "batch"
-        );
-        disposition
+        let took = start.elapsed();
+        self.metrics.batch(work.as_ref().map_or("", |work| &work.batch.dataset), &end.disposition, took);
+        line(delivery, work.as_ref(), &end).log(&end.disposition, took);
+        end.disposition
     }
 
-    /// Reads the message and finds its dataset. What cannot be worked on by anybody is answered and parked.
-    async fn read(&self, delivery: &Delivery) -> Result<Work, Disposition> {
-        let batch = match Batch::parse(&delivery.body) {
-            Ok(batch) => batch,
-            Err(malformed) => {
-                let reason = format!("message {}: {}", delivery.id, malformed.reason);
-                return Err(self.park(malformed.token.as_ref(), error_names::BAD_MESSAGE, reason, "").await);
-            }
+    /// Reads the message and finds its dataset.
+    fn read(&self, delivery: &Delivery) -> Result<Work, Refusal> {
+        let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
+            token: malformed.token,
+            error: error_names::BAD_MESSAGE,
+            reason: format!("message {}: {}", delivery.id, malformed.reason),
+        })?;
+        let refuse = |error, reason: String| {
+            let reason = format!("dataset {}, batch {}: {reason}", batch.dataset, batch.id);
+            Refusal { token: Some(batch.token.clone()), error, reason }
         };
         let loaded = match self.catalog.get(&batch.dataset) {
             Some(Ok(loaded)) => loaded,
-            Some(Err(broken)) => {
-                let reason = format!("dataset {}, batch {}: {broken}", batch.dataset, batch.id);
-                return Err(self.park(Some(&batch.token), error_names::BAD_PLUGIN, reason, &batch.dataset).await);
-            }
+            Some(Err(broken)) => return Err(refuse(error_names::BAD_PLUGIN, broken.to_string())),
             None => {
                 let reason = format!(
-                    "batch {}: this worker has no dataset `{}` (it has {}): put its file into the folder of `--datasets`",
-                    batch.id,
-                    batch.dataset,
+                    "this worker has no such dataset (it has {}): put its file into the folder of `--datasets`",
                     self.catalog.names().join(", ")
                 );
-                return Err(self.park(Some(&batch.token), error_names::BAD_MESSAGE, reason, "").await);
+                return Err(refuse(error_names::BAD_MESSAGE, reason));
             }
         };
         if let Some(wanted) = batch.component.filter(|wanted| *wanted != loaded.plugin.digest) {
-            let reason = format!(
-                "dataset {}, batch {}: the message asks for component {wanted}, this worker has {}",
-                batch.dataset, batch.id, loaded.plugin.digest
-            );
-            return Err(self.park(Some(&batch.token), error_names::BAD_PLUGIN, reason, &batch.dataset).await);
+            let reason = format!("the message asks for component {wanted}, this worker has {}", loaded.plugin.digest);
+            return Err(refuse(error_names::BAD_PLUGIN, reason));
         }
         let fingerprint = self.fingerprint(&batch, &loaded);
         Ok(Work { batch: Arc::new(batch), loaded, fingerprint })
     }
 
-    async fn work(&self, work: &Work, delivery: &Delivery) -> Result<Disposition, Fault> {
+    async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
         let Work { batch, loaded, .. } = work;
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
                 let after = remaining.min(self.identity.patience());
-                return Ok(Disposition::Returned { after, reason: "another worker holds the batch".into() });
+                let reason = "another worker holds the batch".into();
+                return Ok(End::of(Disposition::Returned { after, reason, fault: false }));
             }
             Claim::Committed(receipt) => {
-                let answer = match BatchReport::replayed(&receipt.output) {
-                    Ok(report) => report.answer(loaded.dataset.map.tolerated_rejected_percentage),
-                    Err(_) => Answer::Success { output: receipt.output },
+                return match BatchReport::replayed(&receipt.output) {
+                    Ok(report) => self.answer(work, report.answer(tolerated(loaded)), Some(report)).await,
+                    Err(_) => self.answer(work, Answer::Success { output: receipt.output }, None).await,
                 };
-                return self.answer(work, answer).await;
             }
         };
-        let lease = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat);
-        let answer = tokio::select! {
-            answer = self.run(work, &claimed) => answer,
-            lost = lease => return Err(Fault::Lost(lost)),
+        let ran = tokio::select! {
+            ran = self.run(work, &claimed) => ran,
+            lost = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
+            () = give_up.cancelled() => Err(Fault::Stopped),
         };
-        if answer.is_err()
-            && let Err(error) = self.ledger.release(&claimed).await
-        {
-            tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+        match ran {
+            Ok((answer, report)) => self.answer(work, answer, report).await,
+            Err(fault) => {
+                let claim_lost = matches!(fault, Fault::Lost(Lost::Claim(_)));
+                if !claim_lost && let Err(error) = self.ledger.release(&claimed).await {
+                    tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+                }
+                Err(fault)
+            }
         }
-        self.answer(work, answer?).await
     }
 
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
-    async fn run(&self, work: &Work, claimed: &Claimed) -> Result<Answer, Fault> {
+    async fn run(&self, work: &Work, claimed: &Claimed) -> Result<(Answer, Option<BatchReport>), Fault> {
         let Work { batch, loaded, fingerprint } = work;
         let outcome = items::run(self, loaded, batch, claimed).await?;
         if let Some(failure) = outcome.retryable() {
@@ -207,11 +232,11 @@ impl Pipeline {
             );
             outcome.abort().await;
             self.ledger.release(claimed).await?;
-            return Ok(Answer::Failure { error: error_names::RETRYABLE.into(), cause });
+            return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
         let report = outcome.commit(self, loaded, batch).await?;
         self.metrics.items(&batch.dataset, &report);
-        let answer = report.answer(loaded.dataset.map.tolerated_rejected_percentage);
+        let answer = report.answer(tolerated(loaded));
         match &answer {
             Answer::Success { output } => {
                 let receipt = Receipt { output: output.clone(), fingerprint: *fingerprint };
@@ -220,7 +245,7 @@ impl Pipeline {
             // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
             Answer::Failure { .. } => self.ledger.release(claimed).await?,
         }
-        Ok(answer)
+        Ok((answer, Some(report)))
     }
 
     async fn claim(&self, work: &Work) -> Result<Claim, LedgerError> {
@@ -234,49 +259,65 @@ impl Pipeline {
         self.ledger.claim(&request).await
     }
 
-    async fn answer(&self, work: &Work, answer: Answer) -> Result<Disposition, Fault> {
+    async fn answer(&self, work: &Work, answer: Answer, report: Option<BatchReport>) -> Result<End, Fault> {
         let waiting = self.callback.answer(&work.batch.token, &answer).await?;
-        if waiting == Waiting::No {
-            tracing::warn!(dataset = work.batch.dataset, batch = %work.batch.id, "nobody waits for this batch any more (timed out, or aborted)");
-        }
-        Ok(Disposition::Acked)
+        let told = match answer {
+            Answer::Success { .. } => "success".into(),
+            Answer::Failure { error, .. } => error,
+        };
+        let told = Some((told, waiting));
+        Ok(End { disposition: Disposition::Acked, told, report: report.map(Box::new) })
     }
 
-    /// The host failed, not the batch: the message goes back. At the last delivery the waiting state is told.
-    async fn fault(&self, work: &Work, delivery: &Delivery, fault: &Fault) -> Disposition {
+    /// The host failed, not the batch: the message goes back, and at the last delivery it is set aside.
+    async fn fault(&self, work: &Work, delivery: &Delivery, fault: Fault) -> End {
         let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
-        if let Fault::Sink(SinkError::Refused(_)) = fault {
-            // It will be refused again until somebody changes something; until then the message is in nobody's way.
-            return self.park(Some(&work.batch.token), error_names::HOST_FAULT, reason, &work.batch.dataset).await;
-        }
-        tracing::warn!(receives = delivery.receives, "{reason}");
-        // A batch that was lost is somebody else's to answer.
-        if delivery.receives >= self.deliveries && !matches!(fault, Fault::Lost(_)) {
-            let told = Answer::Failure { error: error_names::HOST_FAULT.into(), cause: reason.clone() };
-            if let Ok(disposition) = self.answer(work, told).await {
-                return disposition;
+        let last = delivery.receives >= self.deliveries;
+        let after = match fault {
+            // Whoever waited has stopped: there is nobody to work for.
+            Fault::Lost(Lost::Token) => return End::of(Disposition::Acked),
+            // The batch is somebody else's to answer, or will be.
+            Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
+            Fault::Lost(_) => backoff(delivery.receives),
+            // Telling has just failed.
+            Fault::Callback(_) if last => return self.park(delivery, reason).await,
+            _ if last || fault.is_refusal() => {
+                let token = Some(work.batch.token.clone());
+                return self.refuse(delivery, Refusal { token, error: error_names::HOST_FAULT, reason }).await;
             }
-        }
-        Disposition::Returned { after: backoff(delivery.receives), reason }
+            _ => backoff(delivery.receives),
+        };
+        End::of(Disposition::Returned { after, reason, fault: true })
     }
 
-    async fn park(
-        &self,
-        token: Option<&crate::job::TaskToken>,
-        error: &str,
-        reason: String,
-        dataset: &str,
-    ) -> Disposition {
-        tracing::error!("{reason}");
+    /// Tells the waiting state, then sets the message aside.
+    async fn refuse(&self, delivery: &Delivery, refusal: Refusal) -> End {
+        let Refusal { token, error, mut reason } = refusal;
+        let mut told = None;
         if let Some(token) = token {
             let answer = Answer::Failure { error: error.into(), cause: reason.clone() };
-            if let Err(error) = self.callback.answer(token, &answer).await {
-                tracing::warn!(%error, "the waiting state was not told");
+            match self.callback.answer(&token, &answer).await {
+                Ok(waiting) => told = Some((error.to_owned(), waiting)),
+                Err(untold) => {
+                    reason = format!("{reason}; the waiting state was not told: {untold}");
+                    if delivery.receives < self.deliveries {
+                        let after = backoff(delivery.receives);
+                        return End::of(Disposition::Returned { after, reason, fault: true });
+                    }
+                }
             }
         }
-        let disposition = Disposition::Parked { reason };
-        self.metrics.batch(dataset, &disposition, Duration::ZERO);
-        disposition
+        End { told, ..self.park(delivery, reason).await }
+    }
+
+    async fn park(&self, delivery: &Delivery, reason: String) -> End {
+        End::of(match self.queue.park(delivery, &reason).await {
+            Ok(()) => Disposition::Parked { reason },
+            Err(error) => {
+                let reason = format!("{reason}; the message was not set aside: {error}");
+                Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }
+            }
+        })
     }
 
     fn fingerprint(&self, batch: &Batch, loaded: &Loaded) -> Digest {
@@ -297,9 +338,45 @@ impl Pipeline {
     }
 }
 
-/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min.
+impl End {
+    /// An end of which nobody was told.
+    fn of(disposition: Disposition) -> Self {
+        Self { disposition, told: None, report: None }
+    }
+}
+
+fn line<'a>(delivery: &'a Delivery, work: Option<&'a Work>, end: &'a End) -> BatchLine<'a> {
+    let batch = work.map(|work| &work.batch);
+    let plugin = work.map(|work| &work.loaded.plugin);
+    let report = end.report.as_deref();
+    BatchLine {
+        dataset: batch.map(|batch| batch.dataset.as_str()),
+        batch: batch.map_or(&delivery.id, |batch| batch.id.name()),
+        attempt: batch.map(|batch| batch.attempt),
+        receives: delivery.receives,
+        component: match report {
+            Some(report) => Some((&*report.component.version, report.component.digest.to_string())),
+            None => plugin.map(|plugin| (&*plugin.manifest.version, plugin.digest.to_string())),
+        },
+        items: batch.map_or(0, |batch| batch.items.len()),
+        rejected: report.map_or(0, |report| report.items.rejected),
+        rows: report.map_or(0, |report| report.outputs.iter().map(|output| output.rows).sum()),
+        bytes: report.map_or(0, |report| report.bytes_read),
+        answer: end.told.as_ref().map(|(told, _)| told.as_str()),
+        heard: matches!(end.told, Some((_, Waiting::Yes))),
+        replayed: report.is_some_and(|report| report.replayed),
+    }
+}
+
+fn tolerated(loaded: &Loaded) -> f64 {
+    loaded.dataset.map.tolerated_rejected_percentage
+}
+
+/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min, of which the second half is chance,
+/// so that messages that failed together do not all come back together.
 fn backoff(receives: u32) -> Duration {
-    Duration::from_secs((1_u64 << receives.min(9)).min(300))
+    let most = Duration::from_secs((1_u64 << receives.min(9)).min(300));
+    most.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -308,8 +385,11 @@ mod tests {
 
     #[test]
     fn a_failing_message_hides_longer_and_longer_up_to_five_minutes() {
-        assert_eq!(backoff(1), Duration::from_secs(2));
-        assert_eq!(backoff(4), Duration::from_secs(16));
-        assert_eq!(backoff(1_000), Duration::from_secs(300));
+        for (receives, most) in [(1, 2), (4, 16), (1_000, 300)] {
+            let hidden: Vec<_> = (0..100).map(|_| backoff(receives)).collect();
+            let most = Duration::from_secs(most);
+            assert!(hidden.iter().all(|hidden| *hidden >= most / 2 && *hidden <= most), "{hidden:?}");
+            assert!(hidden.iter().max() > hidden.iter().min(), "{hidden:?}");
+        }
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
     let worker = Worker { pipeline, batches: slots + 1, drain: Duration::ZERO };
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();
     let mut progress = Progress::for_stderr(args.json);

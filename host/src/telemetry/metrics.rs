@@ -66,7 +66,7 @@ impl Metrics {
             )?,
             batches: counter(
                 "gristmill_batches_total",
-                "Batches by fate: acked, returned, parked.",
+                "Deliveries by fate: acked, returned, parked. One that names no dataset of this worker has none here.",
                 &["dataset", "fate"],
             )?,
             batch_seconds: add(
@@ -96,7 +96,7 @@ impl Metrics {
         })
     }
 
-    /// Counts a batch whose fate is known.
+    /// Counts a delivery whose fate is known.
     pub fn batch(&self, dataset: &str, disposition: &Disposition, took: Duration) {
         let fate = match disposition {
             Disposition::Acked => "acked",
