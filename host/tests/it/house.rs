@@ -125,8 +125,8 @@ impl House {
             None => Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
         };
         let stores = Stores { objects: objects.clone(), tables };
-        let loading = Catalog::load(&folder.path().join("datasets"), &Variables::default(), &runtime, &stores);
-        let (catalog, complaints) = loading.await.unwrap();
+        let (datasets, variables) = (folder.path().join("datasets"), Variables::default());
+        let (catalog, complaints) = Catalog::load(&datasets, &variables, &runtime, &stores).await.unwrap();
         assert!(complaints.is_empty(), "{complaints:?}");
         let ledger = match setup.ledger {
             Some(ledger) => ledger,
