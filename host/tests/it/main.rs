@@ -12,6 +12,7 @@ mod guest;
 mod hostile;
 mod house;
 mod laptop;
+mod linters;
 mod local;
 mod rooms;
 mod support;
