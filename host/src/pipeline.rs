@@ -88,6 +88,8 @@ struct Work {
 
 /// A message that nobody can work on: what the waiting state is told, if there is one.
 struct Refusal {
+    /// The batch, as far as the message makes one.
+    batch: Option<Arc<Batch>>,
     token: Option<TaskToken>,
     error: &'static str,
     reason: String,
@@ -96,8 +98,10 @@ struct Refusal {
 /// What became of a delivery, and what its log line says of it.
 struct End {
     disposition: Disposition,
-    /// What was told (`success`, or an error's name), and whether anybody waited for it.
-    told: Option<(String, Waiting)>,
+    /// What the waiting state was told: `success`, or an error's name.
+    answer: Option<String>,
+    /// Whether anybody waits, when that is known.
+    waiting: Option<Waiting>,
     report: Option<Box<BatchReport>>,
 }
 
@@ -137,32 +141,36 @@ impl Pipeline {
     /// Dropping the future gives the batch up too, but its claim has to run out.
     pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {
         let start = Instant::now();
-        let (work, end) = match self.read(delivery) {
+        let (batch, loaded, end) = match self.read(delivery) {
             Ok(work) => {
                 let end = match self.work(&work, delivery, give_up).await {
                     Ok(end) => end,
                     Err(fault) => self.fault(&work, delivery, fault).await,
                 };
-                (Some(work), end)
+                (Some(work.batch), Some(work.loaded), end)
             }
-            Err(refusal) => (None, self.refuse(delivery, refusal).await),
+            Err(refusal) => (refusal.batch.clone(), None, self.refuse(delivery, refusal).await),
         };
         let took = start.elapsed();
-        self.metrics.batch(work.as_ref().map_or("", |work| &work.batch.dataset), &end.disposition, took);
-        line(delivery, work.as_ref(), &end).log(&end.disposition, took);
+        // Only names that this worker knows are labels: there are few of them.
+        let dataset = batch.as_ref().map(|batch| &*batch.dataset).filter(|name| self.catalog.get(name).is_some());
+        self.metrics.batch(dataset.unwrap_or_default(), &end.disposition, took);
+        line(delivery, batch.as_deref(), loaded.as_deref(), &end).log(&end.disposition, took);
         end.disposition
     }
 
     /// Reads the message and finds its dataset.
     fn read(&self, delivery: &Delivery) -> Result<Work, Refusal> {
         let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
+            batch: None,
             token: malformed.token,
             error: error_names::BAD_MESSAGE,
             reason: format!("message {}: {}", delivery.id, malformed.reason),
         })?;
+        let batch = Arc::new(batch);
         let refuse = |error, reason: String| {
             let reason = format!("dataset {}, batch {}: {reason}", batch.dataset, batch.id);
-            Refusal { token: Some(batch.token.clone()), error, reason }
+            Refusal { batch: Some(batch.clone()), token: Some(batch.token.clone()), error, reason }
         };
         let loaded = match self.catalog.get(&batch.dataset) {
             Some(Ok(loaded)) => loaded,
@@ -180,7 +188,7 @@ impl Pipeline {
             return Err(refuse(error_names::BAD_PLUGIN, reason));
         }
         let fingerprint = self.fingerprint(&batch, &loaded);
-        Ok(Work { batch: Arc::new(batch), loaded, fingerprint })
+        Ok(Work { batch, loaded, fingerprint })
     }
 
     async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
@@ -261,12 +269,16 @@ impl Pipeline {
 
     async fn answer(&self, work: &Work, answer: Answer, report: Option<BatchReport>) -> Result<End, Fault> {
         let waiting = self.callback.answer(&work.batch.token, &answer).await?;
-        let told = match answer {
+        let answer = match answer {
             Answer::Success { .. } => "success".into(),
             Answer::Failure { error, .. } => error,
         };
-        let told = Some((told, waiting));
-        Ok(End { disposition: Disposition::Acked, told, report: report.map(Box::new) })
+        Ok(End {
+            disposition: Disposition::Acked,
+            answer: Some(answer),
+            waiting: Some(waiting),
+            report: report.map(Box::new),
+        })
     }
 
     /// The host failed, not the batch: the message goes back, and at the last delivery it is set aside.
@@ -275,15 +287,15 @@ impl Pipeline {
         let last = delivery.receives >= self.deliveries;
         let after = match fault {
             // Whoever waited has stopped: there is nobody to work for.
-            Fault::Lost(Lost::Token) => return End::of(Disposition::Acked),
+            Fault::Lost(Lost::Token) => return End { waiting: Some(Waiting::No), ..End::of(Disposition::Acked) },
             // The batch is somebody else's to answer, or will be.
             Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
             Fault::Lost(_) => backoff(delivery.receives),
             // Telling has just failed.
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
-                let token = Some(work.batch.token.clone());
-                return self.refuse(delivery, Refusal { token, error: error_names::HOST_FAULT, reason }).await;
+                let (batch, token) = (Some(work.batch.clone()), Some(work.batch.token.clone()));
+                return self.refuse(delivery, Refusal { batch, token, error: error_names::HOST_FAULT, reason }).await;
             }
             _ => backoff(delivery.receives),
         };
@@ -292,12 +304,12 @@ impl Pipeline {
 
     /// Tells the waiting state, then sets the message aside.
     async fn refuse(&self, delivery: &Delivery, refusal: Refusal) -> End {
-        let Refusal { token, error, mut reason } = refusal;
-        let mut told = None;
+        let Refusal { token, error, mut reason, .. } = refusal;
+        let (mut told, mut waiting) = (None, None);
         if let Some(token) = token {
             let answer = Answer::Failure { error: error.into(), cause: reason.clone() };
             match self.callback.answer(&token, &answer).await {
-                Ok(waiting) => told = Some((error.to_owned(), waiting)),
+                Ok(heard) => (told, waiting) = (Some(error.to_owned()), Some(heard)),
                 Err(untold) => {
                     reason = format!("{reason}; the waiting state was not told: {untold}");
                     if delivery.receives < self.deliveries {
@@ -307,7 +319,7 @@ impl Pipeline {
                 }
             }
         }
-        End { told, ..self.park(delivery, reason).await }
+        End { answer: told, waiting, ..self.park(delivery, reason).await }
     }
 
     async fn park(&self, delivery: &Delivery, reason: String) -> End {
@@ -341,13 +353,16 @@ impl Pipeline {
 impl End {
     /// An end of which nobody was told.
     fn of(disposition: Disposition) -> Self {
-        Self { disposition, told: None, report: None }
+        Self { disposition, answer: None, waiting: None, report: None }
     }
 }
 
-fn line<'a>(delivery: &'a Delivery, work: Option<&'a Work>, end: &'a End) -> BatchLine<'a> {
-    let batch = work.map(|work| &work.batch);
-    let plugin = work.map(|work| &work.loaded.plugin);
+fn line<'a>(
+    delivery: &'a Delivery,
+    batch: Option<&'a Batch>,
+    loaded: Option<&'a Loaded>,
+    end: &'a End,
+) -> BatchLine<'a> {
     let report = end.report.as_deref();
     BatchLine {
         dataset: batch.map(|batch| batch.dataset.as_str()),
@@ -356,14 +371,14 @@ fn line<'a>(delivery: &'a Delivery, work: Option<&'a Work>, end: &'a End) -> Bat
         receives: delivery.receives,
         component: match report {
             Some(report) => Some((&*report.component.version, report.component.digest.to_string())),
-            None => plugin.map(|plugin| (&*plugin.manifest.version, plugin.digest.to_string())),
+            None => loaded.map(|loaded| (&*loaded.plugin.manifest.version, loaded.plugin.digest.to_string())),
         },
         items: batch.map_or(0, |batch| batch.items.len()),
         rejected: report.map_or(0, |report| report.items.rejected),
         rows: report.map_or(0, |report| report.outputs.iter().map(|output| output.rows).sum()),
         bytes: report.map_or(0, |report| report.bytes_read),
-        answer: end.told.as_ref().map(|(told, _)| told.as_str()),
-        heard: matches!(end.told, Some((_, Waiting::Yes))),
+        answer: end.answer.as_deref(),
+        heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
         replayed: report.is_some_and(|report| report.replayed),
     }
 }

@@ -9,7 +9,7 @@ use crate::job::Disposition;
 /// What is known of a batch once its fate is. Neither token nor body is: they have no place in a log.
 #[derive(Debug)]
 pub struct BatchLine<'a> {
-    /// The dataset's name; none when the message has none that this worker knows.
+    /// The dataset's name; none when the message could not be read.
     pub dataset: Option<&'a str>,
     /// The child execution's name, or the message's id when the message could not be read.
     pub batch: &'a str,
@@ -29,8 +29,8 @@ pub struct BatchLine<'a> {
     pub bytes: u64,
     /// What the waiting state was told: `success` or the error's name; none when it was not told.
     pub answer: Option<&'a str>,
-    /// Whether anybody waited for the answer.
-    pub heard: bool,
+    /// Whether anybody waited for an answer; none when that is not known.
+    pub heard: Option<bool>,
     /// Whether an earlier delivery had committed the batch.
     pub replayed: bool,
 }

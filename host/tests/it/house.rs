@@ -35,13 +35,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::guest::Guest;
 use crate::laptop::station;
 use crate::support::plugin;
 
 /// How long the queue hides a message.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(30);
-/// The dataset's heartbeat.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(60);
 
 pub(crate) struct House {
     pub(crate) folder: tempfile::TempDir,
@@ -78,7 +77,7 @@ impl House {
         Self::with(|_| ()).await
     }
 
-    /// The dataset `stations`, and one that is broken. The stations A to E are there to be read.
+    /// The dataset `stations`, one that never ends, and one that is broken. The stations A to E are there to be read.
     pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup {
             map: "",
@@ -102,20 +101,24 @@ impl House {
         for (id, highest) in [("A", 10), ("B", 20), ("C", 30), ("D", 40), ("E", 50)] {
             std::fs::write(data.join(format!("{id}.csv")), station(id, highest)).unwrap();
         }
-        let dataset = |name: &str, component: PathBuf| {
+        let dataset = |name: &str, component: PathBuf, output: &str| {
             let text = format!(
                 "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n\
                  [grants]\nread = [\"s3://data/\"]\n\
                  [map]\nitem_reader = {{ list_objects = \"s3://data/stations/\" }}\n\
                  batch_input = {{ Bucket = \"data\" }}\nheartbeat = \"60s\"\n{}\n\
-                 [[output]]\nname = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]\n",
+                 [[output]]\n{output}\n",
                 setup.map
             );
             std::fs::create_dir_all(folder.path().join("datasets")).unwrap();
             std::fs::write(folder.path().join(format!("datasets/{name}.toml")), text).unwrap();
         };
-        dataset("stations", plugin("noaa-precipitation"));
-        dataset("broken", folder.path().join("nosuch.wasm"));
+        let stations = "name = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]";
+        dataset("stations", plugin("noaa-precipitation"), stations);
+        dataset("broken", folder.path().join("nosuch.wasm"), stations);
+        let endless = folder.path().join("endless.wasm");
+        std::fs::write(&endless, Guest::new("(loop $again (br $again)) (unreachable)").component()).unwrap();
+        dataset("endless", endless, "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]");
 
         let cache = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/components").into());
         let runtime = Runtime::new(&RuntimeConfig { slots: 4, cache, io: Handle::current() }).unwrap();
@@ -128,6 +131,7 @@ impl House {
         let (datasets, variables) = (folder.path().join("datasets"), Variables::default());
         let (catalog, complaints) = Catalog::load(&datasets, &variables, &runtime, &stores).await.unwrap();
         assert!(complaints.is_empty(), "{complaints:?}");
+        assert_eq!(catalog.broken().map(|(name, _)| name).collect::<Vec<_>>(), ["broken"]);
         let ledger = match setup.ledger {
             Some(ledger) => ledger,
             None => Arc::new(SqliteLedger::open(folder.path()).unwrap()),
@@ -261,8 +265,6 @@ impl Write for Log {
 /// A queue that remembers how it was treated.
 pub(crate) struct WatchedQueue {
     pub(crate) inner: EmbeddedQueue,
-    /// The most messages that were in flight at once.
-    pub(crate) most_in_flight: Mutex<usize>,
     /// How many messages each delete named.
     pub(crate) deletes: Mutex<Vec<usize>>,
     /// When messages were hidden, and for how long.
@@ -276,7 +278,6 @@ impl WatchedQueue {
     fn new(visibility: Duration) -> Self {
         Self {
             inner: EmbeddedQueue::new(visibility),
-            most_in_flight: Mutex::default(),
             deletes: Mutex::default(),
             hidden: Mutex::default(),
             keeps_everything: AtomicBool::new(false),
@@ -288,10 +289,7 @@ impl WatchedQueue {
 #[async_trait]
 impl Queue for WatchedQueue {
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
-        let received = self.inner.receive(max).await?;
-        let mut most = self.most_in_flight.lock().unwrap();
-        *most = (*most).max(self.inner.counts().in_flight);
-        Ok(received)
+        self.inner.receive(max).await
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError> {
@@ -351,14 +349,11 @@ impl Callback for WatchedCallback {
     }
 }
 
-/// A folder in which the keys `slow/SECONDS/...` take their time, and `endless/...` has no end.
+/// A folder in which the keys `slow/SECONDS/...` take their time.
 pub(crate) struct Objects {
     folder: FolderStore,
     pub(crate) is_down: AtomicBool,
 }
-
-const HEADER: &str = "ID,DATE,ELEMENT,DATA_VALUE,M_FLAG,Q_FLAG,S_FLAG,OBS_TIME\n";
-const LINE: &str = "A,20200101,PRCP,17,,,C,0700\n";
 
 impl Objects {
     fn in_folder(folder: PathBuf) -> Self {
@@ -366,26 +361,11 @@ impl Objects {
     }
 }
 
-fn endless(range: Range<u64>) -> Bytes {
-    let (header, line) = (HEADER.len() as u64, LINE.as_bytes());
-    let mut bytes = HEADER.as_bytes()[range.start.min(header) as usize..].to_vec();
-    let phase = (range.start.max(header) - header) as usize % line.len();
-    bytes.extend_from_slice(&line[phase..]);
-    let length = (range.end - range.start) as usize;
-    bytes.extend(line.repeat(length / line.len() + 1));
-    bytes.truncate(length);
-    bytes.into()
-}
-
 #[async_trait]
 impl ObjectStore for Objects {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
         if self.is_down.load(Relaxed) {
             return Err(ObjectError::Unavailable(format!("{at}: the store is down")));
-        }
-        if at.key.starts_with("endless/") {
-            let metadata = Metadata { location: at.clone(), size: 1 << 40, etag: "\"1\"".into(), last_modified: None };
-            return Ok((metadata, endless(0..first)));
         }
         let Some((seconds, rest)) = at.key.strip_prefix("slow/").and_then(|rest| rest.split_once('/')) else {
             return self.folder.open(at, first).await;
@@ -395,10 +375,7 @@ impl ObjectStore for Objects {
     }
 
     async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        match at.key.starts_with("endless/") {
-            true => Ok(endless(range)),
-            false => self.folder.read(at, etag, range).await,
-        }
+        self.folder.read(at, etag, range).await
     }
 
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {

@@ -7,6 +7,8 @@ mod adapters;
 mod bad_input;
 mod cloud;
 mod emulator;
+mod fates;
+mod fleet;
 mod golden;
 mod guest;
 mod hostile;

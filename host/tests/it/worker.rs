@@ -10,7 +10,7 @@ use gristmill::queue::{LONG_POLL, Queue as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::house::{HEARTBEAT, House, VISIBILITY, token};
+use crate::house::{House, VISIBILITY, message, token};
 
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -37,7 +37,10 @@ async fn a_worker_takes_no_more_than_it_has_permits_and_the_next_as_soon_as_one_
     let short: Vec<_> = (0..9).map(|n| house.send(&format!("short-{n}"), &["slow/10/B.csv"])).collect();
     let start = Instant::now();
     let worker = house.worker(2, DRAIN);
-    for answer in short {
+    for (answered, answer) in short.into_iter().enumerate() {
+        sleep(seconds(5)).await;
+        let counts = house.queue.inner.counts();
+        assert_eq!((counts.in_flight, counts.visible), (2, 8 - answered), "what it has no permit for it leaves");
         success(answer.await.unwrap());
     }
     // One after the other in the second permit, while the first one is taken.
@@ -45,7 +48,6 @@ async fn a_worker_takes_no_more_than_it_has_permits_and_the_next_as_soon_as_one_
     assert!(took >= seconds(90) && took < seconds(92), "{took:?}");
     assert_eq!(house.metric("gristmill_batches_in_flight"), 1.0);
     success(long.await.unwrap());
-    assert_eq!(*house.queue.most_in_flight.lock().unwrap(), 2);
     house.settled().await;
     worker.stop().await;
     assert_eq!(house.metric("gristmill_batches_in_flight"), 0.0);
@@ -111,7 +113,6 @@ async fn what_lapses_is_renewed_three_times_per_period_for_as_long_as_a_batch_ta
         assert!(renewals.len() >= 359, "{}", renewals.len());
         assert!(renewals.windows(2).all(|two| two[1] - two[0] <= VISIBILITY / 3 + seconds(1)));
     }
-    assert!(VISIBILITY < HEARTBEAT);
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +217,10 @@ async fn renewals_go_on_while_guests_burn_every_thread() {
         setup.visibility = seconds(1);
     })
     .await;
-    let _answer = house.send("b", &["endless/1.csv", "endless/2.csv", "endless/3.csv", "endless/4.csv"]);
+    let _answer = house.waiting("b");
+    let mut body = message("b", &["1", "2", "3", "4"]);
+    body["dataset"] = "endless".into();
+    house.queue.inner.send(body.to_string());
     let worker = house.worker(1, Duration::ZERO);
     sleep(seconds(3)).await;
     assert_eq!(house.metric("gristmill_slots_busy"), 4.0);
@@ -228,8 +232,10 @@ async fn renewals_go_on_while_guests_burn_every_thread() {
     }
     // Told to stop without time to drain, the batch is given up in the middle of its loop.
     assert!(worker.stop().await < seconds(3));
-    assert_eq!(house.metric("gristmill_slots_busy"), 0.0);
     assert_eq!(house.queue.inner.counts().visible, 1);
+    // A guest notices at its next epoch.
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(house.metric("gristmill_slots_busy"), 0.0);
     threads.shutdown_background();
 }
 
@@ -261,7 +267,6 @@ async fn a_worker_that_stops_finishes_what_it_can_and_leaves_the_rest_to_others_
     let took = worker.stop().await;
     assert!(took >= DRAIN && took < DRAIN + seconds(1), "{took:?}");
     success(quick.await.unwrap());
-    house.queue.inner.counts();
     assert_eq!(house.queue.inner.counts().visible, 2, "the slow one and the one that it never took");
     assert_eq!(house.rows(), ["A"]);
     let other = house.worker(2, DRAIN);
