@@ -5,6 +5,8 @@
     reason = "a test that finds what it did not expect should stop there"
 )]
 
+use std::collections::HashSet;
+
 use gristmill_plugin::Failure;
 use gristmill_plugin::csv::{Error, ErrorKind, Memory, Options, Reader, Source};
 use proptest::prelude::*;
@@ -14,6 +16,7 @@ type Table = Vec<Vec<Vec<u8>>>;
 /// The header's names, all records up to the first bad one, and that one's line and number of fields.
 type Outcome = (Vec<Vec<u8>>, Table, Option<(u64, usize)>);
 
+/// What [`theirs`] says of the same bytes; none where the header cannot be used.
 fn ours(chunks: &[Vec<u8>]) -> Option<Outcome> {
     let mut reader = Reader::new(Memory::new("o", chunks.to_vec())).ok()?;
     let header = reader
@@ -48,6 +51,10 @@ fn theirs(bytes: &[u8]) -> Option<Outcome> {
         |record: &csv::ByteRecord| -> Vec<Vec<u8>> { record.iter().map(<[u8]>::to_vec).collect() };
     let mut all = reader.byte_records().map(Result::unwrap);
     let header = fields(&all.next()?);
+    let names: Vec<_> = header.iter().filter(|name| !name.is_empty()).collect();
+    if names.iter().collect::<HashSet<_>>().len() < names.len() {
+        return None;
+    }
     let mut records = Vec::new();
     for record in all {
         if record.len() != header.len() {
@@ -76,6 +83,18 @@ fn cut(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     cuts.windows(2)
         .map(|pair| bytes[pair[0]..pair[1]].to_vec())
         .collect()
+}
+
+/// Whether the bytes end within quotes: only there a line's end changes what was read.
+fn open_quote(bytes: &[u8]) -> bool {
+    let last = |bytes: &[u8]| {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(bytes);
+        reader.byte_records().map(Result::unwrap).last()
+    };
+    last(bytes) != last(&[bytes, b"\n"].concat())
 }
 
 /// Bytes in which everything that means something is frequent.
@@ -135,7 +154,30 @@ proptest! {
     fn any_bytes_are_read_as_csv_reads_them(bytes in soup(), cuts in prop::collection::vec(any::<usize>(), 0..8)) {
         // What is no UTF-8 in a header is shown with replacement characters.
         prop_assume!(std::str::from_utf8(&bytes).is_ok());
-        prop_assert_eq!(ours(&cut(&bytes, &cuts)), theirs(&bytes));
+        let closed = if open_quote(&bytes) { [&bytes, &b"\""[..]].concat() } else { bytes };
+        prop_assert_eq!(ours(&cut(&closed, &cuts)), theirs(&closed));
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_an_error_wherever_it_starts(
+        bytes in table(),
+        rest in "[a-z,\n]{0,100}",
+        cuts in prop::collection::vec(any::<usize>(), 0..8),
+    ) {
+        prop_assume!(theirs(&bytes).is_some());
+        let bytes = [&bytes, &b"\n\""[..], rest.as_bytes()].concat();
+        let mut reader = Reader::new(Memory::new("o", cut(&bytes, &cuts))).unwrap();
+        let error = loop {
+            match reader.read() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the open quote went unseen"),
+                Err(error) => break error,
+            }
+        };
+        prop_assert!(matches!(error.kind(), ErrorKind::OpenQuote), "{error}");
+        let start = bytes.len() - rest.len();
+        let line = bytes[..start].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        prop_assert_eq!(error.line(), Some(line));
     }
 
     #[test]

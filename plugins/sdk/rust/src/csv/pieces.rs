@@ -61,7 +61,7 @@ impl Pieces {
         self.fields = 0;
     }
 
-    /// Reads on in `input`, which is empty only at the end of the object, and says how much of it was taken.
+    /// Reads on in `input` and says how much of it was taken.
     pub(super) fn feed(&mut self, input: &[u8]) -> Result<(Progress, usize), ErrorKind> {
         let mut taken = 0;
         loop {
@@ -83,6 +83,14 @@ impl Pieces {
                 ReadRecordResult::OutputEndsFull => grow(&mut self.ends, FIELD_LIMIT)
                     .ok_or(ErrorKind::TooManyFields { limit: FIELD_LIMIT })?,
             }
+        }
+    }
+
+    /// Completes the record at the end of the object. A line's end does it, unless a quote is open.
+    pub(super) fn finish(&mut self) -> Result<(), ErrorKind> {
+        match self.feed(b"\n")? {
+            (Progress::Record, _) => Ok(()),
+            (Progress::NeedsInput, _) => Err(ErrorKind::OpenQuote),
         }
     }
 }

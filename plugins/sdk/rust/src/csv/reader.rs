@@ -5,6 +5,8 @@
 //! an end, a record that is too long) goes through csv-core, which takes its input in [`pieces`](super::pieces). Both
 //! agree on what CSV is; a property test holds them to it.
 
+use std::collections::HashSet;
+
 use super::error::{Error, ErrorKind, excerpt};
 use super::filter::Filter;
 use super::pieces::Progress;
@@ -41,7 +43,8 @@ impl<S: Source> Reader<S> {
     /// Reads the header of an object.
     ///
     /// # Errors
-    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::Read`] where there are no bytes.
+    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::DoubledColumn`] where it has a name twice (columns
+    /// without a name are many), [`ErrorKind::Read`] where there are no bytes.
     pub fn new(source: S) -> Result<Self, Error> {
         Self::with_options(source, Options::default())
     }
@@ -68,7 +71,7 @@ impl<S: Source> Reader<S> {
         &self.scanner.columns
     }
 
-    /// Looks up a column by its name, the first one where several have it.
+    /// Looks up a column by its name.
     ///
     /// # Errors
     /// [`ErrorKind::NoSuchColumn`].
@@ -77,7 +80,7 @@ impl<S: Source> Reader<S> {
         found.map(Column).ok_or_else(|| {
             self.error(ErrorKind::NoSuchColumn {
                 column: name.to_owned(),
-                header: excerpt(self.columns().join(",").as_bytes()),
+                header: self.header(),
             })
         })
     }
@@ -97,8 +100,8 @@ impl<S: Source> Reader<S> {
     /// Reads the next record; none at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::FieldCount`], [`ErrorKind::RecordTooLong`], [`ErrorKind::Read`]. After an error there is nothing
-    /// more to read.
+    /// [`ErrorKind::FieldCount`], [`ErrorKind::OpenQuote`], [`ErrorKind::RecordTooLong`], [`ErrorKind::Read`]. After
+    /// an error there is nothing more to read.
     #[inline]
     pub fn read(&mut self) -> Result<Option<Record<'_>>, Error> {
         loop {
@@ -160,7 +163,10 @@ impl<S: Source> Reader<S> {
                 let line = scanner.difficult_line();
                 scanner.current = Current::Straddling { line };
             }
-            self.refill()?;
+            if !self.refill()? {
+                let scanner = &mut self.scanner;
+                return scanner.pieces.finish().map_err(|kind| scanner.error(kind));
+            }
         }
     }
 
@@ -192,7 +198,21 @@ impl<S: Source> Reader<S> {
         let name =
             |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
         self.scanner.columns = (0..self.scanner.difficult_fields()).map(name).collect();
-        Ok(())
+        let mut names = HashSet::new();
+        let mut named = self.columns().iter().filter(|name| !name.is_empty());
+        match named.find(|name| !names.insert(*name)) {
+            None => Ok(()),
+            Some(column) => Err(self.error(ErrorKind::DoubledColumn {
+                column: column.clone(),
+                header: self.header(),
+            })),
+        }
+    }
+
+    /// The header for an error's text.
+    fn header(&self) -> String {
+        let delimiter = char::from(self.scanner.delimiter).to_string();
+        excerpt(self.columns().join(&delimiter).as_bytes())
     }
 
     /// Takes the next chunk; false, and an empty chunk, at the end.
