@@ -114,9 +114,7 @@ impl From<Error> for Failure {
         let code = match error.kind() {
             ErrorKind::Empty => "EmptyObject",
             ErrorKind::NoSuchColumn { .. } | ErrorKind::DoubledColumn { .. } => "BadHeader",
-            ErrorKind::FieldCount { .. }
-            | ErrorKind::OpenQuote
-            | ErrorKind::TooManyFields { .. } => "BadRecord",
+            ErrorKind::FieldCount { .. } | ErrorKind::OpenQuote | ErrorKind::TooManyFields { .. } => "BadRecord",
             ErrorKind::RecordTooLong { .. } => "RecordTooLong",
             ErrorKind::NotUtf8 { .. } => "NotUtf8",
             ErrorKind::BadValue { .. } => "BadValue",

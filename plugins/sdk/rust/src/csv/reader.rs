@@ -25,10 +25,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            delimiter: b',',
-            record_limit: 8 << 20,
-        }
+        Self { delimiter: b',', record_limit: 8 << 20 }
     }
 }
 
@@ -55,11 +52,7 @@ impl<S: Source> Reader<S> {
     /// As with [`Reader::new`].
     pub fn with_options(source: S, options: Options) -> Result<Self, Error> {
         let scanner = Scanner::new(source.name(), &options);
-        let mut reader = Self {
-            source,
-            ended: false,
-            scanner,
-        };
+        let mut reader = Self { source, ended: false, scanner };
         reader.skip_byte_order_mark()?;
         reader.read_header()?;
         Ok(reader)
@@ -77,12 +70,9 @@ impl<S: Source> Reader<S> {
     /// [`ErrorKind::NoSuchColumn`].
     pub fn column(&self, name: &str) -> Result<Column, Error> {
         let found = self.columns().iter().position(|column| column == name);
-        found.map(Column).ok_or_else(|| {
-            self.error(ErrorKind::NoSuchColumn {
-                column: name.to_owned(),
-                header: self.header(),
-            })
-        })
+        found
+            .map(Column)
+            .ok_or_else(|| self.error(ErrorKind::NoSuchColumn { column: name.to_owned(), header: self.header() }))
     }
 
     /// From now on only records whose `column` is `value` are returned. The others are counted, checked for their number
@@ -176,11 +166,7 @@ impl<S: Source> Reader<S> {
         while beginning.len() < MARK.len() && self.refill()? {
             beginning.append(&mut self.scanner.chunk);
         }
-        self.scanner.at = if beginning.starts_with(MARK) {
-            MARK.len()
-        } else {
-            0
-        };
+        self.scanner.at = if beginning.starts_with(MARK) { MARK.len() } else { 0 };
         self.scanner.chunk = beginning;
         Ok(())
     }
@@ -195,17 +181,13 @@ impl<S: Source> Reader<S> {
             }
         }
         self.read_pieces()?;
-        let name =
-            |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
+        let name = |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
         self.scanner.columns = (0..self.scanner.difficult_fields()).map(name).collect();
         let mut names = HashSet::new();
         let mut named = self.columns().iter().filter(|name| !name.is_empty());
         match named.find(|name| !names.insert(*name)) {
             None => Ok(()),
-            Some(column) => Err(self.error(ErrorKind::DoubledColumn {
-                column: column.clone(),
-                header: self.header(),
-            })),
+            Some(column) => Err(self.error(ErrorKind::DoubledColumn { column: column.clone(), header: self.header() })),
         }
     }
 
