@@ -313,3 +313,37 @@ type Opened = Result<(crate::object::Metadata, bytes::Bytes), Denied>;
 fn nothing() -> Denied {
     Denied::Denied("`describe` reads nothing".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_code_is_fit_for_reports_and_never_the_hosts_own(
+            raw in prop_oneof![any::<String>(), "(Gri?stmill[. \n]){0,4}[A-Za-z. \u{e9}-]{0,80}"]
+        ) {
+            let code = code(&raw);
+            prop_assert!(!code.starts_with("Gristmill."), "{code}");
+            prop_assert!((1..=MAX_CODE).contains(&code.len()), "{code}");
+            prop_assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)), "{code}");
+        }
+
+        #[test]
+        fn a_good_code_is_left_as_it_is(good in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}") {
+            prop_assume!(!good.starts_with("Gristmill."));
+            prop_assert_eq!(code(&good), good);
+        }
+
+        #[test]
+        fn a_result_stays_the_same_json_on_one_line(value in "[\\[\\]{}\":,\\\\n\n\r 0-9a-z]{0,40}") {
+            if let Ok(Some(kept)) = item_result(Some(value.clone())) {
+                prop_assert!(!kept.contains(['\n', '\r']));
+                let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+                prop_assert_eq!(parse(&kept), parse(&value));
+            }
+        }
+    }
+}

@@ -359,6 +359,11 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), size: usize) -> std::io::Re
 fn stream_error(uri: &str, error: std::io::Error) -> ObjectError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
         Some(inner) => inner.clone(),
+        // zstd's own words for a window beyond the limit.
+        None if error.to_string().contains("requires too much memory") => ObjectError::TooLarge(format!(
+            "{uri}: the zstd window is larger than {} MiB: compress it without `--long` and `--ultra`",
+            (1 << MAX_ZSTD_WINDOW) >> 20
+        )),
         None => ObjectError::Invalid(format!("{uri}: the compressed bytes are damaged or cut off: {error}")),
     }
 }

@@ -4,6 +4,8 @@
 //! stands for the pointer and the length of that text in memory, `$out` for the place where host calls leave results, and
 //! every host function that is called by name is imported, and no other.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
 use std::fmt::Write as _;
 
 /// A component whose parts can be replaced one by one. By default it is a plugin that does nothing.
@@ -92,7 +94,7 @@ impl<'g> Guest<'g> {
                 );
             }
             _ = writeln!(core_imports, "(import \"host\" \"{name}\" (func ${name} {signature}))");
-            _ = write!(given, "(export \"{name}\" (func ${name}))");
+            _ = writeln!(given, "(export \"{name}\" (func ${name}))");
         }
         let Self { realloc, pages, contract, beside, export, .. } = self;
         let data = &texts.data;
@@ -144,7 +146,7 @@ struct Texts {
 impl Texts {
     fn put(&mut self, text: &str) -> (u32, usize) {
         let at = self.next;
-        _ = writeln!(self.data, "(data (i32.const {at}) \"{}\")", escaped(text.as_bytes()));
+        _ = write!(self.data, "(data (i32.const {at}) \"{}\")", escaped(text.as_bytes()));
         self.next += u32::try_from(text.len()).unwrap();
         assert!(self.next < MANIFEST, "too much text");
         (at, text.len())

@@ -1,6 +1,8 @@
 //! A guest cannot hurt the host or its neighbours. Every case runs beside a neighbour that does honest work on the same
 //! runtime and on the same threads, and beside a heartbeat on the I/O runtime: both must go on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 mod components;
 mod determinism;
 mod host_calls;
