@@ -66,14 +66,20 @@ test: lint plugins generator test-host test-plugins test-emulator test-image ## 
 
 # Clippy as the compiler of our own crates: the dependencies are those of the tests, not a second set.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
-LINT := CLIPPY_ARGS="-Dwarnings"
+LINT = RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings"
 
 .PHONY: lint
 lint: tools ## formatting and clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
 	@test -n "$(CLIPPY_DRIVER)" || { echo "clippy is missing: rustup component add clippy rustfmt" >&2; exit 1; }
-	RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings" cargo test --locked -p gristmill --no-run
+	$(LINT) cargo test --locked -p gristmill --no-run
+	$(LINT) cargo test --locked --manifest-path plugins/Cargo.toml --no-run
+
+.PHONY: deny
+deny: tools ## licences and sources of all dependencies
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
 
 .PHONY: test-host
 test-host: plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator

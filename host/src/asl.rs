@@ -206,7 +206,7 @@ fn retrier(max_attempts: u32) -> Value {
             "SQS.SdkClientException", "SQS.SqsException", "SQS.AmazonSQSException",
         ],
         "IntervalSeconds": 5,
-        "BackoffRate": 2,
+        "BackoffRate": 2.0,
         "MaxDelaySeconds": 300,
         "MaxAttempts": max_attempts,
         "JitterStrategy": "FULL",
@@ -290,7 +290,7 @@ mod tests {
                     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
                     "Retry": [
                       {
-                        "BackoffRate": 2,
+                        "BackoffRate": 2.0,
                         "ErrorEquals": [
                           "Gristmill.Retryable",
                           "Gristmill.HostFault",

@@ -44,6 +44,8 @@ use crate::worker::Worker;
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long what is left after that may take to let go of its batch.
+const DRAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
@@ -80,7 +82,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     });
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
-    let worker = Worker { pipeline, batches: slots + 1, drain: Duration::ZERO };
+    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml_edit::{Document, Item, TableLike};
 
 use super::Variables;
-use super::findings::{Finding, Findings, Place, Position};
+use super::findings::{Finding, Place, Position};
 
 /// A file that is being read, and what was found wrong so far.
 pub(super) struct Reader<'f> {
@@ -39,14 +39,11 @@ impl<'f> Reader<'f> {
         None
     }
 
-    /// The value, or everything that is wrong.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Findings> {
+    /// Everything that is wrong, in the file's order.
+    pub(super) fn finish(self) -> Vec<Finding> {
         let mut findings = self.findings.into_inner();
         findings.sort_by_key(|finding| finding.position);
-        match value {
-            Some(value) if findings.is_empty() => Ok(value),
-            _ => Err(Findings(findings)),
-        }
+        findings
     }
 
     /// Reads the text. With `variables`, every `${NAME}` in it is put in; one that is not set makes its text unusable.

@@ -55,13 +55,16 @@ fn a_component_that_is_missing() {
     let text = fs::read_to_string(laptop.every_station(1)).unwrap();
     let dataset =
         laptop.write("dataset.toml", &text.replace(plugin("noaa-precipitation").to_str().unwrap(), "nosuch.wasm"));
-    assert_snapshot!(refused(&laptop, &dataset), @"LAPTOP/dataset.toml: the component LAPTOP/nosuch.wasm cannot be read: No such file or directory (os error 2): build it, or correct `[plugin] component`");
+    assert_snapshot!(refused(&laptop, &dataset), @"
+    LAPTOP/dataset.toml:3:1: plugin.component: the component LAPTOP/nosuch.wasm cannot be read: No such file or directory (os error 2)
+        help: build the plugin, or correct the key
+    ");
 }
 
 #[test]
 fn not_a_component() {
     assert_snapshot!(refused_component(b"(component)"), @r#"
-    LAPTOP/dataset.toml: component LAPTOP/mine.wasm: this is not a WebAssembly component: it begins with "(compone"
+    LAPTOP/dataset.toml:3:1: plugin.component: LAPTOP/mine.wasm: this is not a WebAssembly component: it begins with "(compone"
     error: LAPTOP/mine.wasm: this is not a WebAssembly component: it begins with "(compone"
     "#);
 }
@@ -76,7 +79,7 @@ fn a_damaged_component() {
 #[test]
 fn a_core_module() {
     assert_snapshot!(refused_component(b"\0asm\x01\0\0\0"), @"
-    LAPTOP/dataset.toml: component LAPTOP/mine.wasm: this is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`
+    LAPTOP/dataset.toml:3:1: plugin.component: LAPTOP/mine.wasm: this is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`
     error: LAPTOP/mine.wasm: this is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`
     ");
 }
@@ -85,7 +88,7 @@ fn a_core_module() {
 fn a_component_for_another_version_of_the_contract() {
     let component = hollow_component("gristmill:plugin/types@0.2.0", "gristmill:plugin/item-processor@0.2.0");
     assert_snapshot!(refused_component(&component), @"
-    LAPTOP/dataset.toml: component LAPTOP/mine.wasm: this component was built for version 0.2.0 of the contract (`gristmill:plugin/item-processor@0.2.0`); this host has 0.1.0: rebuild it with the SDK of this version
+    LAPTOP/dataset.toml:3:1: plugin.component: LAPTOP/mine.wasm: this component was built for version 0.2.0 of the contract (`gristmill:plugin/item-processor@0.2.0`); this host has 0.1.0: rebuild it with the SDK of this version
     error: LAPTOP/mine.wasm: this component was built for version 0.2.0 of the contract (`gristmill:plugin/item-processor@0.2.0`); this host has 0.1.0: rebuild it with the SDK of this version
     ");
 }
@@ -93,7 +96,7 @@ fn a_component_for_another_version_of_the_contract() {
 #[test]
 fn a_component_that_is_no_plugin() {
     assert_snapshot!(refused_component(&hollow_component("wasi:io/poll@0.2.6", "acme:tools/hammer@1.0.0")), @"
-    LAPTOP/dataset.toml: component LAPTOP/mine.wasm: this component exports no `gristmill:plugin/item-processor@0.1.0`: it is not a gristmill plugin (it exports acme:tools/hammer@1.0.0)
+    LAPTOP/dataset.toml:3:1: plugin.component: LAPTOP/mine.wasm: this component exports no `gristmill:plugin/item-processor@0.1.0`: it is not a gristmill plugin (it exports acme:tools/hammer@1.0.0)
     error: LAPTOP/mine.wasm: this component exports no `gristmill:plugin/item-processor@0.1.0`: it is not a gristmill plugin (it exports acme:tools/hammer@1.0.0)
     ");
 }
@@ -102,7 +105,7 @@ fn a_component_that_is_no_plugin() {
 fn a_component_that_imports_what_nobody_has() {
     let component = hollow_component("acme:magic/wand@1.0.0", "gristmill:plugin/item-processor@0.1.0");
     assert_snapshot!(refused_component(&component), @"
-    LAPTOP/dataset.toml: component LAPTOP/mine.wasm: this component imports what this host does not offer: acme:magic/wand@1.0.0
+    LAPTOP/dataset.toml:3:1: plugin.component: LAPTOP/mine.wasm: this component imports what this host does not offer: acme:magic/wand@1.0.0
     error: LAPTOP/mine.wasm: this component imports what this host does not offer: acme:magic/wand@1.0.0
     ");
 }

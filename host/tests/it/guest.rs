@@ -81,17 +81,17 @@ impl<'g> Guest<'g> {
         let (mut lowered, mut core_imports, mut given) = (String::new(), String::new(), String::new());
         for (name, interface, function, signature) in called {
             if let Some(resource) = function.strip_prefix("[drop]") {
-                _ = write!(
+                _ = writeln!(
                     lowered,
-                    "(alias export ${interface} \"{resource}\" (type ${name}-type)) (core func ${name} (canon resource.drop ${name}-type))\n"
+                    "(alias export ${interface} \"{resource}\" (type ${name}-type)) (core func ${name} (canon resource.drop ${name}-type))"
                 );
             } else {
-                _ = write!(
+                _ = writeln!(
                     lowered,
-                    "(core func ${name} (canon lower (func ${interface} \"{function}\") (memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))))\n"
+                    "(core func ${name} (canon lower (func ${interface} \"{function}\") (memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))))"
                 );
             }
-            _ = write!(core_imports, "(import \"host\" \"{name}\" (func ${name} {signature}))\n");
+            _ = writeln!(core_imports, "(import \"host\" \"{name}\" (func ${name} {signature}))");
             _ = write!(given, "(export \"{name}\" (func ${name}))");
         }
         let Self { realloc, pages, contract, beside, export, .. } = self;
@@ -144,7 +144,7 @@ struct Texts {
 impl Texts {
     fn put(&mut self, text: &str) -> (u32, usize) {
         let at = self.next;
-        _ = write!(self.data, "(data (i32.const {at}) \"{}\")\n", escaped(text.as_bytes()));
+        _ = writeln!(self.data, "(data (i32.const {at}) \"{}\")", escaped(text.as_bytes()));
         self.next += u32::try_from(text.len()).unwrap();
         assert!(self.next < MANIFEST, "too much text");
         (at, text.len())

@@ -14,6 +14,7 @@ mod guest;
 mod hostile;
 mod house;
 mod laptop;
+mod linters;
 mod local;
 mod rooms;
 mod support;

@@ -17,18 +17,15 @@ impl Day {
         const SIXES: u64 = u64::from_le_bytes([6; 8]);
         let word = u64::from_le_bytes(field.try_into().ok()?);
         // `0` to `9` are 0x30 to 0x39; six more than the next byte, 0x3a, is 0x40.
-        let all_digits =
-            word & HIGH_HALVES == ZEROS && (word.wrapping_add(SIXES)) & HIGH_HALVES == ZEROS;
+        let all_digits = word & HIGH_HALVES == ZEROS && (word.wrapping_add(SIXES)) & HIGH_HALVES == ZEROS;
         if !all_digits {
             return None;
         }
         // Ten times each digit plus the next: every other byte is then a number of two digits, and none overflows.
         let digits = word ^ ZEROS;
-        let [century, _, year, _, month, _, day, _] =
-            (digits * 10 + (digits >> 8)).to_le_bytes().map(u32::from);
+        let [century, _, year, _, month, _, day, _] = (digits * 10 + (digits >> 8)).to_le_bytes().map(u32::from);
         let year = century * 100 + year;
-        let exists =
-            (1..=12).contains(&month) && day >= 1 && (day <= 28 || day <= days(year, month));
+        let exists = (1..=12).contains(&month) && day >= 1 && (day <= 28 || day <= days(year, month));
         exists.then_some(Self(year * 10_000 + month * 100 + day))
     }
 }
@@ -36,13 +33,7 @@ impl Day {
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number) = self;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            number / 10_000,
-            number / 100 % 100,
-            number % 100
-        )
+        write!(f, "{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
     }
 }
 
@@ -70,10 +61,7 @@ mod tests {
                     let field = format!("{year:04}{month:02}{day:02}");
                     let parsed = Day::parse(field.as_bytes());
                     let exists = matches!(month, 1..=12) && day >= 1 && day <= days(year, month);
-                    assert_eq!(
-                        parsed.map(|day| day.to_string().replace('-', "")),
-                        exists.then_some(field)
-                    );
+                    assert_eq!(parsed.map(|day| day.to_string().replace('-', "")), exists.then_some(field));
                     number += u32::from(exists);
                 }
             }
@@ -87,10 +75,7 @@ mod tests {
             for byte in 0..=u8::MAX {
                 let mut field = *b"20001111";
                 field[place] = byte;
-                assert!(
-                    byte.is_ascii_digit() || Day::parse(&field).is_none(),
-                    "{field:?}"
-                );
+                assert!(byte.is_ascii_digit() || Day::parse(&field).is_none(), "{field:?}");
             }
         }
         assert_eq!(Day::parse(b"2000111"), None);

@@ -59,10 +59,7 @@ pub struct Counts {
 /// # Errors
 /// Rejects an object without a header or a column that is needed, and one with a PRCP row that has no whole number as
 /// DATA_VALUE, no day as DATE, or another station's ID.
-pub fn highest_precipitation(
-    object: impl Source,
-    settings: &Settings,
-) -> Result<(Option<Highest>, Counts), Failure> {
+pub fn highest_precipitation(object: impl Source, settings: &Settings) -> Result<(Option<Highest>, Counts), Failure> {
     let mut rows = Reader::new(object)?;
     let columns = Columns {
         id: rows.column("ID")?,
@@ -95,11 +92,7 @@ pub fn highest_precipitation(
         }
     }
     counts.rows = rows.records();
-    let row = highest.map(|(pk, prcp, day)| Highest {
-        pk,
-        prcp,
-        date: day.to_string(),
-    });
+    let row = highest.map(|(pk, prcp, day)| Highest { pk, prcp, date: day.to_string() });
     Ok((row, counts))
 }
 
@@ -113,7 +106,6 @@ struct Columns {
 impl Columns {
     #[inline]
     fn day(&self, row: &Record<'_>) -> Result<Day, Failure> {
-        Day::parse(row.bytes(self.date))
-            .ok_or_else(|| row.bad_value(self.date, "a day as YYYYMMDD").into())
+        Day::parse(row.bytes(self.date)).ok_or_else(|| row.bad_value(self.date, "a day as YYYYMMDD").into())
     }
 }

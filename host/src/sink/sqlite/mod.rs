@@ -50,7 +50,7 @@ impl SqliteSink {
     pub fn first_rows(&self, table: &str, most: usize) -> rusqlite::Result<(Vec<String>, Vec<Vec<String>>)> {
         let connection = lock(&self.0.connection);
         let mut statement = connection.prepare(&format!("SELECT * FROM {} LIMIT {most}", quoted(table)))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let row = |row: &rusqlite::Row<'_>| {
             (0..names.len()).map(|column| row.get_ref(column).map(shown)).collect::<rusqlite::Result<Vec<_>>>()
         };

@@ -22,14 +22,8 @@ const CHUNK: u32 = 256 << 10;
 /// # Errors
 /// `ObjectNotFound`, `ObjectDenied`, ... where it cannot be opened.
 pub fn stream(uri: &str) -> Result<Stream, Failure> {
-    let options = host::ChunkOptions {
-        size: CHUNK,
-        compression: Compression::Auto,
-    };
-    Ok(Stream {
-        name: uri.to_owned(),
-        chunks: open(uri)?.chunks(options)?,
-    })
+    let options = host::ChunkOptions { size: CHUNK, compression: Compression::Auto };
+    Ok(Stream { name: uri.to_owned(), chunks: open(uri)?.chunks(options)? })
 }
 
 /// The bytes of an object in order.

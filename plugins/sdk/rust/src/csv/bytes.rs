@@ -10,12 +10,7 @@ pub(super) fn equal(one: &[u8], other: &[u8]) -> bool {
         return false;
     }
     // Two words that overlap cover everything between one and two words long.
-    match (
-        one.first_chunk(),
-        one.last_chunk(),
-        other.first_chunk(),
-        other.last_chunk(),
-    ) {
+    match (one.first_chunk(), one.last_chunk(), other.first_chunk(), other.last_chunk()) {
         (Some(a), Some(b), Some(c), Some(d)) if one.len() <= 16 => {
             let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
             (word(a) ^ word(c)) | (word(b) ^ word(d)) == 0
@@ -35,11 +30,7 @@ pub(super) fn small_int(word: [u8; 8], length: usize) -> Option<i64> {
     }
     let word = u64::from_le_bytes(word);
     let negative = word as u8 == b'-';
-    let (word, length) = if negative {
-        (word >> 8, length.wrapping_sub(1))
-    } else {
-        (word, length)
-    };
+    let (word, length) = if negative { (word >> 8, length.wrapping_sub(1)) } else { (word, length) };
     if !(1..8).contains(&length) {
         return None;
     }
@@ -86,11 +77,7 @@ mod tests {
     fn small_int_is_what_the_standard_library_parses_or_nothing() {
         let parse = |field: &[u8]| -> Option<i64> { std::str::from_utf8(field).ok()?.parse().ok() };
         let check = |field: &[u8]| {
-            for rest in [
-                b",,,,,,,,",
-                b"00000000",
-                b"\xff\xff\xff\xff\xff\xff\xff\xff",
-            ] {
+            for rest in [b",,,,,,,,", b"00000000", b"\xff\xff\xff\xff\xff\xff\xff\xff"] {
                 let word = *[field, rest].concat().first_chunk().unwrap();
                 let digits = field.len() - usize::from(field.first() == Some(&b'-'));
                 let known = parse(field).filter(|_| field.first() != Some(&b'+') && digits < 8);
@@ -102,19 +89,13 @@ mod tests {
             check(format!("-{number}").as_bytes());
             check(format!("{number:07}").as_bytes());
         }
-        for field in [
-            "", "-", "+", "+7", "--1", "1-", "12345678", "-1234567", "1.5", " 1", "1 ", "wet", "é",
-        ] {
+        for field in ["", "-", "+", "+7", "--1", "1-", "12345678", "-1234567", "1.5", " 1", "1 ", "wet", "é"] {
             check(field.as_bytes());
         }
         for byte in 0..=u8::MAX {
-            for field in [
-                &[byte][..],
-                &[byte, b'1'],
-                &[b'1', byte],
-                &[b'9', byte, b'9'],
-                &[byte, b'9', b'9', b'9', b'9', b'9'],
-            ] {
+            for field in
+                [&[byte][..], &[byte, b'1'], &[b'1', byte], &[b'9', byte, b'9'], &[byte, b'9', b'9', b'9', b'9', b'9']]
+            {
                 check(field);
             }
         }

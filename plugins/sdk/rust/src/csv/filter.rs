@@ -20,12 +20,7 @@ impl Filter {
             word[index] = *byte;
             mask[index] = 0xff;
         }
-        Self {
-            column,
-            value: value.into(),
-            word: u64::from_le_bytes(word),
-            mask: u64::from_le_bytes(mask),
-        }
+        Self { column, value: value.into(), word: u64::from_le_bytes(word), mask: u64::from_le_bytes(mask) }
     }
 
     pub(super) fn column(&self) -> usize {
@@ -39,21 +34,13 @@ impl Filter {
     /// Whether a record that lies in `chunk` from `start`, and was seen in one look, is wanted. A value of up to eight
     /// bytes is compared as one number: no loop, no call.
     #[inline(always)]
-    pub(super) fn matches(
-        &self,
-        chunk: &[u8],
-        start: usize,
-        length: usize,
-        delimiters: u64,
-    ) -> bool {
+    pub(super) fn matches(&self, chunk: &[u8], start: usize, length: usize, delimiters: u64) -> bool {
         let (from, to) = look::field(delimiters, self.column, length);
         if to - from != self.value.len() {
             return false;
         }
         match chunk.get(start + from..).and_then(<[u8]>::first_chunk) {
-            Some(word) if self.value.len() <= WORD => {
-                u64::from_le_bytes(*word) & self.mask == self.word
-            }
+            Some(word) if self.value.len() <= WORD => u64::from_le_bytes(*word) & self.mask == self.word,
             _ => chunk[start + from..start + to] == *self.value,
         }
     }

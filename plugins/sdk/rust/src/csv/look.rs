@@ -42,11 +42,7 @@ impl Look {
         Self {
             delimiters: bits(lanes.map(|lane| equal(lane, delimiter))),
             ends: bits(lanes.map(|lane| equal(lane, b'\n') | equal(lane, b'\r'))),
-            quotes: if any_quote.to_bitmask() == 0 {
-                0
-            } else {
-                bits(quote)
-            },
+            quotes: if any_quote.to_bitmask() == 0 { 0 } else { bits(quote) },
         }
     }
 
@@ -66,11 +62,7 @@ impl Look {
     #[inline(always)]
     pub(super) fn before(self, end: usize) -> Self {
         let below = (1u64 << end).wrapping_sub(1);
-        Self {
-            delimiters: self.delimiters & below,
-            ends: self.ends & below,
-            quotes: self.quotes & below,
-        }
+        Self { delimiters: self.delimiters & below, ends: self.ends & below, quotes: self.quotes & below }
     }
 }
 
@@ -154,9 +146,7 @@ mod tests {
 
     #[test]
     fn a_look_sees_what_a_loop_sees() {
-        let bytes: Vec<u8> = (0..200u8)
-            .map(|i| b"ab,\n\"\r,x"[usize::from(i % 8)])
-            .collect();
+        let bytes: Vec<u8> = (0..200u8).map(|i| b"ab,\n\"\r,x"[usize::from(i % 8)]).collect();
         for at in 0..bytes.len() {
             let look = Look::new(&bytes, at, b',');
             for bit in 0..WIDTH {

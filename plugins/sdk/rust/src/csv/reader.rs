@@ -5,6 +5,8 @@
 //! an end, a record that is too long) goes through csv-core, which takes its input in [`pieces`](super::pieces). Both
 //! agree on what CSV is; a property test holds them to it.
 
+use std::collections::HashSet;
+
 use super::error::{Error, ErrorKind, excerpt};
 use super::filter::Filter;
 use super::pieces::Progress;
@@ -23,10 +25,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            delimiter: b',',
-            record_limit: 8 << 20,
-        }
+        Self { delimiter: b',', record_limit: 8 << 20 }
     }
 }
 
@@ -41,7 +40,8 @@ impl<S: Source> Reader<S> {
     /// Reads the header of an object.
     ///
     /// # Errors
-    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::Read`] where there are no bytes.
+    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::DoubledColumn`] where it has a name twice (columns
+    /// without a name are many), [`ErrorKind::Read`] where there are no bytes.
     pub fn new(source: S) -> Result<Self, Error> {
         Self::with_options(source, Options::default())
     }
@@ -52,11 +52,7 @@ impl<S: Source> Reader<S> {
     /// As with [`Reader::new`].
     pub fn with_options(source: S, options: Options) -> Result<Self, Error> {
         let scanner = Scanner::new(source.name(), &options);
-        let mut reader = Self {
-            source,
-            ended: false,
-            scanner,
-        };
+        let mut reader = Self { source, ended: false, scanner };
         reader.skip_byte_order_mark()?;
         reader.read_header()?;
         Ok(reader)
@@ -68,18 +64,15 @@ impl<S: Source> Reader<S> {
         &self.scanner.columns
     }
 
-    /// Looks up a column by its name, the first one where several have it.
+    /// Looks up a column by its name.
     ///
     /// # Errors
     /// [`ErrorKind::NoSuchColumn`].
     pub fn column(&self, name: &str) -> Result<Column, Error> {
         let found = self.columns().iter().position(|column| column == name);
-        found.map(Column).ok_or_else(|| {
-            self.error(ErrorKind::NoSuchColumn {
-                column: name.to_owned(),
-                header: excerpt(self.columns().join(",").as_bytes()),
-            })
-        })
+        found
+            .map(Column)
+            .ok_or_else(|| self.error(ErrorKind::NoSuchColumn { column: name.to_owned(), header: self.header() }))
     }
 
     /// From now on only records whose `column` is `value` are returned. The others are counted, checked for their number
@@ -97,8 +90,8 @@ impl<S: Source> Reader<S> {
     /// Reads the next record; none at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::FieldCount`], [`ErrorKind::RecordTooLong`], [`ErrorKind::Read`]. After an error there is nothing
-    /// more to read.
+    /// [`ErrorKind::FieldCount`], [`ErrorKind::OpenQuote`], [`ErrorKind::RecordTooLong`], [`ErrorKind::Read`]. After
+    /// an error there is nothing more to read.
     #[inline]
     pub fn read(&mut self) -> Result<Option<Record<'_>>, Error> {
         loop {
@@ -160,7 +153,10 @@ impl<S: Source> Reader<S> {
                 let line = scanner.difficult_line();
                 scanner.current = Current::Straddling { line };
             }
-            self.refill()?;
+            if !self.refill()? {
+                let scanner = &mut self.scanner;
+                return scanner.pieces.finish().map_err(|kind| scanner.error(kind));
+            }
         }
     }
 
@@ -170,11 +166,7 @@ impl<S: Source> Reader<S> {
         while beginning.len() < MARK.len() && self.refill()? {
             beginning.append(&mut self.scanner.chunk);
         }
-        self.scanner.at = if beginning.starts_with(MARK) {
-            MARK.len()
-        } else {
-            0
-        };
+        self.scanner.at = if beginning.starts_with(MARK) { MARK.len() } else { 0 };
         self.scanner.chunk = beginning;
         Ok(())
     }
@@ -189,10 +181,20 @@ impl<S: Source> Reader<S> {
             }
         }
         self.read_pieces()?;
-        let name =
-            |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
+        let name = |index| String::from_utf8_lossy(self.scanner.difficult_field(index)).into_owned();
         self.scanner.columns = (0..self.scanner.difficult_fields()).map(name).collect();
-        Ok(())
+        let mut names = HashSet::new();
+        let mut named = self.columns().iter().filter(|name| !name.is_empty());
+        match named.find(|name| !names.insert(*name)) {
+            None => Ok(()),
+            Some(column) => Err(self.error(ErrorKind::DoubledColumn { column: column.clone(), header: self.header() })),
+        }
+    }
+
+    /// The header for an error's text.
+    fn header(&self) -> String {
+        let delimiter = char::from(self.scanner.delimiter).to_string();
+        excerpt(self.columns().join(&delimiter).as_bytes())
     }
 
     /// Takes the next chunk; false, and an empty chunk, at the end.

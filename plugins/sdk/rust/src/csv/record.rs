@@ -103,10 +103,7 @@ impl<'r> Record<'r> {
     }
 
     fn name(self, column: Column) -> &'r str {
-        self.scanner
-            .columns
-            .get(column.0)
-            .map_or("field", String::as_str)
+        self.scanner.columns.get(column.0).map_or("field", String::as_str)
     }
 
     #[cold]

@@ -107,12 +107,7 @@ impl Scanner {
     /// Makes the difficult record, which was read otherwise, the one that is found.
     pub(super) fn find_difficult(&mut self) {
         let (record, start, length) = (self.scanned, 0, 0);
-        self.found.push(Found {
-            delimiters: DIFFICULT,
-            record,
-            start,
-            length,
-        });
+        self.found.push(Found { delimiters: DIFFICULT, record, start, length });
     }
 
     /// Goes through the chunk for records that are wanted. The loop that the speed of everything depends on.
@@ -153,12 +148,7 @@ impl Scanner {
             {
                 continue;
             }
-            self.found.push(Found {
-                delimiters,
-                record: scanned,
-                start,
-                length,
-            });
+            self.found.push(Found { delimiters, record: scanned, start, length });
             if self.found.len() == BATCH {
                 break Step::Records;
             }
@@ -181,14 +171,10 @@ impl Scanner {
             let end = look.end();
             let line = end.map_or(look, |end| look.before(end));
             let passed = from - start;
-            if line.quotes != 0
-                || passed > self.pieces.limit()
-                || self.ends.len() > self.columns.len()
-            {
+            if line.quotes != 0 || passed > self.pieces.limit() || self.ends.len() > self.columns.len() {
                 return false;
             }
-            self.ends
-                .extend(look::positions(line.delimiters).map(|position| from + position));
+            self.ends.extend(look::positions(line.delimiters).map(|position| from + position));
             if let Some(end) = end {
                 self.ends.push(from + end);
                 self.at = from + end + 1;
