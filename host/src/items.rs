@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
+use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
@@ -202,7 +203,7 @@ impl Outcome {
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<BatchReport, pipeline::Fault> {
+    ) -> Result<BatchReport, fate::Fault> {
         let mut outputs: Vec<Written> = Vec::new();
         for staging in self.stagings {
             outputs.push(staging.commit().await?);

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod cli;
 pub mod commands;
 pub mod dataset;
+mod fate;
 mod items;
 pub mod job;
 pub mod lease;

@@ -70,7 +70,7 @@ impl BatchLine<'_> {
                     answer = self.answer,
                     heard = self.heard,
                     replayed = self.replayed,
-                    hidden_seconds = after.map(Duration::as_secs_f64),
+                    hidden_millis = after.map(|after| after.as_millis() as u64),
                     reason = reason.map(String::as_str),
                     "batch"
                 )

@@ -201,7 +201,7 @@ async fn upload(config: &SdkConfig, folder: &Path) {
         .await;
 }
 
-async fn create_table(config: &SdkConfig, name: &str, key: &str) {
+pub(crate) async fn create_table(config: &SdkConfig, name: &str, key: &str) {
     let attribute =
         AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S).build().unwrap();
     let schema = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash).build().unwrap();
@@ -216,7 +216,7 @@ async fn create_table(config: &SdkConfig, name: &str, key: &str) {
         .unwrap();
 }
 
-async fn queue_arn(sqs: &aws_sdk_sqs::Client, url: &str) -> String {
+pub(crate) async fn queue_arn(sqs: &aws_sdk_sqs::Client, url: &str) -> String {
     let asked = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
     asked.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn].clone()
 }

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::QueueAttributeName;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
+use crate::cloud::{create_table, queue_arn};
 use crate::emulator;
 use crate::laptop::{gristmill, station};
 use crate::support::plugin;
@@ -40,17 +40,11 @@ impl Fleet {
             s3.put_object().bucket(name).key(format!("{id}.csv")).body(body).send().await.unwrap();
         }
         for table in ["rows", "ledger"] {
-            let attribute = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
-            let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash);
-            let table = aws_sdk_dynamodb::Client::new(&config).create_table().table_name(format!("{name}-{table}"));
-            let table = table.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
-            table.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
+            create_table(&config, &format!("{name}-{table}"), "pk").await;
         }
         let sqs = aws_sdk_sqs::Client::new(&config);
         let dead = sqs.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap().queue_url.unwrap();
-        let asked = sqs.get_queue_attributes().queue_url(&dead).attribute_names(QueueAttributeName::QueueArn);
-        let arn = asked.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
-        let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": 3}).to_string();
+        let redrive = json!({"deadLetterTargetArn": queue_arn(&sqs, &dead).await, "maxReceiveCount": 3}).to_string();
         let queue = sqs.create_queue().queue_name(name).attributes(QueueAttributeName::VisibilityTimeout, "60");
         let queue = queue.attributes(QueueAttributeName::RedrivePolicy, redrive).send().await.unwrap();
         let fleet = Self {

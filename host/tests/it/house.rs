@@ -203,7 +203,7 @@ impl House {
     /// The lines about batches, without what differs from run to run.
     pub(crate) fn lines(&self) -> Vec<BTreeMap<String, Value>> {
         let lines = self.log().into_iter().filter(|line| line["message"] == "batch");
-        let unsteady = ["timestamp", "target", "message", "millis", "digest", "version", "hidden_seconds"];
+        let unsteady = ["timestamp", "target", "message", "millis", "digest", "version", "hidden_millis"];
         let steady = |line: Value| {
             let fields = line.as_object().unwrap().clone().into_iter();
             fields.filter(|(name, _)| !unsteady.contains(&name.as_str())).collect()
