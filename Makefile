@@ -16,6 +16,9 @@ GRISTMILL := target/release/gristmill
 VENV := target/venv-emulator/bin/python
 GENERATE := plugins/target/release/ghcn-generate
 NOAA := plugins/noaa-precipitation/dataset.toml
+BENCH := work/bench
+BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
+STATION_FILES := $(BENCH_DATA)/csv/by_station
 
 .PHONY: help
 help: ## this list
@@ -59,6 +62,41 @@ plugins: tools ## every plugin: Rust and Python
 	plugins/build.sh
 	plugins/build-python.sh
 
+# --- measure ---------------------------------------------------------------------------------------------------------
+
+# Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
+.PHONY: bench
+bench: bench-guest bench-items bench-memory bench-worker bench-compare ## all figures of the README
+
+$(BENCH_DATA)/.done: | generator
+	rm -rf $(BENCH)/ghcn-*
+	$(GENERATE) --stations $(STATIONS) --size $(BENCH_SIZE) --seed $(SEED) $(BENCH_DATA)
+	touch $@
+
+.PHONY: bench-guest
+bench-guest: $(BENCH_DATA)/.done plugin-noaa-precipitation plugin-noop ## the logic in the guest beside native; a fresh instance
+	cargo build --locked --release --manifest-path plugins/Cargo.toml -p noaa-precipitation --example native
+	cargo bench --locked -p gristmill --bench guest -- \
+	    --data $(CURDIR)/$(STATION_FILES) --native $(CURDIR)/plugins/target/release/examples/native
+
+.PHONY: bench-items
+bench-items: host plugin-noop ## no-op items through the whole embedded pipeline
+	host/benches/processes.py items
+
+.PHONY: bench-memory
+bench-memory: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## peak memory while 2 GiB stream through a plugin
+	host/benches/processes.py memory --data $(STATION_FILES)
+
+.PHONY: bench-worker
+bench-worker: host plugin-noaa-precipitation emulator ## a worker: start to ready, and idle memory
+	host/benches/processes.py worker
+
+.PHONY: bench-compare
+bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill map` beside Polars, DuckDB, pandas and csv.DictReader
+	host/benches/compare/setup.sh
+	host/benches/compare/compare.py --data $(STATION_FILES) --repeat 5 \
+	    --gristmill "$(GRISTMILL) map $(NOAA) --local {local} --cache $(BENCH)/components"
+
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -66,14 +104,20 @@ test: lint plugins generator test-host test-plugins test-emulator test-image ## 
 
 # Clippy as the compiler of our own crates: the dependencies are those of the tests, not a second set.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
-LINT := CLIPPY_ARGS="-Dwarnings"
+LINT = RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings"
 
 .PHONY: lint
 lint: tools ## formatting and clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
 	@test -n "$(CLIPPY_DRIVER)" || { echo "clippy is missing: rustup component add clippy rustfmt" >&2; exit 1; }
-	RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings" cargo test --locked -p gristmill --no-run
+	$(LINT) cargo test --locked -p gristmill --no-run
+	$(LINT) cargo test --locked --manifest-path plugins/Cargo.toml --no-run
+
+.PHONY: deny
+deny: tools ## licences and sources of all dependencies
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
 
 .PHONY: test-host
 test-host: plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator

@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::dataset::{Dataset, ItemReader, MapSpec, Template, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
+/// The name of the state that waits for a batch's answer, here and in local runs.
+pub const BATCH_STATE: &str = "Batch";
+
 /// Why there is no state machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AslError {
@@ -43,10 +46,7 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
                 root = "$.input";
                 let items = template.payload_field("items", "$")?;
                 let parameters = Map::from_iter([("input.$".into(), "$".into()), items]);
-                states.insert(
-                    "Items".into(),
-                    json!({"Type": "Pass", "Parameters": parameters, "Next": "Map"}),
-                );
+                states.insert("Items".into(), json!({"Type": "Pass", "Parameters": parameters, "Next": "Map"}));
                 insert(&mut map, "ItemsPath", "$.items");
             }
         },
@@ -74,8 +74,8 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
     }
     let processor = json!({
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": "Batch",
-        "States": {"Batch": batch_state(dataset, queue_url)},
+        "StartAt": BATCH_STATE,
+        "States": {BATCH_STATE: batch_state(dataset, queue_url)},
     });
     insert(&mut map, "ItemProcessor", processor);
     let start = if states.is_empty() { "Map" } else { "Items" };
@@ -102,11 +102,7 @@ fn map_state(dataset: &str, map: &MapSpec) -> Map<String, Value> {
     }
     if map.tolerated_failure_count.is_none() || map.tolerated_failure_percentage > 0.0 {
         // Whole percent; `as` saturates what a hand-made `Dataset` might hold beyond.
-        insert(
-            &mut state,
-            "ToleratedFailurePercentage",
-            map.tolerated_failure_percentage.round() as u8,
-        );
+        insert(&mut state, "ToleratedFailurePercentage", map.tolerated_failure_percentage.round() as u8);
     }
     insert(&mut state, "End", true);
     state
@@ -125,14 +121,8 @@ fn label(dataset: &str) -> String {
 fn item_reader(reader: &ItemReader) -> Result<Value, AslError> {
     let (operation, uri, key_name, config) = match reader {
         ItemReader::ListObjects { uri } => ("listObjectsV2", uri, "Prefix", None),
-        ItemReader::Csv {
-            uri,
-            headers,
-            delimiter,
-        } => {
-            let word = crate::dataset::DELIMITERS
-                .iter()
-                .find(|(character, _)| character == delimiter);
+        ItemReader::Csv { uri, headers, delimiter } => {
+            let word = crate::dataset::DELIMITERS.iter().find(|(character, _)| character == delimiter);
             let mut config = json!({"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "CSVDelimiter": word.map_or("COMMA", |(_, word)| word)});
             if let Some(headers) = headers {
                 config["CSVHeaderLocation"] = "GIVEN".into();
@@ -216,7 +206,7 @@ fn retrier(max_attempts: u32) -> Value {
             "SQS.SdkClientException", "SQS.SqsException", "SQS.AmazonSQSException",
         ],
         "IntervalSeconds": 5,
-        "BackoffRate": 2,
+        "BackoffRate": 2.0,
         "MaxDelaySeconds": 300,
         "MaxAttempts": max_attempts,
         "JitterStrategy": "FULL",
@@ -300,7 +290,7 @@ mod tests {
                     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
                     "Retry": [
                       {
-                        "BackoffRate": 2,
+                        "BackoffRate": 2.0,
                         "ErrorEquals": [
                           "Gristmill.Retryable",
                           "Gristmill.HostFault",
@@ -361,15 +351,8 @@ mod tests {
             reader(r#"{ json = "s3://b/k", pointer = "/a" }"#)["ReaderConfig"],
             json!({"InputType": "JSON", "ItemsPointer": "/a"})
         );
-        assert_eq!(
-            reader(r#"{ json_lines = "s3://b/k" }"#)["ReaderConfig"],
-            json!({"InputType": "JSONL"})
-        );
-        assert_eq!(
-            reader(r#"{ list_objects = "s3://b/" }"#)["Parameters"],
-            json!({"Bucket": "b"}),
-            "a whole bucket"
-        );
+        assert_eq!(reader(r#"{ json_lines = "s3://b/k" }"#)["ReaderConfig"], json!({"InputType": "JSONL"}));
+        assert_eq!(reader(r#"{ list_objects = "s3://b/" }"#)["Parameters"], json!({"Bucket": "b"}), "a whole bucket");
     }
 
     #[test]
@@ -393,72 +376,45 @@ mod tests {
             json!({"Type": "Pass", "Next": "Map", "Parameters": {"input.$": "$", "items.$": "States.Array('a', $.b)"}})
         );
         let map = &machine["States"]["Map"];
-        assert_eq!(
-            (&map["ItemsPath"], &map["OutputPath"]),
-            (&"$.items".into(), &"$.input".into())
-        );
-        assert_eq!(
-            map["ItemBatcher"]["BatchInput"],
-            json!({"All.$": "$.input", "Id.$": "$$.Execution.Id"})
-        );
+        assert_eq!((&map["ItemsPath"], &map["OutputPath"]), (&"$.items".into(), &"$.input".into()));
+        assert_eq!(map["ItemBatcher"]["BatchInput"], json!({"All.$": "$.input", "Id.$": "$$.Execution.Id"}));
     }
 
     #[test]
     fn answers_go_to_the_result_writer_or_nowhere() {
         let machine = machine("items = [1]\nresult_writer = 's3://results/runs/'");
         let map = &machine["States"]["Map"];
-        assert_eq!(
-            map["ResultWriter"]["Parameters"],
-            json!({"Bucket": "results", "Prefix": "runs"})
-        );
+        assert_eq!(map["ResultWriter"]["Parameters"], json!({"Bucket": "results", "Prefix": "runs"}));
         assert_eq!(map.get("ResultPath"), None);
         assert_eq!(map["ItemProcessor"]["States"]["Batch"].get("OutputPath"), None);
     }
 
     #[test]
     fn a_fifo_queue_gets_groups_and_deduplication() {
-        let machine = machine_for(
-            "items = [1]",
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/batches.fifo",
-        );
+        let machine = machine_for("items = [1]", "https://sqs.eu-west-1.amazonaws.com/123456789012/batches.fifo");
         let parameters = &machine["States"]["Map"]["ItemProcessor"]["States"]["Batch"]["Parameters"];
         assert_eq!(parameters["MessageGroupId.$"], "$$.Execution.Name");
-        assert_eq!(
-            parameters["MessageDeduplicationId.$"],
-            "States.Hash($$.Task.Token, 'SHA-256')"
-        );
+        assert_eq!(parameters["MessageDeduplicationId.$"], "States.Hash($$.Task.Token, 'SHA-256')");
     }
 
     #[test]
     fn a_count_stands_alone_and_nothing_is_tolerated_unasked() {
         let limits = |text: &str| {
             let map = machine(&format!("items = []\n{text}"))["States"]["Map"].clone();
-            (
-                map["ToleratedFailureCount"].as_u64(),
-                map["ToleratedFailurePercentage"].as_u64(),
-            )
+            (map["ToleratedFailureCount"].as_u64(), map["ToleratedFailurePercentage"].as_u64())
         };
         assert_eq!(limits(""), (None, Some(0)));
         assert_eq!(limits("tolerated_failure_count = 3"), (Some(3), None));
         assert_eq!(limits("tolerated_failure_percentage = 3"), (None, Some(3)));
-        assert_eq!(
-            limits("tolerated_failure_count = 3\ntolerated_failure_percentage = 4"),
-            (Some(3), Some(4))
-        );
+        assert_eq!(limits("tolerated_failure_count = 3\ntolerated_failure_percentage = 4"), (Some(3), Some(4)));
     }
 
     #[test]
     fn what_is_no_queue_is_refused() {
-        let dataset = Dataset::parse(
-            "dataset='d'\nplugin.component='p'\nmap.items=[]",
-            Path::new("d"),
-            &Variables::default(),
-        );
+        let dataset =
+            Dataset::parse("dataset='d'\nplugin.component='p'\nmap.items=[]", Path::new("d"), &Variables::default());
         let error = state_machine(&dataset.unwrap(), "batches").unwrap_err();
-        assert!(
-            error.to_string().starts_with("`batches` is not the URL of a queue"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("`batches` is not the URL of a queue"), "{error}");
     }
 
     /// The message, with the fields that are not the batch as large as they may be, fits beside the largest batch.

@@ -26,7 +26,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// For a connection to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For one attempt, up to the answer's headers: a long poll takes 20 s, and 8 MiB may have to go up a slow line.
+/// For one attempt, up to the answer's headers: a long poll takes 2 s, and 8 MiB may have to go up a slow line.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The SDK's configuration. It asks nobody but, when nothing else names a region, the machine's metadata service;

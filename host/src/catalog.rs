@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::dataset::{self, Dataset, Finding, Findings, OutputSpec, Place, Target, Variables, check};
+use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
-use crate::pipeline::Pipeline;
-use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, PluginError, RowDecoder, RowsRefused, Runtime};
+use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::schema::BadSchema;
 use crate::sink::{OutputSchema, Sink};
-use crate::telemetry::metrics::DatasetMetrics;
+use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -30,42 +28,6 @@ pub struct Loaded {
     pub sinks: Vec<Arc<dyn Sink>>,
 }
 
-/// Why a dataset cannot be worked on.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file, or what the file and the component say of each other.
-    #[error("{0}")]
-    Findings(Findings),
-    /// The component cannot be read.
-    #[error("{}: the component {} cannot be read: {error}: build it, or correct `[plugin] component`", .file.display(), .path.display())]
-    Missing {
-        /// The dataset file.
-        file: PathBuf,
-        /// The component's path.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// An output's columns make no table or file.
-    #[error("{}: {error}", .file.display())]
-    Schema {
-        /// The dataset file.
-        file: PathBuf,
-        /// Why.
-        error: BadSchema,
-    },
-    /// The component cannot be used.
-    #[error("{}: component {}: {error}", .file.display(), .path.display())]
-    Plugin {
-        /// The dataset file.
-        file: PathBuf,
-        /// The component's path.
-        path: PathBuf,
-        /// Why.
-        error: PluginError,
-    },
-}
-
 /// The places to which outputs go, and from which plugins read.
 pub struct Stores {
     /// Objects.
@@ -76,7 +38,7 @@ pub struct Stores {
 
 impl Loaded {
     /// Opens the dataset's component, checks both against each other, and connects the outputs.
-    pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, LoadError> {
+    pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, Findings> {
         let (plugin, outputs) = Self::examine(&dataset, runtime).await?;
         let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
             match &output.target {
@@ -89,39 +51,46 @@ impl Loaded {
         Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks })
     }
 
-    /// Opens the dataset's component and checks both against each other.
-    pub async fn examine(
-        dataset: &Dataset,
-        runtime: &Runtime,
-    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), LoadError> {
-        let path = &dataset.plugin.component;
-        let file = &dataset.file;
-        let bytes = tokio::fs::read(path).await.map_err(|error| LoadError::Missing {
-            file: file.clone(),
-            path: path.clone(),
-            error,
-        })?;
-        let plugin = runtime.open(&bytes).await.map_err(|error| LoadError::Plugin {
-            file: file.clone(),
-            path: path.clone(),
-            error,
-        })?;
-        let findings = check::against(dataset, &plugin.manifest, &plugin.imports);
-        if !findings.is_empty() {
-            return Err(LoadError::Findings(Findings(located(file, findings).await)));
-        }
-        let schema = |output: &OutputSpec| {
+    /// Opens the dataset's component and checks both against each other. What is wrong comes all at once, each with its
+    /// place in the dataset file.
+    pub async fn examine(dataset: &Dataset, runtime: &Runtime) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
+        let plugin = match open_plugin(&dataset.plugin.component, runtime).await {
+            Ok(plugin) => plugin,
+            Err((message, help)) => {
+                let file = dataset.file.clone();
+                let place = Place::default().key("plugin").key("component");
+                return Err(located(dataset, vec![Finding { file, position: None, place, message, help }]).await);
+            }
+        };
+        let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports);
+        let mut outputs = Vec::new();
+        for (index, output) in dataset.outputs.iter().enumerate() {
             let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
             let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
-            OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()).map(Arc::new)
-        };
-        let outputs = dataset.outputs.iter().map(schema).collect::<Result<_, _>>();
-        let outputs = outputs.map_err(|error| LoadError::Schema { file: file.clone(), error })?;
-        Ok((plugin, outputs))
+            match OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()) {
+                Ok(schema) => outputs.push(Arc::new(schema)),
+                // The checks before say the same with more of the dataset file in view; this is for what they let through.
+                Err(error) if findings.is_empty() => findings.push(Finding {
+                    file: dataset.file.clone(),
+                    position: None,
+                    place: Place::default().key("output").index(index),
+                    message: error.to_string(),
+                    help: None,
+                }),
+                Err(_) => {}
+            }
+        }
+        if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(dataset, findings).await) }
     }
 
     /// What the items of this batch share.
-    pub(crate) fn context(&self, pipeline: &Pipeline, batch: &Batch, started: SystemTime) -> BatchContext {
+    pub(crate) fn context(
+        &self,
+        batch: &Batch,
+        started: SystemTime,
+        objects: &Arc<dyn ObjectStore>,
+        metrics: &Arc<Metrics>,
+    ) -> BatchContext {
         let plugin = &self.dataset.plugin;
         BatchContext {
             dataset: self.dataset.name.as_str().into(),
@@ -137,9 +106,9 @@ impl Loaded {
                 instance: plugin.instance,
             },
             grants: self.dataset.grants.clone(),
-            objects: pipeline.objects.clone(),
+            objects: objects.clone(),
             rows: Arc::new(Decoder(self.outputs.clone())),
-            metrics: Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &self.dataset.name)),
+            metrics: Arc::new(DatasetMetrics::new(metrics.clone(), &self.dataset.name)),
         }
     }
 }
@@ -225,12 +194,21 @@ impl Catalog {
     }
 }
 
+/// The component, or what is wrong with it and what to do.
+async fn open_plugin(path: &Path, runtime: &Runtime) -> Result<Plugin, (String, Option<String>)> {
+    let bytes = tokio::fs::read(path).await.map_err(|error| {
+        let help = "build the plugin, or correct the key".to_owned();
+        (format!("the component {} cannot be read: {error}", path.display()), Some(help))
+    })?;
+    runtime.open(&bytes).await.map_err(|error| (format!("{}: {error}", path.display()), None))
+}
+
 /// Findings of the comparison with the component name a key; the file says where that is.
-async fn located(file: &Path, mut findings: Vec<Finding>) -> Vec<Finding> {
-    if let Ok(text) = tokio::fs::read_to_string(file).await {
+async fn located(dataset: &Dataset, mut findings: Vec<Finding>) -> Findings {
+    if let Ok(text) = tokio::fs::read_to_string(&dataset.file).await {
         dataset::locate(&mut findings, &text);
     }
-    findings
+    Findings(findings)
 }
 
 fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -43,8 +43,22 @@ pub enum Command {
     Health(HealthArgs),
 }
 
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+    0  nothing to complain about
+    1  there are findings
+    2  the command line is wrong";
+
+const MAP_EXIT_CODES: &str = "\
+Exit codes:
+    0  every batch is done, or no more failed than the dataset tolerates
+    1  the run failed: too many failures, or items that cannot be read
+    2  the run did not begin: a wrong command line, dataset file, component or folder
+  130  interrupted; the same command goes on from there";
+
 /// `gristmill map`
 #[derive(Debug, Args)]
+#[command(after_help = MAP_EXIT_CODES)]
 pub struct MapArgs {
     /// The dataset file.
     pub dataset: PathBuf,
@@ -57,6 +71,9 @@ pub struct MapArgs {
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,
+    /// Where compiled components are kept: a folder that only this user may write [default: DIR/.gristmill/components].
+    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Print the summary as JSON, and no progress.
     #[arg(long)]
     pub json: bool,
@@ -110,9 +127,13 @@ pub struct AslArgs {
 
 /// `gristmill check`
 #[derive(Debug, Args)]
+#[command(after_help = CHECK_EXIT_CODES)]
 pub struct CheckArgs {
     /// The dataset file.
     pub dataset: PathBuf,
+    /// Where compiled components are kept, as `map` and `worker` have it; without one the component is compiled here.
+    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,

@@ -10,21 +10,24 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
-use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names};
+use crate::fate;
+use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::object::ObjectError;
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
 use crate::sink::{OutputSchema, SinkError, Staging, Written};
+use crate::telemetry::metrics::Metrics;
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
 const ITEM_ATTEMPTS: u32 = 3;
+/// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
+const AHEAD_PER_LANE: usize = 8;
 /// How many item failures an answer shows; all of them are in the full report.
 pub(crate) const FIRST_FAILURES: usize = 10;
 
@@ -44,16 +47,17 @@ pub(crate) async fn run(
     batch: &Arc<Batch>,
     claimed: &Claimed,
 ) -> Result<Outcome, SinkError> {
-    let context = Arc::new(loaded.context(pipeline, batch, claimed.started));
+    let context = Arc::new(loaded.context(batch, claimed.started, &pipeline.objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
-    let mut finished = start_lanes(pipeline, loaded, batch, &context);
-    // Lanes finish items out of order; what is ahead of its turn waits here. Lanes take items in order, so little does.
+    let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
+    // Lanes finish items out of order; what is ahead of its turn waits here.
     let mut early = BTreeMap::new();
     let mut next = 0;
-    while let Some((index, run)) = finished.results.recv().await {
+    while let Some((index, run)) = lanes.finished.recv().await {
         early.insert(index, run);
         while let Some(run) = early.remove(&next) {
             taker.take(&batch.items[next], run).await?;
+            lanes.ahead.add_permits(1);
             next += 1;
         }
     }
@@ -65,42 +69,51 @@ pub(crate) async fn run(
 
 /// The lanes of a batch; dropping them stops what runs.
 struct Lanes {
-    results: mpsc::Receiver<(usize, ItemRun)>,
-    _lanes: JoinSet<()>,
+    finished: mpsc::Receiver<(usize, ItemRun)>,
+    /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
+    ahead: Arc<Semaphore>,
+    _running: JoinSet<Option<()>>,
 }
 
-fn start_lanes(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Lanes {
-    let (sender, results) = mpsc::channel(64);
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut lanes = JoinSet::new();
-    for _ in 0..pipeline.lanes.min(batch.items.len()) {
-        let (slots, batch, next, sender) = (pipeline.slots.clone(), batch.clone(), next.clone(), sender.clone());
-        let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
-        let work = async move {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = batch.items.get(index) else { return };
-                // Permits are given in the order in which they were asked for: batches share the slots item by item.
-                let Ok(_permit) = slots.acquire().await else { return };
-                let run = run_patiently(&mut lane, item).await;
-                if sender.send((index, run)).await.is_err() {
-                    return;
+impl Lanes {
+    fn start(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Self {
+        let lanes = pipeline.lanes.min(batch.items.len());
+        let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
+        let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut running: JoinSet<Option<()>> = JoinSet::new();
+        for _ in 0..lanes {
+            let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
+            let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
+            let metrics = pipeline.metrics.clone();
+            let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
+            let work = async move {
+                // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
+                loop {
+                    ahead.acquire().await.ok()?.forget();
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let item = batch.items.get(index)?;
+                    let run = run_patiently(&mut lane, item, &slots, &metrics).await?;
+                    sender.send((index, run)).await.ok()?;
                 }
-            }
-        };
-        lanes.spawn_on(work, &pipeline.guests);
+            };
+            running.spawn_on(work, &pipeline.guests);
+        }
+        Self { finished, ahead, _running: running }
     }
-    Lanes { results, _lanes: lanes }
 }
 
-/// Repeats an item that asks for it, after a moment.
-async fn run_patiently(lane: &mut Lane, item: &Item) -> ItemRun {
+/// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore, metrics: &Metrics) -> Option<ItemRun> {
     let mut attempt = 1;
     loop {
+        // Slots are given in the order in which they were asked for, so that batches share them item by item.
+        let slot = (slots.acquire().await.ok()?, metrics.busy_slot());
         let run = lane.run(item).await;
-        let again = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable) && attempt < ITEM_ATTEMPTS;
-        if !again {
-            return run;
+        drop(slot);
+        let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+        if !asks || attempt == ITEM_ATTEMPTS {
+            return Some(run);
         }
         tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
         attempt += 1;
@@ -139,7 +152,13 @@ impl Taker {
                 self.outcome.results.extend(value.map(|value| (item.index, value)));
             }
             Err(Fault { code, message, kind }) => {
-                self.outcome.failures.push(ItemFailure { index: item.index, item: name(item), code, message, kind });
+                self.outcome.failures.push(ItemFailure {
+                    index: item.index,
+                    item: item_name(&item.body),
+                    code,
+                    message,
+                    kind,
+                });
             }
         }
         Ok(())
@@ -184,7 +203,7 @@ impl Outcome {
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<BatchReport, pipeline::Fault> {
+    ) -> Result<BatchReport, fate::Fault> {
         let mut outputs: Vec<Written> = Vec::new();
         for staging in self.stagings {
             outputs.push(staging.commit().await?);
@@ -237,23 +256,4 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     }
     lines.sort_by_key(|(index, _)| *index);
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
-}
-
-/// The name by which a person knows the item: `Key` of an object.
-fn name(item: &Item) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Named {
-        key: Option<String>,
-    }
-    serde_json::from_str::<Named>(&item.body).ok()?.key
-}
-
-impl From<ObjectError> for SinkError {
-    fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Unavailable(_) | ObjectError::Changed(_) => Self::Unavailable(error.to_string()),
-            _ => Self::Refused(error.to_string()),
-        }
-    }
 }

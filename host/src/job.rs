@@ -58,14 +58,16 @@ impl BatchId {
         format!("{}#{}", self.execution, self.state)
     }
 
+    /// The child execution's own name, the last part of its ARN: for people, not unique.
+    pub fn name(&self) -> &str {
+        self.execution.rsplit(':').next().unwrap_or_default()
+    }
+
     /// A short name that is safe in an object key, stable over deliveries and distinct between batches: the child
     /// execution's own name for people, and a part of the key's SHA-256 because that name alone is not unique.
     pub fn object_name(&self) -> String {
         let name: String = self
-            .execution
-            .rsplit(':')
-            .next()
-            .unwrap_or_default()
+            .name()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
             .take(64)
@@ -76,7 +78,7 @@ impl BatchId {
 
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.execution.rsplit(':').next().unwrap_or_default())
+        f.write_str(self.name())
     }
 }
 
@@ -215,6 +217,25 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
+/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
+pub fn item_name(item: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        Object {
+            #[serde(rename = "Key")]
+            key: String,
+        },
+        Text(String),
+        Number(serde_json::Number),
+    }
+    let name = match serde_json::from_str(item).ok()? {
+        Named::Object { key: text } | Named::Text(text) => text,
+        Named::Number(number) => number.to_string(),
+    };
+    (name.len() <= 1024).then_some(name)
+}
+
 /// A component's digest: the SHA-256 of its bytes, written `sha256:<hex>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -330,6 +351,8 @@ pub enum Disposition {
         after: Duration,
         /// Why, for the log.
         reason: String,
+        /// Whether something failed; else somebody else has the batch, or shall have it.
+        fault: bool,
     },
     /// Of no use to anybody: set aside where an operator sees it, for this reason.
     Parked {
@@ -363,7 +386,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_the_token_is_saved() {
         for (change, expected) in [
-            (Box::new(|v: &mut serde_json::Value| v["input"]["Items"] = serde_json::json!([])) as Box<dyn FnOnce(&mut _)>, "no items"),
+            (
+                Box::new(|v: &mut serde_json::Value| v["input"]["Items"] = serde_json::json!([]))
+                    as Box<dyn FnOnce(&mut _)>,
+                "no items",
+            ),
             (Box::new(|v: &mut serde_json::Value| v["gristmill"] = 9.into()), "version 9"),
             (Box::new(|v: &mut serde_json::Value| v["state"] = "".into()), "`state`"),
             (Box::new(|v: &mut serde_json::Value| v["input"] = 3.into()), "not a batch"),
@@ -377,8 +404,18 @@ mod tests {
     }
 
     #[test]
+    fn items_have_names() {
+        assert_eq!(item_name(r#"{"Size":1,"Key":"k"}"#).as_deref(), Some("k"));
+        assert_eq!(item_name(r#""2018-01-01""#).as_deref(), Some("2018-01-01"));
+        assert_eq!(item_name("17").as_deref(), Some("17"));
+        assert_eq!(item_name(r#"{"a":1}"#), None);
+    }
+
+    #[test]
     fn a_token_is_not_in_debug_output() {
-        assert!(!format!("{:?}", Batch::parse(&body(|v| v["task_token"] = "secret".into())).unwrap()).contains("secret"));
+        assert!(
+            !format!("{:?}", Batch::parse(&body(|v| v["task_token"] = "secret".into())).unwrap()).contains("secret")
+        );
     }
 
     proptest! {

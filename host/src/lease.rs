@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
 use crate::callback::Waiting;
 use crate::job::Batch;
 use crate::ledger::{Claimed, LedgerError};
@@ -25,44 +27,66 @@ pub enum Lost {
 
 /// Renews everything three times per period, so that two renewals may fail. Ends only when something is lost; a renewal
 /// that merely did not go through is tried again at the next beat.
-pub(crate) async fn keep(pipeline: &Pipeline, batch: &Batch, claimed: &Claimed, delivery: &Delivery, heartbeat: Duration) -> Lost {
+pub(crate) async fn keep(
+    pipeline: &Pipeline,
+    batch: &Batch,
+    claimed: &Claimed,
+    delivery: &Delivery,
+    heartbeat: Duration,
+) -> Lost {
     let visibility = pipeline.queue.visibility_timeout();
-    let beat = visibility.min(LEASE).min(heartbeat) / 3;
-    let mut beats = tokio::time::interval(beat.max(Duration::from_millis(100)));
-    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The first tick is at once, and everything is fresh.
+    let beat = (visibility.min(LEASE).min(heartbeat) / 3).max(Duration::from_millis(100));
+    let mut beats = interval(beat);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let message = async || {
+        let extension = [(delivery.receipt.clone(), visibility)];
+        match in_time(beat, pipeline.queue.change_visibility(&extension)).await {
+            Ok(refused) => refused.into_iter().next().map(|(_, reason)| Lost::Message(reason)),
+            Err(error) => later(batch, "the message's visibility", &error),
+        }
+    };
+    let claim = async || match in_time(beat, pipeline.ledger.renew(claimed, (pipeline.now)(), LEASE)).await {
+        Ok(()) => None,
+        Err(Late::Failed(error @ LedgerError::Lost(_))) => Some(Lost::Claim(error)),
+        Err(error) => later(batch, "the claim", &error),
+    };
+    let token = async || match in_time(beat, pipeline.callback.heartbeat(&batch.token)).await {
+        Ok(Waiting::Yes) => None,
+        Ok(Waiting::No) => Some(Lost::Token),
+        Err(error) => later(batch, "the heartbeat", &error),
+    };
+    // The first tick is at once, where message and claim are fresh. The token's time runs since the message was sent.
     beats.tick().await;
+    let waited = (pipeline.now)().duration_since(delivery.sent).unwrap_or_default();
+    if waited > heartbeat / 3
+        && let Some(lost) = token().await
+    {
+        return lost;
+    }
     loop {
         beats.tick().await;
-        let message = async {
-            let extension = [(delivery.receipt.clone(), visibility)];
-            match pipeline.queue.change_visibility(&extension).await {
-                Ok(refused) => refused.into_iter().next().map(|(_, reason)| Lost::Message(reason)),
-                Err(error) => later(batch, &error),
-            }
-        };
-        let claim = async {
-            match pipeline.ledger.renew(claimed, (pipeline.now)(), LEASE).await {
-                Ok(()) => None,
-                Err(error @ LedgerError::Lost(_)) => Some(Lost::Claim(error)),
-                Err(error) => later(batch, &error),
-            }
-        };
-        let token = async {
-            match pipeline.callback.heartbeat(&batch.token).await {
-                Ok(Waiting::Yes) => None,
-                Ok(Waiting::No) => Some(Lost::Token),
-                Err(error) => later(batch, &error),
-            }
-        };
-        let (message, claim, token) = tokio::join!(message, claim, token);
+        let (message, claim, token) = tokio::join!(message(), claim(), token());
         if let Some(lost) = claim.or(token).or(message) {
             return lost;
         }
     }
 }
 
-fn later(batch: &Batch, error: &dyn std::error::Error) -> Option<Lost> {
-    tracing::warn!(dataset = batch.dataset, batch = %batch.id, %error, "a renewal did not go through; it is tried again");
+/// Why a renewal did not go through.
+#[derive(Debug, thiserror::Error)]
+enum Late<E> {
+    #[error(transparent)]
+    Failed(E),
+    #[error("no answer before the next one was due")]
+    Silent,
+}
+
+/// A renewal that takes longer than a beat must not hold up the others.
+async fn in_time<T, E>(beat: Duration, renewal: impl Future<Output = Result<T, E>>) -> Result<T, Late<E>> {
+    timeout(beat, renewal).await.map_or(Err(Late::Silent), |result| result.map_err(Late::Failed))
+}
+
+fn later(batch: &Batch, what: &str, error: &dyn std::error::Error) -> Option<Lost> {
+    tracing::warn!(dataset = batch.dataset, batch = %batch.id, %error, "{what} was not renewed; it is tried again");
     None
 }

@@ -8,21 +8,22 @@
 //! keys: the claim fixes the component, items are pure, rows are taken in the items' order.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::callback::{Answer, Callback, Waiting};
+use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Loaded};
+use crate::fate::{End, Fault, Refusal, line};
 use crate::items;
-use crate::lease;
 use crate::job::{Batch, Digest, Disposition, error_names};
+use crate::lease::{self, Lost};
 use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
 use crate::object::ObjectStore;
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
-use crate::sink::SinkError;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a claim lasts unless it is renewed.
@@ -48,6 +49,9 @@ pub struct Pipeline {
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
+    /// Which delivery of a message is the last: when the host fails then, the waiting state is told, which does what its
+    /// `Retry` says, and the message is set aside.
+    pub deliveries: u32,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The wall clock.
@@ -63,116 +67,115 @@ pub enum Identity {
     Contents,
 }
 
+impl Identity {
+    /// How long a batch is left alone that another process holds, at most. Locally that is another run over the same
+    /// folder, which will be done with it long before its lease ends; and nobody counts how often a message was received.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Execution => Duration::MAX,
+            Self::Contents => Duration::from_millis(500),
+        }
+    }
+}
+
 /// A batch with everything that is needed to work on it.
-struct Work {
-    batch: Arc<Batch>,
+pub(crate) struct Work {
+    pub(crate) batch: Arc<Batch>,
     loaded: Arc<Loaded>,
     fingerprint: Digest,
 }
 
-/// Why a batch did not come to an answer of its own.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error("the batch was given up: {0}")]
-    Lost(lease::Lost),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    #[error("{0}")]
-    Report(#[from] crate::object::ObjectError),
-    #[error(transparent)]
-    Callback(#[from] crate::callback::CallbackError),
-}
-
 impl Pipeline {
-    /// Works on a delivery until its fate is known. Dropping the future gives the batch up: its claim runs out, its staged
-    /// rows are never seen.
-    pub async fn process(&self, delivery: &Delivery) -> Disposition {
-        let work = match self.read(delivery).await {
-            Ok(work) => work,
-            Err(disposition) => return disposition,
+    /// Works on a delivery until its fate is known: [`Disposition::Parked`] is set aside already, the others are the
+    /// caller's to delete or return. `give_up` ends the work early; the batch is then free for another worker at once.
+    /// Dropping the future gives the batch up too, but its claim has to run out.
+    pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {
+        let start = Instant::now();
+        let (batch, loaded, end) = match self.read(delivery) {
+            Ok(work) => {
+                let end = match self.work(&work, delivery, give_up).await {
+                    Ok(end) => end,
+                    Err(fault) => self.fault(&work, delivery, fault).await,
+                };
+                (Some(work.batch), Some(work.loaded), end)
+            }
+            Err(refusal) => (refusal.batch.clone(), None, self.refuse(delivery, refusal).await),
         };
-        let start = std::time::Instant::now();
-        let disposition = match self.work(&work, delivery).await {
-            Ok(disposition) => disposition,
-            Err(fault) => self.fault(&work, delivery, &fault).await,
-        };
-        self.metrics.batch(&work.batch.dataset, &disposition, start.elapsed());
-        tracing::info!(
-            dataset = work.batch.dataset,
-            batch = %work.batch.id,
-            attempt = work.batch.attempt,
-            items = work.batch.items.len(),
-            receives = delivery.receives,
-            millis = start.elapsed().as_millis() as u64,
-            ?disposition,
-            "batch"
-        );
-        disposition
+        let took = start.elapsed();
+        // Only names that this worker knows are labels: there are few of them.
+        let dataset = batch.as_ref().map(|batch| &*batch.dataset).filter(|name| self.catalog.get(name).is_some());
+        self.metrics.batch(dataset.unwrap_or_default(), &end.disposition, took);
+        line(delivery, batch.as_deref(), loaded.as_deref(), &end).log(&end.disposition, took);
+        end.disposition
     }
 
-    /// Reads the message and finds its dataset. What cannot be worked on by anybody is answered and parked.
-    async fn read(&self, delivery: &Delivery) -> Result<Work, Disposition> {
-        let batch = match Batch::parse(&delivery.body) {
-            Ok(batch) => batch,
-            Err(malformed) => {
-                let reason = format!("message {}: {}", delivery.id, malformed.reason);
-                return Err(self.park(malformed.token.as_ref(), error_names::BAD_MESSAGE, reason, "").await);
-            }
+    /// Reads the message and finds its dataset.
+    fn read(&self, delivery: &Delivery) -> Result<Work, Refusal> {
+        let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
+            batch: None,
+            token: malformed.token,
+            error: error_names::BAD_MESSAGE,
+            reason: format!("message {}: {}", delivery.id, malformed.reason),
+        })?;
+        let batch = Arc::new(batch);
+        let refuse = |error, reason: String| {
+            let reason = format!("dataset {}, batch {}: {reason}", batch.dataset, batch.id);
+            Refusal { batch: Some(batch.clone()), token: Some(batch.token.clone()), error, reason }
         };
         let loaded = match self.catalog.get(&batch.dataset) {
             Some(Ok(loaded)) => loaded,
-            Some(Err(broken)) => {
-                let reason = format!("dataset {}, batch {}: {broken}", batch.dataset, batch.id);
-                return Err(self.park(Some(&batch.token), error_names::BAD_PLUGIN, reason, &batch.dataset).await);
-            }
+            Some(Err(broken)) => return Err(refuse(error_names::BAD_PLUGIN, broken.to_string())),
             None => {
                 let reason = format!(
-                    "batch {}: this worker has no dataset `{}` (it has {}): put its file into the folder of `--datasets`",
-                    batch.id,
-                    batch.dataset,
+                    "this worker has no such dataset (it has {}): put its file into the folder of `--datasets`",
                     self.catalog.names().join(", ")
                 );
-                return Err(self.park(Some(&batch.token), error_names::BAD_MESSAGE, reason, "").await);
+                return Err(refuse(error_names::BAD_MESSAGE, reason));
             }
         };
         if let Some(wanted) = batch.component.filter(|wanted| *wanted != loaded.plugin.digest) {
-            let reason = format!(
-                "dataset {}, batch {}: the message asks for component {wanted}, this worker has {}",
-                batch.dataset, batch.id, loaded.plugin.digest
-            );
-            return Err(self.park(Some(&batch.token), error_names::BAD_PLUGIN, reason, &batch.dataset).await);
+            let reason = format!("the message asks for component {wanted}, this worker has {}", loaded.plugin.digest);
+            return Err(refuse(error_names::BAD_PLUGIN, reason));
         }
         let fingerprint = self.fingerprint(&batch, &loaded);
-        Ok(Work { batch: Arc::new(batch), loaded, fingerprint })
+        Ok(Work { batch, loaded, fingerprint })
     }
 
-    async fn work(&self, work: &Work, delivery: &Delivery) -> Result<Disposition, Fault> {
+    async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
         let Work { batch, loaded, .. } = work;
         let claimed = match self.claim(work).await? {
             Claim::Taken(claimed) => claimed,
             Claim::Held { remaining } => {
-                return Ok(Disposition::Returned { after: remaining, reason: "another worker holds the batch".into() });
+                let after = remaining.min(self.identity.patience());
+                let reason = "another worker holds the batch".into();
+                return Ok(End::of(Disposition::Returned { after, reason, fault: false }));
             }
             Claim::Committed(receipt) => {
-                let answer = match BatchReport::replayed(&receipt.output) {
-                    Ok(report) => report.answer(loaded.dataset.map.tolerated_rejected_percentage),
-                    Err(_) => Answer::Success { output: receipt.output },
+                return match BatchReport::replayed(&receipt.output) {
+                    Ok(report) => self.answer(work, report.answer(tolerated(loaded)), Some(report)).await,
+                    Err(_) => self.answer(work, Answer::Success { output: receipt.output }, None).await,
                 };
-                return self.answer(work, answer).await;
             }
         };
-        let lease = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat);
-        let answer = tokio::select! {
-            answer = self.run(work, &claimed) => answer?,
-            lost = lease => return Err(Fault::Lost(lost)),
+        let ran = tokio::select! {
+            ran = self.run(work, &claimed) => ran,
+            lost = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
+            () = give_up.cancelled() => Err(Fault::Stopped),
         };
-        self.answer(work, answer).await
+        match ran {
+            Ok((answer, report)) => self.answer(work, answer, report).await,
+            Err(fault) => {
+                let claim_lost = matches!(fault, Fault::Lost(Lost::Claim(_)));
+                if !claim_lost && let Err(error) = self.ledger.release(&claimed).await {
+                    tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+                }
+                Err(fault)
+            }
+        }
     }
 
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
-    async fn run(&self, work: &Work, claimed: &Claimed) -> Result<Answer, Fault> {
+    async fn run(&self, work: &Work, claimed: &Claimed) -> Result<(Answer, Option<BatchReport>), Fault> {
         let Work { batch, loaded, fingerprint } = work;
         let outcome = items::run(self, loaded, batch, claimed).await?;
         if let Some(failure) = outcome.retryable() {
@@ -187,11 +190,11 @@ impl Pipeline {
             );
             outcome.abort().await;
             self.ledger.release(claimed).await?;
-            return Ok(Answer::Failure { error: error_names::RETRYABLE.into(), cause });
+            return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
         let report = outcome.commit(self, loaded, batch).await?;
         self.metrics.items(&batch.dataset, &report);
-        let answer = report.answer(loaded.dataset.map.tolerated_rejected_percentage);
+        let answer = report.answer(tolerated(loaded));
         match &answer {
             Answer::Success { output } => {
                 let receipt = Receipt { output: output.clone(), fingerprint: *fingerprint };
@@ -200,7 +203,7 @@ impl Pipeline {
             // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
             Answer::Failure { .. } => self.ledger.release(claimed).await?,
         }
-        Ok(answer)
+        Ok((answer, Some(report)))
     }
 
     async fn claim(&self, work: &Work) -> Result<Claim, LedgerError> {
@@ -214,42 +217,18 @@ impl Pipeline {
         self.ledger.claim(&request).await
     }
 
-    async fn answer(&self, work: &Work, answer: Answer) -> Result<Disposition, Fault> {
+    async fn answer(&self, work: &Work, answer: Answer, report: Option<BatchReport>) -> Result<End, Fault> {
         let waiting = self.callback.answer(&work.batch.token, &answer).await?;
-        if waiting == Waiting::No {
-            tracing::warn!(dataset = work.batch.dataset, batch = %work.batch.id, "nobody waits for this batch any more (timed out, or aborted)");
-        }
-        Ok(Disposition::Acked)
-    }
-
-    /// The host failed, not the batch: the message goes back. At the last delivery the waiting state is told.
-    async fn fault(&self, work: &Work, delivery: &Delivery, fault: &Fault) -> Disposition {
-        let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
-        tracing::warn!(receives = delivery.receives, "{reason}");
-        if let Fault::Sink(SinkError::Refused(_)) = fault {
-            // It will be refused again until somebody changes something; until then the message is in nobody's way.
-            return self.park(Some(&work.batch.token), error_names::HOST_FAULT, reason, &work.batch.dataset).await;
-        }
-        Disposition::Returned { after: backoff(delivery.receives), reason }
-    }
-
-    async fn park(
-        &self,
-        token: Option<&crate::job::TaskToken>,
-        error: &str,
-        reason: String,
-        dataset: &str,
-    ) -> Disposition {
-        tracing::error!("{reason}");
-        if let Some(token) = token {
-            let answer = Answer::Failure { error: error.into(), cause: reason.clone() };
-            if let Err(error) = self.callback.answer(token, &answer).await {
-                tracing::warn!(%error, "the waiting state was not told");
-            }
-        }
-        let disposition = Disposition::Parked { reason };
-        self.metrics.batch(dataset, &disposition, Duration::ZERO);
-        disposition
+        let answer = match answer {
+            Answer::Success { .. } => "success".into(),
+            Answer::Failure { error, .. } => error,
+        };
+        Ok(End {
+            disposition: Disposition::Acked,
+            answer: Some(answer),
+            waiting: Some(waiting),
+            report: report.map(Box::new),
+        })
     }
 
     fn fingerprint(&self, batch: &Batch, loaded: &Loaded) -> Digest {
@@ -270,19 +249,6 @@ impl Pipeline {
     }
 }
 
-/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min.
-fn backoff(receives: u32) -> Duration {
-    Duration::from_secs((1_u64 << receives.min(9)).min(300))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failing_message_hides_longer_and_longer_up_to_five_minutes() {
-        assert_eq!(backoff(1), Duration::from_secs(2));
-        assert_eq!(backoff(4), Duration::from_secs(16));
-        assert_eq!(backoff(1_000), Duration::from_secs(300));
-    }
+fn tolerated(loaded: &Loaded) -> f64 {
+    loaded.dataset.map.tolerated_rejected_percentage
 }

@@ -83,22 +83,14 @@ impl BatchReport {
     pub fn answer(&self, tolerated_rejected_percentage: f64) -> Answer {
         // Multiplied, not divided: 10 of 100 are not more than 10 %.
         if self.items.rejected as f64 * 100.0 > tolerated_rejected_percentage * self.items.total as f64 {
-            return Answer::Failure {
-                error: error_names::ITEMS_REJECTED.into(),
-                cause: self.to_output(MAX_CAUSE),
-            };
+            return Answer::Failure { error: error_names::ITEMS_REJECTED.into(), cause: self.to_output(MAX_CAUSE) };
         }
-        Answer::Success {
-            output: self.to_output(MAX_STEP_FUNCTIONS_PAYLOAD),
-        }
+        Answer::Success { output: self.to_output(MAX_STEP_FUNCTIONS_PAYLOAD) }
     }
 
     /// The report of a batch that an earlier run committed, from what the ledger kept of it.
     pub fn replayed(output: &str) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            replayed: true,
-            ..serde_json::from_str(output)?
-        })
+        Ok(Self { replayed: true, ..serde_json::from_str(output)? })
     }
 
     /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut, then the last of the
@@ -133,11 +125,7 @@ impl Failures {
     fn fold_rarest(&mut self) {
         let mut codes: Vec<_> = std::mem::take(&mut self.by_code).into_iter().collect();
         codes.sort_by_key(|(code, count)| (code == OTHER_CODES, Reverse(*count)));
-        let rest: u64 = codes
-            .split_off(codes.len() / 2)
-            .into_iter()
-            .map(|(_, count)| count)
-            .sum();
+        let rest: u64 = codes.split_off(codes.len() / 2).into_iter().map(|(_, count)| count).sum();
         self.by_code = codes.into_iter().collect();
         *self.by_code.entry(OTHER_CODES.into()).or_default() += rest;
     }
@@ -176,23 +164,10 @@ mod tests {
         }
         BatchReport {
             dataset: "d".into(),
-            component: Component {
-                name: "n".into(),
-                version: "1.0.0".into(),
-                digest: Digest::of(b""),
-            },
-            items: ItemCounts {
-                total: 100,
-                succeeded: 100 - failures as u64 % 100,
-                rejected: failures as u64 % 100,
-            },
+            component: Component { name: "n".into(), version: "1.0.0".into(), digest: Digest::of(b"") },
+            items: ItemCounts { total: 100, succeeded: 100 - failures as u64 % 100, rejected: failures as u64 % 100 },
             bytes_read: 7,
-            outputs: vec![Written {
-                output: "o".into(),
-                place: "table:t".into(),
-                rows: 3,
-                bytes: 30,
-            }],
+            outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30 }],
             failures: Failures { by_code, first },
             report: Some("s3://b/report.json".into()),
             replayed: false,
@@ -215,12 +190,7 @@ mod tests {
     fn long_messages_are_cut_before_failures_are_dropped() {
         let output = report(3, 1, &"ö".repeat(5_000)).to_output(6_000);
         let back: BatchReport = serde_json::from_str(&output).unwrap();
-        let lengths: Vec<_> = back
-            .failures
-            .first
-            .iter()
-            .map(|failure| failure.message.chars().count())
-            .collect();
+        let lengths: Vec<_> = back.failures.first.iter().map(|failure| failure.message.chars().count()).collect();
         assert_eq!(lengths, [501, 501, 501], "with an ellipsis");
     }
 
@@ -229,10 +199,7 @@ mod tests {
         let error = |rejected, tolerated| match report(rejected, 1, "x").answer(tolerated) {
             Answer::Success { .. } => None,
             Answer::Failure { error, cause } => {
-                assert_eq!(
-                    serde_json::from_str::<BatchReport>(&cause).unwrap(),
-                    report(rejected, 1, "x")
-                );
+                assert_eq!(serde_json::from_str::<BatchReport>(&cause).unwrap(), report(rejected, 1, "x"));
                 Some(error)
             }
         };
@@ -245,13 +212,7 @@ mod tests {
     #[test]
     fn a_replayed_report_is_the_same_and_says_so() {
         let first = report(2, 1, "x");
-        assert_eq!(
-            BatchReport::replayed(&first.to_output(10_000)).unwrap(),
-            BatchReport {
-                replayed: true,
-                ..first
-            }
-        );
+        assert_eq!(BatchReport::replayed(&first.to_output(10_000)).unwrap(), BatchReport { replayed: true, ..first });
         assert!(BatchReport::replayed("{}").is_err());
     }
 

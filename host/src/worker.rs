@@ -17,6 +17,9 @@ const MOST_AT_ONCE: usize = 10;
 const DELETE_LINGER: Duration = Duration::from_millis(20);
 /// How long the worker leaves a queue alone that does not answer.
 const QUEUE_PAUSE: Duration = Duration::from_secs(2);
+/// How long returning what is under way may take once the drain time is over: with it, and a moment for the process to
+/// end, the default drain time fits into the 30 s that ECS gives a container before it is killed.
+const RETURN_TIME: Duration = Duration::from_secs(4);
 
 /// Works on a queue until told to stop.
 pub struct Worker {
@@ -28,15 +31,35 @@ pub struct Worker {
     pub drain: Duration,
 }
 
+/// What is under way: batches, and the poll that was left when the worker was told to stop.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    /// Cancelled when batches shall be given up.
+    give_up: CancellationToken,
+}
+
 impl Worker {
-    /// Receives and works until `stop`, then finishes what fits into the drain time. An error is a queue that refuses us.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), QueueError> {
-        let permits = Arc::new(Semaphore::new(self.batches));
+    /// Receives and works until `stop`, then finishes what fits into the drain time; `hurry` ends that time. An error is a
+    /// queue that refuses us.
+    pub async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> Result<(), QueueError> {
         let (settled, settlements) = mpsc::channel(1024);
         let deleter = tokio::spawn(delete_settled(self.pipeline.queue.clone(), settlements));
-        let mut under_way = JoinSet::new();
-        let give_up = CancellationToken::new();
-        let mut result = Ok(());
+        let mut under_way = UnderWay::default();
+        let result = self.take_work(&stop, &settled, &mut under_way).await;
+        drop(settled);
+        under_way.finish(self.drain, &hurry).await;
+        let _ = deleter.await;
+        result
+    }
+
+    async fn take_work(
+        &self,
+        stop: &CancellationToken,
+        settled: &mpsc::Sender<Receipt>,
+        under_way: &mut UnderWay,
+    ) -> Result<(), QueueError> {
+        let permits = Arc::new(Semaphore::new(self.batches));
         while !stop.is_cancelled() {
             let permit = tokio::select! {
                 permit = permits.clone().acquire_owned() => permit,
@@ -50,81 +73,94 @@ impl Worker {
             {
                 free.push(permit);
             }
-            let deliveries = match self.receive(free.len(), &stop).await {
+            let deliveries = match self.receive(free.len(), stop, under_way).await {
                 Ok(deliveries) => deliveries,
-                Err(error @ QueueError::Refused(_)) => {
-                    result = Err(error);
-                    break;
-                }
-                Err(error @ QueueError::Unavailable(_)) => {
-                    tracing::warn!(%error, "the queue is asked again in a moment");
+                Err(QueueError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the queue did not answer; it is asked again in a moment");
                     tokio::select! { () = tokio::time::sleep(QUEUE_PAUSE) => {}, () = stop.cancelled() => {} }
                     continue;
                 }
+                Err(refused) => return Err(refused),
             };
             for delivery in deliveries {
                 let permit = free.pop();
-                let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), give_up.clone());
-                under_way.spawn(async move {
+                let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), under_way.give_up.clone());
+                under_way.tasks.spawn(async move {
+                    let in_flight = pipeline.metrics.in_flight();
                     settle(&pipeline, delivery, &settled, &give_up).await;
-                    drop(permit);
+                    drop((in_flight, permit));
                 });
             }
-            while under_way.try_join_next().is_some() {}
+            while under_way.tasks.try_join_next().is_some() {}
         }
-        let finished = async { while under_way.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain, finished).await.is_err() {
-            tracing::warn!(batches = under_way.len(), "the drain time is over; what is under way is returned to the queue");
-            give_up.cancel();
-            while under_way.join_next().await.is_some() {}
-        }
-        drop(settled);
-        let _ = deleter.await;
-        result
+        Ok(())
     }
 
     /// One receive, never dropped in the middle: a poll that is cancelled may have taken messages that nobody then has.
-    /// What a poll brings after `stop` is returned at once.
-    async fn receive(&self, max: usize, stop: &CancellationToken) -> Result<Vec<Delivery>, QueueError> {
+    /// When `stop` comes first the poll goes on beside the batches, and what it still brings is returned at once.
+    async fn receive(
+        &self,
+        max: usize,
+        stop: &CancellationToken,
+        under_way: &mut UnderWay,
+    ) -> Result<Vec<Delivery>, QueueError> {
         let queue = self.pipeline.queue.clone();
         let mut poll = tokio::spawn(async move { queue.receive(max).await });
-        let joined = tokio::select! {
-            joined = &mut poll => joined,
+        tokio::select! {
+            joined = &mut poll => {
+                joined.unwrap_or_else(|error| Err(QueueError::Unavailable(format!("the receive failed: {error}"))))
+            }
             () = stop.cancelled() => {
-                // The poll still runs: a queue that is asked to return what it hands out late loses nothing.
                 let queue = self.pipeline.queue.clone();
-                let late = async move {
+                under_way.tasks.spawn(async move {
                     if let Ok(Ok(deliveries)) = poll.await {
                         return_now(queue.as_ref(), &deliveries).await;
                     }
-                };
-                let _ = tokio::time::timeout(self.drain, late).await;
-                return Ok(Vec::new());
+                });
+                Ok(Vec::new())
             }
-        };
-        joined.unwrap_or_else(|error| Err(QueueError::Unavailable(format!("the receive failed: {error}"))))
+        }
     }
 }
 
+impl UnderWay {
+    async fn finish(mut self, drain: Duration, hurry: &CancellationToken) {
+        let out_of_time = async {
+            tokio::select! { () = tokio::time::sleep(drain) => {}, () = hurry.cancelled() => {} }
+        };
+        tokio::select! {
+            () = all(&mut self.tasks) => return,
+            () = out_of_time => {}
+        }
+        tracing::warn!("the drain time is over; what is under way is returned to the queue");
+        self.give_up.cancel();
+        if tokio::time::timeout(RETURN_TIME, all(&mut self.tasks)).await.is_err() {
+            let messages = self.tasks.len();
+            tracing::warn!(
+                messages,
+                "not everything could be returned; it comes back when its visibility time-out ends"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+async fn all(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
 async fn settle(pipeline: &Pipeline, delivery: Delivery, settled: &mpsc::Sender<Receipt>, give_up: &CancellationToken) {
-    let disposition = tokio::select! {
-        disposition = pipeline.process(&delivery) => disposition,
-        () = give_up.cancelled() => Disposition::Returned { after: Duration::ZERO, reason: "the worker stops".into() },
-    };
-    match disposition {
+    match pipeline.process(&delivery, give_up).await {
         Disposition::Acked => {
             let _ = settled.send(delivery.receipt).await;
         }
+        // One that is not ours any more need not be returned.
         Disposition::Returned { after, .. } => {
             if let Err(error) = pipeline.queue.change_visibility(&[(delivery.receipt, after)]).await {
                 tracing::warn!(%error, "a message was not returned; it comes back by itself when its visibility ends");
             }
         }
-        Disposition::Parked { reason } => {
-            if let Err(error) = pipeline.queue.park(&delivery, &reason).await {
-                tracing::warn!(%error, "a message was not parked; it comes back and is parked then");
-            }
-        }
+        Disposition::Parked { .. } => {}
     }
 }
 
@@ -143,16 +179,22 @@ async fn delete_settled(queue: Arc<dyn Queue>, mut settled: mpsc::Receiver<Recei
     let mut receipts = Vec::new();
     while settled.recv_many(&mut receipts, MOST_AT_ONCE).await > 0 {
         if receipts.len() < MOST_AT_ONCE {
-            let more = async { while receipts.len() < MOST_AT_ONCE && settled.recv_many(&mut receipts, 1).await > 0 {} };
+            let more =
+                async { while receipts.len() < MOST_AT_ONCE && settled.recv_many(&mut receipts, 1).await > 0 {} };
             let _ = tokio::time::timeout(DELETE_LINGER, more).await;
         }
         match queue.delete(&receipts).await {
             Ok(failed) => {
                 for (_, reason) in failed {
-                    tracing::warn!(reason, "a settled message was not deleted; it is answered again when it comes back");
+                    tracing::warn!(
+                        reason,
+                        "a settled message was not deleted; it is answered again when it comes back"
+                    );
                 }
             }
-            Err(error) => tracing::warn!(%error, "settled messages were not deleted; they are answered again when they come back"),
+            Err(error) => {
+                tracing::warn!(%error, "settled messages were not deleted; they are answered again when they come back")
+            }
         }
         receipts.clear();
     }

@@ -1,4 +1,4 @@
-"""What the dataset is about, without a word of where the rows come from."""
+"""What the dataset is about, without a word of where the rows come from; the same as the Rust plugin's `logic.rs`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gristmill import Reject
+from gristmill.names import quoted
 
 INT64 = range(-(2**63), 2**63)
-_number_form = re.compile(r"[+-]?0*[0-9]{1,19}").fullmatch
+_number_form = re.compile(r"([+-]?)0*([0-9]{1,19})").fullmatch
 _day_form = re.compile(r"[0-9]{8}").fullmatch
 
 
 class Precipitation(NamedTuple):
     """What one station's file holds."""
 
-    rows: int
+    prcp_rows: int
     """PRCP rows, those with a quality flag included."""
-    flagged: int
-    """PRCP rows with a quality flag."""
+    flagged_skipped: int
+    """PRCP rows that were passed over for their quality flag."""
     station: str | None = None
     """None if no row counts; then there is no value either."""
     highest: int = 0
@@ -34,9 +35,9 @@ def highest_precipitation(
 ) -> Precipitation:
     """Goes through a file's PRCP rows: line number and ID, DATE, DATA_VALUE, Q_FLAG.
 
-    Every row that counts must be sound, not just the one that wins.
+    Every row that counts must be sound, not just the one that wins. One that is passed over need not be.
     """
-    count = flagged = 0
+    count = skipped = 0
     station: str | None = None
     highest, first_day = INT64.start - 1, ""
     # Looking up is cheaper than parsing: a station has few different values, and its rows go month by month.
@@ -44,10 +45,9 @@ def highest_precipitation(
     month: frozenset[str] = frozenset()
     for line, (row_station, day, text, flag) in rows:
         count += 1
-        if flag:
-            flagged += 1
-            if not include_flagged:
-                continue
+        if flag and not include_flagged:
+            skipped += 1
+            continue
         value = values.get(text)
         if value is None:
             value = values[text] = _value(text, name, line)
@@ -57,30 +57,30 @@ def highest_precipitation(
             highest, first_day = value, day
         if row_station != station:
             if station is not None:
-                raise _bad("BadValue", name, line, "ID", row_station, f"{station}, the station of the rows before")
+                raise _bad(name, line, "ID", row_station, f"{station}, the station of the rows before")
             station = row_station
     if station is None:
-        return Precipitation(count, flagged)
-    return Precipitation(count, flagged, station, highest, f"{first_day[:4]}-{first_day[4:6]}-{first_day[6:]}")
+        return Precipitation(count, skipped)
+    return Precipitation(count, skipped, station, highest, f"{first_day[:4]}-{first_day[4:6]}-{first_day[6:]}")
 
 
 def _value(text: str, name: str, line: int) -> int:
-    if _number_form(text) and (value := int(text)) in INT64:
+    # `int` alone takes spaces and underscores, and no more than 4,300 digits, be they zeros.
+    if (form := _number_form(text)) and (value := int(form[1] + form[2])) in INT64:
         return value
-    raise _bad("BadValue", name, line, "DATA_VALUE", text, "a whole number")
+    raise _bad(name, line, "DATA_VALUE", text, "a whole number")
 
 
 def _month_of(day: str, name: str, line: int) -> frozenset[str]:
     """All days of the month of a sound day."""
     if _day_form(day):
         year, month = int(day[:4]), int(day[4:6])
-        if year >= 1 and 1 <= month <= 12:
+        if 1 <= month <= 12:
             days = frozenset(f"{day[:6]}{d:02}" for d in range(1, monthrange(year, month)[1] + 1))
             if day in days:
                 return days
-    raise _bad("BadDate", name, line, "DATE", day, "a day as YYYYMMDD")
+    raise _bad(name, line, "DATE", day, "a day as YYYYMMDD")
 
 
-def _bad(code: str, name: str, line: int, column: str, found: str, expected: str) -> Reject:
-    shown = found if len(found) <= 80 else f"{found[:80]}..."
-    return Reject(code, f"{name}: line {line} has {shown!r} as {column}, which is not {expected}")
+def _bad(name: str, line: int, column: str, found: str, expected: str) -> Reject:
+    return Reject("BadValue", f"{name}: line {line} has {quoted(found)} as {column}, which is not {expected}")

@@ -6,35 +6,35 @@ use tokio::runtime::Handle;
 
 use crate::catalog::Loaded;
 use crate::cli::CheckArgs;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Findings};
 use crate::runtime::{Runtime, RuntimeConfig};
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let dataset = match Dataset::load(&args.dataset, &args.variables.variables()) {
-        Ok(dataset) => dataset,
-        Err(findings) => {
-            println!("{findings}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    match Loaded::examine(&dataset, &runtime).await {
-        Ok((plugin, outputs)) => {
-            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-            println!(
-                "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
-                args.dataset.display(),
-                dataset.name,
-                plugin.manifest.name,
-                plugin.manifest.version,
-                plugin.digest,
-                names.join(", ")
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            println!("{error}");
-            Ok(ExitCode::FAILURE)
+    let (dataset, mut findings) = Dataset::load_in_part(&args.dataset, &args.variables.variables());
+    let mut fits = String::new();
+    if let Some(dataset) = dataset {
+        let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: args.cache, io: Handle::current() })?;
+        match super::patiently(&dataset.plugin.component, Loaded::examine(&dataset, &runtime)).await {
+            Ok((plugin, outputs)) => {
+                let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+                fits = format!(
+                    "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
+                    args.dataset.display(),
+                    dataset.name,
+                    plugin.manifest.name,
+                    plugin.manifest.version,
+                    plugin.digest,
+                    names.join(", ")
+                );
+            }
+            Err(more) => findings.extend(more.0),
         }
     }
+    if findings.is_empty() {
+        super::say(fits + "\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    findings.sort_by_key(|finding| finding.position);
+    super::say(format!("{}\n", Findings(findings)))?;
+    Ok(ExitCode::FAILURE)
 }

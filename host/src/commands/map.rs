@@ -19,23 +19,24 @@ use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded, Stores};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Target, Template};
-use crate::job::{TaskToken, error_names};
+use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
 use crate::map::batcher::Limits;
+use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
 use crate::map::run::{self, Plan};
 use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
-use crate::map::preview;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Identity, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::SinkError;
 use crate::sink::sqlite::SqliteSink;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::Worker;
@@ -43,16 +44,22 @@ use crate::worker::Worker;
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long what is left after that may take to let go of its batch.
+const DRAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let folder = Folder::open(&args.local)?;
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(folder.cache()), io: Handle::current() })?;
+    let cache = args.cache.unwrap_or_else(|| folder.cache());
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(cache), io: Handle::current() })?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
-    let loaded = Arc::new(Loaded::open(dataset, &runtime, &stores).await?);
+    let component = dataset.plugin.component.clone();
+    let opened = super::patiently(&component, Loaded::open(dataset, &runtime, &stores)).await;
+    let loaded = Arc::new(opened?);
     let dataset = &loaded.dataset;
+    make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
     let plan = plan(dataset, &input, folder.objects.clone())?;
 
     let guests = super::guest_runtime(slots)?;
@@ -68,13 +75,15 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Contents,
+        // The run repeats batches by itself, as Step Functions would.
+        deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
-    let worker = Worker { pipeline, batches: slots + 1, drain: Duration::ZERO };
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN };
+    let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();
     let mut progress = Progress::for_stderr(args.json);
@@ -85,14 +94,13 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     worker.await??;
     guests.shutdown_background();
     if summary.status == Status::Succeeded {
-        folder.forget_stale(dataset, &input, summary.batches.done + summary.batches.replayed).await?;
+        folder.forget_stale(dataset, &input, summary.batches.total()).await?;
     }
     summary.locate(|place| folder.place(place));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        super::say(serde_json::to_string_pretty(&summary)? + "\n")?;
     } else {
-        print!("{summary}");
-        print!("{}", folder.preview(&summary, dataset));
+        super::say(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
     }
     Ok(match summary.status {
         Status::Succeeded => ExitCode::SUCCESS,
@@ -110,6 +118,15 @@ fn read_input(argument: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))
 }
 
+/// Makes the tables, or finds that they are there with the right key: one error now instead of one per batch.
+async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
+    let nobody = BatchId { execution: String::new(), state: String::new() };
+    for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+        sink.stage(&nobody, output).await?.abort().await?;
+    }
+    Ok(())
+}
+
 /// The dataset's `[map]` with the input's fields filled in.
 fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
     let map = &dataset.map;
@@ -117,7 +134,8 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
     let source = Source::resolve(&map.item_reader, evaluate)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
     let select = map.item_selector.clone().map(|template| {
-        let select = move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
+        let select =
+            move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
         Box::new(select) as Box<Select>
     });
     let batch_input = match &map.batch_input {
@@ -131,10 +149,7 @@ fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyh
         items: reader::read(objects, source),
         select,
         batch_input,
-        limits: Limits {
-            items: map.max_items_per_batch as usize,
-            bytes: map.max_input_bytes_per_batch as usize,
-        },
+        limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
@@ -170,7 +185,9 @@ struct Folder {
 
 impl Folder {
     fn open(root: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(root).with_context(|| format!("--local {}", root.display()))?;
+        let folder = root.display();
+        anyhow::ensure!(!root.is_file(), "--local {folder}: this is a file, not a folder");
+        std::fs::create_dir_all(root).with_context(|| format!("--local {folder}"))?;
         Ok(Self {
             root: root.to_owned(),
             objects: Arc::new(FolderStore::new(root.join("s3"))),
@@ -197,10 +214,8 @@ impl Folder {
     /// would in DynamoDB.
     async fn forget_stale(&self, dataset: &Dataset, input: &Value, batches: u64) -> anyhow::Result<()> {
         let run = attempt::run_name(&dataset.name, input);
-        let prefix = attempt::execution(&dataset.name, &run);
-        let first_stale = attempt::child_execution(&dataset.name, &run, batches);
-        for (id, receipt) in self.ledger.committed_under(&prefix).await? {
-            if id.execution < first_stale {
+        for (id, receipt) in self.ledger.committed_under(&attempt::child_executions(&dataset.name, &run)).await? {
+            if attempt::batch_number(&id.execution).is_none_or(|number| number < batches) {
                 continue;
             }
             if let Ok(report) = serde_json::from_str::<BatchReport>(&receipt.output) {
@@ -221,7 +236,7 @@ impl Folder {
             if summary.outputs.iter().any(|written| written.output == output.name && written.rows > 0)
                 && let Ok((headers, rows)) = self.tables.first_rows(table, PREVIEW_ROWS)
             {
-                text += &format!("\n{table}, the first {} rows:\n{}\n", rows.len(), preview::table(&headers, &rows));
+                text += &format!("\n{table} begins with\n{}\n", preview::table(&headers, &rows));
             }
         }
         text

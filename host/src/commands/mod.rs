@@ -7,7 +7,11 @@ mod plugin;
 mod signals;
 mod worker;
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
@@ -27,10 +31,35 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(command) => io.block_on(plugin::run(command)),
         Command::Health(args) => io.block_on(async {
-            admin::probe(&args.admin.to_string(), "/healthz").await.with_context(|| format!("no healthy worker at {}", args.admin))?;
+            admin::probe(&args.admin.to_string(), "/healthz")
+                .await
+                .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
     }
+}
+
+/// Writes to stdout what was asked for. Whoever closes the pipe (`| head`) has seen enough.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
+async fn patiently<T>(component: &Path, open: impl Future<Output = T>) -> T {
+    const LONG: Duration = Duration::from_secs(1);
+    let name = component.display().to_string();
+    // A task of its own: compiling keeps this one's thread busy.
+    let notice = tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        eprintln!("compiling {name}: the first time takes a while");
+    });
+    let opened = open.await;
+    notice.abort();
+    opened
 }
 
 /// Where queues, stores, heartbeats and metrics live. Guests have a runtime of their own, so that they can burn every core

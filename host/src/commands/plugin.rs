@@ -1,5 +1,6 @@
 //! `gristmill plugin`: what a component is and what it can reach, without running it on anything.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,18 +16,19 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json } = command;
     let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    let plugin = runtime.open(&bytes).await.with_context(|| file.display().to_string())?;
+    let plugin = super::patiently(&file, runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&plugin))?);
+        super::say(serde_json::to_string_pretty(&as_json(&plugin))? + "\n")?;
     } else {
-        print!("{}", as_text(&file, &plugin)?);
+        super::say(as_text(&file, &plugin)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn as_json(plugin: &Plugin) -> Value {
     let manifest = &plugin.manifest;
-    let column = |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
+    let column =
+        |column: &Column| json!({"name": column.name, "type": column.kind.name(), "nullable": column.nullable});
     let outputs: Vec<Value> = manifest
         .outputs
         .iter()
@@ -60,11 +62,21 @@ fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
     if let Some(time) = plugin.compiled_in {
         writeln!(text, "  compiled  in {} ms", time.as_millis())?;
     }
-    writeln!(text, "  can reach")?;
-    for import in &plugin.imports {
-        writeln!(text, "            {import}{}", reach(import))?;
+    let inert: BTreeSet<&str> = plugin.imports.iter().filter_map(|import| wasi(import)).collect();
+    let reaching = plugin.imports.iter().filter_map(|import| Some((import, reach(import)?))).collect::<Vec<_>>();
+    let nothing = if reaching.is_empty() && inert.is_empty() { " nothing" } else { "" };
+    writeln!(text, "  can reach{nothing}")?;
+    let width = reaching.iter().map(|(import, _)| import.len()).max().unwrap_or_default();
+    for (import, what) in reaching {
+        writeln!(text, "            {import:width$}  {what}")?;
     }
-    writeln!(text, "  outputs")?;
+    if !inert.is_empty() {
+        let packages: Vec<&str> = inert.into_iter().collect();
+        let what = "a standing clock, seeded randomness; no files, no network, no environment";
+        writeln!(text, "            wasi 0.2 (inert: {what}): {}", packages.join(", "))?;
+    }
+    let none = if manifest.outputs.is_empty() { "   none" } else { "" };
+    writeln!(text, "  outputs{none}")?;
     for output in &manifest.outputs {
         writeln!(text, "            {}: {}", output.name, output.description)?;
         for column in &output.columns {
@@ -77,15 +89,21 @@ fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What an import amounts to, for a person who does not know the interface's name.
-fn reach(import: &str) -> &'static str {
+/// What an import amounts to, for a person who does not know the interface's name. None for one that reaches nothing.
+fn reach(import: &str) -> Option<&'static str> {
     match import.split('@').next().unwrap_or(import) {
-        "gristmill:plugin/objects" => "   reads the objects that the dataset file grants",
-        "gristmill:plugin/output" => "   emits rows",
-        "gristmill:plugin/metrics" => "   counts",
-        "gristmill:plugin/types" => "   (types only)",
-        "wasi:logging/logging" => "   logs",
-        name if name.starts_with("wasi:") => "   (inert: a standing clock, seeded randomness, no files, no network)",
-        _ => "",
+        "gristmill:plugin/objects" => Some("reads the objects that the dataset file grants"),
+        "gristmill:plugin/output" => Some("emits rows"),
+        "gristmill:plugin/metrics" => Some("counts what an operator wants to see"),
+        "gristmill:plugin/types" => None,
+        "wasi:logging/logging" => Some("writes log lines"),
+        name if name.starts_with("wasi:") => None,
+        _ => Some(""),
     }
+}
+
+/// The package of an interface that languages bring along and that reaches nothing here: `io` of `wasi:io/poll@0.2.6`.
+fn wasi(import: &str) -> Option<&str> {
+    let (package, _) = import.strip_prefix("wasi:")?.split_once('/')?;
+    (package != "logging").then_some(package)
 }

@@ -20,6 +20,7 @@ use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
+use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::dynamodb::DynamoDbSink;
@@ -27,13 +28,18 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::Worker;
 
+/// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
+/// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
+const DELIVERIES: u32 = 10;
+
 pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
     let readiness = Readiness::default();
-    let admin = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
-    tokio::spawn(admin::serve(admin, metrics.clone(), readiness.clone()));
+    let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
+    let admin = listener.local_addr()?;
+    tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
 
     let config = aws::load().await;
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache, io: Handle::current() })?;
@@ -50,7 +56,11 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
-    anyhow::ensure!(!catalog.names().is_empty(), "--datasets {}: there is no dataset", args.datasets.display());
+    anyhow::ensure!(
+        !catalog.names().is_empty(),
+        "--datasets {}: there is no dataset file that can be read (`*.toml` or `*/dataset.toml`)",
+        args.datasets.display()
+    );
     let ledger: Arc<dyn Ledger> = match &args.ledger {
         Some(table) => Arc::new(DynamoLedger::new(&config, table)),
         None => {
@@ -58,11 +68,18 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             Arc::new(NoLedger)
         }
     };
-    let queue = Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let queue =
+        Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
     let guests = super::guest_runtime(slots)?;
-    tracing::info!(datasets = catalog.names().join(", "), slots, admin = %args.admin, "ready");
+    anyhow::ensure!(
+        !queue.visibility_timeout().is_zero(),
+        "--queue {}: its visibility time-out is zero, so that every message would be worked on again and again: set one",
+        args.queue
+    );
+    let datasets = catalog.names().join(", ");
     let pipeline = Arc::new(Pipeline {
         catalog: Arc::new(catalog),
+        deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,
         ledger,
         callback: Arc::new(StepFunctions::new(&config)),
@@ -74,16 +91,19 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         metrics,
         now: SystemTime::now,
     });
-    let stop = CancellationToken::new();
-    let (stopped, ready) = (stop.clone(), readiness.clone());
+    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let (stopped, hurried, ready) = (stop.clone(), hurry.clone(), readiness.clone());
     tokio::spawn(async move {
         signals::stop().await;
         tracing::info!("stopping: no new batches are taken");
         ready.set(false);
         stopped.cancel();
+        signals::stop().await;
+        hurried.cancel();
     });
     readiness.set(true);
-    let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop).await;
+    tracing::info!(datasets, slots, %admin, "ready");
+    let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop, hurry).await;
     guests.shutdown_background();
     worked.with_context(|| format!("--queue {}", args.queue))?;
     tracing::info!("stopped");

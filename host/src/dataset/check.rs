@@ -11,13 +11,7 @@ use super::{Column, ColumnType, Dataset, Finding, Manifest, Place, Target};
 pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |place: Place, message: String, help: Option<String>| {
-        findings.push(Finding {
-            file: dataset.file.clone(),
-            position: None,
-            place,
-            message,
-            help,
-        });
+        findings.push(Finding { file: dataset.file.clone(), position: None, place, message, help });
     };
     settings(dataset, manifest, &mut note);
     outputs(dataset, manifest, &mut note);
@@ -32,16 +26,10 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
     let validator = match jsonschema::validator_for(&manifest.settings_schema) {
         Ok(validator) => validator,
         Err(error) => {
-            let help = format!(
-                "this is a fault of the plugin `{}` {}, not of this file",
-                manifest.name, manifest.version
-            );
+            let help =
+                format!("this is a fault of the plugin `{}` {}, not of this file", manifest.name, manifest.version);
             let plugin = Place::default().key("plugin").key("component");
-            return note(
-                plugin,
-                format!("the plugin's settings schema is not a JSON Schema: {error}"),
-                Some(help),
-            );
+            return note(plugin, format!("the plugin's settings schema is not a JSON Schema: {error}"), Some(help));
         }
     };
     for error in validator.iter_errors(&dataset.settings) {
@@ -49,22 +37,12 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                let parent = error
-                    .schema_path()
-                    .as_str()
-                    .rsplit_once('/')
-                    .map_or("", |(parent, _)| parent);
-                let known = manifest
-                    .settings_schema
-                    .pointer(parent)
-                    .and_then(|schema| schema["properties"].as_object());
+                let parent = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+                let known =
+                    manifest.settings_schema.pointer(parent).and_then(|schema| schema["properties"].as_object());
                 for name in unexpected {
                     let help = nearest(name, known.into_iter().flatten().map(|(name, _)| name.as_str()));
-                    note(
-                        at.key(name),
-                        format!("the plugin `{}` has no setting `{name}`", manifest.name),
-                        help,
-                    );
+                    note(at.key(name), format!("the plugin `{}` has no setting `{name}`", manifest.name), help);
                 }
             }
             _ => note(at, error.to_string(), None),
@@ -74,10 +52,7 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
 
 /// The place that a JSON pointer names within a value.
 fn below(place: &Place, value: &Value, pointer: &str) -> Place {
-    let steps = pointer
-        .split('/')
-        .skip(1)
-        .map(|step| step.replace("~1", "/").replace("~0", "~"));
+    let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
     let walked = steps.fold((place.clone(), Some(value)), |(place, value), step| match value {
         Some(Value::Array(elements)) => {
             let index: usize = step.parse().unwrap_or_default();
@@ -94,11 +69,7 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
         let place = all.index(n);
         let Some(shape) = manifest.outputs.iter().find(|shape| shape.name == output.name) else {
             let help = nearest(&output.name, manifest.outputs.iter().map(|shape| shape.name.as_str()));
-            note(
-                place.key("name"),
-                format!("the plugin `{}` has no output `{}`", manifest.name, output.name),
-                help,
-            );
+            note(place.key("name"), format!("the plugin `{}` has no output `{}`", manifest.name, output.name), help);
             continue;
         };
         // The file's own columns were checked when it was read.
@@ -109,10 +80,7 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             let help = Some("give the columns here: `columns = { name = \"text\", ... }`".into());
             note(
                 place,
-                format!(
-                    "the plugin `{}` does not say which columns `{}` has",
-                    manifest.name, output.name
-                ),
+                format!("the plugin `{}` does not say which columns `{}` has", manifest.name, output.name),
                 help,
             );
             continue;
@@ -123,15 +91,8 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
     }
     for shape in &manifest.outputs {
         if !dataset.outputs.iter().any(|output| output.name == shape.name) {
-            let help = format!(
-                "add an `[[output]]` with `name = \"{}\"` and where its rows go",
-                shape.name
-            );
-            note(
-                all.clone(),
-                format!("the plugin's output `{}` goes nowhere", shape.name),
-                Some(help),
-            );
+            let help = format!("add an `[[output]]` with `name = \"{}\"` and where its rows go", shape.name);
+            note(all.clone(), format!("the plugin's output `{}` goes nowhere", shape.name), Some(help));
         }
     }
 }
@@ -164,10 +125,7 @@ pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<(String, O
 
 fn grants(dataset: &Dataset, imports: &[String], note: Note<'_>) {
     let interface = |import: &String| import.split('@').next() == Some("gristmill:plugin/objects");
-    if let (Some(import), true) = (
-        imports.iter().find(|import| interface(import)),
-        dataset.grants.read.is_empty(),
-    ) {
+    if let (Some(import), true) = (imports.iter().find(|import| interface(import)), dataset.grants.read.is_empty()) {
         let help = "grant the prefixes that it may read: `[grants]` with `read = [\"s3://bucket/prefix/\"]`".into();
         note(
             Place::default().key("grants").key("read"),
@@ -188,16 +146,8 @@ mod tests {
     use crate::dataset::{Findings, OutputShape, Variables, locate};
 
     fn manifest() -> Manifest {
-        let column = |name: &str, kind, nullable| Column {
-            name: name.into(),
-            kind,
-            nullable,
-        };
-        let output = |name: &str, columns| OutputShape {
-            name: name.into(),
-            description: String::new(),
-            columns,
-        };
+        let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
+        let output = |name: &str, columns| OutputShape { name: name.into(), description: String::new(), columns };
         Manifest {
             name: "noaa".into(),
             version: "1.0.0".into(),
@@ -252,11 +202,7 @@ mod tests {
     fn what_fits_has_no_findings() {
         let imports = ["gristmill:plugin/objects@0.1.0", "gristmill:plugin/output@0.1.0"];
         assert_eq!(found(FITTING, &manifest(), &imports), "");
-        assert_eq!(
-            found(&FITTING.replace("read", "#"), &manifest(), &imports[1..]),
-            "",
-            "nothing to grant"
-        );
+        assert_eq!(found(&FITTING.replace("read", "#"), &manifest(), &imports[1..]), "", "nothing to grant");
     }
 
     #[test]
@@ -298,19 +244,13 @@ mod tests {
         for key in ["['pk', 'day']", "['mean']", "['PK']"] {
             let text = FITTING.replace("['pk']", key);
             let found = found(&text, &manifest(), &[]);
-            assert!(
-                found.starts_with("d.toml:12:9: output[0].key: the key column"),
-                "{found}"
-            );
+            assert!(found.starts_with("d.toml:12:9: output[0].key: the key column"), "{found}");
         }
     }
 
     #[test]
     fn a_broken_schema_is_the_plugins_fault() {
-        let manifest = Manifest {
-            settings_schema: json!({"type": "objekt"}),
-            ..manifest()
-        };
+        let manifest = Manifest { settings_schema: json!({"type": "objekt"}), ..manifest() };
         assert_snapshot!(found(FITTING, &manifest, &[]), @r#"
         d.toml:2:8: plugin.component: the plugin's settings schema is not a JSON Schema: "objekt" is not valid under any of the schemas listed in the 'anyOf' keyword
             help: this is a fault of the plugin `noaa` 1.0.0, not of this file
@@ -319,10 +259,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_refers_elsewhere_is_not_fetched() {
-        let manifest = Manifest {
-            settings_schema: json!({"$ref": "https://example.com/schema.json"}),
-            ..manifest()
-        };
+        let manifest = Manifest { settings_schema: json!({"$ref": "https://example.com/schema.json"}), ..manifest() };
         assert!(found(FITTING, &manifest, &[]).contains("settings schema"));
     }
 }

@@ -21,13 +21,7 @@ pub struct Finding {
 impl Finding {
     /// A finding about the file as a whole.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            position: None,
-            place: Place::default(),
-            message: message.into(),
-            help: None,
-        }
+        Self { file: file.into(), position: None, place: Place::default(), message: message.into(), help: None }
     }
 }
 
@@ -44,10 +38,7 @@ impl Position {
     pub(super) fn of(text: &str, byte: usize) -> Self {
         let before = text.get(..byte).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
 }
 
@@ -91,11 +82,7 @@ impl fmt::Display for Place {
                     let dot = if n > 0 { "." } else { "" };
                     let bare =
                         key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') && !key.is_empty();
-                    if bare {
-                        write!(f, "{dot}{key}")?
-                    } else {
-                        write!(f, "{dot}{key:?}")?
-                    }
+                    if bare { write!(f, "{dot}{key}")? } else { write!(f, "{dot}{key:?}")? }
                 }
             }
         }
@@ -147,12 +134,7 @@ pub(super) fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) 
     let valid: Vec<&str> = valid.into_iter().collect();
     let close = valid
         .iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()),
-                *candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
         .min()
         // One mistake in three letters is a slip; more is another word.
         .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(3));
@@ -165,11 +147,7 @@ pub(super) fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) 
 
 /// `a`, `b`, `c`
 pub(super) fn quoted<S: AsRef<str>>(names: &[S]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{}`", name.as_ref()))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -182,27 +160,14 @@ mod tests {
         assert_eq!(Position::of(text, 0), Position { line: 1, column: 1 });
         assert_eq!(Position::of(text, 4), Position { line: 1, column: 3 });
         assert_eq!(Position::of(text, 5), Position { line: 2, column: 1 });
-        assert_eq!(
-            Position::of(text, 1),
-            Position { line: 2, column: 6 },
-            "inside a character counts as the end"
-        );
+        assert_eq!(Position::of(text, 1), Position { line: 2, column: 6 }, "inside a character counts as the end");
     }
 
     #[test]
     fn the_nearest_name_is_offered_and_otherwise_all() {
-        assert_eq!(
-            nearest("heart_beat", ["heartbeat", "timeout"]).unwrap(),
-            "did you mean `heartbeat`?"
-        );
-        assert_eq!(
-            nearest("MEMORY", ["memory", "timeout"]).unwrap(),
-            "did you mean `memory`?"
-        );
-        assert_eq!(
-            nearest("colour", ["memory", "timeout"]).unwrap(),
-            "valid here: `memory`, `timeout`"
-        );
+        assert_eq!(nearest("heart_beat", ["heartbeat", "timeout"]).unwrap(), "did you mean `heartbeat`?");
+        assert_eq!(nearest("MEMORY", ["memory", "timeout"]).unwrap(), "did you mean `memory`?");
+        assert_eq!(nearest("colour", ["memory", "timeout"]).unwrap(), "valid here: `memory`, `timeout`");
         assert_eq!(nearest("x", []), None);
     }
 

@@ -48,14 +48,26 @@ pub struct Dataset {
 impl Dataset {
     /// Reads a dataset file. Everything that is wrong with it comes at once.
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Findings> {
-        let unreadable = |error| Finding::of_file(path, format!("the dataset file cannot be read: {error}"));
-        let text = std::fs::read_to_string(path).map_err(|error| Findings(vec![unreadable(error)]))?;
-        Self::parse(&text, path, variables)
+        match Self::load_in_part(path, variables) {
+            (Some(dataset), findings) if findings.is_empty() => Ok(dataset),
+            (_, findings) => Err(Findings(findings)),
+        }
+    }
+
+    /// Reads a dataset file as far as it makes sense: for [`check`], which looks for more beside what is wrong already.
+    pub fn load_in_part(path: &Path, variables: &Variables) -> (Option<Self>, Vec<Finding>) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => parse::dataset(&text, path, variables),
+            Err(error) => (None, vec![Finding::of_file(path, format!("the dataset file cannot be read: {error}"))]),
+        }
     }
 
     /// Reads the text of a dataset file that lies at `file`; components are found relative to it.
     pub fn parse(text: &str, file: &Path, variables: &Variables) -> Result<Self, Findings> {
-        parse::dataset(text, file, variables)
+        match parse::dataset(text, file, variables) {
+            (Some(dataset), findings) if findings.is_empty() => Ok(dataset),
+            (_, findings) => Err(Findings(findings)),
+        }
     }
 }
 

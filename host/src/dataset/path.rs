@@ -26,15 +26,11 @@ impl Path {
     /// Reads a path at the start of a text; returns it and what follows.
     pub(crate) fn parse_prefix(text: &str) -> Result<(Self, &str), String> {
         let context = text.starts_with("$$");
-        let mut rest = text
-            .strip_prefix(if context { "$$" } else { "$" })
-            .ok_or("a path starts with `$` or `$$`")?;
+        let mut rest = text.strip_prefix(if context { "$$" } else { "$" }).ok_or("a path starts with `$` or `$$`")?;
         let mut steps = Vec::new();
         loop {
             if let Some(after) = rest.strip_prefix('.') {
-                let end = after
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
-                    .unwrap_or(after.len());
+                let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(after.len());
                 if end == 0 {
                     return Err("a name must follow `.`; other names are written `['name']`".into());
                 }
@@ -48,9 +44,7 @@ impl Path {
                 let (digits, after) = after.split_once(']').ok_or("`[` is not closed by `]`")?;
                 let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
                 let index = digits.parse().ok().filter(|_| plain);
-                steps.push(Step::Index(
-                    index.ok_or_else(|| format!("`[{digits}]` does not name one element"))?,
-                ));
+                steps.push(Step::Index(index.ok_or_else(|| format!("`[{digits}]` does not name one element"))?));
                 rest = after;
             } else {
                 let source = text[..text.len() - rest.len()].to_owned();
@@ -61,21 +55,15 @@ impl Path {
 
     /// The field of the input or the context that the path names.
     pub(crate) fn of<'v>(&self, input: &'v Value, context: &'v Value) -> Option<&'v Value> {
-        self.steps
-            .iter()
-            .try_fold(if self.context { context } else { input }, |value, step| match step {
-                Step::Name(name) => value.get(name),
-                Step::Index(index) => value.get(index),
-            })
+        self.steps.iter().try_fold(if self.context { context } else { input }, |value, step| match step {
+            Step::Name(name) => value.get(name),
+            Step::Index(index) => value.get(index),
+        })
     }
 
     /// The path as a state sees it whose input lies at `root` (`$`, or `$.input`).
     pub(crate) fn under(&self, root: &str) -> String {
-        if self.context {
-            self.source.clone()
-        } else {
-            format!("{root}{}", &self.source[1..])
-        }
+        if self.context { self.source.clone() } else { format!("{root}{}", &self.source[1..]) }
     }
 
     /// The first name of a context path: `Map` of `$$.Map.Item`.
@@ -115,10 +103,7 @@ mod tests {
 
     #[test]
     fn paths_name_fields_of_input_and_context() {
-        let (input, context) = (
-            json!({"a": [{"b c": 1}], "d-e": null}),
-            json!({"Map": {"Item": {"Index": 7}}}),
-        );
+        let (input, context) = (json!({"a": [{"b c": 1}], "d-e": null}), json!({"Map": {"Item": {"Index": 7}}}));
         for (text, expected) in [
             ("$", Some(&input)),
             ("$.a[0]['b c']", Some(&json!(1))),

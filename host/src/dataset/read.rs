@@ -37,20 +37,14 @@ impl<'r> Node<'r> {
             }
         };
         for Entry { name, span, node } in entries.iter().filter(|entry| !names.contains(&entry.name.as_str())) {
-            self.reader
-                .note::<()>(&node.place, span, format!("unknown key `{name}`"), nearest(name, names));
+            self.reader.note::<()>(&node.place, span, format!("unknown key `{name}`"), nearest(name, names));
         }
-        names.map(|name| Slot {
-            table: self,
-            name,
-            entry: entries.iter().find(|entry| entry.name == name),
-        })
+        names.map(|name| Slot { table: self, name, entry: entries.iter().find(|entry| entry.name == name) })
     }
 
     /// Notes what is wrong with this value.
     pub(super) fn note<T>(&self, message: impl Into<String>, help: Option<&str>) -> Option<T> {
-        self.reader
-            .note(&self.place, &self.span, message, help.map(str::to_owned))
+        self.reader.note(&self.place, &self.span, message, help.map(str::to_owned))
     }
 
     /// Notes that this value should be something else.
@@ -102,24 +96,16 @@ impl<'r> Node<'r> {
             Kind::Float(number) => number,
             _ => f64::NAN,
         };
-        if (0.0..=100.0).contains(&number) {
-            Some(number)
-        } else {
-            self.wrong("a number from 0 to 100")
-        }
+        if (0.0..=100.0).contains(&number) { Some(number) } else { self.wrong("a number from 0 to 100") }
     }
 
     /// One of the given texts.
     pub(super) fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
-        choices
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| value.clone())
-            .or_else(|| {
-                let help = nearest(text, choices.iter().map(|(name, _)| *name));
-                self.note(format!("`{text}` is not a valid value"), help.as_deref())
-            })
+        choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone()).or_else(|| {
+            let help = nearest(text, choices.iter().map(|(name, _)| *name));
+            self.note(format!("`{text}` is not a valid value"), help.as_deref())
+        })
     }
 
     /// The value as JSON.
@@ -132,10 +118,8 @@ impl<'r> Node<'r> {
             Kind::Boolean(value) => Value::Bool(*value),
             Kind::Array(_) => Value::Array(self.list(Node::json)?),
             Kind::Table(entries) => {
-                let fields: Vec<_> = entries
-                    .iter()
-                    .map(|entry| Some((entry.name.clone(), entry.node.json()?)))
-                    .collect();
+                let fields: Vec<_> =
+                    entries.iter().map(|entry| Some((entry.name.clone(), entry.node.json()?))).collect();
                 Value::Object(fields.into_iter().collect::<Option<_>>()?)
             }
             Kind::Unusable => return None,
@@ -171,9 +155,7 @@ impl<'n> Slot<'n> {
     /// Notes the key as one that does not belong here, if it is there.
     pub(super) fn refuse(&self, message: &str) {
         if let Some(entry) = self.entry {
-            self.table
-                .reader
-                .note::<()>(&entry.node.place, &entry.span, message, None);
+            self.table.reader.note::<()>(&entry.node.place, &entry.span, message, None);
         }
     }
 }

@@ -60,10 +60,7 @@ impl Template {
     pub fn evaluate_text(&self, input: &Value, context: &Value) -> Result<String, TemplateError> {
         match self.evaluate(input, context)? {
             Value::String(text) => Ok(text),
-            other => Err(TemplateError::NotText {
-                path: written(&self.0),
-                found: kind(&other),
-            }),
+            other => Err(TemplateError::NotText { path: written(&self.0), found: kind(&other) }),
         }
     }
 
@@ -103,11 +100,7 @@ impl Template {
                     Some(slash) => {
                         let (bucket, key) = (&rest[..bucket_len + slash], &rest[bucket_len + slash + 1..]);
                         let template = |text: &str| Self(Value::String(text.into()));
-                        return if bucket.is_empty() {
-                            Err(no_uri())
-                        } else {
-                            Ok((template(bucket), template(key)))
-                        };
+                        return if bucket.is_empty() { Err(no_uri()) } else { Ok((template(bucket), template(key))) };
                     }
                 },
             }
@@ -122,14 +115,9 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, TemplateError> {
         if at > 0 {
             parts.push(Part::Text(&rest[..at]));
         }
-        let malformed = |reason| TemplateError::Malformed {
-            text: text.into(),
-            reason,
-        };
+        let malformed = |reason| TemplateError::Malformed { text: text.into(), reason };
         let (path, after) = Path::parse_prefix(&rest[at + 1..]).map_err(malformed)?;
-        rest = after
-            .strip_prefix('}')
-            .ok_or_else(|| malformed(format!("`}}` is missing after `{path}`")))?;
+        rest = after.strip_prefix('}').ok_or_else(|| malformed(format!("`}}` is missing after `{path}`")))?;
         parts.push(Part::Field(path));
     }
     if !rest.is_empty() {
@@ -154,23 +142,16 @@ fn collect(value: &Value, into: &mut Vec<Path>) -> Result<(), TemplateError> {
 fn evaluate(value: &Value, input: &Value, context: &Value) -> Result<Value, TemplateError> {
     match value {
         Value::String(text) => evaluate_string(text, input, context),
-        Value::Array(elements) => elements
-            .iter()
-            .map(|element| evaluate(element, input, context))
-            .collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, field)| Ok((name.clone(), evaluate(field, input, context)?)))
-            .collect(),
+        Value::Array(elements) => elements.iter().map(|element| evaluate(element, input, context)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, field)| Ok((name.clone(), evaluate(field, input, context)?))).collect()
+        }
         other => Ok(other.clone()),
     }
 }
 
 fn evaluate_string(text: &str, input: &Value, context: &Value) -> Result<Value, TemplateError> {
-    let field = |path: &Path| {
-        path.of(input, context)
-            .ok_or_else(|| TemplateError::Missing { path: path.to_string() })
-    };
+    let field = |path: &Path| path.of(input, context).ok_or_else(|| TemplateError::Missing { path: path.to_string() });
     let parts = parts(text)?;
     if let [Part::Field(path)] = parts.as_slice() {
         return field(path).cloned();
@@ -183,10 +164,7 @@ fn evaluate_string(text: &str, input: &Value, context: &Value) -> Result<Value, 
                 Value::String(text) => evaluated.push_str(text),
                 Value::Number(number) => evaluated.push_str(&number.to_string()),
                 other => {
-                    return Err(TemplateError::NotText {
-                        path: path.to_string(),
-                        found: kind(other),
-                    });
+                    return Err(TemplateError::NotText { path: path.to_string(), found: kind(other) });
                 }
             },
         }
@@ -222,9 +200,9 @@ fn payload(value: &Value, root: &str) -> Result<Value, TemplateError> {
 fn needs_expression(value: &Value) -> Result<bool, TemplateError> {
     match value {
         Value::String(text) => Ok(parts(text)?.iter().any(|part| matches!(part, Part::Field(_)))),
-        Value::Array(elements) => elements
-            .iter()
-            .try_fold(false, |needed, element| Ok(needed | needs_expression(element)?)),
+        Value::Array(elements) => {
+            elements.iter().try_fold(false, |needed, element| Ok(needed | needs_expression(element)?))
+        }
         _ => Ok(false),
     }
 }
@@ -237,10 +215,7 @@ fn expression(value: &Value, root: &str) -> Result<String, TemplateError> {
             parts => format_call(parts, root),
         }),
         Value::Array(elements) => {
-            let elements = elements
-                .iter()
-                .map(|element| expression(element, root))
-                .collect::<Result<Vec<_>, _>>()?;
+            let elements = elements.iter().map(|element| expression(element, root)).collect::<Result<Vec<_>, _>>()?;
             Ok(format!("States.Array({})", elements.join(", ")))
         }
         Value::Number(number) => Ok(number.to_string()),
@@ -270,11 +245,7 @@ fn format_call(parts: &[Part<'_>], root: &str) -> String {
         }
     }
     // A text without placeholders, as the elements of an array may be, is a literal of its own.
-    if arguments.is_empty() {
-        format!("'{format}'")
-    } else {
-        format!("States.Format('{format}'{arguments})")
-    }
+    if arguments.is_empty() { format!("'{format}'") } else { format!("States.Format('{format}'{arguments})") }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -301,25 +272,18 @@ mod tests {
     fn evaluated(template: Value) -> Result<Value, String> {
         let input = json!({"bucket": "b", "days": ["x", "y"], "n": 2.5, "none": null});
         let context = json!({"Map": {"Item": {"Index": 3, "Value": {"Key": "k/1"}}}});
-        Template(template)
-            .evaluate(&input, &context)
-            .map_err(|error| error.to_string())
+        Template(template).evaluate(&input, &context).map_err(|error| error.to_string())
     }
 
     fn field(value: Value) -> Result<(String, Value), String> {
-        Template(value)
-            .payload_field("f", "$")
-            .map_err(|error| error.to_string())
+        Template(value).payload_field("f", "$").map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_sole_placeholder_keeps_the_type_and_a_longer_text_is_text() {
         assert_eq!(evaluated(json!("{$.days}")).unwrap(), json!(["x", "y"]));
         assert_eq!(evaluated(json!("{$.none}")).unwrap(), json!(null));
-        assert_eq!(
-            evaluated(json!("s3://{$.bucket}/{$$.Map.Item.Value.Key}?{$.n}")).unwrap(),
-            json!("s3://b/k/1?2.5")
-        );
+        assert_eq!(evaluated(json!("s3://{$.bucket}/{$$.Map.Item.Value.Key}?{$.n}")).unwrap(), json!("s3://b/k/1?2.5"));
         assert_eq!(
             evaluated(json!({"i": ["{$$.Map.Item.Index}", {"d": "{$.days[1]}"}], "{$.n}": true})).unwrap(),
             json!({"i": [3, {"d": "y"}], "{$.n}": true}),
@@ -329,10 +293,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_evaluated_is_named() {
-        assert_eq!(
-            evaluated(json!("{$.x.y}")).unwrap_err(),
-            "`{$.x.y}`: there is no such field in the input"
-        );
+        assert_eq!(evaluated(json!("{$.x.y}")).unwrap_err(), "`{$.x.y}`: there is no such field in the input");
         assert_eq!(
             evaluated(json!("{$$.Map.X}")).unwrap_err(),
             "`{$$.Map.X}`: there is no such field in the context object"
@@ -378,32 +339,18 @@ mod tests {
 
     #[test]
     fn what_jsonpath_cannot_say_is_refused() {
-        assert!(
-            field(json!(["{$.n}", true]))
-                .unwrap_err()
-                .starts_with("true or false cannot stand in an array")
-        );
-        assert!(
-            field(json!(["{$.n}", {"a": 1}]))
-                .unwrap_err()
-                .starts_with("an object cannot stand in an array")
-        );
+        assert!(field(json!(["{$.n}", true])).unwrap_err().starts_with("true or false cannot stand in an array"));
+        assert!(field(json!(["{$.n}", {"a": 1}])).unwrap_err().starts_with("an object cannot stand in an array"));
         assert!(field(json!({"a.$": 1})).unwrap_err().contains("`a.$`"));
     }
 
     #[test]
     fn uris_are_split_outside_of_placeholders() {
-        let split = |uri: &str| {
-            Template(json!(uri))
-                .split_uri()
-                .map(|(bucket, key)| (written(&bucket.0), written(&key.0)))
-        };
+        let split =
+            |uri: &str| Template(json!(uri)).split_uri().map(|(bucket, key)| (written(&bucket.0), written(&key.0)));
         assert_eq!(split("s3://b/k/x").unwrap(), ("b".into(), "k/x".into()));
         assert_eq!(split("s3://b/").unwrap(), ("b".into(), String::new()));
-        assert_eq!(
-            split("s3://x-{$['a/b']}-y/{$.k}/z").unwrap(),
-            ("x-{$['a/b']}-y".into(), "{$.k}/z".into())
-        );
+        assert_eq!(split("s3://x-{$['a/b']}-y/{$.k}/z").unwrap(), ("x-{$['a/b']}-y".into(), "{$.k}/z".into()));
         for wrong in ["{$.uri}", "s3://b", "s3:///k", "b/k", "s3://{$.b}"] {
             assert!(split(wrong).is_err(), "{wrong}");
         }
@@ -426,10 +373,8 @@ mod tests {
             }
         }
         let arguments = chars.as_str().strip_suffix(')').unwrap();
-        let mut values = arguments
-            .split(", ")
-            .skip(1)
-            .map(|path| input[path.strip_prefix("$.").unwrap()].as_str().unwrap());
+        let mut values =
+            arguments.split(", ").skip(1).map(|path| input[path.strip_prefix("$.").unwrap()].as_str().unwrap());
         let mut text = pieces.remove(0);
         for piece in pieces {
             text.push_str(values.next().unwrap());

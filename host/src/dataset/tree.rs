@@ -7,7 +7,7 @@ use std::path::Path;
 use toml_edit::{Document, Item, TableLike};
 
 use super::Variables;
-use super::findings::{Finding, Findings, Place, Position};
+use super::findings::{Finding, Place, Position};
 
 /// A file that is being read, and what was found wrong so far.
 pub(super) struct Reader<'f> {
@@ -18,11 +18,7 @@ pub(super) struct Reader<'f> {
 
 impl<'f> Reader<'f> {
     pub(super) fn new(file: &'f Path, text: &'f str) -> Self {
-        Self {
-            file,
-            text,
-            findings: RefCell::default(),
-        }
+        Self { file, text, findings: RefCell::default() }
     }
 
     /// Notes what is wrong at a place. Returns nothing, for the value that is not there.
@@ -43,14 +39,11 @@ impl<'f> Reader<'f> {
         None
     }
 
-    /// The value, or everything that is wrong.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Findings> {
+    /// Everything that is wrong, in the file's order.
+    pub(super) fn finish(self) -> Vec<Finding> {
         let mut findings = self.findings.into_inner();
         findings.sort_by_key(|finding| finding.position);
-        match value {
-            Some(value) if findings.is_empty() => Ok(value),
-            _ => Err(Findings(findings)),
-        }
+        findings
     }
 
     /// Reads the text. With `variables`, every `${NAME}` in it is put in; one that is not set makes its text unusable.
@@ -67,12 +60,7 @@ impl<'f> Reader<'f> {
 
     fn item(&self, item: &Item, place: Place, near: Range<usize>, variables: Option<&Variables>) -> Node<'_> {
         match item {
-            Item::None => Node {
-                reader: self,
-                place,
-                span: near,
-                kind: Kind::Unusable,
-            },
+            Item::None => Node { reader: self, place, span: near, kind: Kind::Unusable },
             Item::Value(value) => self.value(value, place, near, variables),
             Item::Table(table) => self.table(table, place, table.span().unwrap_or(near), variables),
             Item::ArrayOfTables(tables) => {
@@ -80,12 +68,7 @@ impl<'f> Reader<'f> {
                 let tables = tables.iter().enumerate().map(|(n, table)| {
                     self.table(table, place.index(n), table.span().unwrap_or(span.clone()), variables)
                 });
-                Node {
-                    reader: self,
-                    kind: Kind::Array(tables.collect()),
-                    place: place.clone(),
-                    span: span.clone(),
-                }
+                Node { reader: self, kind: Kind::Array(tables.collect()), place: place.clone(), span: span.clone() }
             }
         }
     }
@@ -122,12 +105,7 @@ impl<'f> Reader<'f> {
                 Kind::Array(elements.collect())
             }
         };
-        Node {
-            reader: self,
-            place,
-            span,
-            kind,
-        }
+        Node { reader: self, place, span, kind }
     }
 
     fn table(
@@ -139,18 +117,9 @@ impl<'f> Reader<'f> {
     ) -> Node<'_> {
         let entries = table.iter().map(|(name, item)| {
             let key = table.key(name).and_then(toml_edit::Key::span).unwrap_or(span.clone());
-            Entry {
-                name: name.into(),
-                node: self.item(item, place.key(name), key.clone(), variables),
-                span: key,
-            }
+            Entry { name: name.into(), node: self.item(item, place.key(name), key.clone(), variables), span: key }
         });
-        Node {
-            reader: self,
-            kind: Kind::Table(entries.collect()),
-            place: place.clone(),
-            span: span.clone(),
-        }
+        Node { reader: self, kind: Kind::Table(entries.collect()), place: place.clone(), span: span.clone() }
     }
 }
 

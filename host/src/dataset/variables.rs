@@ -48,9 +48,7 @@ impl Variables {
     pub fn parse_set(text: &str) -> Result<(String, String), String> {
         match text.split_once('=') {
             Some((name, value)) if is_name(name) => Ok((name.into(), value.into())),
-            _ => Err(format!(
-                "`{text}` is not NAME=VALUE (a name is letters, digits and `_`)"
-            )),
+            _ => Err(format!("`{text}` is not NAME=VALUE (a name is letters, digits and `_`)")),
         }
     }
 
@@ -99,18 +97,12 @@ mod tests {
     }
 
     fn variables() -> Variables {
-        Variables::new(
-            [pair("A", "set")],
-            [pair("A", "environment"), pair("B", "${A}"), pair("EMPTY", "")],
-        )
+        Variables::new([pair("A", "set")], [pair("A", "environment"), pair("B", "${A}"), pair("EMPTY", "")])
     }
 
     #[test]
     fn the_command_line_wins_and_values_are_not_expanded_again() {
-        assert_eq!(
-            variables().expand("s3://${A}/${B}/${EMPTY}.").unwrap(),
-            "s3://set/${A}/."
-        );
+        assert_eq!(variables().expand("s3://${A}/${B}/${EMPTY}.").unwrap(), "s3://set/${A}/.");
     }
 
     #[test]
@@ -123,17 +115,9 @@ mod tests {
         let errors = variables().expand("${X} ${A} ${Y} ${$.z} ${open").unwrap_err();
         assert_eq!(
             errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            [
-                "`${X}` is not set",
-                "`${Y}` is not set",
-                "`${$.z}` is no variable",
-                "`${open` is no variable"
-            ]
+            ["`${X}` is not set", "`${Y}` is not set", "`${$.z}` is no variable", "`${open` is no variable"]
         );
-        assert_eq!(
-            errors[0].help(),
-            "give `--set X=...`, or set the environment variable `X`"
-        );
+        assert_eq!(errors[0].help(), "give `--set X=...`, or set the environment variable `X`");
     }
 
     #[test]

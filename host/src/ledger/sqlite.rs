@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
 use super::owners::{self, Owner};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
@@ -109,10 +109,12 @@ impl SqliteLedger {
         call: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || call(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))?
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            call(&mut connection).map_err(|error| unavailable(&connection, &error))
+        })
+        .await
+        .map_err(|error| LedgerError::Unavailable(error.to_string()))?
     }
 
     /// Changes the entry of a claim, if nobody has taken the batch over.
@@ -165,6 +167,14 @@ impl Ledger for SqliteLedger {
         })
         .await
     }
+}
+
+fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
+    let file = connection.path().unwrap_or(FILE);
+    LedgerError::Unavailable(match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!("the disk with `{file}` is full: make room and run again"),
+        _ => format!("`{file}`: {error}"),
+    })
 }
 
 fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
@@ -258,7 +268,6 @@ fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::super::contract::{self, request};
     use super::*;
@@ -352,21 +361,5 @@ mod tests {
         connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("later gristmill"), "{error}");
-    }
-
-    /// Prints what a call costs: `cargo test --release -- --ignored --nocapture price`.
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "a measurement, not a check"]
-    async fn price_of_a_batch() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = SqliteLedger::open(directory.path()).unwrap();
-        let (start, batches) = (Instant::now(), 10_000);
-        for n in 0..batches {
-            let request = request(&format!("run:{n}"), 0);
-            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
-            let receipt = Receipt { output: "x".repeat(500), fingerprint: request.fingerprint };
-            ledger.commit(&claimed, &receipt).await.unwrap();
-        }
-        println!("claim + commit: {:?}", start.elapsed() / batches);
     }
 }

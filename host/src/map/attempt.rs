@@ -14,7 +14,7 @@ use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names}
 use crate::report::BatchReport;
 
 /// The name of the waiting state, here and in the generated state machine.
-pub const STATE: &str = "Process";
+pub const STATE: &str = crate::asl::BATCH_STATE;
 
 /// `IntervalSeconds` and `BackoffRate` of the generated `Retry`.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -98,10 +98,7 @@ impl Attempts<'_> {
             state: STATE.into(),
             attempt: 0,
             component: None,
-            input: MessageInput {
-                batch_input: self.batch_input.map(ToOwned::to_owned),
-                items: batch.items,
-            },
+            input: MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items },
         };
         let fate = loop {
             let failure = match self.attempt(&mut message).await {
@@ -132,10 +129,7 @@ impl Attempts<'_> {
     }
 
     async fn attempt(&self, message: &mut Message) -> Result<BatchReport, BatchFailure> {
-        let fault = |cause: String| BatchFailure {
-            error: error_names::HOST_FAULT.into(),
-            cause,
-        };
+        let fault = |cause: String| BatchFailure { error: error_names::HOST_FAULT.into(), cause };
         // A new token each time: an answer to the attempt before must not settle this one.
         message.task_token = TaskToken::new(format!("{}/{}", message.execution, message.attempt));
         let body =
@@ -159,9 +153,19 @@ pub fn execution(dataset: &str, run: &str) -> String {
     format!("arn:aws:states:local:000000000000:execution:{dataset}:{run}")
 }
 
+/// What the ARNs of all child executions begin with.
+pub fn child_executions(dataset: &str, run: &str) -> String {
+    format!("arn:aws:states:local:000000000000:execution:{dataset}/{run}:")
+}
+
 /// The ARN of the child execution that has this batch.
 pub fn child_execution(dataset: &str, run: &str, batch: u64) -> String {
-    format!("arn:aws:states:local:000000000000:execution:{dataset}/{run}:{batch:06}")
+    format!("{}{batch:06}", child_executions(dataset, run))
+}
+
+/// The number of the batch that this child execution has.
+pub fn batch_number(child_execution: &str) -> Option<u64> {
+    child_execution.rsplit(':').next()?.parse().ok()
 }
 
 /// The time until the next attempt: doubling, and half of it spread over the batches, so that those that failed together
@@ -183,23 +187,17 @@ mod tests {
         assert_eq!(name("d", json!({"a": 1, "b": 2})), name("d", json!({"b": 2, "a": 1})));
         assert_ne!(name("d", json!({"a": 1})), name("d", json!({"a": 2})));
         assert_ne!(name("d", json!({})), name("e", json!({})));
-        assert_eq!(
-            child_execution("noaa", &name("noaa", json!({})), 42)
-                .rsplit_once(':')
-                .unwrap()
-                .1,
-            "000042",
-            "numbers sort as text"
-        );
+        let child = child_execution("noaa", &name("noaa", json!({})), 42);
+        assert!(child.ends_with(":000042"), "{child}");
+        assert_eq!(batch_number(&child), Some(42));
     }
 
     #[test]
     fn delays_double_and_are_spread() {
         for attempt in 0..4 {
             let whole = Duration::from_secs(1 << attempt);
-            let delays: std::collections::BTreeSet<_> = (0..50)
-                .map(|batch| retry_delay(&format!("e{batch}"), attempt))
-                .collect();
+            let delays: std::collections::BTreeSet<_> =
+                (0..50).map(|batch| retry_delay(&format!("e{batch}"), attempt)).collect();
             assert!(delays.first().unwrap() >= &(whole / 2) && delays.last().unwrap() <= &whole);
             assert!(delays.len() > 30, "{} different delays of 50", delays.len());
         }

@@ -3,8 +3,9 @@
 //! What counts is what the child workflow gets, the UTF-8 text of `{"BatchInput":…,"Items":[…]}`, batch input included. An
 //! item that exceeds the limit alone fails the run, as it does in Step Functions (`States.DataLimitExceeded`).
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::job::item_name;
 
 /// Groups items. Push them all, then take what [`Batcher::finish`] still has.
 #[derive(Debug)]
@@ -58,41 +59,22 @@ impl Batcher {
     pub fn new(limits: Limits, batch_input: Option<&RawValue>) -> Self {
         let input = batch_input.map_or(0, |input| r#""BatchInput":,"#.len() + input.get().len());
         let frame_bytes = r#"{"Items":[]}"#.len() + input;
-        Self {
-            limits,
-            frame_bytes,
-            items: Vec::new(),
-            bytes: frame_bytes,
-            pushed: 0,
-        }
+        Self { limits, frame_bytes, items: Vec::new(), bytes: frame_bytes, pushed: 0 }
     }
 
     /// Takes an item. Returns the batch that is full: the one before this item, or the one with it.
     pub fn push(&mut self, item: Box<RawValue>) -> Result<Option<Items>, TooLarge> {
         let (index, alone) = (self.pushed, self.frame_bytes + item.get().len());
         if alone > self.limits.bytes {
-            return Err(TooLarge {
-                index,
-                name: name_of(&item),
-                bytes: alone,
-                limit: self.limits.bytes,
-            });
+            return Err(TooLarge { index, name: item_name(item.get()), bytes: alone, limit: self.limits.bytes });
         }
         self.pushed += 1;
         let comma = usize::from(!self.items.is_empty());
-        let full = if self.bytes + comma + item.get().len() > self.limits.bytes {
-            self.finish()
-        } else {
-            None
-        };
+        let full = if self.bytes + comma + item.get().len() > self.limits.bytes { self.finish() } else { None };
         self.bytes += usize::from(!self.items.is_empty()) + item.get().len();
         self.items.push(item);
         // With room for one item only, the batch before this one was handed over when its item came: never two at once.
-        if full.is_none() && self.items.len() >= self.limits.items {
-            Ok(self.finish())
-        } else {
-            Ok(full)
-        }
+        if full.is_none() && self.items.len() >= self.limits.items { Ok(self.finish()) } else { Ok(full) }
     }
 
     /// Hands over what there is; none if there is nothing.
@@ -101,25 +83,6 @@ impl Batcher {
         let bytes = std::mem::replace(&mut self.bytes, self.frame_bytes);
         (!items.is_empty()).then_some(Items { items, bytes })
     }
-}
-
-/// What an item calls itself, for people: an object's key, or the item itself if it is a short text or number.
-pub fn name_of(item: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Named {
-        Object {
-            #[serde(rename = "Key")]
-            key: String,
-        },
-        Text(String),
-        Number(serde_json::Number),
-    }
-    let name = match serde_json::from_str(item.get()).ok()? {
-        Named::Object { key: text } | Named::Text(text) => text,
-        Named::Number(number) => number.to_string(),
-    };
-    (name.len() <= 1024).then_some(name)
 }
 
 #[cfg(test)]
@@ -133,10 +96,7 @@ mod tests {
 
     /// The input as the child workflow gets it.
     fn text(batch_input: Option<&RawValue>, items: &[Box<RawValue>]) -> String {
-        let input = crate::job::MessageInput {
-            batch_input: batch_input.map(ToOwned::to_owned),
-            items: items.to_vec(),
-        };
+        let input = crate::job::MessageInput { batch_input: batch_input.map(ToOwned::to_owned), items: items.to_vec() };
         serde_json::to_string(&input).unwrap()
     }
 
@@ -152,15 +112,9 @@ mod tests {
 
     #[test]
     fn an_item_that_fits_no_batch_is_named() {
-        let items = [
-            raw("1"),
-            raw(&format!(r#"{{"Key":"big.csv","x":"{}"}}"#, "y".repeat(100))),
-        ];
+        let items = [raw("1"), raw(&format!(r#"{{"Key":"big.csv","x":"{}"}}"#, "y".repeat(100)))];
         let error = all(Limits { items: 10, bytes: 64 }, None, &items).unwrap_err();
-        assert_eq!(
-            (error.index, error.name.as_deref(), error.limit),
-            (1, Some("big.csv"), 64)
-        );
+        assert_eq!((error.index, error.name.as_deref(), error.limit), (1, Some("big.csv"), 64));
         assert_eq!(error.bytes, text(None, &items[1..]).len());
     }
 
@@ -169,27 +123,7 @@ mod tests {
         let items = [raw("1"), raw("2")];
         let exact = text(None, &items).len();
         assert_eq!(all(Limits { items: 9, bytes: exact }, None, &items).unwrap().len(), 1);
-        assert_eq!(
-            all(
-                Limits {
-                    items: 9,
-                    bytes: exact - 1
-                },
-                None,
-                &items
-            )
-            .unwrap()
-            .len(),
-            2
-        );
-    }
-
-    #[test]
-    fn items_have_names() {
-        assert_eq!(name_of(&raw(r#"{"Size":1,"Key":"k"}"#)).as_deref(), Some("k"));
-        assert_eq!(name_of(&raw(r#""2018-01-01""#)).as_deref(), Some("2018-01-01"));
-        assert_eq!(name_of(&raw("17")).as_deref(), Some("17"));
-        assert_eq!(name_of(&raw(r#"{"a":1}"#)), None);
+        assert_eq!(all(Limits { items: 9, bytes: exact - 1 }, None, &items).unwrap().len(), 2);
     }
 
     proptest! {

@@ -27,14 +27,7 @@ pub(super) struct Numbered {
 
 impl Feed {
     pub(super) fn new(items: reader::Items, selector: Option<Selector>, batcher: Batcher) -> Self {
-        Self {
-            items,
-            selector,
-            batcher,
-            number: 0,
-            read: 0,
-            ended: false,
-        }
+        Self { items, selector, batcher, number: 0, read: 0, ended: false }
     }
 
     /// How many items were read so far: all, when [`Feed::next`] has said that there are no more batches.
@@ -62,10 +55,7 @@ impl Feed {
         };
         Ok(batch.map(|batch| {
             self.number += 1;
-            Numbered {
-                number: self.number - 1,
-                batch,
-            }
+            Numbered { number: self.number - 1, batch }
         }))
     }
 
@@ -80,8 +70,6 @@ impl Feed {
             item = selected.map_err(|error| failed("States.ParameterPathFailure", error.to_string()))?;
         }
         self.read += 1;
-        self.batcher
-            .push(item)
-            .map_err(|error| failed("States.DataLimitExceeded", error.to_string()))
+        self.batcher.push(item).map_err(|error| failed("States.DataLimitExceeded", error.to_string()))
     }
 }

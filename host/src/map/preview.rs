@@ -23,11 +23,7 @@ fn cell(value: &str) -> String {
             shown.push('…');
             break;
         }
-        if character.is_control() {
-            shown.extend(character.escape_default())
-        } else {
-            shown.push(character)
-        }
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
     shown
 }
@@ -39,10 +35,7 @@ mod tests {
     #[test]
     fn rows_are_a_table() {
         let text = |row: &[&str]| row.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-        let rows = [
-            text(&["AE000041196", "1143", "1996-03-06"]),
-            text(&["a\x1b[31m\n", &"ö".repeat(60), ""]),
-        ];
+        let rows = [text(&["AE000041196", "1143", "1996-03-06"]), text(&["a\x1b[31m\n", &"ö".repeat(60), ""])];
         insta::assert_snapshot!(table(&text(&["pk", "PRCP", "DATE"]), &rows), @r#"
         ┌───────────────┬───────────────────────────────────────────┬────────────┐
         │ pk            ┆ PRCP                                      ┆ DATE       │

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use crate::telemetry::stderr;
+
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
@@ -44,25 +46,17 @@ impl Progress {
             let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
             // The spinner turns while long batches run.
             bar.enable_steady_tick(Duration::from_millis(200));
+            stderr::share_with(&bar);
             Show::Bar(bar)
         } else {
             return Self::lines(Box::new(io::stderr()));
         };
-        Self {
-            tally: Tally::default(),
-            show,
-        }
+        Self { tally: Tally::default(), show }
     }
 
     /// Plain lines: one every 2 seconds at most, and one at the end.
     pub fn lines(out: Box<dyn Write + Send>) -> Self {
-        Self {
-            tally: Tally::default(),
-            show: Show::Lines {
-                out,
-                last: Duration::ZERO,
-            },
-        }
+        Self { tally: Tally::default(), show: Show::Lines { out, last: Duration::ZERO } }
     }
 
     /// All items have been read; there are so many.
@@ -121,9 +115,7 @@ fn line(out: &mut impl Write, text: &str) {
 
 /// The templates are constants of this file; a wrong one falls back to indicatif's own.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸─")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
 /// What has been done so far.
@@ -151,18 +143,13 @@ impl Tally {
     }
 
     fn text(&self, elapsed: Duration) -> String {
-        let total = self
-            .total
-            .map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
-        let mut text = format!(
-            "{}{total} items · {} batches",
-            HumanCount(self.items),
-            HumanCount(self.batches)
-        );
+        let total = self.total.map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
+        let batches = counted(self.batches, "batch", "batches");
+        let mut text = format!("{}{total} items · {batches}", HumanCount(self.items));
         if self.bytes > 0 {
             text += &format!(" · {}", rate(self.bytes, elapsed));
         }
-        text += &format!(" · {} failures", HumanCount(self.failures));
+        text += &format!(" · {}", counted(self.failures, "failure", "failures"));
         if let Some(left) = self.left(elapsed) {
             text += &format!(" · {} left", duration(left));
         }
@@ -179,6 +166,11 @@ impl Tally {
     }
 }
 
+/// `1 row`, `2,000 rows`
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { many })
+}
+
 /// `12.34 MB/s`
 pub(super) fn rate(bytes: u64, elapsed: Duration) -> String {
     format!("{}/s", DecimalBytes(per_second(bytes, elapsed) as u64))
@@ -186,11 +178,7 @@ pub(super) fn rate(bytes: u64, elapsed: Duration) -> String {
 
 /// So many a second; none in no time.
 pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
-    if elapsed.is_zero() {
-        0.0
-    } else {
-        count as f64 / elapsed.as_secs_f64()
-    }
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
 /// `0.4 s`, `25 s`, `3 min 05 s`, `2 h 14 min`
@@ -225,20 +213,8 @@ mod tests {
         let out = Lines::default();
         let mut progress = Progress::lines(Box::new(out.clone()));
         let at = Duration::from_millis;
-        let batch = BatchDone {
-            items: 100,
-            bytes: 10_000_000,
-            failures: 1,
-            replayed: false,
-        };
-        progress.batch_done(
-            BatchDone {
-                replayed: true,
-                bytes: 5,
-                ..batch
-            },
-            at(100),
-        );
+        let batch = BatchDone { items: 100, bytes: 10_000_000, failures: 1, replayed: false };
+        progress.batch_done(BatchDone { replayed: true, bytes: 5, ..batch }, at(100));
         progress.batch_done(batch, at(1999));
         progress.batch_done(batch, at(2000));
         progress.total_known(1000, at(2500));
@@ -260,18 +236,10 @@ mod tests {
 
     #[test]
     fn no_total_and_no_speed_mean_no_time_left() {
-        let tally = |total, items, ran| Tally {
-            total,
-            items,
-            ran,
-            ..Tally::default()
-        };
+        let tally = |total, items, ran| Tally { total, items, ran, ..Tally::default() };
         assert_eq!(tally(None, 5, 5).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(10), 5, 0).left(Duration::from_secs(1)), None);
         assert_eq!(tally(Some(5), 5, 5).left(Duration::from_secs(1)), None);
-        assert_eq!(
-            tally(Some(15), 5, 5).left(Duration::from_secs(1)),
-            Some(Duration::from_secs(2))
-        );
+        assert_eq!(tally(Some(15), 5, 5).left(Duration::from_secs(1)), Some(Duration::from_secs(2)));
     }
 }

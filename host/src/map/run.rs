@@ -66,11 +66,7 @@ pub async fn run(
     let name = attempt::run_name(&plan.dataset, &plan.input);
     let execution = attempt::execution(&plan.dataset, &name);
     let selector = plan.select.map(|select| Selector::new(select, plan.input, &execution));
-    let mut feed = Feed::new(
-        plan.items,
-        selector,
-        Batcher::new(plan.limits, plan.batch_input.as_deref()),
-    );
+    let mut feed = Feed::new(plan.items, selector, Batcher::new(plan.limits, plan.batch_input.as_deref()));
     let stop = CancellationToken::new();
     let attempts = Attempts {
         submit,
@@ -81,11 +77,7 @@ pub async fn run(
         max_attempts: plan.max_attempts,
         stop: stop.clone(),
     };
-    let max_running = if plan.max_concurrency == 0 {
-        NO_LIMIT
-    } else {
-        plan.max_concurrency as usize
-    };
+    let max_running = if plan.max_concurrency == 0 { NO_LIMIT } else { plan.max_concurrency as usize };
     let mut state = State {
         summary: Summary::new(&plan.dataset, plan.source),
         tolerance: plan.tolerance,
@@ -120,7 +112,7 @@ pub async fn run(
                 }
                 state.summary.status = Status::Interrupted;
                 state.stop.cancel();
-                progress.note("stopping: waiting for the batches that are under way");
+                progress.note("stopping when the batches that are under way are done; Ctrl-C again stops at once");
             }
             Some((number, items, fate)) = running.next(), if !running.is_empty() => {
                 if let Some(done) = state.settle(number, items, fate) {
@@ -164,12 +156,7 @@ impl State {
             Fate::Succeeded(report) => {
                 let (bytes, failures, replayed) = (report.bytes_read, report.items.rejected, report.replayed);
                 self.summary.succeeded(number, report);
-                BatchDone {
-                    items,
-                    bytes,
-                    failures,
-                    replayed,
-                }
+                BatchDone { items, bytes, failures, replayed }
             }
             Fate::Failed(failure, report) => {
                 let done = match &report {
@@ -179,11 +166,7 @@ impl State {
                         failures: report.items.rejected,
                         replayed: report.replayed,
                     },
-                    None => BatchDone {
-                        items,
-                        failures: items,
-                        ..BatchDone::default()
-                    },
+                    None => BatchDone { items, failures: items, ..BatchDone::default() },
                 };
                 self.failed_items += items;
                 self.summary.failed(number, items, failure, report);
@@ -202,10 +185,7 @@ impl State {
 
     fn judge(&mut self) {
         if let Some(cause) = self.tolerance.exceeded(self.failed_items, self.total) {
-            self.fail(RunError {
-                name: "States.ExceedToleratedFailureThreshold",
-                cause,
-            });
+            self.fail(RunError { name: "States.ExceedToleratedFailureThreshold", cause });
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::batcher::name_of;
+use crate::job::item_name;
 
 /// Makes an item: from the state's input (`$`) and the context object (`$$`). The error is a sentence.
 pub type Select = dyn Fn(&Value, &Value) -> Result<Value, String> + Send + Sync;
@@ -42,11 +42,7 @@ impl Selector {
 
     /// Makes the item at this place of the dataset.
     pub fn apply(&mut self, index: u64, item: &RawValue) -> Result<Box<RawValue>, SelectError> {
-        let refuse = |reason: String| SelectError {
-            index,
-            name: name_of(item),
-            reason,
-        };
+        let refuse = |reason: String| SelectError { index, name: item_name(item.get()), reason };
         let value: Value = serde_json::from_str(item.get()).map_err(|error| refuse(error.to_string()))?;
         self.context["Map"]["Item"] = json!({"Index": index, "Value": value});
         let made = (self.select)(&self.input, &self.context).map_err(refuse)?;
@@ -66,22 +62,11 @@ mod tests {
     fn an_item_is_made_of_input_and_context() {
         let select = |input: &Value, context: &Value| -> Result<Value, String> {
             let item = &context["Map"]["Item"];
-            Ok(json!([
-                input["day"],
-                item["Index"],
-                item["Value"]["Key"],
-                context["Execution"]["Name"]
-            ]))
+            Ok(json!([input["day"], item["Index"], item["Value"]["Key"], context["Execution"]["Name"]]))
         };
         let mut selector = Selector::new(Box::new(select), json!({"day": "2018-01-01"}), "arn:x:execution:d:run");
-        assert_eq!(
-            selector.apply(7, &raw(r#"{"Key":"a"}"#)).unwrap().get(),
-            r#"["2018-01-01",7,"a","run"]"#
-        );
-        assert_eq!(
-            selector.apply(8, &raw(r#"{"Key":"b"}"#)).unwrap().get(),
-            r#"["2018-01-01",8,"b","run"]"#
-        );
+        assert_eq!(selector.apply(7, &raw(r#"{"Key":"a"}"#)).unwrap().get(), r#"["2018-01-01",7,"a","run"]"#);
+        assert_eq!(selector.apply(8, &raw(r#"{"Key":"b"}"#)).unwrap().get(), r#"["2018-01-01",8,"b","run"]"#);
     }
 
     #[test]

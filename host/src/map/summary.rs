@@ -101,6 +101,13 @@ pub struct Batches {
     pub failed: u64,
 }
 
+impl Batches {
+    /// All that have an answer.
+    pub fn total(&self) -> u64 {
+        self.done + self.replayed + self.failed
+    }
+}
+
 /// What was written to one output, by this run and by the earlier ones that it went on from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
@@ -188,7 +195,7 @@ impl Summary {
                 batch,
                 item: None,
                 code: failure.error,
-                message: failure.cause,
+                message: without_place(&failure.cause, &self.dataset, batch).into(),
             });
             return;
         };
@@ -254,6 +261,11 @@ impl Summary {
     }
 }
 
+/// The cause without what the example says by itself: Step Functions shows causes alone, so they begin with their place.
+fn without_place<'c>(cause: &'c str, dataset: &str, batch: u64) -> &'c str {
+    cause.strip_prefix(&format!("dataset {dataset}, batch {batch:06}: ")).unwrap_or(cause)
+}
+
 /// Cuts the place after its last `/` that both have in common.
 fn keep_common_prefix(place: &mut String, other: &str) {
     if place == other {
@@ -261,10 +273,7 @@ fn keep_common_prefix(place: &mut String, other: &str) {
     }
     let common = place.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     // Both are UTF-8 and equal up to here, and `/` is ASCII, so that this is between characters.
-    let end = place.as_bytes()[..common]
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let end = place.as_bytes()[..common].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     place.truncate(end);
 }
 
@@ -274,24 +283,14 @@ impl FailureSummary {
             self.count(code, count);
         }
         for failure in failures.first {
-            let item = failure
-                .item
-                .unwrap_or_else(|| format!("item {} of the batch", failure.index));
-            self.show(Example {
-                batch,
-                item: Some(item),
-                code: failure.code,
-                message: failure.message,
-            });
+            let item = failure.item.unwrap_or_else(|| format!("batch {batch:06}, item {}", failure.index));
+            self.show(Example { batch, item: Some(item), code: failure.code, message: failure.message });
         }
     }
 
     fn count(&mut self, code: String, items: u64) {
         let known = self.by_code.len() < MAX_CODES || self.by_code.contains_key(&code);
-        *self
-            .by_code
-            .entry(if known { code } else { OTHER_CODES.into() })
-            .or_default() += items;
+        *self.by_code.entry(if known { code } else { OTHER_CODES.into() }).or_default() += items;
     }
 
     fn show(&mut self, example: Example) {

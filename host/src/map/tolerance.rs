@@ -61,10 +61,7 @@ mod tests {
         assert!(!exceeded(None, 10.0, 10, Some(100)));
         assert!(exceeded(None, 10.0, 11, Some(100)));
         assert!(!exceeded(None, 100.0, 100, Some(100)));
-        assert!(
-            exceeded(Some(0), 50.0, 1, Some(100)),
-            "a count of zero that was given counts"
-        );
+        assert!(exceeded(Some(0), 50.0, 1, Some(100)), "a count of zero that was given counts");
     }
 
     #[test]
@@ -77,14 +74,8 @@ mod tests {
     fn the_sentence_says_what_and_how_much() {
         let said =
             |count, percentage, failed, total| Tolerance::new(count, percentage).exceeded(failed, total).unwrap();
-        assert_eq!(
-            said(None, 2.5, 30, Some(1000)),
-            "30 of 1000 items failed, tolerated_failure_percentage is 2.5"
-        );
-        assert_eq!(
-            said(Some(3), 0.0, 4, None),
-            "4 items failed, tolerated_failure_count is 3"
-        );
+        assert_eq!(said(None, 2.5, 30, Some(1000)), "30 of 1000 items failed, tolerated_failure_percentage is 2.5");
+        assert_eq!(said(Some(3), 0.0, 4, None), "4 items failed, tolerated_failure_count is 3");
     }
 
     proptest! {

@@ -53,7 +53,11 @@ impl FromStr for Location {
             return Err(invalid("the bucket is empty"));
         }
         // Amazon S3 allows these names; a folder cannot hold them, and no bucket or key that means well has them.
-        if bucket == "." || bucket == ".." || uri.contains('\0') || key.split('/').any(|part| part == "." || part == "..") {
+        if bucket == "."
+            || bucket == ".."
+            || uri.contains('\0')
+            || key.split('/').any(|part| part == "." || part == "..")
+        {
             return Err(invalid("`.` and `..` are no names"));
         }
         if key.len() > 1024 {

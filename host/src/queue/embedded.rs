@@ -275,7 +275,7 @@ mod tests {
         let queue = queue(1);
         let start = Instant::now();
         let first = queue.receive(1).await.unwrap().remove(0);
-        tokio::time::advance(MINUTE - Duration::from_secs(5)).await;
+        tokio::time::advance(MINUTE - Duration::from_secs(1)).await;
         assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 1, dead: 0 });
         let second = queue.receive(1).await.unwrap().remove(0);
         assert_eq!(start.elapsed().as_secs(), 60);
@@ -290,16 +290,16 @@ mod tests {
             let queue = Arc::clone(&queue);
             async move { (queue.receive(10).await.unwrap(), queue.receive(10).await.unwrap()) }
         });
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(LONG_POLL / 2).await;
         queue.send("x");
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(LONG_POLL / 4).await;
         queue.close();
         let (message, nothing) = waiting.await.unwrap();
-        assert_eq!((message.len(), nothing.len(), start.elapsed().as_secs()), (1, 0, 5));
+        assert_eq!((message.len(), nothing.len(), start.elapsed()), (1, 0, LONG_POLL * 3 / 4));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_receive_without_messages_ends_after_twenty_seconds() {
+    async fn a_receive_without_messages_ends_by_itself() {
         let start = Instant::now();
         assert!(queue(0).receive(10).await.unwrap().is_empty());
         assert_eq!(start.elapsed(), LONG_POLL);

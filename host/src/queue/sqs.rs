@@ -25,14 +25,22 @@ const BATCH: usize = 10;
 /// How much of a reason goes along with a parked message; attributes count against the message's size.
 const MAX_REASON: usize = 1024;
 
+/// Where messages go that nobody can work on.
+#[derive(Debug)]
+struct DeadLetters {
+    url: String,
+    /// After how many deliveries SQS moves a message there by itself.
+    max_receives: u32,
+}
+
 /// A queue of Amazon SQS.
 #[derive(Debug)]
 pub struct SqsQueue {
     client: Client,
     url: String,
     visibility_timeout: Duration,
-    /// The dead-letter queue's URL, or why there is none.
-    dead_letters: Result<String, String>,
+    /// The dead-letter queue, or why there is none.
+    dead_letters: Result<DeadLetters, String>,
     /// When the messages that are ours were received: no extension reaches beyond 12 hours from then.
     received: Mutex<HashMap<Receipt, Instant>>,
 }
@@ -56,6 +64,12 @@ impl SqsQueue {
             tracing::warn!(queue = url, %reason, "messages that cannot be read will not be parked");
         }
         Ok(Self { client, url: url.into(), visibility_timeout, dead_letters, received: Mutex::default() })
+    }
+
+    /// How often a message is delivered before SQS moves it to the dead-letter queue by itself (`maxReceiveCount`); none
+    /// when it never does.
+    pub fn max_receives(&self) -> Option<u32> {
+        self.dead_letters.as_ref().ok().map(|dead_letters| dead_letters.max_receives)
     }
 
     async fn receive_up_to(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
@@ -154,8 +168,8 @@ impl Queue for SqsQueue {
     }
 
     async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let url = self.dead_letters.as_ref().map_err(|why| QueueError::Refused(why.clone()))?;
-        let mut request = self.client.send_message().queue_url(url).message_body(&delivery.body);
+        let dead_letters = self.dead_letters.as_ref().map_err(|why| QueueError::Refused(why.clone()))?;
+        let mut request = self.client.send_message().queue_url(&dead_letters.url).message_body(&delivery.body);
         let attributes = [("gristmill-reason", attribute_text(reason)), ("gristmill-source", self.url.clone())];
         let size: usize = attributes.iter().map(|(name, value)| name.len() + value.len() + "String".len()).sum();
         if delivery.body.len() + size <= MAX_MESSAGE_BYTES {
@@ -177,11 +191,12 @@ impl Queue for SqsQueue {
     }
 }
 
-async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Result<String, String> {
+async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Result<DeadLetters, String> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Redrive {
         dead_letter_target_arn: String,
+        max_receive_count: serde_json::Value,
     }
     let policy = redrive_policy.ok_or("the queue has no dead-letter queue: give it a redrive policy")?;
     let policy: Redrive =
@@ -197,7 +212,17 @@ async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Res
             Fault::new(&error).message
         )
     })?;
-    output.queue_url.ok_or_else(|| format!("the dead-letter queue {} has no URL", policy.dead_letter_target_arn))
+    let url = output
+        .queue_url
+        .ok_or_else(|| format!("the dead-letter queue {} has no URL", policy.dead_letter_target_arn))?;
+    // SQS gives it as it was set: as a number or as a string of digits.
+    let max_receives = match &policy.max_receive_count {
+        serde_json::Value::String(digits) => digits.parse().ok(),
+        number => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+    };
+    let max_receives = max_receives
+        .ok_or_else(|| format!("the queue's redrive policy: maxReceiveCount is {}", policy.max_receive_count))?;
+    Ok(DeadLetters { url, max_receives })
 }
 
 fn delivery(message: Message) -> Option<Delivery> {
@@ -293,10 +318,7 @@ mod tests {
         assert_eq!(received[0].sent, SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123));
         let asked: Vec<_> = (1..4).map(|n| body(&replay, n)).collect();
         let waits: Vec<_> = asked.iter().map(|body| (&body["MaxNumberOfMessages"], &body["WaitTimeSeconds"])).collect();
-        assert_eq!(
-            format!("{waits:?}"),
-            "[(Number(10), Number(20)), (Number(10), Number(0)), (Number(10), Number(0))]"
-        );
+        assert_eq!(format!("{waits:?}"), "[(Number(10), Number(2)), (Number(10), Number(0)), (Number(10), Number(0))]");
     }
 
     #[tokio::test]
@@ -355,6 +377,7 @@ mod tests {
         ]);
         let replay = replay.await;
         let queue = SqsQueue::connect(&replay.config, URL).await.unwrap();
+        assert_eq!((without.max_receives(), queue.max_receives()), (None, Some(3)));
         queue.park(&delivery, "why\u{0} \u{1b}[31m").await.unwrap();
         assert_eq!(body(&replay, 1)["QueueName"], "dead");
         let sent = body(&replay, 2);

@@ -1,11 +1,13 @@
 //! From bytes to a plugin: what is wrong with them is said before anything runs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use wasmtime::component::{Component, Linker};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
 
 use super::bindings::{self, CONTRACT, PluginPre};
 use super::cache;
@@ -28,7 +30,9 @@ pub enum PluginError {
     )]
     CoreModule,
     /// A component for another version of the contract.
-    #[error("this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version")]
+    #[error(
+        "this component was built for version {found} of the contract (`{name}`); this host has {CONTRACT}: rebuild it with the SDK of this version"
+    )]
     OtherContract {
         /// The import or export that says so.
         name: String,
@@ -63,6 +67,8 @@ fn exports(names: &[String]) -> String {
 pub struct Plugin {
     pub(super) pre: PluginPre<Guest>,
     pub(super) io: Handle,
+    /// Places for instances that outlive their item.
+    pub(super) kept: Arc<Semaphore>,
     /// What it says of itself.
     pub manifest: Manifest,
     /// The digest of its bytes.
@@ -83,10 +89,11 @@ impl Plugin {
         size: u64,
         compiled_in: Option<Duration>,
         io: Handle,
+        kept: Arc<Semaphore>,
     ) -> Result<Self, PluginError> {
         let manifest = lane::describe(&pre, &io).await?;
         let imports = names(component.component_type().imports(pre.engine()));
-        Ok(Self { pre, io, manifest, digest, imports, size, compiled_in })
+        Ok(Self { pre, io, kept, manifest, digest, imports, size, compiled_in })
     }
 }
 
@@ -105,22 +112,38 @@ pub(super) fn compile(
         // The layer field of the preamble tells a component from a module (Component Model, Binary.md).
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => {}
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => return Err(PluginError::CoreModule),
-        [0, b'a', b's', b'm', ..] => return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into())),
+        [0, b'a', b's', b'm', ..] => {
+            return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into()));
+        }
         [] => return Err(PluginError::NotAComponent("it is empty".into())),
-        _ => return Err(PluginError::NotAComponent(format!("it begins with {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(8)])))),
+        _ => {
+            return Err(PluginError::NotAComponent(format!(
+                "it begins with {:?}",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(8)])
+            )));
+        }
     }
     let entry = cache.map(|folder| cache::Entry::new(folder, engine, digest));
     if let Some(component) = entry.as_ref().and_then(|entry| entry.load(engine)) {
         return Ok((component, None));
     }
     let start = Instant::now();
-    let component =
-        Component::from_binary(engine, bytes).map_err(|error| PluginError::NotAComponent(format!("{error:#}")))?;
+    let component = Component::from_binary(engine, bytes).map_err(malformed)?;
     let compiled_in = start.elapsed();
     if let Some(entry) = entry {
         entry.store(&component);
     }
     Ok((component, Some(compiled_in)))
+}
+
+/// Whether the bytes make no component, or one that is too much for this engine. wasmtime has no type for the difference.
+fn malformed(error: wasmtime::Error) -> PluginError {
+    let text = format!("{error:#}");
+    if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") {
+        PluginError::NotAComponent(text)
+    } else {
+        PluginError::Engine(text)
+    }
 }
 
 /// Checks the component's imports and exports against the contract, the most telling complaint first.
@@ -147,7 +170,8 @@ pub(super) fn check(
     if !unknown.is_empty() {
         return Err(PluginError::MissingImport(unknown));
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
+    let pre =
+        linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
     bindings::PluginPre::new(pre).map_err(PluginError::engine)
 }
 

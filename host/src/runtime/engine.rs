@@ -6,6 +6,7 @@ use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
@@ -35,6 +36,7 @@ pub struct Runtime {
     linker: Linker<Guest>,
     cache: Option<PathBuf>,
     io: Handle,
+    kept: Arc<Semaphore>,
     _ticker: Ticker,
 }
 
@@ -44,13 +46,15 @@ impl Runtime {
         let engine = engine(config.slots).map_err(PluginError::engine)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
-        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
+        bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(PluginError::engine)?;
         Ok(Self {
             _ticker: Ticker::start(&engine),
             engine,
             linker,
             cache: config.cache.clone(),
             io: config.io.clone(),
+            kept: Arc::new(Semaphore::new(config.slots)),
         })
     }
 
@@ -60,7 +64,7 @@ impl Runtime {
         let digest = Digest::of(bytes);
         let (component, compiled_in) = component::compile(&self.engine, bytes, &digest, self.cache.as_deref())?;
         let pre = component::check(&self.engine, &self.linker, &component)?;
-        Plugin::open(component, pre, digest, bytes.len() as u64, compiled_in, self.io.clone()).await
+        Plugin::open(component, pre, digest, bytes.len() as u64, compiled_in, self.io.clone(), self.kept.clone()).await
     }
 }
 
@@ -86,14 +90,15 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     // Python and JavaScript guests are linked from a dozen core modules with tables of their own.
     const CORE_INSTANCES: u32 = 40;
     const TABLES: u32 = 40;
-    const MEMORIES: u32 = 8;
-    // One instance per slot, one that is being replaced, and a few for `describe`.
+    const MEMORIES: u32 = 4;
+    // One instance per slot, one that is kept for a lane's next item, and a few for `describe`. For each there is all that
+    // a component may have: none can take what is another's.
     let instances = u32::try_from(slots).unwrap_or(u32::MAX / 256).min(1024) * 2 + 4;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
         .total_stacks(instances)
         .total_core_instances(instances * CORE_INSTANCES)
-        .total_memories(instances * 3)
+        .total_memories(instances * MEMORIES)
         .total_tables(instances * TABLES)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)

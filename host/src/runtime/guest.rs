@@ -1,19 +1,19 @@
 //! What one instance has on the host's side: its store's data.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limits::MemoryBudget;
+use super::limits::{HostMemory, MemoryBudget};
 use super::logging::LogBudget;
-use super::objects::ChunkReaders;
 use super::{BatchContext, wasi};
 
 /// A guest holds an object, its chunks, perhaps a listing, and WASI's few streams: never a thousand of anything.
-const MAX_HANDLES: usize = 1_000;
+pub(super) const MAX_HANDLES: usize = 1_000;
 
 /// The data of an instance's store.
 pub(super) struct Guest {
@@ -22,12 +22,17 @@ pub(super) struct Guest {
     pub(super) memory: MemoryBudget,
     pub(super) table: ResourceTable,
     pub(super) log: LogBudget,
-    pub(super) chunk_readers: ChunkReaders,
+    pub(super) host_memory: HostMemory,
     pub(super) rows: Vec<(usize, RecordBatch)>,
+    /// The bytes that the guest emitted.
     pub(super) emitted: u64,
+    /// The bytes that its rows take.
+    pub(super) rows_memory: u64,
     pub(super) bytes_read: u64,
     /// The first emission that was refused: the item fails even if the guest goes on.
     pub(super) refused: Option<super::Fault>,
+    /// When the item's time is over; none if that is further away than time can be counted.
+    pub(super) deadline: Option<Instant>,
     wasi: WasiCtx,
 }
 
@@ -38,14 +43,16 @@ impl Guest {
         table.set_max_capacity(MAX_HANDLES);
         Self {
             memory: MemoryBudget::new(context.limits.memory),
+            deadline: Instant::now().checked_add(context.limits.timeout),
             wasi: wasi::context(context.started, item, &log),
             context,
             io,
             table,
-            chunk_readers: ChunkReaders::default(),
+            host_memory: HostMemory::new(),
             log,
             rows: Vec::new(),
             emitted: 0,
+            rows_memory: 0,
             bytes_read: 0,
             refused: None,
         }
@@ -53,8 +60,11 @@ impl Guest {
 
     /// Forgets the item before, when an instance lives longer than one.
     pub(super) fn next_item(&mut self) {
+        self.deadline = Instant::now().checked_add(self.context.limits.timeout);
+        self.memory.forgive();
         self.rows.clear();
         self.emitted = 0;
+        self.rows_memory = 0;
         self.bytes_read = 0;
         self.refused = None;
         self.log.refill();

@@ -1,16 +1,18 @@
 //! One item after the other: instance, call, and what came of it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
-use wasmtime::{Store, Trap};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::ResourceTableError;
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::gristmill::plugin::item_processor as wit;
 use super::bindings::gristmill::plugin::types::{self, ColumnType as WitType};
 use super::bindings::{Plugin as Bindings, PluginPre};
 use super::component::{Plugin, PluginError};
-use super::guest::Guest;
+use super::guest::{Guest, MAX_HANDLES};
 use super::logging::cut;
 use super::{BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Limits, RowDecoder, RowsRefused};
 use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
@@ -27,8 +29,20 @@ const MAX_ITEM_RESULT: usize = 4096;
 pub struct Lane {
     plugin: Arc<Plugin>,
     context: Arc<BatchContext>,
-    kept: Option<(Store<Guest>, Bindings)>,
+    kept: Option<Kept>,
 }
+
+/// An instance that outlives its item, and its place among those that may.
+struct Kept {
+    store: Store<Guest>,
+    instance: Bindings,
+    place: OwnedSemaphorePermit,
+}
+
+/// The guest was interrupted because its time is over.
+#[derive(Debug, thiserror::Error)]
+#[error("its time is over")]
+struct OutOfTime;
 
 impl Lane {
     /// A lane for items of this batch.
@@ -41,26 +55,27 @@ impl Lane {
         let limit = self.context.limits.timeout;
         // An item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
-        let mut result = tokio::time::timeout(limit, self.attempt(kept, item)).await.unwrap_or_else(|_| {
-            let message = format!("the item was stopped after {}; `[plugin] timeout` sets the limit", humantime::format_duration(limit));
-            ItemRun::failed(fault(error_names::TIMEOUT, message))
-        });
+        let mut result = match tokio::time::timeout(limit, self.attempt(kept, item)).await {
+            Ok(result) => result,
+            Err(_) => ItemRun::failed(out_of_time(limit)),
+        };
         if let Err(fault) = &mut result.result {
             fault.message = cut(&fault.message, MAX_MESSAGE).to_owned();
         }
         result
     }
 
-    async fn attempt(&mut self, kept: Option<(Store<Guest>, Bindings)>, item: &Item) -> ItemRun {
-        let (mut store, instance) = match kept {
-            Some((mut store, instance)) => {
+    async fn attempt(&mut self, kept: Option<Kept>, item: &Item) -> ItemRun {
+        let (mut store, instance, place) = match kept {
+            Some(Kept { mut store, instance, place }) => {
                 store.data_mut().next_item();
-                (store, instance)
+                (store, instance, Some(place))
             }
             None => {
-                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
+                let mut store =
+                    store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
                 match self.plugin.pre.instantiate_async(&mut store).await {
-                    Ok(instance) => (store, instance),
+                    Ok(instance) => (store, instance, None),
                     Err(error) => return ItemRun::failed(trap(&store, &error)),
                 }
             }
@@ -82,7 +97,9 @@ impl Lane {
         };
         let rows = if result.is_ok() { std::mem::take(&mut store.data_mut().rows) } else { Vec::new() };
         if context.limits.instance == InstanceLife::Batch && !trapped {
-            self.kept = Some((store, instance));
+            // A lane may wait long for its next slot. Without a place the instance ends here, and the next item has a new one.
+            let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
+            self.kept = place.map(|place| Kept { store, instance, place });
         }
         ItemRun { result, rows, bytes_read }
     }
@@ -98,7 +115,11 @@ fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(pre.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    // The time is looked at here too: a thread on which every guest is busy comes to its timers late.
+    store.epoch_deadline_callback(|store| match store.data().deadline {
+        Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
+        _ => Ok(UpdateDeadline::Yield(1)),
+    });
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store
 }
@@ -107,19 +128,49 @@ fn fault(code: &str, message: String) -> Fault {
     Fault { code: code.into(), message, kind: FailureKind::Rejected }
 }
 
+fn out_of_time(limit: Duration) -> Fault {
+    let limit = humantime::format_duration(limit);
+    fault(error_names::TIMEOUT, format!("the item was stopped after {limit}; `[plugin] timeout` sets the limit"))
+}
+
 /// A trap costs its item. What it was about is worth a name of its own.
 fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
+    if error.is::<OutOfTime>() {
+        return out_of_time(store.data().context.limits.timeout);
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        let message = format!("the host had no room for one more instance: {error}");
+        return Fault { code: error_names::HOST_FAULT.into(), message, kind: FailureKind::Retryable };
+    }
     if store.data().memory.exceeded() {
         return fault(
             error_names::MEMORY_LIMIT,
-            format!("the item wanted more memory than the {} bytes of `[plugin] memory`", store.data().context.limits.memory),
+            format!(
+                "the item wanted more memory than the {} bytes of `[plugin] memory`",
+                store.data().context.limits.memory
+            ),
         );
     }
-    let what = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
-    fault(error_names::TRAP, format!("the plugin trapped: {what}\n{error:?}"))
+    fault(error_names::TRAP, format!("the plugin trapped: {}\n{error:?}", reason(error, HOSTCALL_FUEL)))
+}
+
+/// What a trap was about, for the plugin's author.
+fn reason(error: &wasmtime::Error, fuel: usize) -> String {
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return trap.to_string();
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return format!("it holds more than {MAX_HANDLES} handles: it has to drop those that it needs no more");
+    }
+    let cause = error.root_cause().to_string();
+    // The error's type is private to wasmtime; a test holds these words.
+    if cause.contains("fuel allocated for hostcalls") {
+        return format!(
+            "it handed over more than {} at once: several smaller blocks are fine",
+            bytesize::ByteSize(fuel as u64)
+        );
+    }
+    cause
 }
 
 fn guest_fault(failure: types::Failure) -> Fault {
@@ -145,14 +196,17 @@ fn item_result(value: Option<String>) -> Result<Option<String>, Fault> {
         return Err(fault(error_names::BAD_OUTPUT, message));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(&value) {
-        Ok(_) => Ok(Some(value)),
+        // JSON has line breaks between tokens only, and the report has one line for each item.
+        Ok(_) => Ok(Some(value.replace(['\n', '\r'], " "))),
         Err(error) => Err(fault(error_names::BAD_OUTPUT, format!("`process` returned what is no JSON: {error}"))),
     }
 }
 
 /// Asks a component what it is: without grants, with little memory and time.
 pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Manifest, PluginError> {
-    const LIMIT: Duration = Duration::from_secs(10);
+    const LIMIT: Duration = Duration::from_secs(5);
+    const MAX_MANIFEST: usize = 1 << 20;
+    let late = || PluginError::Describe(format!("`describe` did not end within {LIMIT:?}"));
     let context = Arc::new(BatchContext {
         dataset: "".into(),
         batch: "describe".into(),
@@ -173,13 +227,15 @@ pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Mani
     });
     let describe = async {
         let mut store = store(pre, Guest::new(context, io.clone(), ""));
+        store.set_hostcall_fuel(MAX_MANIFEST);
         let instance = pre.instantiate_async(&mut store).await?;
         instance.gristmill_plugin_item_processor().call_describe(&mut store).await
     };
     match tokio::time::timeout(LIMIT, describe).await {
         Ok(Ok(manifest)) => manifest_of(manifest),
-        Ok(Err(error)) => Err(PluginError::Describe(format!("{error:#}"))),
-        Err(_) => Err(PluginError::Describe(format!("`describe` did not end within {LIMIT:?}"))),
+        Ok(Err(error)) if error.is::<OutOfTime>() => Err(late()),
+        Ok(Err(error)) => Err(PluginError::Describe(cut(&reason(&error, MAX_MANIFEST), MAX_MESSAGE).to_owned())),
+        Err(_) => Err(late()),
     }
 }
 
@@ -232,7 +288,12 @@ impl ObjectStore for Nothing {
     async fn open(&self, _: &crate::object::Location, _: u64) -> Opened {
         Err(nothing())
     }
-    async fn read(&self, _: &crate::object::Location, _: &str, _: std::ops::Range<u64>) -> Result<bytes::Bytes, Denied> {
+    async fn read(
+        &self,
+        _: &crate::object::Location,
+        _: &str,
+        _: std::ops::Range<u64>,
+    ) -> Result<bytes::Bytes, Denied> {
         Err(nothing())
     }
     async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {
@@ -251,4 +312,38 @@ type Opened = Result<(crate::object::Metadata, bytes::Bytes), Denied>;
 
 fn nothing() -> Denied {
     Denied::Denied("`describe` reads nothing".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_code_is_fit_for_reports_and_never_the_hosts_own(
+            raw in prop_oneof![any::<String>(), "(Gri?stmill[. \n]){0,4}[A-Za-z. \u{e9}-]{0,80}"]
+        ) {
+            let code = code(&raw);
+            prop_assert!(!code.starts_with("Gristmill."), "{code}");
+            prop_assert!((1..=MAX_CODE).contains(&code.len()), "{code}");
+            prop_assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)), "{code}");
+        }
+
+        #[test]
+        fn a_good_code_is_left_as_it_is(good in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}") {
+            prop_assume!(!good.starts_with("Gristmill."));
+            prop_assert_eq!(code(&good), good);
+        }
+
+        #[test]
+        fn a_result_stays_the_same_json_on_one_line(value in "[\\[\\]{}\":,\\\\n\n\r 0-9a-z]{0,40}") {
+            if let Ok(Some(kept)) = item_result(Some(value.clone())) {
+                prop_assert!(!kept.contains(['\n', '\r']));
+                let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+                prop_assert_eq!(parse(&kept), parse(&value));
+            }
+        }
+    }
 }

@@ -1,5 +1,8 @@
-//! How much memory an instance may have: the sum over its memories, not each by itself, because a component can hold
-//! many.
+//! How much memory an instance may have, its own and on the host's side. Each is a sum: a component can hold many
+//! memories, and many handles.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
@@ -25,6 +28,11 @@ impl MemoryBudget {
     pub(super) fn exceeded(&self) -> bool {
         self.exceeded
     }
+
+    /// Forgets what was asked for in vain: the next item is not to blame for it.
+    pub(super) fn forgive(&mut self) {
+        self.exceeded = false;
+    }
 }
 
 impl ResourceLimiter for MemoryBudget {
@@ -48,5 +56,37 @@ impl ResourceLimiter for MemoryBudget {
             self.exceeded = true;
         }
         Ok(allowed)
+    }
+}
+
+/// What the host holds for one instance: objects' first bytes, and what is read ahead.
+#[derive(Clone, Debug)]
+pub(super) struct HostMemory(Arc<AtomicUsize>);
+
+/// The most of it, in bytes.
+pub(super) const MAX_HOST_MEMORY: usize = 128 << 20;
+
+impl HostMemory {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicUsize::new(MAX_HOST_MEMORY)))
+    }
+
+    /// Sets bytes aside until the guard is dropped, if there are so many left.
+    pub(super) fn take(&self, bytes: usize) -> Option<Held> {
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.ok().map(|_| Held { bytes, of: self.0.clone() })
+    }
+}
+
+/// Bytes that the host holds for an instance.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }

@@ -9,6 +9,8 @@ use super::guest::Guest;
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
+/// What a line takes beside its words: time, dataset, batch. Without it a flood of empty lines would cost nothing.
+const LINE_COST: usize = 64;
 
 /// How much an item may still say. Shared between the logging interface and the standard streams.
 #[derive(Clone)]
@@ -40,8 +42,11 @@ impl LogBudget {
     pub(super) fn line(&self, level: Level, context: &str, message: &str) {
         let message = cut(message, MAX_LINE);
         let context = cut(context, 128);
-        let cost = (message.len() + context.len() + 1) as u64;
-        let spent = self.0.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left.saturating_sub(cost)));
+        let cost = (message.len() + context.len() + LINE_COST) as u64;
+        let spent = self
+            .0
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left.saturating_sub(cost)));
         let Ok(before) = spent else { return };
         let (dataset, batch) = (&*self.0.dataset, &*self.0.batch);
         if before < cost {
@@ -68,4 +73,21 @@ impl Host for Guest {
 /// The longest beginning of `text` of at most `limit` bytes that is whole characters.
 pub(super) fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cut_is_the_longest_beginning_that_fits(text in any::<String>(), limit in 0_usize..100) {
+            let short = cut(&text, limit);
+            prop_assert!(text.starts_with(short) && short.len() <= limit);
+            let next = text[short.len()..].chars().next();
+            prop_assert!(next.is_none_or(|next| short.len() + next.len_utf8() > limit));
+        }
+    }
 }

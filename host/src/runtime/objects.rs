@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::Resource;
 
 use super::bindings::gristmill::plugin::objects::{self, ChunkOptions, Compression, Entry, Error};
 use super::guest::Guest;
+use super::limits::{Held, MAX_HOST_MEMORY};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
 /// One request of a sequential read; also how much of an object is fetched when it is opened.
@@ -23,28 +26,32 @@ const CHUNKS_AHEAD: usize = 2;
 const DEFAULT_CHUNK: usize = 1 << 20;
 const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 4 << 10..=8 << 20;
 const MAX_READ: u32 = 8 << 20;
-/// Every chunk reader holds a few MiB in the host.
-const MAX_CHUNK_READERS: usize = 16;
+/// A decompressor works on so many bytes, and makes so many, before others on the I/O runtime have their turn.
+const TURN: usize = 128 << 10;
+/// The binary logarithm of the largest window of a zstd stream: 32 MiB, as the levels up to 20 have it. The decompressor
+/// holds the whole window, and only the stream says how large that is.
+const MAX_ZSTD_WINDOW: u32 = 25;
 
 /// A version of an object.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct OpenObject {
     metadata: Metadata,
     first: Bytes,
+    _held: Option<Held>,
 }
 
 /// A sequential read. Dropping it ends the reading ahead.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct ChunkReader {
     source: ChunkSource,
-    _place: Arc<()>,
+    _held: Held,
 }
 
 enum ChunkSource {
     /// The whole object came with the first request, as it does for most.
     Memory { bytes: Bytes, size: usize },
-    /// A task on the I/O runtime reads ahead.
-    Task(mpsc::Receiver<Result<Bytes, ObjectError>>),
+    /// A task on the I/O runtime reads ahead, as long as somebody is there to read.
+    Task { chunks: mpsc::Receiver<Result<Bytes, ObjectError>>, _task: AbortOnDropHandle<()> },
 }
 
 /// A listing under way.
@@ -62,7 +69,12 @@ impl objects::Host for Guest {
             Err(error) => Err(error),
         };
         Ok(match opened {
-            Ok((metadata, first)) => Ok(self.table.push(OpenObject { metadata, first })?),
+            Ok((metadata, first)) => {
+                // A guest with very many open objects reads their first bytes again instead.
+                let held = self.host_memory.take(first.len());
+                let first = if held.is_some() { first } else { Bytes::new() };
+                Ok(self.table.push(OpenObject { metadata, first, _held: held })?)
+            }
             Err(error) => Err(error.into()),
         })
     }
@@ -91,7 +103,9 @@ impl objects::HostObject for Guest {
         let size = object.metadata.size;
         let location = object.metadata.location.clone();
         if length > MAX_READ {
-            return Ok(Err(Error::TooLarge(format!("{location}: a read of {length} bytes; at most {MAX_READ} at once"))));
+            return Ok(Err(Error::TooLarge(format!(
+                "{location}: a read of {length} bytes; at most {MAX_READ} at once"
+            ))));
         }
         if offset > size {
             return Ok(Err(Error::Invalid(format!("{location}: offset {offset} is behind the end at {size}"))));
@@ -118,26 +132,29 @@ impl objects::HostObject for Guest {
         this: Resource<OpenObject>,
         options: ChunkOptions,
     ) -> wasmtime::Result<Result<Resource<ChunkReader>, Error>> {
-        let Some(place) = self.chunk_readers.take_place(MAX_CHUNK_READERS) else {
-            return Ok(Err(Error::TooLarge(format!("more than {MAX_CHUNK_READERS} objects are read at once"))));
-        };
         let object = self.table.get(&this)?;
         let size = match options.size {
             0 => DEFAULT_CHUNK,
             size => (size as usize).clamp(*CHUNK_SIZES.start(), *CHUNK_SIZES.end()),
         };
         let compression = effective(options.compression, &object.metadata.location.key);
+        let Some(held) = self.host_memory.take(held_by_reader(size, compression)) else {
+            return Ok(Err(Error::TooLarge(format!(
+                "{}: too many objects are read at once: what is read ahead of a guest may take {MAX_HOST_MEMORY} bytes",
+                object.metadata.location
+            ))));
+        };
         let whole = object.first.len() as u64 == object.metadata.size;
         let source = if whole && compression == Compression::None {
             ChunkSource::Memory { bytes: object.first.clone(), size }
         } else {
             let (metadata, first) = (object.metadata.clone(), object.first.clone());
-            let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+            let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
             let store = self.context.objects.clone();
-            self.io.spawn(read_ahead(store, metadata, first, compression, size, sender));
-            ChunkSource::Task(receiver)
+            let task = self.io.spawn(read_ahead(store, metadata, first, compression, size, sender));
+            ChunkSource::Task { chunks, _task: AbortOnDropHandle::new(task) }
         };
-        Ok(Ok(self.table.push(ChunkReader { source, _place: place })?))
+        Ok(Ok(self.table.push(ChunkReader { source, _held: held })?))
     }
 
     fn drop(&mut self, this: Resource<OpenObject>) -> wasmtime::Result<()> {
@@ -151,7 +168,7 @@ impl objects::HostChunks for Guest {
         let next = match &mut self.table.get_mut(&this)?.source {
             ChunkSource::Memory { bytes, .. } if bytes.is_empty() => None,
             ChunkSource::Memory { bytes, size } => Some(Ok(bytes.split_to(bytes.len().min(*size)))),
-            ChunkSource::Task(receiver) => receiver.recv().await,
+            ChunkSource::Task { chunks, .. } => chunks.recv().await,
         };
         Ok(match next.transpose() {
             Ok(chunk) => {
@@ -215,19 +232,18 @@ impl Guest {
     {
         let started = self.io.spawn(request(self.context.objects.clone()));
         async move {
-            started.await.unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
+            started
+                .await
+                .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the host failed to read: {error}"))))
         }
     }
 }
 
-/// How many sequential reads an instance has under way.
-#[derive(Default)]
-pub(super) struct ChunkReaders(Arc<()>);
-
-impl ChunkReaders {
-    fn take_place(&self, most: usize) -> Option<Arc<()>> {
-        (Arc::strong_count(&self.0) <= most).then(|| self.0.clone())
-    }
+/// The most that one sequential read holds: chunks that wait, one on its way to the guest and one that is being filled,
+/// requests under way, and what the decompressor keeps.
+fn held_by_reader(chunk: usize, compression: Compression) -> usize {
+    let window = if compression == Compression::Zstd { 1 << MAX_ZSTD_WINDOW } else { 0 };
+    (CHUNKS_AHEAD + 2) * chunk + READ_AHEAD * READ as usize + window
 }
 
 fn effective(asked: Compression, key: &str) -> Compression {
@@ -262,7 +278,7 @@ async fn read_ahead(
         }
         return;
     }
-    let stored = StreamReader::new(Box::pin(stored.map_err(std::io::Error::other)));
+    let stored = StreamReader::new(Box::pin(in_turns(stored).map_err(std::io::Error::other)));
     let mut plain: Box<dyn AsyncRead + Send + Unpin> = match compression {
         Compression::Gzip => {
             let mut decoder = GzipDecoder::new(stored);
@@ -270,7 +286,7 @@ async fn read_ahead(
             Box::new(decoder)
         }
         Compression::Zstd => {
-            let mut decoder = ZstdDecoder::new(stored);
+            let mut decoder = ZstdDecoder::with_params(stored, &[DParameter::window_log_max(MAX_ZSTD_WINDOW)]);
             decoder.multiple_members(true);
             Box::new(decoder)
         }
@@ -311,14 +327,30 @@ fn stored_bytes(
     futures::stream::iter((!first.is_empty()).then_some(Ok(first))).chain(rest)
 }
 
+/// The same bytes in pieces, between which others have their turn: an object can be made so that a decompressor works
+/// long on it and has nothing to show for it.
+fn in_turns(
+    stored: impl Stream<Item = Result<Bytes, ObjectError>> + Send,
+) -> impl Stream<Item = Result<Bytes, ObjectError>> + Send {
+    let pieces = stored.map_ok(|mut bytes| {
+        let count = bytes.len().div_ceil(TURN);
+        futures::stream::iter((0..count).map(move |_| Ok(bytes.split_to(bytes.len().min(TURN)))))
+    });
+    pieces.try_flatten().then(|piece| async {
+        tokio::task::yield_now().await;
+        piece
+    })
+}
+
 async fn fill(reader: &mut (impl AsyncRead + Unpin), size: usize) -> std::io::Result<Bytes> {
     let mut chunk = BytesMut::with_capacity(size);
     while chunk.len() < size {
         // `read_buf` grows a full buffer; the chunk ends where it was meant to.
-        let room = size - chunk.len();
+        let room = TURN.min(size - chunk.len());
         if reader.take(room as u64).read_buf(&mut chunk).await? == 0 {
             break;
         }
+        tokio::task::yield_now().await;
     }
     Ok(chunk.freeze())
 }
@@ -327,6 +359,11 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), size: usize) -> std::io::Re
 fn stream_error(uri: &str, error: std::io::Error) -> ObjectError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
         Some(inner) => inner.clone(),
+        // zstd's own words for a window beyond the limit.
+        None if error.to_string().contains("requires too much memory") => ObjectError::TooLarge(format!(
+            "{uri}: the zstd window is larger than {} MiB: compress it without `--long` and `--ultra`",
+            (1 << MAX_ZSTD_WINDOW) >> 20
+        )),
         None => ObjectError::Invalid(format!("{uri}: the compressed bytes are damaged or cut off: {error}")),
     }
 }

@@ -5,6 +5,11 @@ use super::guest::Guest;
 use super::{Fault, GuestRows, RowsRefused};
 use crate::job::{FailureKind, error_names};
 
+/// Rows wait in memory until their item is done, and there a null takes as much room as a number: so many times the
+/// bytes that may be emitted, but at least this much.
+const ROOM: u64 = 8;
+const LEAST_ROOM: u64 = 16 << 20;
+
 impl Host for Guest {
     fn emit(&mut self, output: String, rows: Rows) -> wasmtime::Result<Result<(), Error>> {
         let result = self.take(&output, &rows);
@@ -45,9 +50,19 @@ impl Guest {
             RowsRefused::NoSuchOutput(message) => Error::NoSuchOutput(message),
             RowsRefused::Invalid(message) => Error::Invalid(message),
         })?;
-        if rows.num_rows() > 0 {
-            self.rows.push((output, rows));
+        if rows.num_rows() == 0 {
+            return Ok(());
         }
+        self.rows_memory = self.rows_memory.saturating_add(rows.get_array_memory_size() as u64);
+        let room = limit.saturating_mul(ROOM).max(LEAST_ROOM);
+        if self.rows_memory > room {
+            self.rows.clear();
+            return Err(Error::TooLarge(format!(
+                "the item's rows take more than {room} bytes of memory, {ROOM} times what `[plugin] max_output` allows: emit \
+                 many rows in one block, or raise the limit"
+            )));
+        }
+        self.rows.push((output, rows));
         Ok(())
     }
 }

@@ -43,17 +43,10 @@ enum Values<'a> {
 impl<'a> Cells<'a> {
     /// Looks at rows that have the output's Arrow schema.
     pub(super) fn of(schema: &OutputSchema, rows: &'a RecordBatch) -> Result<Self, SinkError> {
-        let columns: Option<Vec<_>> = schema
-            .columns
-            .iter()
-            .zip(rows.columns())
-            .map(|(column, array)| Values::of(column.kind, array))
-            .collect();
+        let columns: Option<Vec<_>> =
+            schema.columns.iter().zip(rows.columns()).map(|(column, array)| Values::of(column.kind, array)).collect();
         match columns {
-            Some(columns) if columns.len() == schema.columns.len() => Ok(Self {
-                columns,
-                rows: rows.num_rows(),
-            }),
+            Some(columns) if columns.len() == schema.columns.len() => Ok(Self { columns, rows: rows.num_rows() }),
             _ => Err(SinkError::Refused(format!(
                 "output `{}`: the rows are of another schema: {}",
                 schema.name,

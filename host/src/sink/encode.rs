@@ -39,9 +39,7 @@ impl Encoder {
             Format::JsonLines => Self::JsonLines(JsonLines::new(schema)),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
-                writer
-                    .write_record(schema.columns.iter().map(|column| &column.name))
-                    .map_err(broken)?;
+                writer.write_record(schema.columns.iter().map(|column| &column.name)).map_err(broken)?;
                 Self::Csv(Box::new(writer))
             }
             Format::Parquet => {
@@ -59,21 +57,17 @@ impl Encoder {
     /// Appends rows.
     pub(super) fn write(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
         match self {
-            Self::JsonLines(lines) => blocks
-                .iter()
-                .try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken)),
-            Self::Csv(writer) => blocks
-                .iter()
-                .try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken)),
+            Self::JsonLines(lines) => {
+                blocks.iter().try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken))
+            }
+            Self::Csv(writer) => {
+                blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
+            }
             Self::Parquet(writer) => {
                 // Every write costs the writer a round through all columns, and items often have a row each.
                 let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
                 writer.write(&rows).map_err(broken)?;
-                if writer.memory_size() >= ROW_GROUP_BYTES {
-                    writer.flush().map_err(broken)
-                } else {
-                    Ok(())
-                }
+                if writer.memory_size() >= ROW_GROUP_BYTES { writer.flush().map_err(broken) } else { Ok(()) }
             }
         }
     }
@@ -117,10 +111,7 @@ impl JsonLines {
             let separator = if index == 0 { '{' } else { ',' };
             format!("{separator}{}:", serde_json::Value::from(column.name.as_str())).into_bytes()
         });
-        Self {
-            before: before.collect(),
-            out: Vec::new(),
-        }
+        Self { before: before.collect(), out: Vec::new() }
     }
 
     fn write(&mut self, cells: &Cells<'_>) -> std::io::Result<()> {
@@ -239,9 +230,7 @@ mod tests {
         let mut state = 1_u64;
         let mut letter = || {
             // Text that zstd cannot make much smaller.
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             char::from(b'0' + (state >> 58) as u8)
         };
         let mut parts = Vec::new();

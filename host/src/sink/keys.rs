@@ -43,17 +43,11 @@ impl KeySet {
             keys.0.reserve(cells.rows());
             for at in 0..cells.rows() {
                 row += 1;
-                let key = || {
-                    columns
-                        .iter()
-                        .map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)))
-                };
+                let key =
+                    || columns.iter().map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)));
                 let bytes = encode(key(), row)?;
                 if self.0.contains(&bytes) {
-                    return Err(BadKey(format!(
-                        "row {row}: another item of the batch has the key {}",
-                        show(key())
-                    )));
+                    return Err(BadKey(format!("row {row}: another item of the batch has the key {}", show(key()))));
                 }
                 if !keys.0.insert(bytes) {
                     return Err(BadKey(format!("row {row}: an earlier row has the key {}", show(key()))));
@@ -74,12 +68,7 @@ pub(super) fn describe(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> 
     let Target::Table { .. } = schema.target else {
         return String::new();
     };
-    show(
-        schema
-            .key()
-            .into_iter()
-            .map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))),
-    )
+    show(schema.key().into_iter().map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))))
 }
 
 /// The key as bytes that are equal when the keys are: each value with its length before it.
@@ -153,10 +142,7 @@ mod tests {
     #[test]
     fn a_key_is_doubled_within_an_item_also_over_its_blocks() {
         let (schema, set) = (keyed(&["id", "day"]), KeySet::default());
-        let first = rows(
-            &schema,
-            "{\"id\":\"a\",\"day\":\"2024-01-01\"}\n{\"id\":\"a\",\"day\":\"2024-01-02\"}",
-        );
+        let first = rows(&schema, "{\"id\":\"a\",\"day\":\"2024-01-01\"}\n{\"id\":\"a\",\"day\":\"2024-01-02\"}");
         assert!(set.check(&schema, std::slice::from_ref(&first)).is_ok());
         let second = rows(&schema, r#"{"id":"a","day":"2024-01-02"}"#);
         assert_eq!(
@@ -170,10 +156,7 @@ mod tests {
         let (schema, set) = (keyed(&["at"]), KeySet::default());
         let lines =
             "{\"id\":\"a\",\"at\":\"2024-01-01T02:00:00+02:00\"}\n{\"id\":\"b\",\"at\":\"2024-01-01T00:00:00Z\"}";
-        assert_eq!(
-            refused(&set, &schema, lines),
-            "row 2: an earlier row has the key at = 2024-01-01T00:00:00.000000Z"
-        );
+        assert_eq!(refused(&set, &schema, lines), "row 2: an earlier row has the key at = 2024-01-01T00:00:00.000000Z");
     }
 
     #[test]
@@ -197,15 +180,9 @@ mod tests {
             "row 2: key column `count` is null"
         );
         let by_id = keyed(&["id"]);
-        assert_eq!(
-            refused(&set, &by_id, r#"{"id":""}"#),
-            "row 1: key column `id` is an empty string"
-        );
+        assert_eq!(refused(&set, &by_id, r#"{"id":""}"#), "row 1: key column `id` is an empty string");
         let long = format!("{{\"id\":\"{}\"}}", "x".repeat(2049));
-        assert_eq!(
-            refused(&set, &by_id, &long),
-            "row 1: key column `id` has 2049 bytes, at most 2048 are a key"
-        );
+        assert_eq!(refused(&set, &by_id, &long), "row 1: key column `id` has 2049 bytes, at most 2048 are a key");
     }
 
     #[test]

@@ -37,10 +37,7 @@ impl ObjectsSink {
 impl Sink for ObjectsSink {
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
         let Target::Objects { prefix, format } = &schema.target else {
-            return Err(SinkError::Refused(format!(
-                "output `{}` goes to a table, not to objects",
-                schema.name
-            )));
+            return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
         };
         let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
         Ok(Box::new(Staged {
@@ -112,12 +109,7 @@ impl Staging for Staged {
                 upload.complete().await.map_err(refused_or_not)?
             }
         };
-        Ok(Written {
-            output: self.schema.name.clone(),
-            place: self.at.to_string(),
-            rows: self.rows,
-            bytes,
-        })
+        Ok(Written { output: self.schema.name.clone(), place: self.at.to_string(), rows: self.rows, bytes })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -135,10 +127,7 @@ impl Staged {
         if pending.rows == 0 {
             return Ok(());
         }
-        let Writing {
-            mut encoder,
-            mut upload,
-        } = match self.writing.take() {
+        let Writing { mut encoder, mut upload } = match self.writing.take() {
             Some(writing) => writing,
             None => Writing {
                 encoder: Encoder::new(self.format, &self.schema)?,
@@ -151,11 +140,7 @@ impl Staged {
             let ready = encoder.take()?;
             Ok((encoder, ready))
         };
-        let (encoder, ready) = if pending.bytes < INLINE_BYTES {
-            encode()?
-        } else {
-            blocking(encode).await?
-        };
+        let (encoder, ready) = if pending.bytes < INLINE_BYTES { encode()? } else { blocking(encode).await? };
         send(&mut upload, ready).await?;
         self.writing = Some(Writing { encoder, upload });
         Ok(())

@@ -25,17 +25,9 @@ impl OutputSchema {
     /// Checks the columns against each other and against the target's key.
     pub fn new(name: impl Into<String>, columns: Vec<Column>, target: Target) -> Result<Self, BadSchema> {
         let name = name.into();
-        check(&columns, &target).map_err(|reason| BadSchema {
-            output: name.clone(),
-            reason,
-        })?;
+        check(&columns, &target).map_err(|reason| BadSchema { output: name.clone(), reason })?;
         let arrow = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        Ok(Self {
-            name,
-            columns,
-            arrow,
-            target,
-        })
+        Ok(Self { name, columns, arrow, target })
     }
 
     /// The columns' indices of the table's key, in the key's order; none for objects.
@@ -43,9 +35,7 @@ impl OutputSchema {
         let Target::Table { key, .. } = &self.target else {
             return Vec::new();
         };
-        key.iter()
-            .filter_map(|name| self.columns.iter().position(|column| column.name == *name))
-            .collect()
+        key.iter().filter_map(|name| self.columns.iter().position(|column| column.name == *name)).collect()
     }
 }
 
@@ -119,16 +109,10 @@ fn check_key(columns: &[Column], key: &[String]) -> Result<(), String> {
     for name in key {
         let Some(column) = columns.iter().find(|column| column.name == *name) else {
             let known: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(format!(
-                "key column `{name}` is none of its columns: {}",
-                known.join(", ")
-            ));
+            return Err(format!("key column `{name}` is none of its columns: {}", known.join(", ")));
         };
         // DynamoDB has keys of strings and numbers. A float is no key: two spellings of a number would be two rows.
-        if !matches!(
-            column.kind,
-            ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp
-        ) {
+        if !matches!(column.kind, ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp) {
             return Err(format!(
                 "key column `{name}` is {}; a key is text, int64, date or timestamp",
                 column.kind.name()
@@ -145,11 +129,7 @@ mod tests {
     use crate::dataset::Format;
 
     fn column(name: &str, kind: ColumnType) -> Column {
-        Column {
-            name: name.into(),
-            kind,
-            nullable: true,
-        }
+        Column { name: name.into(), kind, nullable: true }
     }
 
     fn refused(columns: Vec<Column>, target: Target) -> String {
@@ -159,12 +139,7 @@ mod tests {
     #[test]
     fn every_type_has_the_arrow_type_that_the_contract_names() {
         let schema = OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap();
-        let types: Vec<_> = schema
-            .arrow
-            .fields()
-            .iter()
-            .map(|field| field.data_type().clone())
-            .collect();
+        let types: Vec<_> = schema.arrow.fields().iter().map(|field| field.data_type().clone()).collect();
         assert_eq!(
             types,
             [
@@ -195,10 +170,7 @@ mod tests {
     fn what_makes_no_output_is_named() {
         let text = || vec![column("a", ColumnType::Text), column("x", ColumnType::Float64)];
         assert!(refused(vec![], table(&["a"])).starts_with("output `daily`: it has no columns"));
-        assert_eq!(
-            refused([text(), text()].concat(), table(&["a"])),
-            "output `daily`: column `a` is there twice"
-        );
+        assert_eq!(refused([text(), text()].concat(), table(&["a"])), "output `daily`: column `a` is there twice");
         assert!(
             refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\"")
         );

@@ -27,26 +27,16 @@ pub(super) fn all_types() -> Vec<Column> {
         ("at", ColumnType::Timestamp),
         ("extra", ColumnType::Json),
     ]
-    .map(|(name, kind)| Column {
-        name: name.into(),
-        kind,
-        nullable: name != "id",
-    })
+    .map(|(name, kind)| Column { name: name.into(), kind, nullable: name != "id" })
     .into()
 }
 
 pub(super) fn table(key: &[&str]) -> Target {
-    Target::Table {
-        table: "noaa-precipitation".into(),
-        key: key.iter().map(|name| (*name).into()).collect(),
-    }
+    Target::Table { table: "noaa-precipitation".into(), key: key.iter().map(|name| (*name).into()).collect() }
 }
 
 pub(super) fn objects(format: Format) -> Target {
-    Target::Objects {
-        prefix: "s3://results/daily/".parse().unwrap(),
-        format,
-    }
+    Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format }
 }
 
 pub(super) fn rows(schema: &OutputSchema, lines: &str) -> RecordBatch {
@@ -55,10 +45,7 @@ pub(super) fn rows(schema: &OutputSchema, lines: &str) -> RecordBatch {
 
 pub(super) fn batch_id(name: &str) -> BatchId {
     let execution = format!("arn:aws:states:eu-central-1:123456789012:execution:noaa/map:{name}");
-    BatchId {
-        execution,
-        state: "Work".into(),
-    }
+    BatchId { execution, state: "Work".into() }
 }
 
 /// A sink, and a way to see what it has made visible.
@@ -115,10 +102,7 @@ pub(super) async fn contract(subject: &dyn Subject) {
 
     // The same batch again, cut differently, changes nothing.
     let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
-    staged
-        .write(rows(&schema, &format!("{first}\n{second}")))
-        .await
-        .unwrap();
+    staged.write(rows(&schema, &format!("{first}\n{second}"))).await.unwrap();
     assert_eq!(staged.commit().await.unwrap(), once);
     assert_eq!(subject.visible(), expected);
 
@@ -157,11 +141,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        Ok(Box::new(MemoryUpload {
-            store: self.clone(),
-            at: at.clone(),
-            bytes: Vec::new(),
-        }))
+        Ok(Box::new(MemoryUpload { store: self.clone(), at: at.clone(), bytes: Vec::new() }))
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
@@ -200,20 +180,14 @@ struct Objects {
 impl Objects {
     fn new(format: Format) -> Self {
         let store = MemoryStore::default();
-        Self {
-            sink: ObjectsSink::new(Arc::new(store.clone())),
-            store,
-            format,
-        }
+        Self { sink: ObjectsSink::new(Arc::new(store.clone())), store, format }
     }
 
     fn read(&self, bytes: Vec<u8>) -> Vec<Value> {
         match self.format {
-            Format::JsonLines => std::str::from_utf8(&bytes)
-                .unwrap()
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
+            Format::JsonLines => {
+                std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+            }
             Format::Csv => {
                 let mut reader = csv::Reader::from_reader(bytes.as_slice());
                 let header = reader.headers().unwrap().clone();
@@ -223,16 +197,9 @@ impl Objects {
                     _ => serde_json::from_str(field).unwrap(),
                 };
                 let row = |row: csv::StringRecord| {
-                    header
-                        .iter()
-                        .zip(&row)
-                        .map(|(name, field)| (name.to_owned(), value(name, field)))
-                        .collect()
+                    header.iter().zip(&row).map(|(name, field)| (name.to_owned(), value(name, field))).collect()
                 };
-                reader
-                    .records()
-                    .map(|record| Value::Object(row(record.unwrap())))
-                    .collect()
+                reader.records().map(|record| Value::Object(row(record.unwrap()))).collect()
             }
             Format::Parquet => {
                 let schema = OutputSchema::new("daily", all_types(), self.target()).unwrap();
@@ -260,14 +227,7 @@ pub(super) fn values(schema: &OutputSchema, batch: &RecordBatch) -> Vec<Value> {
         Cell::Timestamp(micros) => cells::timestamp(micros).into(),
         Cell::Json(text) => serde_json::from_str(text).unwrap(),
     };
-    let row = |row| {
-        schema
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .zip(cells.row(row).map(value))
-            .collect()
-    };
+    let row = |row| schema.columns.iter().map(|column| column.name.clone()).zip(cells.row(row).map(value)).collect();
     (0..cells.rows()).map(|at| Value::Object(row(at))).collect()
 }
 
@@ -373,45 +333,31 @@ async fn large_batches_reach_the_object_whole() {
         let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
         let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
         for block in 0..25 {
-            let lines: String = (0..1_000)
-                .map(|row| format!("{{\"id\":\"{block}-{row}\",\"count\":{row}}}\n"))
-                .collect();
+            let lines: String =
+                (0..1_000).map(|row| format!("{{\"id\":\"{block}-{row}\",\"count\":{row}}}\n")).collect();
             staged.write(rows(&schema, &lines)).await.unwrap();
         }
         assert_eq!(staged.commit().await.unwrap().rows, 25_000);
         let visible = subject.visible();
         assert_eq!(visible.len(), 25_000, "{format:?}");
-        assert_eq!(
-            (&visible[24_999]["id"], &visible[24_999]["count"]),
-            (&json!("24-999"), &json!(999)),
-            "{format:?}"
-        );
+        assert_eq!((&visible[24_999]["id"], &visible[24_999]["count"]), (&json!("24-999"), &json!(999)), "{format:?}");
     }
 }
 
 #[tokio::test]
 async fn a_store_without_room_is_worth_another_attempt() {
-    let store = MemoryStore {
-        full: true,
-        ..MemoryStore::default()
-    };
+    let store = MemoryStore { full: true, ..MemoryStore::default() };
     let sink = ObjectsSink::new(Arc::new(store));
     let schema = Arc::new(OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap());
     let mut staged = sink.stage(&batch_id("a"), &schema).await.unwrap();
     staged.write(rows(&schema, "{\"id\":\"a\"}")).await.unwrap();
     let error = staged.commit().await.unwrap_err();
-    assert!(
-        matches!(&error, SinkError::Unavailable(why) if why.ends_with(".csv: the disk is full")),
-        "{error}"
-    );
+    assert!(matches!(&error, SinkError::Unavailable(why) if why.ends_with(".csv: the disk is full")), "{error}");
 }
 
 #[tokio::test]
 async fn an_output_goes_only_to_a_sink_of_its_kind() {
     let to_table = Arc::new(OutputSchema::new("daily", all_types(), table(&["id"])).unwrap());
     let sink = ObjectsSink::new(Arc::new(MemoryStore::default()));
-    assert!(matches!(
-        sink.stage(&batch_id("a"), &to_table).await.map(|_| ()),
-        Err(SinkError::Refused(_))
-    ));
+    assert!(matches!(sink.stage(&batch_id("a"), &to_table).await.map(|_| ()), Err(SinkError::Refused(_))));
 }

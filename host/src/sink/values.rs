@@ -21,9 +21,7 @@ pub(super) const TIMESTAMPS: RangeInclusive<i64> = -62_167_219_200_000_000..=253
 pub(super) fn parse_date(text: &str) -> Option<i32> {
     let bytes = text.as_bytes();
     let digits = |range: std::ops::Range<usize>| {
-        bytes[range].iter().try_fold(0, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + i32::from(byte - b'0'))
-        })
+        bytes[range].iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i32::from(byte - b'0')))
     };
     if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
         return None;
@@ -53,10 +51,7 @@ pub(super) fn format_timestamp(micros: i64) -> Option<String> {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
-    Some(format!(
-        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z",
-        u8::from(month)
-    ))
+    Some(format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", u8::from(month)))
 }
 
 #[cfg(test)]
@@ -65,19 +60,11 @@ mod tests {
 
     #[test]
     fn days_are_read_and_written() {
-        for (text, days) in [
-            ("1970-01-01", 0),
-            ("1969-12-31", -1),
-            ("2024-02-29", 19_782),
-            ("0000-01-01", -719_528),
-        ] {
+        for (text, days) in [("1970-01-01", 0), ("1969-12-31", -1), ("2024-02-29", 19_782), ("0000-01-01", -719_528)] {
             assert_eq!(parse_date(text), Some(days), "{text}");
             assert_eq!(format_date(days).as_deref(), Some(text));
         }
-        assert_eq!(
-            DATES,
-            parse_date("0000-01-01").unwrap()..=parse_date("9999-12-31").unwrap()
-        );
+        assert_eq!(DATES, parse_date("0000-01-01").unwrap()..=parse_date("9999-12-31").unwrap());
         assert_eq!(format_date(DATES.end() + 1), None);
         assert_eq!(format_date(i32::MAX), None);
         assert_eq!(format_date(i32::MIN), None);
@@ -85,16 +72,9 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_refused() {
-        for text in [
-            "",
-            "2023-02-29",
-            "2024-13-01",
-            "2024-1-01",
-            "2024-01-01T",
-            "+024-01-01",
-            "2024/01/01",
-            "20é-01-01",
-        ] {
+        for text in
+            ["", "2023-02-29", "2024-13-01", "2024-1-01", "2024-01-01T", "+024-01-01", "2024/01/01", "20é-01-01"]
+        {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }
@@ -110,20 +90,13 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_or_would_lose_digits_is_refused() {
-        for text in [
-            "",
-            "2024-01-31",
-            "2024-01-31T12:00:00",
-            "2024-01-31T12:00:00.1234567Z",
-            "0000-01-01T00:00:00+01:00",
-        ] {
+        for text in
+            ["", "2024-01-31", "2024-01-31T12:00:00", "2024-01-31T12:00:00.1234567Z", "0000-01-01T00:00:00+01:00"]
+        {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
         let (first, last) = ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z");
-        assert_eq!(
-            TIMESTAMPS,
-            parse_timestamp(first).unwrap()..=parse_timestamp(last).unwrap()
-        );
+        assert_eq!(TIMESTAMPS, parse_timestamp(first).unwrap()..=parse_timestamp(last).unwrap());
         assert_eq!(format_timestamp(TIMESTAMPS.end() + 1), None);
         assert_eq!(format_timestamp(i64::MAX), None);
         assert_eq!(format_timestamp(i64::MIN), None);

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -46,8 +47,16 @@ async fn render(State((metrics, _)): State<(Arc<Metrics>, Readiness)>) -> impl I
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
 }
 
+/// How long a worker has to say that it is alive: less than the 5 s that ECS waits for a health check by default.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Asks another process's admin port whether it is alive: a container's health check without a shell or curl.
 pub async fn probe(address: &str, path: &str) -> io::Result<()> {
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, ask(address, path)).await.unwrap_or_else(|error| Err(silent(error)))
+}
+
+async fn ask(address: &str, path: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
@@ -55,5 +64,29 @@ pub async fn probe(address: &str, path: &str) -> io::Result<()> {
     match answer.split_whitespace().nth(1) {
         Some("200") => Ok(()),
         _ => Err(io::Error::other(answer.lines().next().unwrap_or("no answer").to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_does_not_answer_is_not_healthy() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let error = probe(&silent.local_addr().unwrap().to_string(), "/healthz").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn health_is_not_readiness() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, readiness) = (listener.local_addr().unwrap().to_string(), Readiness::default());
+        tokio::spawn(serve(listener, Arc::new(Metrics::new().unwrap()), readiness.clone()));
+        probe(&address, "/healthz").await.unwrap();
+        assert!(probe(&address, "/readyz").await.unwrap_err().to_string().contains("503"));
+        readiness.set(true);
+        probe(&address, "/readyz").await.unwrap();
+        assert!(probe(&address, "/nosuch").await.unwrap_err().to_string().contains("404"));
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::job::Disposition;
@@ -59,8 +60,15 @@ impl Metrics {
         Ok(Self {
             slots: gauge("gristmill_slots", "Items that may run at once.")?,
             slots_busy: gauge("gristmill_slots_busy", "Items that run right now.")?,
-            batches_in_flight: gauge("gristmill_batches_in_flight", "Batches that were received and have no fate yet.")?,
-            batches: counter("gristmill_batches_total", "Batches by fate: acked, returned, parked.", &["dataset", "fate"])?,
+            batches_in_flight: gauge(
+                "gristmill_batches_in_flight",
+                "Batches that were received and have no fate yet.",
+            )?,
+            batches: counter(
+                "gristmill_batches_total",
+                "Deliveries by fate: acked, returned, parked. One that names no dataset of this worker has none here.",
+                &["dataset", "fate"],
+            )?,
             batch_seconds: add(
                 &registry,
                 HistogramVec::new(
@@ -72,7 +80,11 @@ impl Metrics {
             items: counter("gristmill_items_total", "Items by outcome: succeeded, rejected.", &["dataset", "outcome"])?,
             item_failures: counter("gristmill_item_failures_total", "Rejected items by code.", &["dataset", "code"])?,
             bytes_read: counter("gristmill_bytes_read_total", "Bytes of objects given to plugins.", &["dataset"])?,
-            bytes_written: counter("gristmill_bytes_written_total", "Bytes of committed outputs.", &["dataset", "output"])?,
+            bytes_written: counter(
+                "gristmill_bytes_written_total",
+                "Bytes of committed outputs.",
+                &["dataset", "output"],
+            )?,
             rows: counter("gristmill_rows_total", "Rows of committed outputs.", &["dataset", "output"])?,
             guest_dropped: counter(
                 "gristmill_guest_metrics_dropped_total",
@@ -84,7 +96,7 @@ impl Metrics {
         })
     }
 
-    /// Counts a batch whose fate is known.
+    /// Counts a delivery whose fate is known.
     pub fn batch(&self, dataset: &str, disposition: &Disposition, took: Duration) {
         let fate = match disposition {
             Disposition::Acked => "acked",
@@ -203,7 +215,8 @@ impl GuestMetrics for DatasetMetrics {
         let mut bounded = self.metrics.bounded();
         let key = (self.dataset.clone(), name.clone());
         if !bounded.counters.contains_key(&key) {
-            let made = IntCounter::with_opts(self.options(&name)).and_then(|counter| add(&self.metrics.registry, counter));
+            let made =
+                IntCounter::with_opts(self.options(&name)).and_then(|counter| add(&self.metrics.registry, counter));
             let Ok(counter) = made else { return };
             bounded.counters.insert(key.clone(), counter);
         }

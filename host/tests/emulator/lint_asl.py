@@ -50,11 +50,21 @@ def asl_validator(file: Path) -> list[str]:
     return [f"asl-validator: {line.strip()}" for line in lines if line.strip()] or ["asl-validator: failed in silence"]
 
 
+# What Step Functions documents for `ReaderConfig` and the specification leaves to the service: statelint does not know it.
+READER_FIELDS = ["InputType", "CSVDelimiter", "CSVHeaderLocation", "CSVHeaders", "ItemsPointer", "ManifestType"]
+
+
 def statelint(definition: dict[str, Any]) -> list[str]:
-    """statelint's findings, but for the `Label` of a Map state: it is newer than statelint, and asl-validator knows it."""
+    """statelint's findings, but for fields that are Step Functions' own. `Label` is known to asl-validator; the fields of a
+    reader stay if they are misspelt, and are found then."""
     for state in states(definition):
         if state.get("Type") == "Map":
             state.pop("Label", None)
+            reader = (state.get("ItemReader") or {}).get("ReaderConfig") or {}
+            for field in READER_FIELDS:
+                reader.pop(field, None)
+            if reader == {}:
+                (state.get("ItemReader") or {}).pop("ReaderConfig", None)
     return [f"statelint: {problem}" for problem in Linter.validate(definition)]
 
 

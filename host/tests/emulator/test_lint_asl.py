@@ -54,6 +54,7 @@ def test_a_good_machine_passes_both_linters(tmp_path: Path) -> None:
         (lambda state: rename(state, "ToleratedFailureCount", "TolerateFailureCount"), "TolerateFailureCount"),
         (lambda state: rename(state["ItemBatcher"], "MaxItemsPerBatch", "MaxItemPerBatch"), "MaxItemPerBatch"),
         (lambda state: rename(state["ItemReader"]["ReaderConfig"], "MaxItems", "MaxItem"), "MaxItem"),
+        (lambda state: state["ItemReader"]["ReaderConfig"].update(InputTyp="CSV"), "InputTyp"),
         (lambda state: rename(task_of(state), "HeartbeatSeconds", "HeartbeatSecond"), "HeartbeatSecond"),
         (lambda state: rename(task_of(state)["Retry"][0], "BackoffRate", "BackofRate"), "BackofRate"),
         (lambda state: state.update(ToleratedFailurePercentage=500), "ToleratedFailurePercentage"),

@@ -26,7 +26,7 @@ fn config() -> SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .endpoint_url(crate::emulator())
+        .endpoint_url(crate::emulator::shared())
         .build()
 }
 

@@ -11,21 +11,21 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use crate::support::project;
 
 /// A running emulator. It ends when its standard input does, so that a test that is killed leaves none behind.
-pub struct Emulator {
+pub(crate) struct Emulator {
     /// Where it listens.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     process: Child,
     _alive: ChildStdin,
 }
 
 impl Emulator {
     /// ministack with the gaps of its Distributed Map filled.
-    pub fn aws() -> Self {
+    pub(crate) fn aws() -> Self {
         Self::start("venv-emulator", "aws.py")
     }
 
     /// moto as it is: a second opinion.
-    pub fn moto() -> Self {
+    pub(crate) fn moto() -> Self {
         Self::start("venv-moto", "moto.py")
     }
 
@@ -48,19 +48,13 @@ impl Emulator {
     }
 
     /// The SDK's configuration for it.
-    pub fn config(&self) -> SdkConfig {
+    pub(crate) fn config(&self) -> SdkConfig {
         config(&self.endpoint)
     }
 
     /// What a worker needs in its environment.
-    pub fn environment(&self) -> [(&'static str, String); 5] {
-        [
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
-            ("AWS_ACCESS_KEY_ID", "test".into()),
-            ("AWS_SECRET_ACCESS_KEY", "test".into()),
-            ("AWS_REGION", "us-east-1".into()),
-            ("AWS_EC2_METADATA_DISABLED", "true".into()),
-        ]
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        environment(&self.endpoint)
     }
 }
 
@@ -71,8 +65,19 @@ impl Drop for Emulator {
     }
 }
 
+/// What a worker needs in its environment to find the emulator at this endpoint.
+pub(crate) fn environment(endpoint: &str) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", endpoint.into()),
+        ("AWS_ACCESS_KEY_ID", "test".into()),
+        ("AWS_SECRET_ACCESS_KEY", "test".into()),
+        ("AWS_REGION", "us-east-1".into()),
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+    ]
+}
+
 /// The SDK's configuration for an emulator at this endpoint.
-pub fn config(endpoint: &str) -> SdkConfig {
+pub(crate) fn config(endpoint: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
@@ -82,7 +87,7 @@ pub fn config(endpoint: &str) -> SdkConfig {
 }
 
 /// One emulator for all tests that keep to names of their own.
-pub fn shared() -> &'static str {
+pub(crate) fn shared() -> &'static str {
     static SHARED: OnceLock<Emulator> = OnceLock::new();
     &SHARED.get_or_init(Emulator::aws).endpoint
 }

@@ -1,5 +1,22 @@
 //! What users meet, whole: the binary, its commands, its plugins. One test binary, one module per subject.
 
+// A test that cannot go on should stop.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod adapters;
+mod bad_input;
 mod cloud;
 mod emulator;
+mod fates;
+mod fleet;
+mod golden;
+mod guest;
+mod hostile;
+mod house;
+mod laptop;
+mod linters;
+mod local;
+mod rooms;
 mod support;
+mod tools;
+mod worker;

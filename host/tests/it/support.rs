@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// A file of the project, from its root.
-pub fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// A plugin that `make plugins` built. A test that needs one fails without it: skipping would look like passing.
-pub fn plugin(name: &str) -> PathBuf {
+pub(crate) fn plugin(name: &str) -> PathBuf {
     let file = project(&format!("plugins/{name}/{name}.wasm"));
     assert!(file.is_file(), "{} is missing: run `make plugins` first", file.display());
     file

@@ -1,8 +1,10 @@
-"""The plugin as a whole, on objects as they are found."""
+"""The plugin as a whole, held to the Rust plugin's sample and golden files: one dataset, whatever the language."""
 
 from __future__ import annotations
 
 import gzip
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,13 @@ from app import process
 
 from gristmill import ObjectNotFound, Reject
 from gristmill.testing import Result, run
+
+PRECIPITATION = Path(__file__).parents[2] / "noaa-precipitation"
+
+
+def golden(name: str) -> list[Any]:
+    return [json.loads(line) for line in (PRECIPITATION / "golden" / name).read_text().splitlines()]
+
 
 HEADER = "ID,DATE,ELEMENT,DATA_VALUE,M_FLAG,Q_FLAG,S_FLAG,OBS_TIME\n"
 URI = "s3://weather/csv/by_station/GM000010962.csv"
@@ -24,6 +33,27 @@ def station(*rows: str) -> str:
     return HEADER + "".join(f"GM000010962,{row}\n" for row in rows)
 
 
+def test_the_sample_gives_the_golden_rows() -> None:
+    keys = sorted(p.relative_to(PRECIPITATION / "sample").as_posix() for p in PRECIPITATION.glob("sample/**/*.csv"))
+    assert len(keys) == 8
+    results = [run(process, {"Key": key}, batch_input={"Bucket": "sample"}, folder=PRECIPITATION) for key in keys]
+    assert [row for result in results for row in result.rows["stations"]] == golden("stations.jsonl")
+
+
+@pytest.mark.parametrize("case", golden("cases.jsonl"))
+def test_every_object_of_the_golden_cases_gives_its_row_or_its_error(case: Any) -> None:
+    if "code" in case:
+        with pytest.raises(Reject) as caught:
+            item_with(case["object"])
+        assert caught.value.code == case["code"]
+        assert caught.value.message.startswith(URI)
+        assert case["says"] in caught.value.message
+    else:
+        result = item_with(case["object"])
+        assert result.rows["stations"] == ([case["row"]] if case["row"] else [])
+        assert result.value == case["counts"]
+
+
 def test_the_highest_value_and_its_first_day() -> None:
     result = item_with(
         station(
@@ -34,7 +64,7 @@ def test_the_highest_value_and_its_first_day() -> None:
         )
     )
     assert result.rows == {"stations": [{"pk": "GM000010962", "PRCP": 305, "DATE": "1800-01-02"}]}
-    assert result.value == {"rows": 4, "prcp_rows": 3, "flagged": 0}
+    assert result.value == {"rows": 4, "prcp_rows": 3, "flagged_skipped": 0}
 
 
 def test_a_flagged_value_counts_only_when_the_settings_say_so() -> None:
@@ -42,7 +72,8 @@ def test_a_flagged_value_counts_only_when_the_settings_say_so() -> None:
     skipped, counted = item_with(content), item_with(content, include_flagged=True)
     assert skipped.rows["stations"] == [{"pk": "GM000010962", "PRCP": 10, "DATE": "2000-02-29"}]
     assert counted.rows["stations"] == [{"pk": "GM000010962", "PRCP": 9999, "DATE": "2000-03-01"}]
-    assert skipped.value == counted.value == {"rows": 2, "prcp_rows": 2, "flagged": 1}
+    assert skipped.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 1}
+    assert counted.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 0}
 
 
 @pytest.mark.parametrize("rows", [[], ["18000101,TMAX,1,,,E,"], ["18000101,PRCP,1,,X,E,"]])
@@ -68,37 +99,18 @@ def test_quotes_line_ends_and_compression_change_nothing() -> None:
     assert zipped == expected
 
 
-@pytest.mark.parametrize(
-    ("content", "code", "place"),
-    [
-        ("", "EmptyObject", "header"),
-        ("ID,DATE,DATA_VALUE,Q_FLAG\nA,18000101,1,\n", "MissingColumn", "'ELEMENT'"),
-        (station("18000101,PRCP,wet,,,E,"), "BadValue", "line 2 has 'wet' as DATA_VALUE"),
-        (station("18000101,PRCP,1_0,,,E,"), "BadValue", "line 2"),
-        (station("18000101,PRCP,1.5,,,E,"), "BadValue", "line 2"),
-        (station("18000101,PRCP,9223372036854775808,,,E,"), "BadValue", "line 2"),
-        (station("18000101,PRCP,1,,,E,", "18010229,PRCP,0,,,E,"), "BadDate", "line 3 has '18010229' as DATE"),
-        (station("1800-1-1,PRCP,1,,,E,"), "BadDate", "line 2"),
-        (station("18000101,PRCP,1,,,E,") + "OTHER,18000102,PRCP,0,,,E,\n", "BadValue", "line 3 has 'OTHER' as ID"),
-        (station("18000101,TMAX,1"), "BadRecord", "line 2 has 4 fields where the header has 8"),
-        (station("18000101,TMAX,1,,,E,").encode() + b"GM\xff\n", "BadRecord", "line 3 is not UTF-8 (byte 0xff"),
-    ],
-)
-def test_bad_content_is_rejected_with_object_and_line(content: bytes | str, code: str, place: str) -> None:
-    with pytest.raises(Reject) as caught:
-        item_with(content)
-    assert caught.value.code == code
-    assert URI in caught.value.message
-    assert place in caught.value.message
+def test_what_is_not_utf8_is_rejected() -> None:
+    with pytest.raises(Reject, match=f"^NotUtf8: {URI}: line 3 is not UTF-8 .byte 0xff"):
+        item_with(station("18000101,TMAX,1,,,E,").encode() + b"GM\xff\n")
 
 
 @pytest.mark.parametrize(
     ("item", "batch_input", "code"),
     [
-        (ITEM, None, "MissingBucket"),
-        (ITEM, {"bucket": "weather"}, "MissingBucket"),
-        ({"Size": 1}, {"Bucket": "weather"}, "MissingKey"),
-        ("csv/by_station/a.csv", {"Bucket": "weather"}, "MissingKey"),
+        (ITEM, None, "BadBatchInput"),
+        (ITEM, {"bucket": "weather"}, "BadBatchInput"),
+        ({"Size": 1}, {"Bucket": "weather"}, "BadItem"),
+        ("csv/by_station/a.csv", {"Bucket": "weather"}, "BadItem"),
     ],
 )
 def test_an_item_that_names_no_object_is_rejected(item: Any, batch_input: Any, code: str) -> None:

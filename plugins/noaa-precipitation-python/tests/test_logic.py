@@ -20,8 +20,8 @@ def test_it_agrees_with_a_sort(seed: int) -> None:
     for include in (False, True):
         counting = [(-int(v), day) for _, day, v, flag in rows if include or not flag]
         found = highest_precipitation(enumerate(rows, 2), "a.csv", include_flagged=include)
-        assert found.rows == len(rows)
-        assert found.flagged == sum(flag == "X" for *_, flag in rows)
+        assert found.prcp_rows == len(rows)
+        assert found.flagged_skipped == (0 if include else sum(flag == "X" for *_, flag in rows))
         if counting:
             negative, day = min(counting)
             assert (found.station, found.highest, found.date.replace("-", "")) == ("S1", -negative, day)

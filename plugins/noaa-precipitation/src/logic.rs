@@ -4,6 +4,8 @@ use gristmill_plugin::Failure;
 use gristmill_plugin::csv::{Column, Reader, Record, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::day::Day;
+
 /// The dataset file's `[settings]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,10 +59,7 @@ pub struct Counts {
 /// # Errors
 /// Rejects an object without a header or a column that is needed, and one with a PRCP row that has no whole number as
 /// DATA_VALUE, no day as DATE, or another station's ID.
-pub fn highest_precipitation(
-    object: impl Source,
-    settings: &Settings,
-) -> Result<(Option<Highest>, Counts), Failure> {
+pub fn highest_precipitation(object: impl Source, settings: &Settings) -> Result<(Option<Highest>, Counts), Failure> {
     let mut rows = Reader::new(object)?;
     let columns = Columns {
         id: rows.column("ID")?,
@@ -93,11 +92,7 @@ pub fn highest_precipitation(
         }
     }
     counts.rows = rows.records();
-    let row = highest.map(|(pk, prcp, day)| Highest {
-        pk,
-        prcp,
-        date: day.to_string(),
-    });
+    let row = highest.map(|(pk, prcp, day)| Highest { pk, prcp, date: day.to_string() });
     Ok((row, counts))
 }
 
@@ -109,56 +104,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn day(&self, row: &Record<'_>) -> Result<Day, Failure> {
-        Day::parse(row.bytes(self.date))
-            .ok_or_else(|| row.bad_value(self.date, "a day as YYYYMMDD").into())
-    }
-}
-
-/// A day as GHCN-Daily writes it, `YYYYMMDD`; the order of the numbers is that of the days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Day(u32);
-
-impl Day {
     #[inline]
-    fn parse(field: &[u8]) -> Option<Self> {
-        let digits: &[u8; 8] = field.try_into().ok()?;
-        let [a, b, c, d, e, f, g, h] = *digits;
-        let digit = |byte: u8| u32::from(byte.wrapping_sub(b'0'));
-        let pair = |tens: u8, ones: u8| digit(tens) * 10 + digit(ones);
-        let all_digits = digits
-            .iter()
-            .fold(true, |all, byte| all & byte.is_ascii_digit());
-        let (year, month, day) = (pair(a, b) * 100 + pair(c, d), pair(e, f), pair(g, h));
-        let exists = all_digits
-            && day >= 1
-            && (day <= 28 || day <= days(year, month))
-            && (1..=12).contains(&month);
-        exists.then_some(Self(year * 10_000 + month * 100 + day))
-    }
-}
-
-impl std::fmt::Display for Day {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(number) = self;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            number / 10_000,
-            number / 100 % 100,
-            number % 100
-        )
-    }
-}
-
-/// The number of days of a month; 0 where there is no such month.
-fn days(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
+    fn day(&self, row: &Record<'_>) -> Result<Day, Failure> {
+        Day::parse(row.bytes(self.date)).ok_or_else(|| row.bad_value(self.date, "a day as YYYYMMDD").into())
     }
 }

@@ -16,9 +16,7 @@ mod bindings {
     use super::Noop;
 }
 
-use bindings::exports::gristmill::plugin::item_processor::{
-    Context, Failure, Guest, Item, Manifest,
-};
+use bindings::exports::gristmill::plugin::item_processor::{Context, Failure, Guest, Item, Manifest};
 
 struct Noop;
 
@@ -49,23 +47,14 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// How the host asks for memory for what it passes. With the standard library this comes along by itself.
 #[allow(unsafe_code)]
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cabi_realloc(
-    old: *mut u8,
-    old_size: usize,
-    align: usize,
-    new_size: usize,
-) -> *mut u8 {
+unsafe extern "C" fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, new_size: usize) -> *mut u8 {
     use alloc::alloc::{Layout, alloc, realloc};
     // SAFETY: the canonical ABI gives an alignment that is one, and a block as it came from here.
     unsafe {
         match (old_size, new_size) {
             (_, 0) => core::ptr::without_provenance_mut(align),
             (0, _) => alloc(Layout::from_size_align_unchecked(new_size, align)),
-            _ => realloc(
-                old,
-                Layout::from_size_align_unchecked(old_size, align),
-                new_size,
-            ),
+            _ => realloc(old, Layout::from_size_align_unchecked(old_size, align), new_size),
         }
     }
 }

@@ -28,12 +28,10 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     let item_selector = item_selector.optional(|node| payload(node, &["Execution", "Map", "State", "StateMachine"]));
     let batch_input = batch_input.optional(|node| payload(node, &["Execution", "State", "StateMachine"]));
     let max_items = max_items_per_batch.or(100, |node| node.integer(1..1 << 32, "a number of items, at least 1"));
-    let max_bytes = max_input_bytes_per_batch.or(MAX_INPUT_BYTES_PER_BATCH, |node| {
-        size(node, 1..=MAX_INPUT_BYTES_PER_BATCH.into())?.try_into().ok()
-    });
-    let max_concurrency = max_concurrency.or(1000, |node| {
-        node.integer(1..10_001, "a number from 1 to 10,000 (Step Functions' most)")
-    });
+    let max_bytes = max_input_bytes_per_batch
+        .or(MAX_INPUT_BYTES_PER_BATCH, |node| size(node, 1..=MAX_INPUT_BYTES_PER_BATCH.into())?.try_into().ok());
+    let max_concurrency =
+        max_concurrency.or(1000, |node| node.integer(1..10_001, "a number from 1 to 10,000 (Step Functions' most)"));
     let failure_count =
         tolerated_failure_count.optional(|node| node.integer(0..i64::MAX, "a number of items, at least 0"));
     let failure_percentage = tolerated_failure_percentage.or(0.0, whole_percentage);
@@ -44,17 +42,13 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         match timeout {
             Some(timeout) if heartbeat >= timeout => {
                 let timeout = humantime::format_duration(timeout);
-                node.note(
-                    format!("the heartbeat must be shorter than the timeout of {timeout}"),
-                    None,
-                )
+                node.note(format!("the heartbeat must be shorter than the timeout of {timeout}"), None)
             }
             _ => Some(heartbeat),
         }
     });
-    let max_attempts = max_attempts.or(3, |node| {
-        node.integer(0..100_000_000, "a number from 0 to 99,999,999 (Step Functions' most)")
-    });
+    let max_attempts =
+        max_attempts.or(3, |node| node.integer(0..100_000_000, "a number from 0 to 99,999,999 (Step Functions' most)"));
     let result_writer = result_writer.optional(location);
     let reports = reports.optional(location);
     Some(MapSpec {
@@ -76,13 +70,8 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
 }
 
 /// The characters that Step Functions separates fields by, with its own words for them (`CSVDelimiter`).
-pub(crate) const DELIMITERS: [(char, &str); 5] = [
-    (',', "COMMA"),
-    ('|', "PIPE"),
-    (';', "SEMICOLON"),
-    (' ', "SPACE"),
-    ('\t', "TAB"),
-];
+pub(crate) const DELIMITERS: [(char, &str); 5] =
+    [(',', "COMMA"), ('|', "PIPE"), (';', "SEMICOLON"), (' ', "SPACE"), ('\t', "TAB")];
 
 fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     keys!(let { list_objects, csv, json, json_lines, headers, delimiter, pointer } = node);
@@ -90,10 +79,7 @@ fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     let given: Vec<_> = sources.iter().filter_map(|slot| slot.node()).collect();
     if given.len() != 1 {
         if matches!(node.kind, Kind::Table(_)) {
-            node.note::<()>(
-                "expected one of the keys `list_objects`, `csv`, `json` and `json_lines`",
-                None,
-            );
+            node.note::<()>("expected one of the keys `list_objects`, `csv`, `json` and `json_lines`", None);
         }
         return None;
     }
@@ -112,10 +98,7 @@ fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     }
     if let Some(node) = json.node() {
         let (uri, pointer) = (uri(node, true), pointer.or(String::new(), json_pointer));
-        return Some(ItemReader::Json {
-            uri: uri?,
-            pointer: pointer?,
-        });
+        return Some(ItemReader::Json { uri: uri?, pointer: pointer? });
     }
     let uri = csv.required(|node| uri(node, true));
     let headers = headers.optional(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=usize::MAX));
@@ -127,11 +110,7 @@ fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
             node.wrong("one of the delimiters that Step Functions has: `,` `|` `;`, a space or a tab (`\\t`)")
         })
     });
-    Some(ItemReader::Csv {
-        uri: uri?,
-        headers: headers?,
-        delimiter: delimiter?,
-    })
+    Some(ItemReader::Csv { uri: uri?, headers: headers?, delimiter: delimiter? })
 }
 
 fn inline_items(node: &Node<'_>) -> Option<ItemReader> {
@@ -140,34 +119,20 @@ fn inline_items(node: &Node<'_>) -> Option<ItemReader> {
         // They travel through a state's payload.
         if template.0.to_string().len() > MAX_INPUT_BYTES_PER_BATCH as usize {
             let help = "put them into an object on S3 and read it with `item_reader = { json = \"s3://...\" }`";
-            return node.note(
-                "the items are larger than a state's payload (256 KiB, Step Functions)",
-                Some(help),
-            );
+            return node.note("the items are larger than a state's payload (256 KiB, Step Functions)", Some(help));
         }
     } else if template.paths().is_ok() && template.sole_path().is_none() {
         let help = "give an array of items, or one placeholder that stands for an array of the input: `\"{$.dates}\"`";
         return node.note("`items` is neither an array nor a placeholder", Some(help));
     }
-    Some(ItemReader::Items(checked(
-        node,
-        template,
-        &["Execution", "State", "StateMachine"],
-    )?))
+    Some(ItemReader::Items(checked(node, template, &["Execution", "State", "StateMachine"])?))
 }
 
 /// A URI with placeholders: of an object, or where a listing starts.
 fn uri(node: &Node<'_>, of_object: bool) -> Option<Template> {
     let text = node.text()?;
-    let template = checked(
-        node,
-        Template(Value::String(text.into())),
-        &["Execution", "State", "StateMachine"],
-    )?;
-    let (_, key) = template
-        .split_uri()
-        .map_err(|error| node.note::<()>(error.to_string(), None))
-        .ok()?;
+    let template = checked(node, Template(Value::String(text.into())), &["Execution", "State", "StateMachine"])?;
+    let (_, key) = template.split_uri().map_err(|error| node.note::<()>(error.to_string(), None)).ok()?;
     if template.paths().is_ok_and(|paths| paths.is_empty()) {
         location(node)?;
     }
@@ -186,10 +151,7 @@ fn checked(node: &Node<'_>, template: Template, context: &[&str]) -> Option<Temp
     if !placeholders(node, context) {
         return None;
     }
-    template
-        .payload_field("x", "$")
-        .map_err(|error| node.note::<()>(error.to_string(), None))
-        .ok()?;
+    template.payload_field("x", "$").map_err(|error| node.note::<()>(error.to_string(), None)).ok()?;
     Some(template)
 }
 
@@ -208,12 +170,8 @@ fn placeholders(node: &Node<'_>, context: &[&str]) -> bool {
             }),
             Err(error) => node.note::<()>(error.to_string(), None).is_some(),
         },
-        Kind::Array(elements) => elements
-            .iter()
-            .fold(true, |fine, element| placeholders(element, context) & fine),
-        Kind::Table(entries) => entries
-            .iter()
-            .fold(true, |fine, entry| placeholders(&entry.node, context) & fine),
+        Kind::Array(elements) => elements.iter().fold(true, |fine, element| placeholders(element, context) & fine),
+        Kind::Table(entries) => entries.iter().fold(true, |fine, entry| placeholders(&entry.node, context) & fine),
         _ => true,
     }
 }
@@ -224,10 +182,7 @@ fn json_pointer(node: &Node<'_>) -> Option<String> {
     if (text.is_empty() || text.starts_with('/')) && escapes {
         return Some(text.into());
     }
-    node.note(
-        format!("`{text}` is not a JSON pointer"),
-        Some("a pointer is written `/name/0/name` (RFC 6901)"),
-    )
+    node.note(format!("`{text}` is not a JSON pointer"), Some("a pointer is written `/name/0/name` (RFC 6901)"))
 }
 
 /// A time span that Step Functions can wait: whole seconds.
@@ -245,8 +200,5 @@ fn whole_percentage(node: &Node<'_>) -> Option<f64> {
     if percentage.fract() == 0.0 {
         return Some(percentage);
     }
-    node.note(
-        "Step Functions takes whole percent here",
-        Some("for finer limits there is `tolerated_failure_count`"),
-    )
+    node.note("Step Functions takes whole percent here", Some("for finer limits there is `tolerated_failure_count`"))
 }

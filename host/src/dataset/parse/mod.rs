@@ -16,7 +16,7 @@ use self::values::{GIB, KIB, MIB, duration, is_name, location, name, object, siz
 use super::findings::Step;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
-use super::{Dataset, Finding, Findings, Grants, InstanceLife, PluginSpec, Position, Variables};
+use super::{Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, Variables};
 
 /// An item is worked on while its batch's message is hidden from other workers, which Amazon SQS does for at most 12 hours.
 const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -24,10 +24,11 @@ const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 /// The linear memory of a 32-bit component has at most 4 GiB.
 const MEMORY: RangeInclusive<u64> = MIB..=4 * GIB;
 
-pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> Result<Dataset, Findings> {
+/// The dataset, unless something that it needs is missing or wrong, and everything that is wrong.
+pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> (Option<Dataset>, Vec<Finding>) {
     let reader = Reader::new(file, text);
     let dataset = reader.parse(Some(variables)).and_then(|root| root_table(&root, file));
-    reader.finish(dataset)
+    (dataset, reader.finish())
 }
 
 /// Gives findings that know only their place a position in the file's text, that of the nearest key which is there, and
@@ -78,14 +79,12 @@ fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
     keys!(let { component, memory, timeout, max_output, max_log, instance } = node);
     let component = component.required(|node| component_path(node, file));
     let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
-    let timeout = timeout.or(Duration::from_secs(30), |node| {
-        duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT)
-    });
+    let timeout =
+        timeout.or(Duration::from_secs(30), |node| duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT));
     let max_output = max_output.or(16 * MIB, |node| size(node, 0..=4 * GIB));
     let max_log = max_log.or(64 * KIB, |node| size(node, 0..=GIB));
-    let instance = instance.or(InstanceLife::Item, |node| {
-        node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)])
-    });
+    let instance = instance
+        .or(InstanceLife::Item, |node| node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)]));
     Some(PluginSpec {
         component: component?,
         memory: memory?,
@@ -111,9 +110,7 @@ fn component_path(node: &Node<'_>, file: &Path) -> Option<PathBuf> {
 
 fn grants_table(node: &Node<'_>) -> Option<Grants> {
     keys!(let { read } = node);
-    Some(Grants {
-        read: read.or(Vec::new(), |node| node.list(location))?,
-    })
+    Some(Grants { read: read.or(Vec::new(), |node| node.list(location))? })
 }
 
 #[cfg(test)]

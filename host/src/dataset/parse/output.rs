@@ -19,10 +19,7 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
         if before().any(|other| other.name == output.name) {
             node.note::<()>(format!("there are two outputs with the name `{}`", output.name), None);
         } else if let Some(other) = before().find(|other| other.target == output.target) {
-            node.note::<()>(
-                format!("`{}` goes to the same place as `{}`", output.name, other.name),
-                None,
-            );
+            node.note::<()>(format!("`{}` goes to the same place as `{}`", output.name, other.name), None);
         }
     }
     outputs.into_iter().collect()
@@ -37,47 +34,30 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             format.refuse("`format` belongs to `prefix`");
             let name = table_name(table);
             let columns_named = key.required(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=2));
-            let target = Target::Table {
-                table: name?,
-                key: columns_named?,
-            };
+            let target = Target::Table { table: name?, key: columns_named? };
             if let (Some(Some(columns)), Some(at)) = (&columns, key.node()) {
-                check::key_columns(&target, columns)
-                    .into_iter()
-                    .for_each(|(message, help)| {
-                        at.note::<()>(message, help.as_deref());
-                    });
+                check::key_columns(&target, columns).into_iter().for_each(|(message, help)| {
+                    at.note::<()>(message, help.as_deref());
+                });
             }
             Some(target)
         }
         (None, Some(prefix)) => {
             key.refuse("`key` belongs to `table`");
             let prefix = object_prefix(prefix);
-            let formats = [
-                ("parquet", Format::Parquet),
-                ("csv", Format::Csv),
-                ("json_lines", Format::JsonLines),
-            ];
+            let formats = [("parquet", Format::Parquet), ("csv", Format::Csv), ("json_lines", Format::JsonLines)];
             let format = format.required(|node| node.choice(&formats));
-            Some(Target::Objects {
-                prefix: prefix?,
-                format: format?,
-            })
+            Some(Target::Objects { prefix: prefix?, format: format? })
         }
-        (Some(_), Some(prefix)) => prefix.note(
-            "an output goes to a `table` or to objects under a `prefix`, not to both",
-            None,
-        ),
+        (Some(_), Some(prefix)) => {
+            prefix.note("an output goes to a `table` or to objects under a `prefix`, not to both", None)
+        }
         (None, None) if matches!(node.kind, Kind::Table(_)) => {
             node.note("the key `table` or `prefix` is missing", None)
         }
         (None, None) => None,
     };
-    Some(OutputSpec {
-        name: name?,
-        target: target?,
-        columns: columns?,
-    })
+    Some(OutputSpec { name: name?, target: target?, columns: columns? })
 }
 
 /// The contract's types by their names; `?` after one says that the column may be null.
@@ -104,15 +84,9 @@ fn columns_table(node: &Node<'_>) -> Option<Vec<Column>> {
         let Some((_, kind)) = COLUMN_TYPES.iter().find(|(name, _)| *name == kind) else {
             let names = COLUMN_TYPES.map(|(name, _)| name);
             let help = nearest(kind, names);
-            return entry
-                .node
-                .note(format!("`{kind}` is not a column's type"), help.as_deref());
+            return entry.node.note(format!("`{kind}` is not a column's type"), help.as_deref());
         };
-        Some(Column {
-            name: entry.name.clone(),
-            kind: *kind,
-            nullable,
-        })
+        Some(Column { name: entry.name.clone(), kind: *kind, nullable })
     });
     columns.collect::<Vec<_>>().into_iter().collect()
 }

@@ -19,17 +19,13 @@ fn parse(text: &str) -> Result<Dataset, Findings> {
 /// A dataset whose `[map]` is this text.
 fn map(text: &str) -> Result<MapSpec, String> {
     let text = format!("dataset = \"d\"\nplugin.component = \"p\"\n[map]\n{text}");
-    parse(&text)
-        .map(|dataset| dataset.map)
-        .map_err(|findings| findings.to_string())
+    parse(&text).map(|dataset| dataset.map).map_err(|findings| findings.to_string())
 }
 
 /// The outputs of a dataset with these tables.
 fn outputs(text: &str) -> Result<Vec<OutputSpec>, String> {
     let text = format!("dataset = \"d\"\nplugin.component = \"p\"\nmap.items = []\n{text}");
-    parse(&text)
-        .map(|dataset| dataset.outputs)
-        .map_err(|findings| findings.to_string())
+    parse(&text).map(|dataset| dataset.outputs).map_err(|findings| findings.to_string())
 }
 
 #[test]
@@ -62,6 +58,7 @@ fn a_whole_file_is_understood() {
         timeout = "2h"
         max_attempts = 0
         result_writer = "s3://results/runs/"
+            reports = "s3://results/reports/"
         [[output]]
         name = "stations"
         table = "noaa-precipitation"
@@ -78,11 +75,7 @@ fn a_whole_file_is_understood() {
     )
     .unwrap();
     let template = |value| Template(value);
-    let column = |name: &str, kind, nullable| Column {
-        name: name.into(),
-        kind,
-        nullable,
-    };
+    let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
     assert_eq!(
         dataset,
         Dataset {
@@ -97,13 +90,9 @@ fn a_whole_file_is_understood() {
                 instance: InstanceLife::Batch,
             },
             settings: json!({"since": "1900-01-01", "limits": {"high": 3.5, "flags": ["A", true], "literal": "${X}"}}),
-            grants: Grants {
-                read: vec!["s3://data/csv/".parse().unwrap()]
-            },
+            grants: Grants { read: vec!["s3://data/csv/".parse().unwrap()] },
             map: MapSpec {
-                item_reader: ItemReader::ListObjects {
-                    uri: template(json!("s3://data/csv/{$.year}/"))
-                },
+                item_reader: ItemReader::ListObjects { uri: template(json!("s3://data/csv/{$.year}/")) },
                 item_selector: Some(template(json!({"Key": "{$$.Map.Item.Value.Key}"}))),
                 batch_input: Some(template(json!({"Bucket": "data"}))),
                 max_items_per_batch: 7,
@@ -116,14 +105,12 @@ fn a_whole_file_is_understood() {
                 timeout: Duration::from_secs(7200),
                 max_attempts: 0,
                 result_writer: Some("s3://results/runs/".parse().unwrap()),
+                reports: Some("s3://results/reports/".parse().unwrap()),
             },
             outputs: vec![
                 OutputSpec {
                     name: "stations".into(),
-                    target: Target::Table {
-                        table: "noaa-precipitation".into(),
-                        key: vec!["pk".into()]
-                    },
+                    target: Target::Table { table: "noaa-precipitation".into(), key: vec!["pk".into()] },
                     columns: Some(vec![
                         column("pk", ColumnType::Text, false),
                         column("PRCP", ColumnType::Int64, true),
@@ -132,10 +119,7 @@ fn a_whole_file_is_understood() {
                 },
                 OutputSpec {
                     name: "daily".into(),
-                    target: Target::Objects {
-                        prefix: "s3://results/daily/".parse().unwrap(),
-                        format: Format::Parquet
-                    },
+                    target: Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format: Format::Parquet },
                     columns: None,
                 },
             ],
@@ -173,12 +157,10 @@ fn what_is_left_out_has_the_documented_defaults() {
             timeout: Duration::from_secs(86_400),
             max_attempts: 3,
             result_writer: None,
+            reports: None,
         }
     );
-    assert_eq!(
-        (dataset.settings, dataset.grants, dataset.outputs),
-        (json!({}), Grants::default(), vec![])
-    );
+    assert_eq!((dataset.settings, dataset.grants, dataset.outputs), (json!({}), Grants::default(), vec![]));
 }
 
 #[test]
@@ -187,31 +169,17 @@ fn item_readers() {
     let uri = |text: &str| Template(json!(text));
     assert_eq!(
         reader(r#"{ csv = "s3://b/k.csv", headers = ["a", "b"], delimiter = "\t" }"#),
-        ItemReader::Csv {
-            uri: uri("s3://b/k.csv"),
-            headers: Some(vec!["a".into(), "b".into()]),
-            delimiter: '\t'
-        }
+        ItemReader::Csv { uri: uri("s3://b/k.csv"), headers: Some(vec!["a".into(), "b".into()]), delimiter: '\t' }
     );
     assert_eq!(
         reader(r#"{ csv = "s3://b/k.csv", delimiter = "SEMICOLON" }"#),
-        ItemReader::Csv {
-            uri: uri("s3://b/k.csv"),
-            headers: None,
-            delimiter: ';'
-        }
+        ItemReader::Csv { uri: uri("s3://b/k.csv"), headers: None, delimiter: ';' }
     );
     assert_eq!(
         reader(r#"{ json = "s3://b/{$.k}", pointer = "/a/0/b~1c" }"#),
-        ItemReader::Json {
-            uri: uri("s3://b/{$.k}"),
-            pointer: "/a/0/b~1c".into()
-        }
+        ItemReader::Json { uri: uri("s3://b/{$.k}"), pointer: "/a/0/b~1c".into() }
     );
-    assert_eq!(
-        reader(r#"{ json_lines = "s3://b/k" }"#),
-        ItemReader::JsonLines { uri: uri("s3://b/k") }
-    );
+    assert_eq!(reader(r#"{ json_lines = "s3://b/k" }"#), ItemReader::JsonLines { uri: uri("s3://b/k") });
 }
 
 #[test]
@@ -434,13 +402,8 @@ fn a_variable_cannot_bring_keys_of_its_own() {
 
 #[test]
 fn findings_that_know_only_their_place_are_located() {
-    let finding = |place: Place| Finding {
-        file: "d.toml".into(),
-        position: None,
-        place,
-        message: String::new(),
-        help: None,
-    };
+    let finding =
+        |place: Place| Finding { file: "d.toml".into(), position: None, place, message: String::new(), help: None };
     let settings = Place::default().key("settings");
     let mut findings = [
         finding(settings.key("b").index(1).key("c")),

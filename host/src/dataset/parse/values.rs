@@ -40,10 +40,7 @@ pub(super) fn object(node: &Node<'_>) -> Option<Value> {
 }
 
 pub(super) fn location(node: &Node<'_>) -> Option<Location> {
-    node.text()?
-        .parse()
-        .map_err(|error: crate::object::ObjectError| node.note::<()>(error.to_string(), None))
-        .ok()
+    node.text()?.parse().map_err(|error: crate::object::ObjectError| node.note::<()>(error.to_string(), None)).ok()
 }
 
 /// A list without repetitions.
@@ -54,15 +51,8 @@ pub(super) fn distinct(
 ) -> Option<Vec<String>> {
     let list = node.list(read)?;
     if !count.contains(&list.len()) {
-        let most = if *count.end() == usize::MAX {
-            String::new()
-        } else {
-            format!(" and at most {}", count.end())
-        };
-        return node.note(
-            format!("expected at least {}{most} names, found {}", count.start(), list.len()),
-            None,
-        );
+        let most = if *count.end() == usize::MAX { String::new() } else { format!(" and at most {}", count.end()) };
+        return node.note(format!("expected at least {}{most} names, found {}", count.start(), list.len()), None);
     }
     let mut seen = BTreeSet::new();
     match list.iter().find(|name| name.is_empty() || !seen.insert(*name)) {
@@ -87,12 +77,7 @@ pub(super) fn size(node: &Node<'_>, range: RangeInclusive<u64>) -> Option<u64> {
     }
     let show = |bytes: u64| ByteSize(bytes).display().iec();
     node.note(
-        format!(
-            "{} is out of range: it must be {} to {}",
-            show(bytes),
-            show(*range.start()),
-            show(*range.end())
-        ),
+        format!("{} is out of range: it must be {} to {}", show(bytes), show(*range.start()), show(*range.end())),
         None,
     )
 }

@@ -25,15 +25,9 @@ pub(super) fn read(
     delimiter: char,
     emit: &mut Emit<'_>,
 ) -> Result<(), Stop> {
-    let delimiter = u8::try_from(delimiter)
-        .ok()
-        .filter(|byte| byte.is_ascii() && !b"\"\\\r\n".contains(byte));
+    let delimiter = u8::try_from(delimiter).ok().filter(|byte| byte.is_ascii() && !b"\"\\\r\n".contains(byte));
     let delimiter = delimiter.ok_or_else(|| Stop::Format("the delimiter must be one of `, | ; tab space`".into()))?;
-    let mut rows = Rows {
-        input,
-        delimiter,
-        line: 1,
-    };
+    let mut rows = Rows { input, delimiter, line: 1 };
     let mut row = Row::default();
     let headers = match headers {
         Some(headers) => headers,
@@ -57,15 +51,9 @@ fn keys(headers: &[String]) -> Result<Vec<String>, String> {
     let mut keys = Vec::with_capacity(headers.len());
     for (index, name) in headers.iter().enumerate() {
         if headers[..index].contains(name) {
-            return Err(format!(
-                "two columns are named `{name}`: an item could have only one of them"
-            ));
+            return Err(format!("two columns are named `{name}`: an item could have only one of them"));
         }
-        keys.push(format!(
-            "{}{}:",
-            if index == 0 { '{' } else { ',' },
-            serde_json::Value::from(name.as_str())
-        ));
+        keys.push(format!("{}{}:", if index == 0 { '{' } else { ',' }, serde_json::Value::from(name.as_str())));
     }
     Ok(keys)
 }
@@ -99,9 +87,7 @@ impl Row {
         let text = text.map_err(|_| Stop::Format(format!("line {}: not UTF-8", self.line)))?;
         // Delimiters are ASCII, so that fields end between characters.
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        Ok(starts
-            .zip(&self.ends)
-            .map(move |(start, &end)| text.get(start..end).unwrap_or_default()))
+        Ok(starts.zip(&self.ends).map(move |(start, &end)| text.get(start..end).unwrap_or_default()))
     }
 }
 
@@ -144,11 +130,7 @@ impl Rows<'_> {
                 match pending.take() {
                     Some(b'\\') if byte == b'\\' || byte == b'"' || byte == self.delimiter => {
                         row.text.push(byte);
-                        at = if matches!(at, At::Quoted) {
-                            At::Quoted
-                        } else {
-                            At::Plain
-                        };
+                        at = if matches!(at, At::Quoted) { At::Quoted } else { At::Plain };
                         continue;
                     }
                     Some(b'\r') if byte != b'\n' => {
@@ -207,9 +189,7 @@ impl Rows<'_> {
             }
             if row.text.len() + row.ends.len() > MAX_ITEM_BYTES {
                 let reason = format!("line {}: the row is longer than {MAX_ITEM_BYTES} bytes", row.line);
-                return Err(Stop::Format(format!(
-                    "{reason}; is a double quote missing, or the object no CSV at all?"
-                )));
+                return Err(Stop::Format(format!("{reason}; is a double quote missing, or the object no CSV at all?")));
             }
         }
     }
@@ -218,10 +198,7 @@ impl Rows<'_> {
 /// The end of the object ends a row too. A backslash or carriage return before it goes the way of all that mean nothing.
 fn end_of_input(row: &mut Row, at: At) -> Result<bool, Stop> {
     if at == At::Quoted {
-        return Err(Stop::Format(format!(
-            "line {}: the row has a double quote that never ends",
-            row.line
-        )));
+        return Err(Stop::Format(format!("line {}: the row has a double quote that never ends", row.line)));
     }
     if at == At::Start && row.ends.is_empty() {
         return Ok(false);

@@ -16,13 +16,7 @@ pub(super) fn read(input: &mut dyn BufRead, pointer: &str, emit: &mut Emit<'_>) 
     let mut stopped = None;
     let mut document =
         serde_json::Deserializer::from_reader(BufReader::with_capacity(8 * 1024, Budgeted { input, budget: &budget }));
-    let target = Target {
-        path: &path,
-        depth: 0,
-        budget: &budget,
-        emit,
-        stopped: &mut stopped,
-    };
+    let target = Target { path: &path, depth: 0, budget: &budget, emit, stopped: &mut stopped };
     let read = target.deserialize(&mut document).and_then(|()| document.end());
     match (stopped, read) {
         (Some(stop), _) => Err(stop),
@@ -39,15 +33,10 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
         return if pointer.is_empty() {
             Ok(Vec::new())
         } else {
-            Err(format!(
-                "the pointer `{pointer}` must be empty or start with `/` (RFC 6901)"
-            ))
+            Err(format!("the pointer `{pointer}` must be empty or start with `/` (RFC 6901)"))
         };
     };
-    Ok(parts
-        .split('/')
-        .map(|part| part.replace("~1", "/").replace("~0", "~"))
-        .collect())
+    Ok(parts.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
 }
 
 /// What is left of the way to the array, and what to do there.
@@ -69,20 +58,8 @@ impl Target<'_, '_> {
     }
 
     fn inner(&mut self) -> Target<'_, '_> {
-        let Self {
-            path,
-            depth,
-            budget,
-            emit,
-            stopped,
-        } = self;
-        Target {
-            path,
-            depth: *depth + 1,
-            budget,
-            emit: &mut **emit,
-            stopped,
-        }
+        let Self { path, depth, budget, emit, stopped } = self;
+        Target { path, depth: *depth + 1, budget, emit: &mut **emit, stopped }
     }
 }
 
@@ -118,11 +95,7 @@ impl<'de> Visitor<'de> for Target<'_, '_> {
                 map.next_value_seed(self.inner())?;
             }
         }
-        if found {
-            Ok(())
-        } else {
-            Err(A::Error::custom(format!("{} has no `{part}`", self.place())))
-        }
+        if found { Ok(()) } else { Err(A::Error::custom(format!("{} has no `{part}`", self.place()))) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
@@ -136,10 +109,7 @@ impl<'de> Visitor<'de> for Target<'_, '_> {
             array.next_element::<IgnoredAny>()?.ok_or_else(missing)?;
         }
         if array.next_element_seed(self.inner())?.is_none() {
-            return Err(A::Error::custom(format!(
-                "the array at {} has no element `{part}`",
-                self.place()
-            )));
+            return Err(A::Error::custom(format!("the array at {} has no element `{part}`", self.place())));
         }
         while array.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
@@ -152,10 +122,7 @@ impl Target<'_, '_> {
             self.budget.set(Some(MAX_ITEM_BYTES));
             let element = array.next_element::<Box<RawValue>>();
             if self.budget.get() == Some(0) {
-                let reason = format!(
-                    "element {index} of {} is longer than {MAX_ITEM_BYTES} bytes",
-                    self.place()
-                );
+                let reason = format!("element {index} of {} is longer than {MAX_ITEM_BYTES} bytes", self.place());
                 *self.stopped = Some(Stop::Format(reason));
             }
             let Some(element) = element? else { break };

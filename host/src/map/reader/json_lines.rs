@@ -12,19 +12,13 @@ pub(super) fn read(input: &mut dyn BufRead, emit: &mut Emit<'_>) -> Result<(), S
     for number in 1u64.. {
         let wrong = |reason: &str| Stop::Format(format!("line {number}: {reason}"));
         line.clear();
-        if (&mut *input)
-            .take(MAX_ITEM_BYTES as u64 + 2)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
+        if (&mut *input).take(MAX_ITEM_BYTES as u64 + 2).read_until(b'\n', &mut line)? == 0 {
             break;
         }
         let text = std::str::from_utf8(&line);
         let text = text.map(|text| text.trim_matches([' ', '\t', '\r', '\n']));
         if line.len() > MAX_ITEM_BYTES && line.last() != Some(&b'\n') {
-            return Err(wrong(&format!(
-                "longer than {MAX_ITEM_BYTES} bytes; is the object JSON lines at all?"
-            )));
+            return Err(wrong(&format!("longer than {MAX_ITEM_BYTES} bytes; is the object JSON lines at all?")));
         }
         let text = text.map_err(|_| wrong("not UTF-8"))?;
         if text.is_empty() {

@@ -99,9 +99,7 @@ where
                 ready.push(item);
                 if bytes >= HANDOVER_BYTES {
                     bytes = 0;
-                    sender
-                        .blocking_send(Ok(std::mem::take(&mut ready)))
-                        .map_err(|_| Stop::Gone)?;
+                    sender.blocking_send(Ok(std::mem::take(&mut ready))).map_err(|_| Stop::Gone)?;
                 }
                 Ok(())
             };
@@ -116,29 +114,22 @@ where
             }
         }
     });
-    stream::unfold(receiver, |mut receiver| async {
-        Some((receiver.recv().await?, receiver))
-    })
-    .flat_map(|handed| match handed {
-        Ok(items) => stream::iter(items).map(Ok).left_stream(),
-        Err(error) => stream::iter([Err(error)]).right_stream(),
-    })
-    .boxed()
+    stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
+        .flat_map(|handed| match handed {
+            Ok(items) => stream::iter(items).map(Ok).left_stream(),
+            Err(error) => stream::iter([Err(error)]).right_stream(),
+        })
+        .boxed()
 }
 
 fn explain(stop: Stop, at: Location) -> Option<ReadError> {
     match stop {
         Stop::Gone => None,
         Stop::Format(reason) => Some(ReadError::Format { at, reason }),
-        Stop::Io(error) => Some(
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
-                Some(cause) => ReadError::Object(cause.clone()),
-                None => ReadError::Format {
-                    reason: object::explain(&error, &at),
-                    at,
-                },
-            },
-        ),
+        Stop::Io(error) => Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
+            Some(cause) => ReadError::Object(cause.clone()),
+            None => ReadError::Format { reason: object::explain(&error, &at), at },
+        }),
     }
 }
 

@@ -37,13 +37,7 @@ pub(super) fn open(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location)
         }
         None => Box::pin(bytes),
     };
-    let mut input = BufReader::with_capacity(
-        128 * 1024,
-        Blocking {
-            inner,
-            runtime: runtime.clone(),
-        },
-    );
+    let mut input = BufReader::with_capacity(128 * 1024, Blocking { inner, runtime: runtime.clone() });
     let mut start = Vec::new();
     input.by_ref().take(3).read_to_end(&mut start)?;
     if start == "\u{feff}".as_bytes() {

@@ -59,22 +59,11 @@ impl Source {
             };
         Ok(match reader {
             ItemReader::ListObjects { uri } => Self::ListObjects(location("list_objects", uri)?),
-            ItemReader::Csv {
-                uri,
-                headers,
-                delimiter,
-            } => Self::Csv {
-                at: location("csv", uri)?,
-                headers: headers.clone(),
-                delimiter: *delimiter,
-            },
-            ItemReader::Json { uri, pointer } => Self::Json {
-                at: location("json", uri)?,
-                pointer: pointer.clone(),
-            },
-            ItemReader::JsonLines { uri } => Self::JsonLines {
-                at: location("json_lines", uri)?,
-            },
+            ItemReader::Csv { uri, headers, delimiter } => {
+                Self::Csv { at: location("csv", uri)?, headers: headers.clone(), delimiter: *delimiter }
+            }
+            ItemReader::Json { uri, pointer } => Self::Json { at: location("json", uri)?, pointer: pointer.clone() },
+            ItemReader::JsonLines { uri } => Self::JsonLines { at: location("json_lines", uri)? },
             ItemReader::Items(items) => match evaluate(items).map_err(|reason| format!("`items`: {reason}"))? {
                 Value::Array(items) => Self::Items(items),
                 other => return Err(format!("`items` must be an array, but it is {other}")),
@@ -98,27 +87,10 @@ mod tests {
     #[test]
     fn placeholders_become_a_source() {
         let uri = || Template(json!("s3://b/k"));
-        let at = || Location {
-            bucket: "b".into(),
-            key: "k".into(),
-        };
-        assert_eq!(
-            resolve(&ItemReader::ListObjects { uri: uri() }),
-            Ok(Source::ListObjects(at()))
-        );
-        let csv = ItemReader::Csv {
-            uri: uri(),
-            headers: Some(vec!["a".into()]),
-            delimiter: '|',
-        };
-        assert_eq!(
-            resolve(&csv),
-            Ok(Source::Csv {
-                at: at(),
-                headers: Some(vec!["a".into()]),
-                delimiter: '|'
-            })
-        );
+        let at = || Location { bucket: "b".into(), key: "k".into() };
+        assert_eq!(resolve(&ItemReader::ListObjects { uri: uri() }), Ok(Source::ListObjects(at())));
+        let csv = ItemReader::Csv { uri: uri(), headers: Some(vec!["a".into()]), delimiter: '|' };
+        assert_eq!(resolve(&csv), Ok(Source::Csv { at: at(), headers: Some(vec!["a".into()]), delimiter: '|' }));
         assert_eq!(
             resolve(&ItemReader::Items(Template(json!([1, "a"])))),
             Ok(Source::Items(vec![json!(1), json!("a")]))
@@ -128,28 +100,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         for (reader, expected) in [
-            (
-                ItemReader::Items(Template(json!("x"))),
-                "`items` must be an array, but it is \"x\"",
-            ),
-            (
-                ItemReader::JsonLines {
-                    uri: Template(json!(3)),
-                },
-                "`json_lines` must be a URI, but it is 3",
-            ),
-            (
-                ItemReader::JsonLines {
-                    uri: Template(json!("{$.x}")),
-                },
-                "`json_lines`: the input has no `x`",
-            ),
-            (
-                ItemReader::ListObjects {
-                    uri: Template(json!("b/k")),
-                },
-                "`list_objects`: `b/k` is not an object's URI",
-            ),
+            (ItemReader::Items(Template(json!("x"))), "`items` must be an array, but it is \"x\""),
+            (ItemReader::JsonLines { uri: Template(json!(3)) }, "`json_lines` must be a URI, but it is 3"),
+            (ItemReader::JsonLines { uri: Template(json!("{$.x}")) }, "`json_lines`: the input has no `x`"),
+            (ItemReader::ListObjects { uri: Template(json!("b/k")) }, "`list_objects`: `b/k` is not an object's URI"),
         ] {
             let error = resolve(&reader).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

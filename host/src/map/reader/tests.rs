@@ -26,32 +26,14 @@ struct Memory {
 
 impl Memory {
     fn with(objects: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Arc<Self> {
-        let objects = objects
-            .into_iter()
-            .map(|(key, bytes)| (key.to_owned(), bytes))
-            .collect();
-        Arc::new(Self {
-            objects,
-            page: 1000,
-            ..Self::default()
-        })
+        let objects = objects.into_iter().map(|(key, bytes)| (key.to_owned(), bytes)).collect();
+        Arc::new(Self { objects, page: 1000, ..Self::default() })
     }
 
     fn find(&self, at: &Location) -> Result<(Metadata, &[u8]), ObjectError> {
-        let bytes = self
-            .objects
-            .get(&at.key)
-            .ok_or_else(|| ObjectError::NotFound(format!("there is no {at}")))?;
+        let bytes = self.objects.get(&at.key).ok_or_else(|| ObjectError::NotFound(format!("there is no {at}")))?;
         let last_modified = OffsetDateTime::from_unix_timestamp(1_700_000_000).ok();
-        Ok((
-            Metadata {
-                location: at.clone(),
-                size: bytes.len() as u64,
-                etag: "\"tag\"".into(),
-                last_modified,
-            },
-            bytes,
-        ))
+        Ok((Metadata { location: at.clone(), size: bytes.len() as u64, etag: "\"tag\"".into(), last_modified }, bytes))
     }
 }
 
@@ -59,18 +41,13 @@ impl Memory {
 impl ObjectStore for Memory {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
         let (metadata, bytes) = self.find(at)?;
-        Ok((
-            metadata,
-            Bytes::copy_from_slice(&bytes[..bytes.len().min(first as usize)]),
-        ))
+        Ok((metadata, Bytes::copy_from_slice(&bytes[..bytes.len().min(first as usize)])))
     }
 
     async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
         assert_eq!(etag, "\"tag\"");
         self.reads.lock().unwrap().push(range.clone());
-        Ok(Bytes::copy_from_slice(
-            &self.find(at)?.1[range.start as usize..range.end as usize],
-        ))
+        Ok(Bytes::copy_from_slice(&self.find(at)?.1[range.start as usize..range.end as usize]))
     }
 
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
@@ -81,10 +58,7 @@ impl ObjectStore for Memory {
             .filter(|key| key.starts_with(&prefix.key) && next.is_none_or(|next| key.as_str() > next));
         let page: Vec<_> = keys.by_ref().take(self.page).collect();
         let next = keys.next().and(page.last()).map(|key| (*key).clone());
-        let objects = page
-            .into_iter()
-            .map(|key| Ok(self.find(&prefix.with_key(key))?.0))
-            .collect::<Result<_, _>>()?;
+        let objects = page.into_iter().map(|key| Ok(self.find(&prefix.with_key(key))?.0)).collect::<Result<_, _>>()?;
         Ok(Page { objects, next })
     }
 
@@ -98,10 +72,7 @@ impl ObjectStore for Memory {
 }
 
 fn at(key: &str) -> Location {
-    Location {
-        bucket: "b".into(),
-        key: key.into(),
-    }
+    Location { bucket: "b".into(), key: key.into() }
 }
 
 /// The items until the end or the first error, and that error.
@@ -128,11 +99,7 @@ async fn good(store: &Arc<Memory>, source: Source) -> Vec<String> {
 
 fn csv(headers: Option<&[&str]>, delimiter: char) -> Source {
     let headers = headers.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-    Source::Csv {
-        at: at("x.csv"),
-        headers,
-        delimiter,
-    }
+    Source::Csv { at: at("x.csv"), headers, delimiter }
 }
 
 /// The rows of a CSV text as Step Functions reads it.
@@ -156,10 +123,7 @@ async fn objects_are_described_as_step_functions_does() {
 #[tokio::test]
 async fn a_listing_is_read_page_by_page_as_items_are_taken() {
     let keys = ["a", "b", "c", "d", "e"];
-    let mut store = Memory {
-        page: 2,
-        ..Memory::default()
-    };
+    let mut store = Memory { page: 2, ..Memory::default() };
     store.objects = keys.map(|key| (key.to_owned(), vec![])).into();
     let store = Arc::new(store);
     let mut items = read(store.clone(), Source::ListObjects(at("")));
@@ -173,13 +137,7 @@ async fn a_listing_is_read_page_by_page_as_items_are_taken() {
 async fn csv_rows_are_objects_of_strings_in_the_order_of_the_columns() {
     let (items, error) = rows("\u{feff}z,a b,\"q\"\"\"\r\n1,,ö\r\n\r\n\"x,\r\n\"\"y\"\"\",2,3").await;
     assert_eq!(error, None);
-    assert_eq!(
-        items,
-        [
-            r#"{"z":"1","a b":"","q\"":"ö"}"#,
-            r#"{"z":"x,\r\n\"y\"","a b":"2","q\"":"3"}"#
-        ]
-    );
+    assert_eq!(items, [r#"{"z":"1","a b":"","q\"":"ö"}"#, r#"{"z":"x,\r\n\"y\"","a b":"2","q\"":"3"}"#]);
 }
 
 #[tokio::test]
@@ -212,15 +170,7 @@ C:\\Program Files\\MyApp.exe,6534512
 async fn csv_rows_of_other_lengths_are_filled_or_cut() {
     let (items, error) = rows("a,b\n1\n1,2,3\n,\n\"\"\n").await;
     assert_eq!(error, None);
-    assert_eq!(
-        items,
-        [
-            r#"{"a":"1","b":""}"#,
-            r#"{"a":"1","b":"2"}"#,
-            r#"{"a":"","b":""}"#,
-            r#"{"a":"","b":""}"#
-        ]
-    );
+    assert_eq!(items, [r#"{"a":"1","b":""}"#, r#"{"a":"1","b":"2"}"#, r#"{"a":"","b":""}"#, r#"{"a":"","b":""}"#]);
 }
 
 #[tokio::test]
@@ -234,10 +184,7 @@ async fn csv_backslashes_escape_or_go() {
 async fn csv_takes_other_delimiters() {
     for (text, delimiter) in [("1|2,3\n", '|'), ("1\t2,3", '\t'), ("1;\"2,3\"\n", ';'), ("1 2,3", ' ')] {
         let store = Memory::with([("x.csv", text.into())]);
-        assert_eq!(
-            good(&store, csv(Some(&["a", "b"]), delimiter)).await,
-            [r#"{"a":"1","b":"2,3"}"#]
-        );
+        assert_eq!(good(&store, csv(Some(&["a", "b"]), delimiter)).await, [r#"{"a":"1","b":"2,3"}"#]);
     }
 }
 
@@ -245,36 +192,16 @@ async fn csv_takes_other_delimiters() {
 async fn csv_errors_name_object_and_line_and_keep_the_rows_before() {
     for (text, count, expected) in [
         (&b""[..], 0, "s3://b/x.csv: has no header: the object is empty"),
-        (
-            b"a,a\n1,2\n",
-            0,
-            "s3://b/x.csv: two columns are named `a`: an item could have only one of them",
-        ),
+        (b"a,a\n1,2\n", 0, "s3://b/x.csv: two columns are named `a`: an item could have only one of them"),
         (b"a,b\n1,2\n\n3,\xff\n", 1, "s3://b/x.csv: line 4: not UTF-8"),
-        (
-            b"a\n1\n\"x\ny",
-            1,
-            "s3://b/x.csv: line 3: the row has a double quote that never ends",
-        ),
+        (b"a\n1\n\"x\ny", 1, "s3://b/x.csv: line 3: the row has a double quote that never ends"),
     ] {
         let (items, error) = rows(text).await;
         assert_eq!((items.len(), error.as_deref()), (count, Some(expected)));
     }
     let long = format!("a\n\"{}", "x".repeat(MAX_ITEM_BYTES + 200_000));
-    assert!(
-        rows(long)
-            .await
-            .1
-            .unwrap()
-            .contains("line 2: the row is longer than 8388608 bytes")
-    );
-    assert!(
-        rows("x".repeat(11_000))
-            .await
-            .1
-            .unwrap()
-            .contains("the header is longer than 10240 bytes")
-    );
+    assert!(rows(long).await.1.unwrap().contains("line 2: the row is longer than 8388608 bytes"));
+    assert!(rows("x".repeat(11_000)).await.1.unwrap().contains("the header is longer than 10240 bytes"));
 }
 
 #[tokio::test]
@@ -282,92 +209,28 @@ async fn json_elements_stay_as_they_are() {
     let text =
         br#" {"other": [1, {"x": []}], "a~/b": {"list": [ {"b": 1.50,"a":[ ]} , "x\u0041", 3 ]}, "more": null} "#;
     let store = Memory::with([("x.json", text.to_vec()), ("top.json", b"\xef\xbb\xbf[1,[2]]".to_vec())]);
-    let items = good(
-        &store,
-        Source::Json {
-            at: at("x.json"),
-            pointer: "/a~0~1b/list".into(),
-        },
-    )
-    .await;
+    let items = good(&store, Source::Json { at: at("x.json"), pointer: "/a~0~1b/list".into() }).await;
     assert_eq!(items, [r#"{"b": 1.50,"a":[ ]}"#, r#""x\u0041""#, "3"]);
-    assert_eq!(
-        good(
-            &store,
-            Source::Json {
-                at: at("top.json"),
-                pointer: String::new()
-            }
-        )
-        .await,
-        ["1", "[2]"]
-    );
-    assert_eq!(
-        good(
-            &store,
-            Source::Json {
-                at: at("top.json"),
-                pointer: "/1".into()
-            }
-        )
-        .await,
-        ["2"]
-    );
+    assert_eq!(good(&store, Source::Json { at: at("top.json"), pointer: String::new() }).await, ["1", "[2]"]);
+    assert_eq!(good(&store, Source::Json { at: at("top.json"), pointer: "/1".into() }).await, ["2"]);
 }
 
 #[tokio::test]
 async fn json_errors_say_what_is_there_instead() {
     for (text, pointer, count, expected) in [
-        (
-            r#"{"a":1}"#,
-            "",
-            0,
-            "invalid type: map, expected an array at the document at line 1 column 2",
-        ),
-        (
-            r#"{"a":{"b":7}}"#,
-            "/a/b",
-            0,
-            "invalid type: integer `7`, expected an array at `/a/b` at line 1 column 12",
-        ),
+        (r#"{"a":1}"#, "", 0, "invalid type: map, expected an array at the document at line 1 column 2"),
+        (r#"{"a":{"b":7}}"#, "/a/b", 0, "invalid type: integer `7`, expected an array at `/a/b` at line 1 column 12"),
         (r#"{"a":{}}"#, "/a/b", 0, "`/a` has no `b` at line 1 column 7"),
-        (
-            r#"{"a":[1],"a":[2]}"#,
-            "/a",
-            1,
-            "the document has `a` twice at line 1 column 13",
-        ),
-        (
-            r#"[[1],[2]]"#,
-            "/2",
-            0,
-            "the array at the document has no element `2` at line 1 column 9",
-        ),
-        (
-            r#"[[1],[2]]"#,
-            "/01",
-            0,
-            "the array at the document has no element `01` at line 1 column 2",
-        ),
+        (r#"{"a":[1],"a":[2]}"#, "/a", 1, "the document has `a` twice at line 1 column 13"),
+        (r#"[[1],[2]]"#, "/2", 0, "the array at the document has no element `2` at line 1 column 9"),
+        (r#"[[1],[2]]"#, "/01", 0, "the array at the document has no element `01` at line 1 column 2"),
         ("[1,\n2,,3]", "", 2, "not JSON: expected value at line 2 column 3"),
         ("[1] x", "", 1, "not JSON: trailing characters at line 1 column 5"),
         ("", "", 0, "not JSON: EOF while parsing a value at line 1 column 0"),
-        (
-            "[]",
-            "a",
-            0,
-            "the pointer `a` must be empty or start with `/` (RFC 6901)",
-        ),
+        ("[]", "a", 0, "the pointer `a` must be empty or start with `/` (RFC 6901)"),
     ] {
         let store = Memory::with([("x.json", text.into())]);
-        let (items, error) = collect(
-            &store,
-            Source::Json {
-                at: at("x.json"),
-                pointer: pointer.into(),
-            },
-        )
-        .await;
+        let (items, error) = collect(&store, Source::Json { at: at("x.json"), pointer: pointer.into() }).await;
         let expected = (count, format!("s3://b/x.json: {expected}"));
         assert_eq!((items.len(), error.unwrap()), expected, "{text} {pointer}");
     }
@@ -376,31 +239,15 @@ async fn json_errors_say_what_is_there_instead() {
 #[tokio::test]
 async fn a_json_element_is_bounded_and_what_is_skipped_is_not() {
     let long = "x".repeat(MAX_ITEM_BYTES + 100_000);
-    let store = Memory::with([(
-        "x.json",
-        format!(r#"{{"skip":"{long}","items":[1,"{long}"]}}"#).into_bytes(),
-    )]);
-    let (items, error) = collect(
-        &store,
-        Source::Json {
-            at: at("x.json"),
-            pointer: "/items".into(),
-        },
-    )
-    .await;
+    let store = Memory::with([("x.json", format!(r#"{{"skip":"{long}","items":[1,"{long}"]}}"#).into_bytes())]);
+    let (items, error) = collect(&store, Source::Json { at: at("x.json"), pointer: "/items".into() }).await;
     assert_eq!(items, ["1"]);
-    assert_eq!(
-        error.unwrap(),
-        "s3://b/x.json: element 1 of `/items` is longer than 8388608 bytes"
-    );
+    assert_eq!(error.unwrap(), "s3://b/x.json: element 1 of `/items` is longer than 8388608 bytes");
 }
 
 #[tokio::test]
 async fn json_lines_are_items_as_they_are() {
-    let store = Memory::with([(
-        "x.jsonl",
-        b"\xef\xbb\xbf{\"b\": 1,\"a\":2 }\r\n\n \t\r\n[1]\n\"last\"".to_vec(),
-    )]);
+    let store = Memory::with([("x.jsonl", b"\xef\xbb\xbf{\"b\": 1,\"a\":2 }\r\n\n \t\r\n[1]\n\"last\"".to_vec())]);
     let items = good(&store, Source::JsonLines { at: at("x.jsonl") }).await;
     assert_eq!(items, [r#"{"b": 1,"a":2 }"#, "[1]", r#""last""#]);
 }
@@ -409,21 +256,11 @@ async fn json_lines_are_items_as_they_are() {
 async fn json_lines_errors_name_the_line() {
     let long = [b"1\n".to_vec(), vec![b'x'; MAX_ITEM_BYTES + 10]].concat();
     for (text, expected) in [
-        (
-            b"1\n\n{\"a\":}\n".to_vec(),
-            "s3://b/x.jsonl: line 3: not JSON: expected value at column 6",
-        ),
+        (b"1\n\n{\"a\":}\n".to_vec(), "s3://b/x.jsonl: line 3: not JSON: expected value at column 6"),
         (b"1\n\xff\n".to_vec(), "s3://b/x.jsonl: line 2: not UTF-8"),
-        (
-            long,
-            "s3://b/x.jsonl: line 2: longer than 8388608 bytes; is the object JSON lines at all?",
-        ),
+        (long, "s3://b/x.jsonl: line 2: longer than 8388608 bytes; is the object JSON lines at all?"),
     ] {
-        let (items, error) = collect(
-            &Memory::with([("x.jsonl", text)]),
-            Source::JsonLines { at: at("x.jsonl") },
-        )
-        .await;
+        let (items, error) = collect(&Memory::with([("x.jsonl", text)]), Source::JsonLines { at: at("x.jsonl") }).await;
         assert_eq!((items, error.as_deref()), (vec!["1".to_owned()], Some(expected)));
     }
 }
@@ -460,11 +297,7 @@ async fn compressed_objects_are_undone_by_their_ending() {
         ("no.gz", text.to_vec()),
     ]);
     for key in ["x.gz", "x.zst", "x.bz2"] {
-        assert_eq!(
-            good(&store, Source::JsonLines { at: at(key) }).await,
-            ["1", "2"],
-            "{key}"
-        );
+        assert_eq!(good(&store, Source::JsonLines { at: at(key) }).await, ["1", "2"], "{key}");
     }
     assert_eq!(good(&store, Source::JsonLines { at: at("twice.gz") }).await.len(), 4);
     for key in ["cut.gz", "no.gz"] {
@@ -483,11 +316,7 @@ async fn a_missing_object_is_the_stores_own_error() {
 
 #[tokio::test]
 async fn given_items_are_items() {
-    let items = good(
-        &Memory::with([]),
-        Source::Items(vec![json!("2018-01-01"), json!({"a": 1})]),
-    )
-    .await;
+    let items = good(&Memory::with([]), Source::Items(vec![json!("2018-01-01"), json!({"a": 1})])).await;
     assert_eq!(items, [r#""2018-01-01""#, r#"{"a":1}"#]);
 }
 

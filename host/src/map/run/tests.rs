@@ -45,22 +45,12 @@ struct Workers<F> {
 
 impl<F: Fn(Batch) -> Answering<'static> + Send + Sync> Workers<F> {
     fn new(answer: F) -> Self {
-        Self {
-            answer,
-            sent: Mutex::default(),
-            running: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
-        }
+        Self { answer, sent: Mutex::default(), running: AtomicUsize::new(0), most: AtomicUsize::new(0) }
     }
 
     /// Batch numbers and attempts, in the order in which they were sent.
     fn sent(&self) -> Vec<(usize, u32)> {
-        self.sent
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|batch| (number(batch), batch.attempt))
-            .collect()
+        self.sent.lock().unwrap().iter().map(|batch| (number(batch), batch.attempt)).collect()
     }
 }
 
@@ -70,8 +60,7 @@ impl<F: Fn(Batch) -> Answering<'static> + Send + Sync> Submit for Workers<F> {
         let batch = Batch::parse(&body).unwrap();
         assert_eq!(&batch.token, token);
         self.sent.lock().unwrap().push(batch.clone());
-        self.most
-            .fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let answer = (self.answer)(batch).await;
         self.running.fetch_sub(1, Ordering::SeqCst);
@@ -95,28 +84,12 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
     let total = batch.items.len() as u64;
     BatchReport {
         dataset: batch.dataset.clone(),
-        component: Component {
-            name: "p".into(),
-            version: "1.0.0".into(),
-            digest: Digest::of(b""),
-        },
-        items: ItemCounts {
-            total,
-            succeeded: total - rejected,
-            rejected,
-        },
+        component: Component { name: "p".into(), version: "1.0.0".into(), digest: Digest::of(b"") },
+        items: ItemCounts { total, succeeded: total - rejected, rejected },
         bytes_read: 1000,
-        outputs: vec![Written {
-            output: "o".into(),
-            place: "table:t".into(),
-            rows: total - rejected,
-            bytes: 10,
-        }],
+        outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: total - rejected, bytes: 10 }],
         failures: Failures {
-            by_code: (rejected > 0)
-                .then(|| ("bad".to_owned(), rejected))
-                .into_iter()
-                .collect(),
+            by_code: (rejected > 0).then(|| ("bad".to_owned(), rejected)).into_iter().collect(),
             first: (0..rejected)
                 .map(|index| ItemFailure {
                     index: index as u32,
@@ -133,16 +106,11 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
 }
 
 fn success(batch: &Batch) -> Answer {
-    Answer::Success {
-        output: report(batch, 0).to_output(10_000),
-    }
+    Answer::Success { output: report(batch, 0).to_output(10_000) }
 }
 
 fn failure(error: &str, cause: &str) -> Answer {
-    Answer::Failure {
-        error: error.into(),
-        cause: cause.into(),
-    }
+    Answer::Failure { error: error.into(), cause: cause.into() }
 }
 
 /// `items` numbers, ten to a batch, four batches at once.
@@ -155,10 +123,7 @@ fn plan(items: u64) -> Plan {
         source: "a test".into(),
         select: None,
         batch_input: None,
-        limits: Limits {
-            items: 10,
-            bytes: 10_000,
-        },
+        limits: Limits { items: 10, bytes: 10_000 },
         max_concurrency: 4,
         tolerance: Tolerance::new(None, 0.0),
         max_attempts: 3,
@@ -184,24 +149,15 @@ async fn every_item_goes_once_in_batches_of_the_right_size_and_number() {
     let workers = Workers::new(|batch| now(success(&batch)));
     let summary = run_plan(plan(95), &workers).await;
     assert_eq!(summary.status, Status::Succeeded);
-    assert_eq!(
-        (summary.items.total, summary.items.succeeded, summary.batches.done),
-        (95, 95, 10)
-    );
+    assert_eq!((summary.items.total, summary.items.succeeded, summary.batches.done), (95, 95, 10));
     assert_eq!((summary.outputs[0].rows, summary.bytes_read), (95, 10_000));
     let sent = workers.sent.lock().unwrap();
     let mut items = BTreeMap::new();
     for batch in sent.iter() {
-        assert_eq!((batch.dataset.as_str(), batch.id.state.as_str()), ("d", "Process"));
-        items.insert(
-            number(batch),
-            batch.items.iter().map(|item| item.body.to_string()).collect::<Vec<_>>(),
-        );
+        assert_eq!((batch.dataset.as_str(), batch.id.state.as_str()), ("d", "Batch"));
+        items.insert(number(batch), batch.items.iter().map(|item| item.body.to_string()).collect::<Vec<_>>());
     }
-    assert_eq!(
-        items.into_values().flatten().collect::<Vec<_>>(),
-        (0..95).map(|n| n.to_string()).collect::<Vec<_>>()
-    );
+    assert_eq!(items.into_values().flatten().collect::<Vec<_>>(), (0..95).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_eq!(workers.most.load(Ordering::SeqCst), 4);
 }
 
@@ -211,15 +167,10 @@ async fn a_repeated_run_sends_the_same_messages() {
         let workers = Workers::new(|batch| now(success(&batch)));
         run_plan(plan(30), &workers).await;
         let sent = workers.sent.lock().unwrap();
-        sent.iter()
-            .map(|batch| (batch.id.clone(), batch.items.clone()))
-            .collect::<Vec<_>>()
+        sent.iter().map(|batch| (batch.id.clone(), batch.items.clone())).collect::<Vec<_>>()
     };
     let first = messages().await;
-    assert_eq!(
-        first[0].0.execution,
-        "arn:aws:states:local:000000000000:execution:d/a0030e5a0ce8:000000"
-    );
+    assert_eq!(first[0].0.execution, "arn:aws:states:local:000000000000:execution:d/a0030e5a0ce8:000000");
     assert_eq!(first, messages().await);
 }
 
@@ -228,15 +179,7 @@ async fn selector_and_batch_input_are_in_the_message() {
     let workers = Workers::new(|batch| now(success(&batch)));
     let select: Box<Select> = Box::new(|input, context| Ok(json!([input["day"], context["Map"]["Item"]])));
     let batch_input = Some(serde_json::value::to_raw_value(&json!({"Bucket": "b"})).unwrap());
-    run_plan(
-        Plan {
-            select: Some(select),
-            batch_input,
-            ..plan(12)
-        },
-        &workers,
-    )
-    .await;
+    run_plan(Plan { select: Some(select), batch_input, ..plan(12) }, &workers).await;
     let sent = workers.sent.lock().unwrap();
     let last = sent.last().unwrap();
     assert_eq!(&*last.batch_input, r#"{"Bucket":"b"}"#);
@@ -246,19 +189,12 @@ async fn selector_and_batch_input_are_in_the_message() {
 #[tokio::test]
 async fn what_was_done_before_is_said_to_be_nothing_new() {
     let workers = Workers::new(|batch| {
-        let output = BatchReport {
-            replayed: true,
-            ..report(&batch, 0)
-        }
-        .to_output(10_000);
+        let output = BatchReport { replayed: true, ..report(&batch, 0) }.to_output(10_000);
         now(Answer::Success { output })
     });
     let summary = run_plan(plan(20), &workers).await;
     assert!(summary.nothing_new());
-    assert_eq!(
-        (summary.batches.replayed, summary.items.replayed, summary.bytes_read),
-        (2, 20, 0)
-    );
+    assert_eq!((summary.batches.replayed, summary.items.replayed, summary.bytes_read), (2, 20, 0));
 }
 
 #[tokio::test]
@@ -275,10 +211,7 @@ async fn a_batch_is_tried_again_with_a_new_token_after_a_growing_delay() {
     assert_eq!((summary.status, summary.batches.done), (Status::Succeeded, 1));
     assert_eq!(workers.sent(), [(0, 0), (0, 1), (0, 2)]);
     let waited = clock.elapsed();
-    assert!(
-        waited >= Duration::from_millis(1500) && waited <= Duration::from_secs(3),
-        "{waited:?}"
-    );
+    assert!(waited >= Duration::from_millis(1500) && waited <= Duration::from_secs(3), "{waited:?}");
     let sent = workers.sent.lock().unwrap();
     assert!(sent[0].token != sent[1].token && sent[0].id == sent[1].id);
 }
@@ -288,10 +221,7 @@ async fn attempts_end_and_other_errors_are_final() {
     let workers = Workers::new(|_| now(failure(error_names::RETRYABLE, "S3 is away")));
     let summary = run_plan(plan(5), &workers).await;
     assert_eq!(workers.sent().len(), 4, "one attempt and max_attempts = 3 more");
-    assert_eq!(
-        (summary.items.failed, summary.failures.by_code[error_names::RETRYABLE]),
-        (5, 5)
-    );
+    assert_eq!((summary.items.failed, summary.failures.by_code[error_names::RETRYABLE]), (5, 5));
     assert_eq!(summary.failures.first[0].message, "S3 is away");
 
     let workers = Workers::new(|_| now(failure(error_names::BAD_PLUGIN, "no component")));
@@ -302,89 +232,38 @@ async fn attempts_end_and_other_errors_are_final() {
 #[tokio::test]
 async fn an_answer_that_is_no_report_is_a_fault() {
     let workers = Workers::new(|_| now(Answer::Success { output: "{}".into() }));
-    let summary = run_plan(
-        Plan {
-            max_attempts: 0,
-            ..plan(5)
-        },
-        &workers,
-    )
-    .await;
+    let summary = run_plan(Plan { max_attempts: 0, ..plan(5) }, &workers).await;
     assert_eq!(summary.status, Status::Failed);
-    assert!(
-        summary.failures.first[0].message.contains("not a batch's report"),
-        "{summary}"
-    );
+    assert!(summary.failures.first[0].message.contains("not a batch's report"), "{summary}");
 }
 
 #[tokio::test]
 async fn too_many_failures_begin_nothing_new_and_let_the_rest_end() {
     let workers = Workers::new(|batch| {
-        now(if number(&batch) == 2 {
-            failure(error_names::BAD_PLUGIN, "no")
-        } else {
-            success(&batch)
-        })
+        now(if number(&batch) == 2 { failure(error_names::BAD_PLUGIN, "no") } else { success(&batch) })
     });
     let summary = run_plan(plan(1000), &workers).await;
     let error = summary.error.unwrap();
-    assert_eq!(
-        (summary.status, error.name),
-        (Status::Failed, "States.ExceedToleratedFailureThreshold")
-    );
+    assert_eq!((summary.status, error.name), (Status::Failed, "States.ExceedToleratedFailureThreshold"));
     assert!(workers.sent().len() < 12, "{}", workers.sent().len());
-    assert_eq!(
-        workers.sent().len() as u64,
-        summary.batches.done + summary.batches.failed
-    );
+    assert_eq!(workers.sent().len() as u64, summary.batches.done + summary.batches.failed);
 }
 
 #[tokio::test]
 async fn a_failed_batch_counts_with_all_its_items_and_the_rows_of_the_good_ones_stay() {
     let answer = |batch: Batch| {
         let cause = report(&batch, 1).to_output(10_000);
-        now(if number(&batch) == 0 {
-            failure(error_names::ITEMS_REJECTED, &cause)
-        } else {
-            success(&batch)
-        })
+        now(if number(&batch) == 0 { failure(error_names::ITEMS_REJECTED, &cause) } else { success(&batch) })
     };
-    let tolerated = run_plan(
-        Plan {
-            tolerance: Tolerance::new(None, 10.0),
-            ..plan(100)
-        },
-        &Workers::new(answer),
-    )
-    .await;
-    assert_eq!(
-        (tolerated.status, tolerated.batches.failed, tolerated.batches.done),
-        (Status::Succeeded, 1, 9)
-    );
-    assert_eq!(
-        (
-            tolerated.items.succeeded,
-            tolerated.items.rejected,
-            tolerated.items.failed
-        ),
-        (99, 1, 0)
-    );
+    let tolerated = run_plan(Plan { tolerance: Tolerance::new(None, 10.0), ..plan(100) }, &Workers::new(answer)).await;
+    assert_eq!((tolerated.status, tolerated.batches.failed, tolerated.batches.done), (Status::Succeeded, 1, 9));
+    assert_eq!((tolerated.items.succeeded, tolerated.items.rejected, tolerated.items.failed), (99, 1, 0));
     assert_eq!((tolerated.outputs[0].rows, tolerated.failures.by_code["bad"]), (99, 1));
-    assert_eq!(tolerated.failures.first[0].item.as_deref(), Some("item 0 of the batch"));
+    assert_eq!(tolerated.failures.first[0].item.as_deref(), Some("batch 000000, item 0"));
 
-    let failed = run_plan(
-        Plan {
-            tolerance: Tolerance::new(None, 9.9),
-            ..plan(100)
-        },
-        &Workers::new(answer),
-    )
-    .await;
+    let failed = run_plan(Plan { tolerance: Tolerance::new(None, 9.9), ..plan(100) }, &Workers::new(answer)).await;
     assert_eq!(failed.status, Status::Failed);
-    assert_eq!(
-        failed.error.unwrap().cause,
-        "10 of 100 items failed, tolerated_failure_percentage is 9.9"
-    );
+    assert_eq!(failed.error.unwrap().cause, "10 of 100 items failed, tolerated_failure_percentage is 9.9");
 }
 
 #[tokio::test]
@@ -394,40 +273,23 @@ async fn items_that_cannot_be_read_fail_the_run_after_what_was_begun() {
     let workers = Workers::new(|batch| now(success(&batch)));
     let summary = run_plan(Plan { items, ..plan(0) }, &workers).await;
     let error = summary.error.unwrap();
-    assert_eq!(
-        (error.name, error.cause.as_str()),
-        ("States.ItemReaderFailed", "there is no s3://b/x")
-    );
+    assert_eq!((error.name, error.cause.as_str()), ("States.ItemReaderFailed", "there is no s3://b/x"));
     assert_eq!(summary.items.total, 25);
 }
 
 #[tokio::test]
 async fn an_item_that_fits_no_batch_fails_the_run() {
-    let plan = Plan {
-        limits: Limits { items: 10, bytes: 14 },
-        ..plan(200)
-    };
+    let plan = Plan { limits: Limits { items: 10, bytes: 14 }, ..plan(200) };
     let summary = run_plan(plan, &Workers::new(|batch| now(success(&batch)))).await;
     let error = summary.error.unwrap();
     assert_eq!(error.name, "States.DataLimitExceeded");
-    assert!(
-        error.cause.starts_with("item 100 (100) makes a batch of 15 bytes"),
-        "{}",
-        error.cause
-    );
+    assert!(error.cause.starts_with("item 100 (100) makes a batch of 15 bytes"), "{}", error.cause);
 }
 
 #[tokio::test]
 async fn a_selector_that_does_not_fit_fails_the_run() {
     let select: Box<Select> = Box::new(|_, _| Err("there is no `$.x`".into()));
-    let summary = run_plan(
-        Plan {
-            select: Some(select),
-            ..plan(3)
-        },
-        &Workers::new(|_| never()),
-    )
-    .await;
+    let summary = run_plan(Plan { select: Some(select), ..plan(3) }, &Workers::new(|_| never())).await;
     assert_eq!(summary.error.unwrap().name, "States.ParameterPathFailure");
 }
 
@@ -454,18 +316,10 @@ async fn ctrl_c_begins_nothing_new_and_waits_a_while() {
     let clock = FakeClock::default();
     let summary = run_with(plan(1000), &workers, &clock, &shutdown).await;
     assert_eq!((summary.status, summary.error), (Status::Interrupted, None));
-    assert_eq!(
-        clock.elapsed(),
-        Duration::from_secs(10),
-        "the batch that never ends gets the grace and no more"
-    );
+    assert_eq!(clock.elapsed(), Duration::from_secs(10), "the batch that never ends gets the grace and no more");
     // Four at once: the first four, and what took the place of those that were done before the second.
     assert!(workers.sent().len() <= 6, "{:?}", workers.sent());
-    assert_eq!(
-        summary.batches.done + 1,
-        workers.sent().len() as u64,
-        "what was under way is counted"
-    );
+    assert_eq!(summary.batches.done + 1, workers.sent().len() as u64, "what was under way is counted");
 }
 
 #[tokio::test]
@@ -480,11 +334,7 @@ async fn ctrl_c_gives_up_a_batch_that_waits_for_its_next_attempt() {
     });
     let summary = run_with(plan(5), &workers, &FakeClock::default(), &shutdown).await;
     assert_eq!((summary.status, workers.sent().len()), (Status::Interrupted, 1));
-    assert_eq!(
-        (summary.batches.failed, summary.items.total),
-        (0, 5),
-        "it did not fail: it was not run to its end"
-    );
+    assert_eq!((summary.batches.failed, summary.items.total), (0, 5), "it did not fail: it was not run to its end");
 }
 
 #[tokio::test]
@@ -523,15 +373,8 @@ async fn reading_ahead_is_bounded() {
     });
     let shutdown = CancellationToken::new();
     let workers = Workers::new(|_| never());
-    let limits = Limits {
-        items: 1,
-        bytes: 200_000,
-    };
-    let plan = Plan {
-        items: items.boxed(),
-        limits,
-        ..plan(0)
-    };
+    let limits = Limits { items: 1, bytes: 200_000 };
+    let plan = Plan { items: items.boxed(), limits, ..plan(0) };
     let clock = FakeClock::default();
     let stop = async {
         for _ in 0..1000 {
@@ -542,8 +385,5 @@ async fn reading_ahead_is_bounded() {
     let (summary, ()) = tokio::join!(run_with(plan, &workers, &clock, &shutdown), stop);
     assert_eq!(summary.status, Status::Interrupted);
     let taken = taken.load(Ordering::SeqCst);
-    assert!(
-        (160..200).contains(&taken),
-        "{taken} items of 100 kB were read with 16 MiB of room"
-    );
+    assert!((160..200).contains(&taken), "{taken} items of 100 kB were read with 16 MiB of room");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
-use crate::map::progress::{duration, rate};
+use crate::map::progress::{counted, duration, rate};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,20 +17,12 @@ impl fmt::Display for Summary {
                 writeln!(f, "{}: there are no items: {}", self.dataset, self.source)?
             }
             Status::Succeeded if self.nothing_new() => {
-                writeln!(
-                    f,
-                    "{}: nothing new to do; everything had been done before",
-                    self.dataset
-                )?;
+                writeln!(f, "{}: nothing new to do; everything had been done before", self.dataset)?;
             }
             Status::Succeeded => writeln!(f, "{}: succeeded in {elapsed}", self.dataset)?,
             Status::Failed => writeln!(f, "{}: FAILED after {elapsed}", self.dataset)?,
             Status::Interrupted => {
-                writeln!(
-                    f,
-                    "{}: interrupted after {elapsed}; the same command goes on from here",
-                    self.dataset
-                )?;
+                writeln!(f, "{}: interrupted after {elapsed}; the same command goes on from here", self.dataset)?;
             }
         }
         if let Some(error) = &self.error {
@@ -39,11 +31,7 @@ impl fmt::Display for Summary {
         }
         for component in &self.components {
             let digest: String = component.digest.hex().chars().take(12).collect();
-            writeln!(
-                f,
-                "  component  {} {} (sha256:{digest}…)",
-                component.name, component.version
-            )?;
+            writeln!(f, "  component  {} {} (sha256:{digest}…)", component.name, component.version)?;
         }
         writeln!(f, "  items      {}", self.items)?;
         writeln!(f, "  batches    {}", self.batches)?;
@@ -53,20 +41,11 @@ impl fmt::Display for Summary {
         let mut codes: Vec<_> = self.failures.by_code.iter().collect();
         codes.sort_by_key(|(_, count)| Reverse(**count));
         for (index, (code, count)) in codes.iter().take(MAX_LISTED).enumerate() {
-            writeln!(
-                f,
-                "  {}  {} × {code}",
-                if index == 0 { "failures " } else { "         " },
-                HumanCount(**count)
-            )?;
+            writeln!(f, "  {}  {} × {code}", if index == 0 { "failures " } else { "         " }, HumanCount(**count))?;
             for example in self.failures.first.iter().filter(|example| example.code == **code) {
                 let batch = || format!("batch {:06}", example.batch);
                 let who = example.item.clone().unwrap_or_else(batch);
-                writeln!(
-                    f,
-                    "               {who}: {}",
-                    example.message.replace('\n', "\n                 ")
-                )?;
+                writeln!(f, "               {who}: {}", example.message.replace('\n', "\n                 "))?;
             }
         }
         if let Some(more) = codes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
@@ -89,11 +68,7 @@ impl fmt::Display for Items {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rest = self.total.saturating_sub(self.succeeded + self.rejected + self.failed);
         let mut text = format!("{}: {} succeeded", HumanCount(self.total), HumanCount(self.succeeded));
-        for (count, what) in [
-            (self.rejected, "rejected"),
-            (self.failed, "in failed batches"),
-            (rest, "not run"),
-        ] {
+        for (count, what) in [(self.rejected, "rejected"), (self.failed, "in failed batches"), (rest, "not run")] {
             if count > 0 {
                 write!(text, ", {} {what}", HumanCount(count))?;
             }
@@ -112,13 +87,7 @@ impl fmt::Display for Batches {
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.local.as_ref().unwrap_or(&self.place);
-        write!(
-            f,
-            "{}: {} rows, {}, in {place}",
-            self.output,
-            HumanCount(self.rows),
-            DecimalBytes(self.bytes)
-        )?;
+        write!(f, "{}: {}, {}, in {place}", self.output, counted(self.rows, "row", "rows"), DecimalBytes(self.bytes))?;
         if self.objects > 1 {
             write!(f, " ({} objects)", HumanCount(self.objects))?;
         }
@@ -142,34 +111,18 @@ mod tests {
             message: "the object is empty".into(),
             kind: FailureKind::Rejected,
         };
-        let written = |output: &str, place: String| Written {
-            output: output.into(),
-            place,
-            rows: 100,
-            bytes: 4_000,
-        };
+        let written = |output: &str, place: String| Written { output: output.into(), place, rows: 100, bytes: 4_000 };
         BatchReport {
             dataset: "noaa".into(),
-            component: Component {
-                name: "noaa".into(),
-                version: "0.1.0".into(),
-                digest: Digest::of(b""),
-            },
-            items: ItemCounts {
-                total: 100,
-                succeeded: 100 - rejected,
-                rejected,
-            },
+            component: Component { name: "noaa".into(), version: "0.1.0".into(), digest: Digest::of(b"") },
+            items: ItemCounts { total: 100, succeeded: 100 - rejected, rejected },
             bytes_read: 10_000_000,
             outputs: vec![
                 written("stations", "table:noaa".into()),
                 written("daily", format!("s3://results/daily/r-00000{batch}-ab.parquet")),
             ],
             failures: Failures {
-                by_code: (rejected > 0)
-                    .then(|| ("no-header".to_owned(), rejected))
-                    .into_iter()
-                    .collect(),
+                by_code: (rejected > 0).then(|| ("no-header".to_owned(), rejected)).into_iter().collect(),
                 first: (0..rejected).map(failure).collect(),
             },
             report: None,
@@ -207,10 +160,7 @@ mod tests {
     fn with_failures() {
         let with_failures = summary(|summary| {
             summary.succeeded(0, report(0, 4));
-            let failure = BatchFailure {
-                error: "Gristmill.BadPlugin".into(),
-                cause: "no component\nat x.wasm".into(),
-            };
+            let failure = BatchFailure { error: "Gristmill.BadPlugin".into(), cause: "no component\nat x.wasm".into() };
             summary.failed(1, 100, failure, None);
         });
         insta::assert_snapshot!(with_failures, @"
@@ -233,10 +183,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do() {
-        let replayed = |batch| BatchReport {
-            replayed: true,
-            ..report(batch, 0)
-        };
+        let replayed = |batch| BatchReport { replayed: true, ..report(batch, 0) };
         insta::assert_snapshot!(summary(|summary| {
             summary.succeeded(0, replayed(0));
             summary.succeeded(1, replayed(1));

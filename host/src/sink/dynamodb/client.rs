@@ -16,9 +16,7 @@ use super::{Description, Fault, Tables};
 impl Tables for Client {
     async fn describe(&self, table: &str) -> Result<Description, Fault> {
         let answer = self.describe_table().table_name(table).send().await.map_err(fault)?;
-        let table = answer
-            .table
-            .ok_or_else(|| Fault::Retry("the answer describes no table".into()))?;
+        let table = answer.table.ok_or_else(|| Fault::Retry("the answer describes no table".into()))?;
         match table.table_status {
             Some(TableStatus::Creating) => return Err(Fault::Retry("it is being created".into())),
             Some(TableStatus::Deleting) => return Err(Fault::Refused("it is being deleted".into())),
@@ -28,12 +26,8 @@ impl Tables for Client {
         let mut schema = table.key_schema.unwrap_or_default();
         schema.sort_by_key(|element| element.key_type != KeyType::Hash);
         let key = schema.into_iter().map(|element| {
-            let kind = attributes
-                .iter()
-                .find(|attribute| attribute.attribute_name == element.attribute_name);
-            let kind = kind
-                .map_or("?", |attribute| attribute.attribute_type.as_str())
-                .to_owned();
+            let kind = attributes.iter().find(|attribute| attribute.attribute_name == element.attribute_name);
+            let kind = kind.map_or("?", |attribute| attribute.attribute_type.as_str()).to_owned();
             (element.attribute_name, kind)
         });
         Ok(Description { key: key.collect() })
@@ -49,17 +43,9 @@ impl Tables for Client {
             Ok(WriteRequest::builder().put_request(put).build())
         });
         let requests = HashMap::from([(table.to_owned(), puts.collect::<Result<Vec<_>, Fault>>()?)]);
-        let answer = self
-            .batch_write_item()
-            .set_request_items(Some(requests))
-            .send()
-            .await
-            .map_err(fault)?;
+        let answer = self.batch_write_item().set_request_items(Some(requests)).send().await.map_err(fault)?;
         let unprocessed = answer.unprocessed_items.unwrap_or_default().into_values().flatten();
-        Ok(unprocessed
-            .filter_map(|request| request.put_request)
-            .map(|put| put.item)
-            .collect())
+        Ok(unprocessed.filter_map(|request| request.put_request).map(|put| put.item).collect())
     }
 }
 
@@ -68,10 +54,7 @@ fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpRespo
     let SdkError::ServiceError(service) = &error else {
         return Fault::Retry(DisplayErrorContext(&error).to_string());
     };
-    let (code, message) = (
-        service.err().code().unwrap_or("an error without a name"),
-        service.err().message(),
-    );
+    let (code, message) = (service.err().code().unwrap_or("an error without a name"), service.err().message());
     let why = message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
     match code {
         _ if service.raw().status().is_server_error() => Fault::Retry(why),

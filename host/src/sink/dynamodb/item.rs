@@ -33,9 +33,7 @@ pub(super) fn item(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> Resu
         item.insert(column.name.clone(), value);
     }
     if bytes > MAX_ITEM_BYTES {
-        return Err(format!(
-            "it has {bytes} bytes; an item of DynamoDB has at most {MAX_ITEM_BYTES}"
-        ));
+        return Err(format!("it has {bytes} bytes; an item of DynamoDB has at most {MAX_ITEM_BYTES}"));
     }
     Ok(item)
 }
@@ -62,9 +60,7 @@ fn json(text: &str, depth: usize) -> Result<AttributeValue, String> {
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
             let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(unreadable)?;
-            let fields = fields
-                .into_iter()
-                .map(|(name, value)| Ok((name, json(value.get(), depth + 1)?)));
+            let fields = fields.into_iter().map(|(name, value)| Ok((name, json(value.get(), depth + 1)?)));
             AttributeValue::M(fields.collect::<Result<_, String>>()?)
         }
         Some(b'[') => {
@@ -92,19 +88,12 @@ fn number(text: &str) -> Result<String, String> {
         return Ok("0".into());
     }
     if significant > MAX_DIGITS {
-        return Err(format!(
-            "the number {text} of {significant} digits; DynamoDB keeps {MAX_DIGITS}"
-        ));
+        return Err(format!("the number {text} of {significant} digits; DynamoDB keeps {MAX_DIGITS}"));
     }
-    let power = exponent
-        .parse::<i64>()
-        .ok()
-        .and_then(|e| e.checked_add(whole.len() as i64 - 1 - leading as i64));
+    let power = exponent.parse::<i64>().ok().and_then(|e| e.checked_add(whole.len() as i64 - 1 - leading as i64));
     match power {
         Some(power) if POWERS.contains(&power) => Ok(text.into()),
-        _ => Err(format!(
-            "the number {text}; DynamoDB's numbers go from 1E-130 to 9.99E+125"
-        )),
+        _ => Err(format!("the number {text}; DynamoDB's numbers go from 1E-130 to 9.99E+125")),
     }
 }
 
@@ -113,12 +102,7 @@ fn size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(digits) => digits.len() / 2 + 2,
-        AttributeValue::M(fields) => {
-            3 + fields
-                .iter()
-                .map(|(name, value)| 1 + name.len() + size(value))
-                .sum::<usize>()
-        }
+        AttributeValue::M(fields) => 3 + fields.iter().map(|(name, value)| 1 + name.len() + size(value)).sum::<usize>(),
         AttributeValue::L(elements) => 3 + elements.iter().map(|value| 1 + size(value)).sum::<usize>(),
         _ => 1,
     }
@@ -161,41 +145,22 @@ mod tests {
                 .into()),
             ),
         ];
-        assert_eq!(
-            item.unwrap(),
-            expected.map(|(name, value)| (name.to_owned(), value)).into()
-        );
+        assert_eq!(item.unwrap(), expected.map(|(name, value)| (name.to_owned(), value)).into());
     }
 
     #[test]
     fn a_null_is_left_out() {
-        assert_eq!(
-            convert(r#"{"id":"a","count":null}"#).unwrap(),
-            [("id".to_owned(), S("a".into()))].into()
-        );
+        assert_eq!(convert(r#"{"id":"a","count":null}"#).unwrap(), [("id".to_owned(), S("a".into()))].into());
     }
 
     #[test]
     fn numbers_are_checked_against_what_dynamodb_keeps() {
-        for fine in [
-            "0",
-            "-0.0",
-            "1e125",
-            "9.99e125",
-            "1e-130",
-            "0.00001",
-            "12300000000000000000000000000000000000000e3",
-        ] {
+        for fine in
+            ["0", "-0.0", "1e125", "9.99e125", "1e-130", "0.00001", "12300000000000000000000000000000000000000e3"]
+        {
             assert!(number(fine).is_ok(), "{fine}");
         }
-        for beyond in [
-            "1e126",
-            "10e125",
-            "1e-131",
-            "0.01e-129",
-            "1e99999999999999999999",
-            &"7".repeat(39),
-        ] {
+        for beyond in ["1e126", "10e125", "1e-131", "0.01e-129", "1e99999999999999999999", &"7".repeat(39)] {
             assert!(number(beyond).is_err(), "{beyond}");
         }
         assert_eq!(
@@ -212,27 +177,14 @@ mod tests {
             convert(&row(MAX_ITEM_BYTES - 1)).unwrap_err(),
             "it has 409601 bytes; an item of DynamoDB has at most 409600"
         );
-        let deep = |levels: usize| {
-            format!(
-                "{{\"id\":\"a\",\"extra\":{}{}}}",
-                "[".repeat(levels),
-                "]".repeat(levels)
-            )
-        };
+        let deep = |levels: usize| format!("{{\"id\":\"a\",\"extra\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(convert(&deep(32)).is_ok());
-        assert!(
-            convert(&deep(100))
-                .unwrap_err()
-                .starts_with("column `extra` holds JSON that is deeper")
-        );
+        assert!(convert(&deep(100)).unwrap_err().starts_with("column `extra` holds JSON that is deeper"));
     }
 
     #[test]
     fn a_lone_surrogate_is_no_text() {
         let error = convert(r#"{"id":"a","extra":["\ud800"]}"#).unwrap_err();
-        assert!(
-            error.starts_with("column `extra` holds JSON that cannot be read"),
-            "{error}"
-        );
+        assert!(error.starts_with("column `extra` holds JSON that cannot be read"), "{error}");
     }
 }

@@ -61,20 +61,13 @@ impl DynamoDbSink {
     }
 
     fn with(tables: Arc<dyn Tables>) -> Self {
-        Self {
-            tables,
-            checked: Mutex::default(),
-        }
+        Self { tables, checked: Mutex::default() }
     }
 
     /// Checks once that the table exists and has the output's key.
     async fn check(&self, schema: &OutputSchema, table: &str) -> Result<(), SinkError> {
         let key = schema.key().into_iter().map(|index| &schema.columns[index]);
-        let wanted = Description {
-            key: key
-                .map(|column| (column.name.clone(), letter(column.kind).into()))
-                .collect(),
-        };
+        let wanted = Description { key: key.map(|column| (column.name.clone(), letter(column.kind).into())).collect() };
         let wanted = (table.to_owned(), wanted);
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if checked().contains(&wanted) {
@@ -98,11 +91,7 @@ impl DynamoDbSink {
 
 impl std::fmt::Display for Description {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let key: Vec<_> = self
-            .key
-            .iter()
-            .map(|(name, kind)| format!("`{name}` ({kind})"))
-            .collect();
+        let key: Vec<_> = self.key.iter().map(|(name, kind)| format!("`{name}` ({kind})")).collect();
         f.write_str(&key.join(", "))
     }
 }
@@ -116,10 +105,7 @@ fn letter(kind: ColumnType) -> &'static str {
 impl Sink for DynamoDbSink {
     async fn stage(&self, _: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
         let Target::Table { table, .. } = &schema.target else {
-            return Err(SinkError::Refused(format!(
-                "output `{}` goes to objects, not to a table",
-                schema.name
-            )));
+            return Err(SinkError::Refused(format!("output `{}` goes to objects, not to a table", schema.name)));
         };
         self.check(schema, table).await?;
         Ok(Box::new(Staged {
@@ -153,27 +139,15 @@ impl Staging for Staged {
 
     async fn commit(self: Box<Self>) -> Result<Written, SinkError> {
         let place = format!("table:{}", self.table);
-        let mut written = Written {
-            output: self.schema.name.clone(),
-            place,
-            rows: 0,
-            bytes: 0,
-        };
+        let mut written = Written { output: self.schema.name.clone(), place, rows: 0, bytes: 0 };
         let mut json = JsonLines::new(&self.schema);
-        let blocks: Vec<_> = self
-            .blocks
-            .iter()
-            .map(|block| Cells::of(&self.schema, block))
-            .collect::<Result<_, _>>()?;
+        let blocks: Vec<_> =
+            self.blocks.iter().map(|block| Cells::of(&self.schema, block)).collect::<Result<_, _>>()?;
         for cells in &blocks {
             written.rows += cells.rows() as u64;
             written.bytes += json.measure(cells);
         }
-        let items = Items {
-            schema: &self.schema,
-            blocks: &blocks,
-            next: (0, 0),
-        };
+        let items = Items { schema: &self.schema, blocks: &blocks, next: (0, 0) };
         write::write_all(&*self.tables, &self.table, items).await?;
         Ok(written)
     }
@@ -208,10 +182,7 @@ impl Iterator for Items<'_> {
 fn convert(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> Result<Item, SinkError> {
     item::item(schema, cells, row).map_err(|why| {
         let key = keys::describe(schema, cells, row);
-        SinkError::Refused(format!(
-            "output `{}`: DynamoDB cannot take the row with {key}: {why}",
-            schema.name
-        ))
+        SinkError::Refused(format!("output `{}`: DynamoDB cannot take the row with {key}: {why}", schema.name))
     })
 }
 

@@ -31,11 +31,7 @@ impl Tables for Memory {
     }
 
     async fn write(&self, _: &str, mut items: Vec<Item>) -> Result<Vec<Item>, Fault> {
-        let take = if self.writes.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
-            1
-        } else {
-            items.len()
-        };
+        let take = if self.writes.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) { 1 } else { items.len() };
         let left = items.split_off(take.min(items.len()));
         let keyed = items.into_iter().map(|item| (item["id"].as_s().unwrap().clone(), item));
         self.items.lock().unwrap().extend(keyed);
@@ -51,18 +47,9 @@ struct InMemory {
 }
 
 fn in_memory(key: &[(&str, &str)]) -> InMemory {
-    let key = key
-        .iter()
-        .map(|(name, kind)| ((*name).into(), (*kind).into()))
-        .collect();
-    let tables = Arc::new(Memory {
-        key,
-        ..Memory::default()
-    });
-    InMemory {
-        sink: DynamoDbSink::with(tables.clone()),
-        tables,
-    }
+    let key = key.iter().map(|(name, kind)| ((*name).into(), (*kind).into())).collect();
+    let tables = Arc::new(Memory { key, ..Memory::default() });
+    InMemory { sink: DynamoDbSink::with(tables.clone()), tables }
 }
 
 impl Subject for InMemory {
@@ -81,10 +68,7 @@ impl Subject for InMemory {
                 AttributeValue::N(number) => serde_json::from_str(number).unwrap(),
                 AttributeValue::Bool(value) => (*value).into(),
                 AttributeValue::L(elements) => elements.iter().map(value).collect(),
-                AttributeValue::M(fields) => fields
-                    .iter()
-                    .map(|(name, field)| (name.clone(), value(field)))
-                    .collect(),
+                AttributeValue::M(fields) => fields.iter().map(|(name, field)| (name.clone(), value(field))).collect(),
                 AttributeValue::Null(_) => Value::Null,
                 other => panic!("{other:?}"),
             }
@@ -104,22 +88,14 @@ impl Subject for InMemory {
 async fn dynamodb_keeps_the_contract() {
     let subject = in_memory(&[("id", "S")]);
     contract(&subject).await;
-    assert_eq!(
-        subject.tables.described.load(Ordering::SeqCst),
-        1,
-        "the table is looked at once"
-    );
+    assert_eq!(subject.tables.described.load(Ordering::SeqCst), 1, "the table is looked at once");
 }
 
 #[tokio::test]
 async fn a_table_with_another_key_is_refused() {
     let schema = |key: &[&str]| Arc::new(OutputSchema::new("stations", all_types(), table(key)).unwrap());
     let stage = async |theirs: &[(&str, &str)], ours: &[&str]| {
-        in_memory(theirs)
-            .sink
-            .stage(&batch_id("a"), &schema(ours))
-            .await
-            .map(|_| ())
+        in_memory(theirs).sink.stage(&batch_id("a"), &schema(ours)).await.map(|_| ())
     };
     for (theirs, ours) in [
         (&[("id", "S")][..], &["id"][..]),
@@ -141,10 +117,7 @@ async fn a_table_with_another_key_is_refused() {
         (&[("id", "S"), ("day", "S")], &["id"]),
         (&[("day", "S"), ("id", "S")], &["id", "day"]),
     ] {
-        assert!(
-            matches!(stage(theirs, ours).await, Err(SinkError::Refused(_))),
-            "{theirs:?}"
-        );
+        assert!(matches!(stage(theirs, ours).await, Err(SinkError::Refused(_))), "{theirs:?}");
     }
 }
 
@@ -153,17 +126,9 @@ async fn a_row_that_dynamodb_would_refuse_is_named_by_its_key() {
     let schema = Arc::new(OutputSchema::new("stations", all_types(), table(&["id", "day"])).unwrap());
     let subject = in_memory(&[("id", "S"), ("day", "S")]);
     let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
-    let large = format!(
-        "{{\"id\":\"big\",\"day\":\"2024-01-31\",\"extra\":\"{}\"}}",
-        "x".repeat(410_000)
-    );
-    let block = rows(
-        &schema,
-        &format!("{{\"id\":\"small\",\"day\":\"2024-01-31\"}}\n{large}"),
-    );
-    let SinkError::Refused(why) = staged.write(block).await.unwrap_err() else {
-        panic!("not refused")
-    };
+    let large = format!("{{\"id\":\"big\",\"day\":\"2024-01-31\",\"extra\":\"{}\"}}", "x".repeat(410_000));
+    let block = rows(&schema, &format!("{{\"id\":\"small\",\"day\":\"2024-01-31\"}}\n{large}"));
+    let SinkError::Refused(why) = staged.write(block).await.unwrap_err() else { panic!("not refused") };
     assert_eq!(
         why,
         "output `stations`: DynamoDB cannot take the row with id = \"big\", day = 2024-01-31: it has 410023 bytes; an \
@@ -198,10 +163,7 @@ async fn client(
 #[tokio::test]
 async fn the_client_reads_the_key_in_its_order() {
     let client = client(|operation, body| {
-        assert_eq!(
-            (operation, &body),
-            ("DescribeTable", &json!({ "TableName": "stations" }))
-        );
+        assert_eq!((operation, &body), ("DescribeTable", &json!({ "TableName": "stations" })));
         let status = "ACTIVE";
         (
             200,
@@ -220,10 +182,7 @@ async fn the_client_reads_the_key_in_its_order() {
         )
     });
     let found = client.await.describe("stations").await.unwrap();
-    assert_eq!(
-        found.key,
-        [("id".to_owned(), "S".to_owned()), ("day".to_owned(), "N".to_owned())]
-    );
+    assert_eq!(found.key, [("id".to_owned(), "S".to_owned()), ("day".to_owned(), "N".to_owned())]);
 }
 
 #[tokio::test]
@@ -231,23 +190,13 @@ async fn the_client_gives_back_what_was_not_processed() {
     let client = client(|operation, body| {
         assert_eq!(operation, "BatchWriteItem");
         let requests = body["RequestItems"]["stations"].as_array().unwrap();
-        assert_eq!(
-            requests[0],
-            json!({ "PutRequest": { "Item": { "id": { "S": "a" }, "count": { "N": "1" } } } })
-        );
+        assert_eq!(requests[0], json!({ "PutRequest": { "Item": { "id": { "S": "a" }, "count": { "N": "1" } } } }));
         (200, json!({ "UnprocessedItems": { "stations": [requests[1]] } }))
     });
     let item = |id: &str| {
-        Item::from([
-            ("id".into(), AttributeValue::S(id.into())),
-            ("count".into(), AttributeValue::N("1".into())),
-        ])
+        Item::from([("id".into(), AttributeValue::S(id.into())), ("count".into(), AttributeValue::N("1".into()))])
     };
-    let left = client
-        .await
-        .write("stations", vec![item("a"), item("b"), item("c")])
-        .await
-        .unwrap();
+    let left = client.await.write("stations", vec![item("a"), item("b"), item("c")]).await.unwrap();
     assert_eq!(left, [item("b")]);
 }
 
@@ -255,10 +204,7 @@ async fn the_client_gives_back_what_was_not_processed() {
 async fn the_client_knows_which_errors_pass() {
     let fault = async |status: u16, code: &'static str| {
         let client = client(move |_, _| {
-            (
-                status,
-                json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "because" }),
-            )
+            (status, json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "because" }))
         });
         client.await.write("stations", vec![Item::new()]).await.unwrap_err()
     };
@@ -274,13 +220,8 @@ async fn the_client_knows_which_errors_pass() {
     for code in ["ValidationException", "AccessDeniedException"] {
         assert_eq!(fault(400, code).await, Fault::Refused(format!("{code}: because")));
     }
-    let Fault::Refused(why) = fault(400, "ResourceNotFoundException").await else {
-        panic!("not refused")
-    };
-    assert!(
-        why.starts_with("there is no such table in this account and region"),
-        "{why}"
-    );
+    let Fault::Refused(why) = fault(400, "ResourceNotFoundException").await else { panic!("not refused") };
+    assert!(why.starts_with("there is no such table in this account and region"), "{why}");
 }
 
 #[tokio::test]
@@ -288,15 +229,7 @@ async fn nobody_there_is_worth_another_attempt() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let config = client(|_, _| (200, json!({})))
-        .await
-        .config()
-        .to_builder()
-        .endpoint_url(gone)
-        .build();
-    let error = aws_sdk_dynamodb::Client::from_conf(config)
-        .describe("stations")
-        .await
-        .unwrap_err();
+    let config = client(|_, _| (200, json!({}))).await.config().to_builder().endpoint_url(gone).build();
+    let error = aws_sdk_dynamodb::Client::from_conf(config).describe("stations").await.unwrap_err();
     assert!(matches!(error, Fault::Retry(_)), "{error:?}");
 }

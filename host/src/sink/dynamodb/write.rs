@@ -46,9 +46,7 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>) -> Result
             }
             Err(Fault::Retry(why)) => why,
             Err(Fault::Refused(why)) => {
-                return Err(SinkError::Refused(format!(
-                    "DynamoDB refuses rows for table `{table}`: {why}"
-                )));
+                return Err(SinkError::Refused(format!("DynamoDB refuses rows for table `{table}`: {why}")));
             }
         };
         if items.len() < before {
@@ -79,9 +77,7 @@ impl Backoff {
         if self.waited >= PATIENCE {
             return None;
         }
-        let whole = FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(self.attempts))
-            .min(LONGEST_WAIT);
+        let whole = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST_WAIT);
         let wait = whole.mul_f64(0.5 + chance / 2.0);
         self.attempts += 1;
         self.waited += wait;
@@ -140,8 +136,7 @@ mod tests {
         async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, Fault> {
             assert_eq!(table, "stations");
             assert!(!items.is_empty() && items.len() <= 25, "{} items", items.len());
-            self.most
-                .fetch_max(1 + self.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            self.most.fetch_max(1 + self.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
             tokio::task::yield_now().await;
             self.running.fetch_sub(1, Ordering::SeqCst);
             let take = (self.rule)(self.calls.fetch_add(1, Ordering::SeqCst), items.len())?;
@@ -197,21 +192,13 @@ mod tests {
 
     #[tokio::test]
     async fn throttling_is_waited_out_with_growing_waits() {
-        let tables = Scripted::new(|call, items| {
-            if call < 6 {
-                Err(Fault::Retry("throttled".into()))
-            } else {
-                Ok(items)
-            }
-        });
+        let tables =
+            Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
         write_all(&tables, "stations", items(5)).await.unwrap();
         assert_eq!(tables.taken(), names(5));
         // 50 + 100 + ... + 1600 ms, of which each at least a half.
         let waited = tables.waited.into_inner().unwrap();
-        assert!(
-            (Duration::from_millis(1_575)..=Duration::from_millis(3_160)).contains(&waited),
-            "{waited:?}"
-        );
+        assert!((Duration::from_millis(1_575)..=Duration::from_millis(3_160)).contains(&waited), "{waited:?}");
     }
 
     #[tokio::test]
@@ -239,10 +226,7 @@ mod tests {
     async fn a_refusal_is_not_repeated() {
         let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
         let error = write_all(&tables, "stations", items(5)).await.unwrap_err();
-        assert_eq!(
-            error,
-            SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into())
-        );
+        assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
         assert_eq!(tables.calls.into_inner(), 1);
     }
 }

@@ -47,10 +47,7 @@ impl Builder {
         }
         self.append_value(raw).ok_or_else(|| {
             let (name, found) = (&column.name, excerpt(raw));
-            BadRows::Invalid(format!(
-                "row {row}: column `{name}` takes {}, found `{found}`",
-                takes(column.kind)
-            ))
+            BadRows::Invalid(format!("row {row}: column `{name}` takes {}, found `{found}`", takes(column.kind)))
         })
     }
 

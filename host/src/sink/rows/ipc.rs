@@ -39,9 +39,7 @@ fn read(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
     }
     let rest = reader.get_ref().len();
     if rest > 0 {
-        return Err(BadRows::Invalid(format!(
-            "{rest} bytes follow the end of the Arrow IPC stream"
-        )));
+        return Err(BadRows::Invalid(format!("{rest} bytes follow the end of the Arrow IPC stream")));
     }
     match batches.len() {
         1 => Ok(batches.remove(0)),
@@ -50,10 +48,7 @@ fn read(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
 }
 
 fn damaged(error: ArrowError) -> BadRows {
-    BadRows::Invalid(format!(
-        "the Arrow IPC stream cannot be read: {}",
-        excerpt(&error.to_string())
-    ))
+    BadRows::Invalid(format!("the Arrow IPC stream cannot be read: {}", excerpt(&error.to_string())))
 }
 
 /// For each column of the output where the stream has it, after checking that the stream has nothing else.
@@ -127,11 +122,7 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     let refuse = |row: usize| {
         let found = array_value_to_string(array, row).unwrap_or_else(|error| error.to_string());
         let (name, found) = (&column.name, excerpt(&found));
-        BadRows::Invalid(format!(
-            "row {}: column `{name}` takes {}, found `{found}`",
-            first + row,
-            takes(column.kind)
-        ))
+        BadRows::Invalid(format!("row {}: column `{name}` takes {}, found `{found}`", first + row, takes(column.kind)))
     };
     match (array.data_type(), column.kind) {
         (DataType::Null, kind) => return Ok(new_null_array(&kind.arrow(), array.len())),
@@ -144,9 +135,7 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     let cast = cast(array, &column.kind.arrow()).map_err(damaged)?;
     if cast.null_count() > array.null_count() {
         return Err(refuse(
-            (0..array.len())
-                .find(|row| cast.is_null(*row) && array.is_valid(*row))
-                .unwrap_or_default(),
+            (0..array.len()).find(|row| cast.is_null(*row) && array.is_valid(*row)).unwrap_or_default(),
         ));
     }
     let misfit = match column.kind {
@@ -233,9 +222,7 @@ mod tests {
     }
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        let fields = columns
-            .iter()
-            .map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
+        let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap()
     }
@@ -254,10 +241,7 @@ mod tests {
     }
 
     fn ids(rows: usize) -> (&'static str, ArrayRef) {
-        (
-            "id",
-            array(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}")))),
-        )
+        ("id", array(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}")))))
     }
 
     fn refused(name: &'static str, values: ArrayRef) -> String {
@@ -267,14 +251,8 @@ mod tests {
     #[test]
     fn columns_are_matched_by_name_and_widened() {
         let rows = read(vec![
-            (
-                "extra",
-                array(StringViewArray::from(vec![Some(" {\"a\":\n1} "), Some("null")])),
-            ),
-            (
-                "at",
-                array(TimestampSecondArray::from(vec![Some(1), None]).with_timezone("Europe/Berlin")),
-            ),
+            ("extra", array(StringViewArray::from(vec![Some(" {\"a\":\n1} "), Some("null")]))),
+            ("at", array(TimestampSecondArray::from(vec![Some(1), None]).with_timezone("Europe/Berlin"))),
             ("mean", array(Float32Array::from(vec![0.5, 1.5]))),
             ("count", array(Int8Array::from(vec![Some(-3), None]))),
             ("day", array(NullArray::new(2))),
@@ -306,22 +284,13 @@ mod tests {
     #[test]
     fn types_that_may_lose_something_are_refused() {
         let error = refused("count", array(Float64Array::from(vec![1.0])));
-        assert_eq!(
-            error,
-            "column `count` is int64: Arrow's Float64 does not become that without loss, Int64 does"
-        );
+        assert_eq!(error, "column `count` is int64: Arrow's Float64 does not become that without loss, Int64 does");
         let error = refused("at", array(TimestampSecondArray::from(vec![1])));
-        assert!(
-            error.starts_with("column `at` is timestamp: Arrow's Timestamp(s) does not"),
-            "{error}"
-        );
+        assert!(error.starts_with("column `at` is timestamp: Arrow's Timestamp(s) does not"), "{error}");
         assert!(refused("mean", array(Int64Array::from(vec![1]))).contains("is float64"));
         assert!(refused("day", array(StringArray::from(vec!["2024-01-31"]))).contains("is date"));
         let error = refused("PRCP", array(BooleanArray::from(vec![true])));
-        assert!(
-            error.starts_with("the Arrow schema's field `PRCP` is no column of output `daily`"),
-            "{error}"
-        );
+        assert!(error.starts_with("the Arrow schema's field `PRCP` is no column of output `daily`"), "{error}");
         let twice = stream(&[batch(vec![ids(1), ids(1)])]);
         let error = decode(&schema(), Rows::ArrowIpc(&twice)).unwrap_err();
         assert_eq!(error.to_string(), "the Arrow schema has field `id` twice");
@@ -330,37 +299,21 @@ mod tests {
     #[test]
     fn values_that_do_not_fit_are_named_by_row_and_column() {
         let error = refused("count", array(UInt64Array::from(vec![1, u64::MAX])));
-        assert!(
-            error.starts_with("row 2: column `count` takes a whole number"),
-            "{error}"
-        );
+        assert!(error.starts_with("row 2: column `count` takes a whole number"), "{error}");
         assert!(error.ends_with("found `18446744073709551615`"), "{error}");
         let error = refused("mean", array(Float64Array::from(vec![Some(0.0), None, Some(f64::NAN)])));
         assert!(error.starts_with("row 3: column `mean` takes a finite"), "{error}");
-        let error = refused(
-            "at",
-            array(TimestampNanosecondArray::from(vec![1_000, 1_001]).with_timezone("+00:00")),
-        );
+        let error = refused("at", array(TimestampNanosecondArray::from(vec![1_000, 1_001]).with_timezone("+00:00")));
         assert!(error.starts_with("row 2: column `at` takes an instant"), "{error}");
-        let error = refused(
-            "at",
-            array(TimestampSecondArray::from(vec![i64::MAX]).with_timezone("UTC")),
-        );
+        let error = refused("at", array(TimestampSecondArray::from(vec![i64::MAX]).with_timezone("UTC")));
         assert!(error.starts_with("row 1: column `at` takes an instant"), "{error}");
         let error = refused("day", array(Date32Array::from(vec![i32::MAX])));
         assert!(error.starts_with("row 1: column `day` takes a day"), "{error}");
         let error = refused("extra", array(StringArray::from(vec!["{}", "{"])));
-        assert!(
-            error.starts_with("row 2: column `extra` takes a JSON value, found `{`"),
-            "{error}"
-        );
-        let error = read(vec![("id", array(StringArray::from(vec![Some("a"), None])))])
-            .unwrap_err()
-            .to_string();
+        assert!(error.starts_with("row 2: column `extra` takes a JSON value, found `{`"), "{error}");
+        let error = read(vec![("id", array(StringArray::from(vec![Some("a"), None])))]).unwrap_err().to_string();
         assert_eq!(error, "row 2: column `id` has no value, and it is not nullable");
-        let error = read(vec![("count", array(Int64Array::from(vec![1])))])
-            .unwrap_err()
-            .to_string();
+        let error = read(vec![("count", array(Int64Array::from(vec![1])))]).unwrap_err().to_string();
         assert_eq!(error, "row 1: column `id` has no value, and it is not nullable");
     }
 
@@ -403,16 +356,8 @@ mod tests {
     fn damaged_bytes_are_errors() {
         let columns = vec![
             ids(20),
-            (
-                "count",
-                array(Int64Array::from_iter((0..20).map(|n| (n % 3 > 0).then_some(n)))),
-            ),
-            (
-                "extra",
-                array(StringViewArray::from_iter_values(
-                    (0..20).map(|n| format!("\"{}\"", "x".repeat(n))),
-                )),
-            ),
+            ("count", array(Int64Array::from_iter((0..20).map(|n| (n % 3 > 0).then_some(n))))),
+            ("extra", array(StringViewArray::from_iter_values((0..20).map(|n| format!("\"{}\"", "x".repeat(n)))))),
         ];
         let whole = stream(&[batch(columns)]);
         let schema = schema();
@@ -422,12 +367,7 @@ mod tests {
                 bytes[at] ^= mask;
                 // Whether the bytes still mean something depends on the place; what counts is that this returns.
                 if let Ok(rows) = decode(&schema, Rows::ArrowIpc(&bytes)) {
-                    assert!(
-                        rows.columns()
-                            .iter()
-                            .all(|column| column.to_data().validate_full().is_ok()),
-                        "byte {at}"
-                    );
+                    assert!(rows.columns().iter().all(|column| column.to_data().validate_full().is_ok()), "byte {at}");
                 }
             }
         }

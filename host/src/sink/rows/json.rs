@@ -15,19 +15,13 @@ use super::{BadRows, check_size, excerpt};
 
 pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
     let text = std::str::from_utf8(block).map_err(|error| {
-        let row = 1 + block[..error.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let row = 1 + block[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         BadRows::Invalid(format!("line {row} is not UTF-8"))
     })?;
     // A guess at the number of rows that costs little when it is wrong.
     let capacity = 1 + block.iter().filter(|byte| **byte == b'\n').count().min(4096);
     let mut table = Table::new(schema, capacity, block.len().min(64 << 10));
-    for line in text
-        .split('\n')
-        .filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace()))
-    {
+    for line in text.split('\n').filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace())) {
         table.append(line)?;
         check_size(schema, table.rows, block.len())?;
     }
@@ -49,18 +43,8 @@ struct Table<'s> {
 
 impl<'s> Table<'s> {
     fn new(schema: &'s OutputSchema, rows: usize, bytes: usize) -> Self {
-        let columns: Vec<_> = schema
-            .columns
-            .iter()
-            .map(|column| Builder::new(column.kind, rows, bytes))
-            .collect();
-        Self {
-            schema,
-            seen: vec![0; columns.len()],
-            columns,
-            rows: 0,
-            fault: None,
-        }
+        let columns: Vec<_> = schema.columns.iter().map(|column| Builder::new(column.kind, rows, bytes)).collect();
+        Self { schema, seen: vec![0; columns.len()], columns, rows: 0, fault: None }
     }
 
     fn append(&mut self, line: &str) -> Result<(), BadRows> {
@@ -123,23 +107,15 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
         let Self(table) = self;
         let schema = table.schema;
         let mut likely = 0;
-        while let Some(index) = map.next_key_seed(Key {
-            table: &mut *table,
-            likely,
-        })? {
+        while let Some(index) = map.next_key_seed(Key { table: &mut *table, likely })? {
             let Some(index) = index else {
                 // The fault is known; the key's value is of no interest.
-                return map
-                    .next_value::<IgnoredAny>()
-                    .and_then(|_| Err(A::Error::custom("refused")));
+                return map.next_value::<IgnoredAny>().and_then(|_| Err(A::Error::custom("refused")));
             };
             let column = &schema.columns[index];
             let raw = map.next_value::<&RawValue>()?;
             let result = match std::mem::replace(&mut table.seen[index], table.rows) == table.rows {
-                true => Err(BadRows::Invalid(format!(
-                    "row {} has key `{}` twice",
-                    table.rows, column.name
-                ))),
+                true => Err(BadRows::Invalid(format!("row {} has key `{}` twice", table.rows, column.name))),
                 false => table.columns[index].append(column, table.rows, raw.get()),
             };
             if let Err(fault) = result {
@@ -176,13 +152,7 @@ impl<'de> Visitor<'de> for Key<'_, '_> {
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let found = self.table.find(key, self.likely);
         if found.is_none() {
-            let known: Vec<_> = self
-                .table
-                .schema
-                .columns
-                .iter()
-                .map(|column| column.name.as_str())
-                .collect();
+            let known: Vec<_> = self.table.schema.columns.iter().map(|column| column.name.as_str()).collect();
             self.table.fault = Some(BadRows::Invalid(format!(
                 "row {}: key `{}` is no column of output `{}`; it has {}",
                 self.table.rows,
@@ -214,9 +184,7 @@ mod tests {
     }
 
     fn refused(block: impl AsRef<[u8]>) -> String {
-        decode(&schema(), Rows::JsonLines(block.as_ref()))
-            .unwrap_err()
-            .to_string()
+        decode(&schema(), Rows::JsonLines(block.as_ref())).unwrap_err().to_string()
     }
 
     #[test]
@@ -229,19 +197,10 @@ mod tests {
         assert_eq!(rows.column(0).as_string::<i32>().value(0), "aé\n");
         assert!(rows.column(1).as_boolean().value(0));
         assert_eq!(rows.column(2).as_primitive::<Int64Type>().value(0), i64::MIN);
-        assert_eq!(
-            rows.column(3).as_primitive::<Float64Type>().value(0),
-            0.300_000_000_000_000_04
-        );
+        assert_eq!(rows.column(3).as_primitive::<Float64Type>().value(0), 0.300_000_000_000_000_04);
         assert_eq!(rows.column(4).as_primitive::<Date32Type>().value(0), 19_782);
-        assert_eq!(
-            rows.column(5).as_primitive::<TimestampMicrosecondType>().value(0),
-            1_706_702_400_000_000
-        );
-        assert_eq!(
-            rows.column(6).as_string::<i32>().value(0),
-            r#"{"b":[1.0,null], "a":"x"}"#
-        );
+        assert_eq!(rows.column(5).as_primitive::<TimestampMicrosecondType>().value(0), 1_706_702_400_000_000);
+        assert_eq!(rows.column(6).as_string::<i32>().value(0), r#"{"b":[1.0,null], "a":"x"}"#);
     }
 
     #[test]
@@ -249,14 +208,8 @@ mod tests {
         let rows = read("{\"count\":1,\"id\":\"a\"}\r\n\n  \r\n{\"mean\":2,\"id\":\"b\",\"count\":null}");
         assert_eq!(rows.num_rows(), 2);
         assert_eq!(rows.column(0).as_string::<i32>().value(1), "b");
-        assert_eq!(
-            rows.column(2).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
-            [Some(1), None]
-        );
-        assert_eq!(
-            rows.column(3).as_primitive::<Float64Type>().iter().collect::<Vec<_>>(),
-            [None, Some(2.0)]
-        );
+        assert_eq!(rows.column(2).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(1), None]);
+        assert_eq!(rows.column(3).as_primitive::<Float64Type>().iter().collect::<Vec<_>>(), [None, Some(2.0)]);
         assert_eq!(rows.column(6).null_count(), 2);
     }
 
@@ -269,15 +222,7 @@ mod tests {
 
     #[test]
     fn json_of_any_kind_stays_as_it_was_written() {
-        for value in [
-            "1",
-            "-0.10",
-            "\"x\\ud83d\\ude00\"",
-            "true",
-            "[]",
-            "{}",
-            "12345678901234567890123.5",
-        ] {
+        for value in ["1", "-0.10", "\"x\\ud83d\\ude00\"", "true", "[]", "{}", "12345678901234567890123.5"] {
             let rows = read(&format!("{{\"id\":\"a\",\"extra\":{value}}}"));
             assert_eq!(rows.column(6).as_string::<i32>().value(0), value);
         }
@@ -293,18 +238,9 @@ mod tests {
             "row 2: key `PRCP` is no column of output `daily`; it has id, flag, count, mean, day, at, extra"
         );
         assert_eq!(second(r#"{"id":"b","id":"c"}"#), "row 2 has key `id` twice");
-        assert_eq!(
-            second(r#"{"id":"b","count":null,"count":1}"#),
-            "row 2 has key `count` twice"
-        );
-        assert_eq!(
-            second(r#"{"count":1}"#),
-            "row 2: column `id` has no value, and it is not nullable"
-        );
-        assert_eq!(
-            second(r#"{"id":null}"#),
-            "row 2: column `id` has no value, and it is not nullable"
-        );
+        assert_eq!(second(r#"{"id":"b","count":null,"count":1}"#), "row 2 has key `count` twice");
+        assert_eq!(second(r#"{"count":1}"#), "row 2: column `id` has no value, and it is not nullable");
+        assert_eq!(second(r#"{"id":null}"#), "row 2: column `id` has no value, and it is not nullable");
         assert_eq!(second(r#"{"id":7}"#), "row 2: column `id` takes a string, found `7`");
         assert_eq!(second(r#"["b"]"#), "row 2 is not a JSON object: `[\"b\"]`");
         assert!(second(r#"{"id":"b""#).starts_with("row 2 is not JSON: EOF while parsing an object at byte 9"));
@@ -337,10 +273,7 @@ mod tests {
                 _ => format!("{{\"id\":\"a\",\"{column}\":{value}}}"),
             };
             let error = refused(&text);
-            assert!(
-                error.starts_with(&format!("row 1: column `{column}` takes ")),
-                "{text}: {error}"
-            );
+            assert!(error.starts_with(&format!("row 1: column `{column}` takes ")), "{text}: {error}");
             assert!(error.ends_with(&format!("found `{value}`")), "{text}: {error}");
         }
     }
@@ -358,11 +291,7 @@ mod tests {
 
     #[test]
     fn small_lines_cannot_make_large_batches() {
-        let columns = (0..2_000).map(|n| Column {
-            name: format!("c{n}"),
-            kind: ColumnType::Boolean,
-            nullable: true,
-        });
+        let columns = (0..2_000).map(|n| Column { name: format!("c{n}"), kind: ColumnType::Boolean, nullable: true });
         let wide = OutputSchema::new("wide", columns.collect(), objects(Format::Csv)).unwrap();
         let rows = MAX_DECODED_BYTES / (2_000 * 8) + 1;
         let error = decode(&wide, Rows::JsonLines("{}\n".repeat(rows).as_bytes())).unwrap_err();

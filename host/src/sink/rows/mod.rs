@@ -68,9 +68,7 @@ fn takes(kind: ColumnType) -> &'static str {
 }
 
 fn no_value(row: usize, column: &str) -> BadRows {
-    BadRows::Invalid(format!(
-        "row {row}: column `{column}` has no value, and it is not nullable"
-    ))
+    BadRows::Invalid(format!("row {row}: column `{column}` has no value, and it is not nullable"))
 }
 
 /// Refuses rows whose columns alone, eight bytes each, would be too much.

@@ -36,16 +36,11 @@ pub fn sqlite_error(path: &Path, tried: &str, error: &rusqlite::Error) -> SinkEr
         Some(ErrorCode::DiskFull) => SinkError::Unavailable(disk_full(path)),
         Some(
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory,
-        ) => SinkError::Unavailable(format!(
-            "`{file}`: cannot {tried}: {error}; try again when nothing else uses it"
-        )),
+        ) => SinkError::Unavailable(format!("`{file}`: cannot {tried}: {error}; try again when nothing else uses it")),
         _ => SinkError::Refused(format!("`{file}`: cannot {tried}: {error}")),
     }
 }
 
 pub(super) fn disk_full(path: &Path) -> String {
-    format!(
-        "the disk with `{}` is full: make room and run again; what was committed stays",
-        path.display()
-    )
+    format!("the disk with `{}` is full: make room and run again; what was committed stays", path.display())
 }

@@ -15,7 +15,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use self::file::{open_sqlite, sqlite_error};
-use self::table::Table;
+use self::table::{Table, quoted};
 use super::cells::{self, Cell, Cells};
 use super::encode::JsonLines;
 use super::{OutputSchema, Sink, SinkError, Staging, Written};
@@ -50,7 +50,7 @@ impl SqliteSink {
     pub fn first_rows(&self, table: &str, most: usize) -> rusqlite::Result<(Vec<String>, Vec<Vec<String>>)> {
         let connection = lock(&self.0.connection);
         let mut statement = connection.prepare(&format!("SELECT * FROM {} LIMIT {most}", quoted(table)))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let row = |row: &rusqlite::Row<'_>| {
             (0..names.len()).map(|column| row.get_ref(column).map(shown)).collect::<rusqlite::Result<Vec<_>>>()
         };
@@ -61,7 +61,6 @@ impl SqliteSink {
 }
 
 fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
-    use rusqlite::types::ValueRef;
     match value {
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
@@ -74,22 +73,14 @@ fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
 impl Sink for SqliteSink {
     async fn stage(&self, _: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
         let Target::Table { table, key } = &schema.target else {
-            return Err(SinkError::Refused(format!(
-                "output `{}` goes to objects, not to a table",
-                schema.name
-            )));
+            return Err(SinkError::Refused(format!("output `{}` goes to objects, not to a table", schema.name)));
         };
         let table = Table::new(table, key, schema);
         if !lock(&self.0.ready).contains(&table.create) {
             let (database, table) = (Arc::clone(&self.0), table.clone());
             blocking(move || database.prepare(&table)).await?;
         }
-        Ok(Box::new(Staged {
-            database: Arc::clone(&self.0),
-            table,
-            schema: Arc::clone(schema),
-            blocks: Vec::new(),
-        }))
+        Ok(Box::new(Staged { database: Arc::clone(&self.0), table, schema: Arc::clone(schema), blocks: Vec::new() }))
     }
 }
 
@@ -123,9 +114,7 @@ impl Database {
         let tried = format!("make table `{}`", table.name);
         let failed = |error| sqlite_error(&self.path, &tried, &error);
         let mut connection = lock(&self.connection);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let existing = Table::existing(&transaction, &table.name).map_err(failed)?;
         if existing.is_empty() {
             transaction.execute(&table.create, []).map_err(failed)?;
@@ -144,16 +133,8 @@ impl Database {
         let tried = format!("write to table `{}`", table.name);
         let failed = |error| sqlite_error(&self.path, &tried, &error);
         let place = format!("table:{}", table.name);
-        let mut written = Written {
-            output: schema.name.clone(),
-            place,
-            rows: 0,
-            bytes: 0,
-        };
-        let blocks: Vec<_> = blocks
-            .iter()
-            .map(|block| Cells::of(schema, block))
-            .collect::<Result<_, _>>()?;
+        let mut written = Written { output: schema.name.clone(), place, rows: 0, bytes: 0 };
+        let blocks: Vec<_> = blocks.iter().map(|block| Cells::of(schema, block)).collect::<Result<_, _>>()?;
         let mut json = JsonLines::new(schema);
         for cells in &blocks {
             written.rows += cells.rows() as u64;
@@ -161,18 +142,11 @@ impl Database {
         }
         if written.rows > 0 {
             let mut connection = lock(&self.connection);
-            let transaction = connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(failed)?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
             {
                 let mut insert = transaction.prepare_cached(&table.insert).map_err(failed)?;
-                for (cells, row) in blocks
-                    .iter()
-                    .flat_map(|cells| (0..cells.rows()).map(move |row| (cells, row)))
-                {
-                    insert
-                        .execute(rusqlite::params_from_iter(cells.row(row)))
-                        .map_err(failed)?;
+                for (cells, row) in blocks.iter().flat_map(|cells| (0..cells.rows()).map(move |row| (cells, row))) {
+                    insert.execute(rusqlite::params_from_iter(cells.row(row))).map_err(failed)?;
                 }
             }
             transaction.commit().map_err(failed)?;
@@ -236,19 +210,13 @@ mod tests {
         let path = folder.path().join("deep/tables.sqlite");
         let sink = SqliteSink::open(&path).unwrap();
         let schema = schema(all_types(), &["id", "day"]);
-        let written = put(&sink, &schema, r#"{"id":"a","day":"2024-01-31","flag":true}"#)
-            .await
-            .unwrap();
+        let written = put(&sink, &schema, r#"{"id":"a","day":"2024-01-31","flag":true}"#).await.unwrap();
         assert_eq!((written.rows, written.place.as_str()), (1, "table:noaa-precipitation"));
         let json = r#"{"id":"a","flag":true,"count":null,"mean":null,"day":"2024-01-31","at":null,"extra":null}"#;
         assert_eq!(written.bytes, json.len() as u64 + 1);
         let sql: String = Connection::open(&path)
             .unwrap()
-            .query_row(
-                "SELECT sql FROM sqlite_schema WHERE name = 'noaa-precipitation'",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("SELECT sql FROM sqlite_schema WHERE name = 'noaa-precipitation'", [], |row| row.get(0))
             .unwrap();
         assert_eq!(
             sql,
@@ -272,22 +240,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tables.sqlite");
         let few = schema(all_types().into_iter().take(3).collect(), &["id"]);
-        put(&SqliteSink::open(&path).unwrap(), &few, r#"{"id":"a","count":1}"#)
-            .await
-            .unwrap();
+        put(&SqliteSink::open(&path).unwrap(), &few, r#"{"id":"a","count":1}"#).await.unwrap();
         let sink = SqliteSink::open(&path).unwrap();
         let all = schema(all_types(), &["id"]);
-        put(&sink, &all, "{\"id\":\"a\",\"mean\":2}\n{\"id\":\"b\",\"count\":3}")
-            .await
-            .unwrap();
+        put(&sink, &all, "{\"id\":\"a\",\"mean\":2}\n{\"id\":\"b\",\"count\":3}").await.unwrap();
         let read = || -> Vec<(String, Option<i64>, Option<f64>)> {
             let connection = Connection::open(&path).unwrap();
-            let mut statement = connection
-                .prepare("SELECT id, count, mean FROM \"noaa-precipitation\" ORDER BY id")
-                .unwrap();
-            let rows = statement
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                .unwrap();
+            let mut statement =
+                connection.prepare("SELECT id, count, mean FROM \"noaa-precipitation\" ORDER BY id").unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
             rows.collect::<Result<_, _>>().unwrap()
         };
         assert_eq!(read(), [("a".into(), None, Some(2.0)), ("b".into(), Some(3), None)]);
@@ -301,17 +262,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tables.sqlite");
         let sink = SqliteSink::open(&path).unwrap();
-        put(&sink, &schema(all_types(), &["id"]), r#"{"id":"a"}"#)
-            .await
-            .unwrap();
-        let why = refused(
-            put(
-                &sink,
-                &schema(all_types(), &["day"]),
-                r#"{"id":"a","day":"2024-01-31"}"#,
-            )
-            .await,
-        );
+        put(&sink, &schema(all_types(), &["id"]), r#"{"id":"a"}"#).await.unwrap();
+        let why = refused(put(&sink, &schema(all_types(), &["day"]), r#"{"id":"a","day":"2024-01-31"}"#).await);
         assert_eq!(
             why,
             format!(
@@ -323,10 +275,7 @@ mod tests {
         let mut columns = all_types();
         columns[1].kind = ColumnType::Text;
         let why = refused(put(&sink, &schema(columns, &["id"]), r#"{"id":"a"}"#).await);
-        assert!(
-            why.contains("has column `flag` of type INTEGER, the output's is TEXT"),
-            "{why}"
-        );
+        assert!(why.contains("has column `flag` of type INTEGER, the output's is TEXT"), "{why}");
     }
 
     #[tokio::test]
@@ -337,12 +286,8 @@ mod tests {
         let schema = schema(all_types(), &["id"]);
         put(&sink, &schema, r#"{"id":"a"}"#).await.unwrap();
         // SQLite answers a limit on its pages as it answers a disk without room.
-        lock(&sink.0.connection)
-            .pragma_update(None, "max_page_count", 8)
-            .unwrap();
-        let lines: String = (0..1_000)
-            .map(|n| format!("{{\"id\":\"b{n}{}\"}}\n", "x".repeat(100)))
-            .collect();
+        lock(&sink.0.connection).pragma_update(None, "max_page_count", 8).unwrap();
+        let lines: String = (0..1_000).map(|n| format!("{{\"id\":\"b{n}{}\"}}\n", "x".repeat(100))).collect();
         let error = put(&sink, &schema, &lines).await.unwrap_err();
         assert_eq!(error, SinkError::Unavailable(file::disk_full(&path)));
         let count: u32 = lock(&sink.0.connection)
@@ -355,15 +300,8 @@ mod tests {
     fn a_file_that_is_no_database_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tables.sqlite");
-        std::fs::write(
-            &path,
-            "not a database, however long this sentence goes on and on".repeat(100),
-        )
-        .unwrap();
+        std::fs::write(&path, "not a database, however long this sentence goes on and on".repeat(100)).unwrap();
         let error = open_sqlite(&path).map(|_| ()).unwrap_err();
-        assert!(
-            matches!(&error, SinkError::Refused(why) if why.contains("tables.sqlite")),
-            "{error}"
-        );
+        assert!(matches!(&error, SinkError::Refused(why) if why.contains("tables.sqlite")), "{error}");
     }
 }

@@ -34,16 +34,11 @@ impl Table {
             .map(|column| TableColumn {
                 name: column.name.clone(),
                 kind: sqlite_type(column.kind).into(),
-                key: key
-                    .iter()
-                    .position(|name| *name == column.name)
-                    .map_or(0, |place| place + 1),
+                key: key.iter().position(|name| *name == column.name).map_or(0, |place| place + 1),
             })
             .collect();
-        let defined: Vec<_> = columns
-            .iter()
-            .map(|column| format!("{} {}", quoted(&column.name), column.kind))
-            .collect();
+        let defined: Vec<_> =
+            columns.iter().map(|column| format!("{} {}", quoted(&column.name), column.kind)).collect();
         let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
         let key: Vec<_> = key.iter().map(|name| quoted(name)).collect();
         let places = vec!["?"; columns.len()].join(", ");
@@ -54,28 +49,15 @@ impl Table {
             defined.join(", "),
             key.join(", ")
         );
-        let insert = format!(
-            "INSERT OR REPLACE INTO {} ({}) VALUES ({places})",
-            quoted(name),
-            names.join(", ")
-        );
-        Self {
-            name: name.into(),
-            columns,
-            create,
-            insert,
-        }
+        let insert = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({places})", quoted(name), names.join(", "));
+        Self { name: name.into(), columns, create, insert }
     }
 
     /// The columns of a table that exists; empty when there is none.
     pub(super) fn existing(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Vec<TableColumn>> {
         let mut statement = transaction.prepare("SELECT name, type, pk FROM pragma_table_info(?)")?;
         let columns = statement.query_map([name], |row| {
-            Ok(TableColumn {
-                name: row.get(0)?,
-                kind: row.get(1)?,
-                key: row.get::<_, u32>(2)? as usize,
-            })
+            Ok(TableColumn { name: row.get(0)?, kind: row.get(1)?, key: row.get::<_, u32>(2)? as usize })
         })?;
         columns.collect()
     }
@@ -84,16 +66,10 @@ impl Table {
     /// ours, and nobody but its owner can say what should become of them.
     pub(super) fn differences(&self, existing: &[TableColumn], path: &Path) -> Result<Vec<String>, SinkError> {
         let key = |columns: &[TableColumn]| {
-            let mut key: Vec<_> = columns
-                .iter()
-                .filter(|column| column.key > 0)
-                .map(|c| (c.key, c.name.clone()))
-                .collect();
+            let mut key: Vec<_> =
+                columns.iter().filter(|column| column.key > 0).map(|c| (c.key, c.name.clone())).collect();
             key.sort();
-            key.into_iter()
-                .map(|(_, name)| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", ")
+            key.into_iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         };
         let refuse = |what: String| {
             let (name, file) = (&self.name, path.display());
@@ -103,25 +79,15 @@ impl Table {
         };
         let (theirs, ours) = (key(existing), key(&self.columns));
         if theirs != ours {
-            let theirs = if theirs.is_empty() {
-                "no key".into()
-            } else {
-                format!("the key {theirs}")
-            };
+            let theirs = if theirs.is_empty() { "no key".into() } else { format!("the key {theirs}") };
             return refuse(format!("has {theirs}, the output's key is {ours}"));
         }
         let mut statements = Vec::new();
         for column in &self.columns {
-            match existing
-                .iter()
-                .find(|other| other.name.eq_ignore_ascii_case(&column.name))
-            {
+            match existing.iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)) {
                 Some(other) if !other.kind.eq_ignore_ascii_case(&column.kind) => {
                     let (name, kind) = (&column.name, &column.kind);
-                    return refuse(format!(
-                        "has column `{name}` of type {}, the output's is {kind}",
-                        other.kind
-                    ));
+                    return refuse(format!("has column `{name}` of type {}, the output's is {kind}", other.kind));
                 }
                 Some(_) => {}
                 None => statements.push(format!(
@@ -144,6 +110,6 @@ fn sqlite_type(kind: ColumnType) -> &'static str {
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

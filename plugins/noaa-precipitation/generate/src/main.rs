@@ -34,8 +34,7 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = arguments()?;
     let directory = arguments.directory.join("csv/by_station");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
 
     let stations = station::plan(arguments.seed, arguments.stations, arguments.size);
     let damaged = damage::files(arguments.bad);
@@ -83,32 +82,15 @@ fn arguments() -> Result<Arguments> {
             _ => return Err(argument.unexpected()).context(USAGE),
         }
     }
-    ensure!(
-        (1..=station::MOST).contains(&stations),
-        "--stations must be 1 to {}",
-        station::MOST
-    );
+    ensure!((1..=station::MOST).contains(&stations), "--stations must be 1 to {}", station::MOST);
     let directory = directory.context(USAGE)?;
-    Ok(Arguments {
-        stations,
-        size: size.as_u64(),
-        seed,
-        bad,
-        answer,
-        directory,
-    })
+    Ok(Arguments { stations, size: size.as_u64(), seed, bad, answer, directory })
 }
 
 /// Files of an earlier run with other arguments would silently become part of the dataset.
-fn check_strangers(
-    directory: &Path,
-    stations: &[Station],
-    damaged: &[(String, Vec<u8>)],
-) -> Result<()> {
+fn check_strangers(directory: &Path, stations: &[Station], damaged: &[(String, Vec<u8>)]) -> Result<()> {
     let station_files = stations.iter().map(Station::file_name);
-    let ours: BTreeSet<String> = station_files
-        .chain(damaged.iter().map(|(name, _)| name.clone()))
-        .collect();
+    let ours: BTreeSet<String> = station_files.chain(damaged.iter().map(|(name, _)| name.clone())).collect();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !ours.contains(&name) && !name.ends_with(TEMPORARY) {
@@ -136,11 +118,7 @@ fn write_stations(directory: &Path, stations: &[Station]) -> Result<Vec<Made>> {
             bytes.clear();
             let highest = station.write(&mut bytes);
             write_if_changed(&directory.join(station.file_name()), &bytes)?;
-            made.push(Made {
-                id: station.id.clone(),
-                size: bytes.len() as u64,
-                highest,
-            });
+            made.push(Made { id: station.id.clone(), size: bytes.len() as u64, highest });
         }
         Ok(made)
     };
@@ -161,15 +139,8 @@ fn write_stations(directory: &Path, stations: &[Station]) -> Result<Vec<Made>> {
 fn answer(made: &[Made]) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for Made { id, highest, .. } in made {
-        if let Some(Highest {
-            value,
-            date: (year, month, day),
-        }) = highest
-        {
-            writeln!(
-                lines,
-                r#"{{"pk":"{id}","PRCP":{value},"DATE":"{year:04}-{month:02}-{day:02}"}}"#
-            )?;
+        if let Some(Highest { value, date: (year, month, day) }) = highest {
+            writeln!(lines, r#"{{"pk":"{id}","PRCP":{value},"DATE":"{year:04}-{month:02}-{day:02}"}}"#)?;
         }
     }
     Ok(lines)

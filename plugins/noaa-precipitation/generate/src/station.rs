@@ -29,9 +29,7 @@ pub(crate) fn plan(seed: u64, stations: usize, size: u64) -> Vec<Station> {
     // The ninth power of a uniform number has a tenth of its maximum as its mean: the largest file is ten times the
     // average. Multiplication alone gives the same sizes on every machine.
     let mut random = Rand64::new(u128::from(seed));
-    let weights: Vec<f64> = (0..stations)
-        .map(|_| cube(cube(random.rand_float())))
-        .collect();
+    let weights: Vec<f64> = (0..stations).map(|_| cube(cube(random.rand_float()))).collect();
     let unit = size as f64 / weights.iter().sum::<f64>();
     let networks = ["USW", "USC", "CA0", "ASN", "GME", "SWE", "BR0", "IN0"];
     let planned = weights.iter().enumerate().map(|(index, weight)| {
@@ -71,14 +69,14 @@ impl Element {
 
     /// A plausible value out of 16 random bits, for a climate that is as wet as the number says.
     fn value(self, random: u32, wetness: u32) -> i32 {
-        let part = |of: u32| (random * of >> 16) as i32;
+        let part = |of: u32| ((random * of) >> 16) as i32;
         match self {
             Self::Tmax => part(600) - 150,
             Self::Tmin => part(500) - 300,
             // Two days of three are dry; rain is mostly light and rarely heavy.
-            Self::Prcp if random % 3 != 0 => 0,
-            Self::Prcp => ((random * random >> 16) * random / 8192 * wetness >> 16) as i32,
-            Self::Snow if random % 16 != 0 => 0,
+            Self::Prcp if !random.is_multiple_of(3) => 0,
+            Self::Prcp => ((((random * random) >> 16) * random / 8192 * wetness) >> 16) as i32,
+            Self::Snow if !random.is_multiple_of(16) => 0,
             Self::Snow | Self::Snwd => part(300),
         }
     }
@@ -195,34 +193,16 @@ mod tests {
         let (mut with, mut without, mut flagged) = (0, 0, 0);
         for station in plan(7, 200, 4_000_000) {
             let mut file = Vec::new();
-            let known = station.write(&mut file).map(
-                |Highest {
-                     value,
-                     date: (year, month, day),
-                 }| {
-                    (i64::from(value), format!("{year:04}-{month:02}-{day:02}"))
-                },
-            );
-            let (found, counts) =
-                highest_precipitation(Memory::new("o", [file]), &Settings::default()).unwrap();
+            let known = station.write(&mut file).map(|Highest { value, date: (year, month, day) }| {
+                (i64::from(value), format!("{year:04}-{month:02}-{day:02}"))
+            });
+            let (found, counts) = highest_precipitation(Memory::new("o", [file]), &Settings::default()).unwrap();
             assert!(found.as_ref().is_none_or(|row| row.pk == station.id));
-            assert_eq!(
-                found.map(|row| (row.prcp, row.date)),
-                known,
-                "{}",
-                station.id
-            );
-            *if known.is_some() {
-                &mut with
-            } else {
-                &mut without
-            } += 1;
+            assert_eq!(found.map(|row| (row.prcp, row.date)), known, "{}", station.id);
+            *if known.is_some() { &mut with } else { &mut without } += 1;
             flagged += counts.flagged_skipped;
         }
-        assert!(
-            with > 100 && without > 10 && flagged > 100,
-            "{with} {without} {flagged}"
-        );
+        assert!(with > 100 && without > 10 && flagged > 100, "{with} {without} {flagged}");
     }
 
     #[test]
@@ -231,10 +211,7 @@ mod tests {
         let total: usize = stations.iter().map(|station| station.size).sum();
         assert!((100_000_000..102_000_000).contains(&total), "{total}");
         let largest = stations.iter().map(|station| station.size).max();
-        assert!(
-            largest.is_some_and(|size| (500_000..1_500_000).contains(&size)),
-            "{largest:?}"
-        );
+        assert!(largest.is_some_and(|size| (500_000..1_500_000).contains(&size)), "{largest:?}");
         let mut ids: Vec<_> = stations.iter().map(|station| &station.id).collect();
         ids.sort();
         ids.dedup();

@@ -135,7 +135,7 @@ def test_an_objects_error_decides_the_items_fate(world: World, case: str, kind: 
 
 @pytest.mark.parametrize(
     ("case", "code"),
-    [("Error_NoSuchOutput", "NoSuchOutput"), ("Error_Invalid", "BadRow"), ("Error_TooLarge", "OutputTooLarge")],
+    [("Error_NoSuchOutput", "NoSuchOutput"), ("Error_Invalid", "OutputInvalid"), ("Error_TooLarge", "OutputTooLarge")],
 )
 def test_rows_that_are_not_taken_reject_the_item(world: World, case: str, code: str) -> None:
     world.emit_error = getattr(world.output, case)("why")

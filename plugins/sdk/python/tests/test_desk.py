@@ -84,7 +84,7 @@ def test_every_type_goes_out_and_comes_back() -> None:
     ],
 )
 def test_a_row_that_does_not_fit_is_named(row: dict[str, Any], message: str) -> None:
-    with pytest.raises(Reject, match=f"^BadRow: output rows, {message}"):
+    with pytest.raises(Reject, match=f"^OutputInvalid: output rows, {message}"):
         emitting({"pk": "first"}, row)
 
 
@@ -188,7 +188,7 @@ def test_damaged_compression_is_said() -> None:
 
 def test_what_process_returns_must_be_json() -> None:
     assert run(declare(lambda item, ctx: None), {}).value is None
-    with pytest.raises(Reject, match="BadResult"):
+    with pytest.raises(Reject, match="BadReport"):
         run(declare(lambda item, ctx: {1, 2}), {})
 
 

@@ -86,15 +86,9 @@ mod tests {
     use super::*;
 
     fn call(settings: &str, batch_input: &str, item: &str) -> Result<Call, Failure> {
-        let context = types::Context {
-            dataset: "d".into(),
-            batch_input: batch_input.into(),
-            settings: settings.into(),
-        };
-        let item = types::Item {
-            index: 3,
-            body: item.into(),
-        };
+        let context =
+            types::Context { dataset: "d".into(), batch_input: batch_input.into(), settings: settings.into() };
+        let item = types::Item { index: 3, body: item.into() };
         Call::new(context, &item)
     }
 
@@ -115,35 +109,11 @@ mod tests {
     fn what_cannot_be_used_is_rejected_by_name() {
         let (bucket, key) = (r#"{"Bucket":"b"}"#, r#"{"Key":"k"}"#);
         for (settings, batch_input, item, code, says) in [
-            (
-                "{}",
-                bucket,
-                r#"{"Size":7}"#,
-                "BadItem",
-                "missing field `Key`",
-            ),
-            (
-                "{}",
-                bucket,
-                r#""k""#,
-                "BadItem",
-                "the item \"k\" cannot be used",
-            ),
-            (
-                "{}",
-                "null",
-                key,
-                "BadBatchInput",
-                "the batch input null cannot be used",
-            ),
+            ("{}", bucket, r#"{"Size":7}"#, "BadItem", "missing field `Key`"),
+            ("{}", bucket, r#""k""#, "BadItem", "the item \"k\" cannot be used"),
+            ("{}", "null", key, "BadBatchInput", "the batch input null cannot be used"),
             ("{}", "{}", key, "BadBatchInput", "missing field `Bucket`"),
-            (
-                r#"{"x":1}"#,
-                bucket,
-                key,
-                "BadSettings",
-                "unknown field `x`",
-            ),
+            (r#"{"x":1}"#, bucket, key, "BadSettings", "unknown field `x`"),
         ] {
             let failure = call(settings, batch_input, item).unwrap_err();
             assert_eq!((failure.code(), failure.is_retry()), (code, false));

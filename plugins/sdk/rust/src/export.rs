@@ -32,15 +32,12 @@ macro_rules! export {
                     $describe().into()
                 }
 
-                fn process(
-                    context: types::Context,
-                    item: types::Item,
-                ) -> Result<Option<String>, types::Failure> {
+                fn process(context: types::Context, item: types::Item) -> Result<Option<String>, types::Failure> {
                     $crate::__private::run($process, context, item)
                 }
             }
 
-    $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+            $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
         };
     };
 }
@@ -59,12 +56,8 @@ where
 {
     logging::init();
     let report = process(Call::new(context, &item)?)?;
-    let json = serde_json::to_string(&report).map_err(|error| {
-        Failure::reject(
-            "BadReport",
-            format!("the plugin's report is no JSON: {error}"),
-        )
-    })?;
+    let json = serde_json::to_string(&report)
+        .map_err(|error| Failure::reject("BadReport", format!("the plugin's report is no JSON: {error}")))?;
     Ok((json != "null").then_some(json))
 }
 

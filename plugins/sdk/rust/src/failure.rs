@@ -20,19 +20,12 @@ impl Failure {
     /// The code is a short stable name such as `BadHeader`, by which reports and metrics count: at most 64 of
     /// `A-Z a-z 0-9 . _ -`. The message is for the person who has to act.
     pub fn reject(code: impl Into<Cow<'static, str>>, message: impl fmt::Display) -> Self {
-        Self {
-            again: false,
-            code: code.into(),
-            message: message.to_string(),
-        }
+        Self { again: false, code: code.into(), message: message.to_string() }
     }
 
     /// Something outside was not ready. The host tries the item again, a bounded number of times.
     pub fn retry(code: impl Into<Cow<'static, str>>, message: impl fmt::Display) -> Self {
-        Self {
-            again: true,
-            ..Self::reject(code, message)
-        }
+        Self { again: true, ..Self::reject(code, message) }
     }
 
     /// Whether it is worth another try.
@@ -64,10 +57,7 @@ impl std::error::Error for Failure {}
 
 impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
-        let fault = types::Fault {
-            code: failure.code.into_owned(),
-            message: failure.message,
-        };
+        let fault = types::Fault { code: failure.code.into_owned(), message: failure.message };
         match failure.again {
             true => Self::Retry(fault),
             false => Self::Reject(fault),

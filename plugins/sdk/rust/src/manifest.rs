@@ -52,11 +52,7 @@ impl Output {
     /// An output without columns yet. The description is a sentence for people.
     #[must_use]
     pub fn new(name: &str, description: &str) -> Self {
-        Self(types::OutputShape {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            columns: Vec::new(),
-        })
+        Self(types::OutputShape { name: name.to_owned(), description: description.to_owned(), columns: Vec::new() })
     }
 
     /// Adds a column that every row has.
@@ -72,11 +68,7 @@ impl Output {
     }
 
     fn push(mut self, name: &str, kind: ColumnType, nullable: bool) -> Self {
-        self.0.columns.push(types::Column {
-            name: name.to_owned(),
-            type_: kind,
-            nullable,
-        });
+        self.0.columns.push(types::Column { name: name.to_owned(), type_: kind, nullable });
         self
     }
 }
@@ -85,10 +77,6 @@ impl Output {
 #[macro_export]
 macro_rules! manifest {
     () => {
-        $crate::Manifest::new(
-            env!("CARGO_PKG_NAME"),
-            env!("CARGO_PKG_VERSION"),
-            env!("CARGO_PKG_DESCRIPTION"),
-        )
+        $crate::Manifest::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"))
     };
 }

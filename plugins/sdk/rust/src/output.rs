@@ -24,11 +24,7 @@ impl<T: Serialize> Rows<T> {
     /// Rows for this output.
     #[must_use]
     pub fn to(output: &'static str) -> Self {
-        Self {
-            output,
-            block: Vec::new(),
-            rows: PhantomData,
-        }
+        Self { output, block: Vec::new(), rows: PhantomData }
     }
 
     /// Adds a row: a struct or map whose keys are the output's columns.
@@ -36,12 +32,8 @@ impl<T: Serialize> Rows<T> {
     /// # Errors
     /// `OutputInvalid` where the row is no JSON object or the host refuses the block, `NoSuchOutput`, `OutputTooLarge`.
     pub fn emit(&mut self, row: &T) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.block, row).map_err(|error| {
-            Failure::reject(
-                "OutputInvalid",
-                format!("a row of {}: {error}", self.output),
-            )
-        })?;
+        serde_json::to_writer(&mut self.block, row)
+            .map_err(|error| Failure::reject("OutputInvalid", format!("a row of {}: {error}", self.output)))?;
         self.block.push(b'\n');
         if self.block.len() < BLOCK {
             return Ok(());

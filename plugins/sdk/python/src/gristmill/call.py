@@ -36,7 +36,7 @@ def call(
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise Reject("BadResult", f"what process returned is no JSON: {error}") from None
+        raise Reject("BadReport", f"what process returned is no JSON: {error}") from None
 
 
 def verdict(error: BaseException) -> Failure:

@@ -35,7 +35,7 @@ _OBJECT_ERRORS = {
 }
 _OUTPUT_ERRORS = {
     output.Error_NoSuchOutput: "NoSuchOutput",
-    output.Error_Invalid: "BadRow",
+    output.Error_Invalid: "OutputInvalid",
     output.Error_TooLarge: "OutputTooLarge",
 }
 _LEVELS = (

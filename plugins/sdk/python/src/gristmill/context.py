@@ -36,13 +36,13 @@ class Context:
         bucket = batch_input.get("Bucket")
         if not (isinstance(bucket, str) and bucket):
             raise Reject(
-                "MissingBucket",
+                "BadBatchInput",
                 f"item {self.index}: BatchInput has no Bucket; give the dataset's map a batch input of "
                 '{"Bucket": "<name>"}',
             )
         key = item.get("Key") if isinstance(item, dict) else None
         if not (isinstance(key, str) and key):
-            raise Reject("MissingKey", f"item {self.index}: has no Key; the items must be objects of a listing")
+            raise Reject("BadItem", f"item {self.index}: has no Key; the items must be objects of a listing")
         return f"s3://{bucket}/{key}"
 
     def open(self, uri: str) -> Object:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .failure import Reject
 from .host import Compression, Source
+from .parse import MAX_RECORD, record_too_long
 from .table import Table
-
-MAX_LINE = 8 * 1024 * 1024
-"""The longest line in bytes, as in the Rust SDK: a file without line ends must not fill the memory."""
 
 
 class Object:
@@ -72,8 +70,8 @@ def text_blocks(chunks: Iterable[bytes], uri: str) -> Iterator[tuple[int, str]]:
     rest_size = 0
     for chunk in chunks:
         first_end = chunk.find(b"\n")
-        if rest_size + (len(chunk) if first_end < 0 else first_end) > MAX_LINE:
-            raise Reject("BadRecord", f"{uri}: line {line} has more than {MAX_LINE >> 20} MiB; is this a text file?")
+        if rest_size + (len(chunk) if first_end < 0 else first_end) > MAX_RECORD:
+            raise record_too_long(uri, line)
         if first_end < 0:
             rest.append(chunk)
             rest_size += len(chunk)
@@ -96,4 +94,4 @@ def _decode(block: bytes, line: int, uri: str) -> str:
         line += block.count(b"\n", 0, error.start)
         column = error.start - block.rfind(b"\n", 0, error.start)
         found = block[error.start]
-        raise Reject("BadRecord", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column})") from None
+        raise Reject("NotUtf8", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column})") from None

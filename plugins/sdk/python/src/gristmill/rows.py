@@ -53,7 +53,7 @@ class RowBuffer:
         raise self._bad(f"{extra!r} is no column of this output{hint}")
 
     def _bad(self, what: str) -> Reject:
-        return Reject("BadRow", f"output {self._shape.name}, row {self._sent + len(self._lines) + 1}: {what}")
+        return Reject("OutputInvalid", f"output {self._shape.name}, row {self._sent + len(self._lines) + 1}: {what}")
 
 
 def _plain(value: Any) -> str:

@@ -113,7 +113,7 @@ class _Desk:
             for column in columns.values():
                 if not _fits(row.get(column.name), column):
                     raise Reject(
-                        "BadRow",
+                        "OutputInvalid",
                         f"output {output}, row {len(rows) + 1}: {column.name} is {row.get(column.name)!r}, "
                         f"not {column.type}{' or null' if column.nullable else ''}",
                     )

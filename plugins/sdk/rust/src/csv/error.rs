@@ -29,6 +29,14 @@ pub enum ErrorKind {
         /// The first line as it was read, cut short.
         header: String,
     },
+    /// Two columns of the header have the same name.
+    #[error("has the column {column:?} twice in its header, which is {header:?}")]
+    DoubledColumn {
+        /// The name.
+        column: String,
+        /// The first line as it was read, cut short.
+        header: String,
+    },
     /// A record with fewer or more fields than the header.
     #[error("has {found} fields where the header has {expected}")]
     FieldCount {
@@ -43,6 +51,9 @@ pub enum ErrorKind {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A quoted field that the object ends in: its quote has swallowed records.
+    #[error("starts a quote that is never closed")]
+    OpenQuote,
     /// A record with more fields than any table has.
     #[error("has more than {limit} fields")]
     TooManyFields {
@@ -102,8 +113,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             ErrorKind::Empty => "EmptyObject",
-            ErrorKind::NoSuchColumn { .. } => "BadHeader",
-            ErrorKind::FieldCount { .. } | ErrorKind::TooManyFields { .. } => "BadRecord",
+            ErrorKind::NoSuchColumn { .. } | ErrorKind::DoubledColumn { .. } => "BadHeader",
+            ErrorKind::FieldCount { .. } | ErrorKind::OpenQuote | ErrorKind::TooManyFields { .. } => "BadRecord",
             ErrorKind::RecordTooLong { .. } => "RecordTooLong",
             ErrorKind::NotUtf8 { .. } => "NotUtf8",
             ErrorKind::BadValue { .. } => "BadValue",

@@ -30,14 +30,7 @@ impl Pieces {
         // At its very first input csv-core looks for a byte order mark. Ours may come at any record, so it gets that
         // over with on an empty line.
         let _ = core.read_record(b"\n", &mut [0], &mut [0]);
-        Self {
-            core,
-            bytes: vec![0; 1024.min(limit)],
-            length: 0,
-            ends: vec![0; 64],
-            fields: 0,
-            limit,
-        }
+        Self { core, bytes: vec![0; 1024.min(limit)], length: 0, ends: vec![0; 64], fields: 0, limit }
     }
 
     /// The most bytes that a record may have.
@@ -61,15 +54,12 @@ impl Pieces {
         self.fields = 0;
     }
 
-    /// Reads on in `input`, which is empty only at the end of the object, and says how much of it was taken.
+    /// Reads on in `input` and says how much of it was taken.
     pub(super) fn feed(&mut self, input: &[u8]) -> Result<(Progress, usize), ErrorKind> {
         let mut taken = 0;
         loop {
-            let (result, read, written, fields) = self.core.read_record(
-                &input[taken..],
-                &mut self.bytes[self.length..],
-                &mut self.ends[self.fields..],
-            );
+            let (result, read, written, fields) =
+                self.core.read_record(&input[taken..], &mut self.bytes[self.length..], &mut self.ends[self.fields..]);
             taken += read;
             self.length += written;
             self.fields += fields;
@@ -78,11 +68,21 @@ impl Pieces {
                     return Ok((Progress::Record, taken));
                 }
                 ReadRecordResult::InputEmpty => return Ok((Progress::NeedsInput, taken)),
-                ReadRecordResult::OutputFull => grow(&mut self.bytes, self.limit)
-                    .ok_or(ErrorKind::RecordTooLong { limit: self.limit })?,
-                ReadRecordResult::OutputEndsFull => grow(&mut self.ends, FIELD_LIMIT)
-                    .ok_or(ErrorKind::TooManyFields { limit: FIELD_LIMIT })?,
+                ReadRecordResult::OutputFull => {
+                    grow(&mut self.bytes, self.limit).ok_or(ErrorKind::RecordTooLong { limit: self.limit })?
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    grow(&mut self.ends, FIELD_LIMIT).ok_or(ErrorKind::TooManyFields { limit: FIELD_LIMIT })?
+                }
             }
+        }
+    }
+
+    /// Completes the record at the end of the object. A line's end does it, unless a quote is open.
+    pub(super) fn finish(&mut self) -> Result<(), ErrorKind> {
+        match self.feed(b"\n")? {
+            (Progress::Record, _) => Ok(()),
+            (Progress::NeedsInput, _) => Err(ErrorKind::OpenQuote),
         }
     }
 }

@@ -34,10 +34,7 @@ impl Memory {
     /// An object of this name with these chunks.
     pub fn new<C: Into<Vec<u8>>>(name: &str, chunks: impl IntoIterator<Item = C>) -> Self {
         let chunks: Vec<_> = chunks.into_iter().map(Into::into).collect();
-        Self {
-            name: name.to_owned(),
-            chunks: chunks.into_iter(),
-        }
+        Self { name: name.to_owned(), chunks: chunks.into_iter() }
     }
 }
 

@@ -19,26 +19,19 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Looks at the bytes from `at`; what lies beyond the end of `bytes` sets no bit.
+    /// Looks at the bytes from `at`. What lies beyond the end of `bytes` counts as zeros, which are nothing special.
     #[inline(always)]
     pub(super) fn new(bytes: &[u8], at: usize, delimiter: u8) -> Self {
         let rest = &bytes[at..];
-        match rest.first_chunk::<WIDTH>() {
-            Some(block) => Self::of(block, delimiter),
-            None => Self::of_tail(rest, delimiter),
-        }
-    }
-
-    #[cold]
-    fn of_tail(rest: &[u8], delimiter: u8) -> Self {
-        let mut block = [0; WIDTH];
-        block[..rest.len()].copy_from_slice(rest);
-        let look = Self::of(&block, delimiter);
-        let inside = (1 << rest.len()) - 1; // Only matters where the delimiter is NUL.
-        Self {
-            delimiters: look.delimiters & inside,
-            ..look
-        }
+        let tail;
+        let block = match rest.first_chunk() {
+            Some(block) => block,
+            None => {
+                tail = padded(rest);
+                &tail
+            }
+        };
+        Self::of(block, delimiter)
     }
 
     #[inline(always)]
@@ -49,11 +42,7 @@ impl Look {
         Self {
             delimiters: bits(lanes.map(|lane| equal(lane, delimiter))),
             ends: bits(lanes.map(|lane| equal(lane, b'\n') | equal(lane, b'\r'))),
-            quotes: if any_quote.to_bitmask() == 0 {
-                0
-            } else {
-                bits(quote)
-            },
+            quotes: if any_quote.to_bitmask() == 0 { 0 } else { bits(quote) },
         }
     }
 
@@ -73,11 +62,7 @@ impl Look {
     #[inline(always)]
     pub(super) fn before(self, end: usize) -> Self {
         let below = (1u64 << end).wrapping_sub(1);
-        Self {
-            delimiters: self.delimiters & below,
-            ends: self.ends & below,
-            quotes: self.quotes & below,
-        }
+        Self { delimiters: self.delimiters & below, ends: self.ends & below, quotes: self.quotes & below }
     }
 }
 
@@ -102,20 +87,40 @@ pub(super) fn positions(mut bits: u64) -> impl Iterator<Item = usize> {
 /// Clears the `count` lowest set bits.
 #[inline(always)]
 fn without_lowest(mut bits: u64, count: usize) -> u64 {
-    let clear = |bits: u64| bits & bits.wrapping_sub(1);
-    if count & 1 != 0 {
-        bits = clear(bits);
-    }
-    if count & 2 != 0 {
-        bits = clear(clear(bits));
+    if count >= 8 {
+        bits = without_lowest_eights(bits, count / 8);
     }
     if count & 4 != 0 {
         bits = clear(clear(clear(clear(bits))));
     }
-    for _ in 0..count.min(WIDTH) / 8 {
+    if count & 2 != 0 {
+        bits = clear(clear(bits));
+    }
+    if count & 1 != 0 {
+        bits = clear(bits);
+    }
+    bits
+}
+
+#[inline(never)]
+fn without_lowest_eights(mut bits: u64, count: usize) -> u64 {
+    for _ in 0..count.min(WIDTH / 8) {
         bits = clear(clear(clear(clear(clear(clear(clear(clear(bits))))))));
     }
     bits
+}
+
+/// Clears the lowest set bit.
+#[inline(always)]
+fn clear(bits: u64) -> u64 {
+    bits & bits.wrapping_sub(1)
+}
+
+#[cold]
+fn padded(rest: &[u8]) -> [u8; WIDTH] {
+    let mut block = [0; WIDTH];
+    block[..rest.len()].copy_from_slice(rest);
+    block
 }
 
 #[inline(always)]
@@ -141,9 +146,7 @@ mod tests {
 
     #[test]
     fn a_look_sees_what_a_loop_sees() {
-        let bytes: Vec<u8> = (0..200u8)
-            .map(|i| b"ab,\n\"\r,x"[usize::from(i % 8)])
-            .collect();
+        let bytes: Vec<u8> = (0..200u8).map(|i| b"ab,\n\"\r,x"[usize::from(i % 8)]).collect();
         for at in 0..bytes.len() {
             let look = Look::new(&bytes, at, b',');
             for bit in 0..WIDTH {

@@ -1,0 +1,174 @@
+//! The fates of what does not come to an answer of its own: given back, or told to the waiting state and set aside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::callback::{Answer, CallbackError, Waiting};
+use crate::catalog::Loaded;
+use crate::job::{Batch, Disposition, TaskToken, error_names};
+use crate::lease::Lost;
+use crate::ledger::LedgerError;
+use crate::object::ObjectError;
+use crate::pipeline::{Pipeline, Work};
+use crate::queue::Delivery;
+use crate::report::BatchReport;
+use crate::sink::SinkError;
+use crate::telemetry::line::BatchLine;
+
+/// A message that nobody can work on: what the waiting state is told, if there is one.
+pub(crate) struct Refusal {
+    /// The batch, as far as the message makes one.
+    pub(crate) batch: Option<Arc<Batch>>,
+    pub(crate) token: Option<TaskToken>,
+    pub(crate) error: &'static str,
+    pub(crate) reason: String,
+}
+
+/// Why a batch did not come to an answer of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the batch was given up: {0}")]
+    Lost(Lost),
+    #[error("the worker stops")]
+    Stopped,
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error("the full report was not written: {0}")]
+    Report(#[from] ObjectError),
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+}
+
+impl Fault {
+    /// Whether the same would be refused again until somebody changes something.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Sink(error) => matches!(error, SinkError::Refused(_)),
+            Self::Report(error) => !matches!(error, ObjectError::Unavailable(_) | ObjectError::Changed(_)),
+            // A table that one worker may not use, because it was started with the wrong name, another one may: the
+            // message goes back.
+            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+        }
+    }
+}
+
+/// What became of a delivery, and what its log line says of it.
+pub(crate) struct End {
+    pub(crate) disposition: Disposition,
+    /// What the waiting state was told: `success`, or an error's name.
+    pub(crate) answer: Option<String>,
+    /// Whether anybody waits, when that is known.
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) report: Option<Box<BatchReport>>,
+}
+
+impl End {
+    /// An end of which nobody was told.
+    pub(crate) fn of(disposition: Disposition) -> Self {
+        Self { disposition, answer: None, waiting: None, report: None }
+    }
+}
+
+impl Pipeline {
+    /// The host failed, not the batch: the message goes back, and at the last delivery it is set aside.
+    pub(crate) async fn fault(&self, work: &Work, delivery: &Delivery, fault: Fault) -> End {
+        let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
+        let last = delivery.receives >= self.deliveries;
+        let after = match fault {
+            // Whoever waited has stopped: there is nobody to work for.
+            Fault::Lost(Lost::Token) => return End { waiting: Some(Waiting::No), ..End::of(Disposition::Acked) },
+            // The batch is somebody else's to answer, or will be.
+            Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
+            Fault::Lost(_) => backoff(delivery.receives),
+            // Telling has just failed.
+            Fault::Callback(_) if last => return self.park(delivery, reason).await,
+            _ if last || fault.is_refusal() => {
+                let (batch, token) = (Some(work.batch.clone()), Some(work.batch.token.clone()));
+                return self.refuse(delivery, Refusal { batch, token, error: error_names::HOST_FAULT, reason }).await;
+            }
+            _ => backoff(delivery.receives),
+        };
+        End::of(Disposition::Returned { after, reason, fault: true })
+    }
+
+    /// Tells the waiting state, then sets the message aside.
+    pub(crate) async fn refuse(&self, delivery: &Delivery, refusal: Refusal) -> End {
+        let Refusal { token, error, mut reason, .. } = refusal;
+        let (mut told, mut waiting) = (None, None);
+        if let Some(token) = token {
+            let answer = Answer::Failure { error: error.into(), cause: reason.clone() };
+            match self.callback.answer(&token, &answer).await {
+                Ok(heard) => (told, waiting) = (Some(error.to_owned()), Some(heard)),
+                Err(untold) => {
+                    reason = format!("{reason}; the waiting state was not told: {untold}");
+                    if delivery.receives < self.deliveries {
+                        let after = backoff(delivery.receives);
+                        return End::of(Disposition::Returned { after, reason, fault: true });
+                    }
+                }
+            }
+        }
+        End { answer: told, waiting, ..self.park(delivery, reason).await }
+    }
+
+    async fn park(&self, delivery: &Delivery, reason: String) -> End {
+        End::of(match self.queue.park(delivery, &reason).await {
+            Ok(()) => Disposition::Parked { reason },
+            Err(error) => {
+                let reason = format!("{reason}; the message was not set aside: {error}");
+                Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }
+            }
+        })
+    }
+}
+
+/// What the log line of a delivery says.
+pub(crate) fn line<'a>(
+    delivery: &'a Delivery,
+    batch: Option<&'a Batch>,
+    loaded: Option<&'a Loaded>,
+    end: &'a End,
+) -> BatchLine<'a> {
+    let report = end.report.as_deref();
+    BatchLine {
+        dataset: batch.map(|batch| batch.dataset.as_str()),
+        batch: batch.map_or(&delivery.id, |batch| batch.id.name()),
+        attempt: batch.map(|batch| batch.attempt),
+        receives: delivery.receives,
+        component: match report {
+            Some(report) => Some((&*report.component.version, report.component.digest.to_string())),
+            None => loaded.map(|loaded| (&*loaded.plugin.manifest.version, loaded.plugin.digest.to_string())),
+        },
+        items: batch.map_or(0, |batch| batch.items.len()),
+        rejected: report.map_or(0, |report| report.items.rejected),
+        rows: report.map_or(0, |report| report.outputs.iter().map(|output| output.rows).sum()),
+        bytes: report.map_or(0, |report| report.bytes_read),
+        answer: end.answer.as_deref(),
+        heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
+        replayed: report.is_some_and(|report| report.replayed),
+    }
+}
+
+/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min, of which the second half is chance,
+/// so that messages that failed together do not all come back together.
+fn backoff(receives: u32) -> Duration {
+    let most = Duration::from_secs((1_u64 << receives.min(9)).min(300));
+    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_message_hides_longer_and_longer_up_to_five_minutes() {
+        for (receives, most) in [(1, 2), (4, 16), (1_000, 300)] {
+            let hidden: Vec<_> = (0..100).map(|_| backoff(receives)).collect();
+            let most = Duration::from_secs(most);
+            assert!(hidden.iter().all(|hidden| *hidden >= most / 2 && *hidden <= most), "{hidden:?}");
+            assert!(hidden.iter().max() > hidden.iter().min(), "{hidden:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Stderr, shared between log lines and a progress bar.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressBar, WeakProgressBar};
+
+/// The bar on this process's terminal, if there is one: there is one terminal, so this is a static.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// From now on log lines are written above this bar.
+pub fn share_with(bar: &ProgressBar) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
+}
+
+/// Stderr for log lines: above the bar, not through it.
+#[derive(Debug)]
+pub struct BesideBar;
+
+impl Write for BesideBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,99 @@
+//! The rules of the house (host/ARCHITECTURE.md), held by reading the sources: rooms import downwards only, the AWS SDKs stay
+//! in their adapters, wasmtime in its room.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
+const FLOORS: &[&[&str]] = &[
+    &["aws", "job"],
+    &["callback", "ledger", "object", "queue"],
+    &["dataset"],
+    &["asl", "runtime", "sink"],
+    &["report"],
+    &["telemetry"],
+    &["catalog"],
+    &["pipeline"],
+    &["map", "worker"],
+    &["cli"],
+    &["commands"],
+    &["lib", "main"],
+];
+
+/// Files at the top of `src` that are a part of a room, each with its room.
+const PARTS: &[(&str, &str)] = &[("fate", "pipeline"), ("items", "pipeline"), ("lease", "pipeline")];
+
+/// Where the AWS SDKs may be named.
+const AWS: &[&str] = &[
+    "aws",
+    "callback/step_functions.rs",
+    "commands/worker.rs",
+    "ledger/dynamodb.rs",
+    "object/s3.rs",
+    "object/s3_upload.rs",
+    "queue/sqs.rs",
+    "sink/dynamodb/",
+];
+
+/// A line of code, with its file below `src` and its place for people. Comments are no code: they may name anything.
+struct Line {
+    file: String,
+    place: String,
+    text: String,
+}
+
+fn code() -> Vec<Line> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut lines) = (vec![src.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        folders.extend(paths.iter().filter(|path| path.is_dir()).cloned());
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+            let file = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+            for (number, text) in std::fs::read_to_string(path).unwrap().lines().enumerate() {
+                let place = format!("host/src/{file}:{}", number + 1);
+                lines.push(Line { file: file.clone(), place, text: text.trim().to_owned() });
+            }
+        }
+    }
+    lines.retain(|line| !line.text.starts_with("//"));
+    lines
+}
+
+/// The room that `name` (a file or folder of `src`, with what follows) belongs to, and its floor.
+fn room(name: &str) -> (&str, usize) {
+    let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+    let name = PARTS.iter().find(|(part, _)| *part == name).map_or(name, |(_, room)| room);
+    let floor = FLOORS.iter().position(|rooms| rooms.contains(&name));
+    (name, floor.unwrap_or_else(|| panic!("`{name}` has no floor yet (and a `use crate::` names one room)")))
+}
+
+/// That known imports are seen says that the scan sees anything at all.
+#[test]
+fn rooms_import_downwards_only() {
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for line in code() {
+        let (from, floor) = room(&line.file);
+        for path in line.text.replace("$crate::", "").split("crate::").skip(1) {
+            let (to, below) = room(path);
+            seen.insert((from.to_owned(), to.to_owned()));
+            if from != to && below >= floor {
+                wrong.push(format!("{}: `{from}` imports `{to}`, which is not below it", line.place));
+            }
+        }
+    }
+    assert!(seen.contains(&("pipeline".into(), "ledger".into())) && seen.len() > 40, "{seen:?}");
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_stay_in_their_rooms() {
+    for (libraries, places) in [(&["aws_sdk_", "aws_config", "aws_smithy"][..], AWS), (&["wasmtime"], &["runtime/"])] {
+        let named = code().into_iter().filter(|line| libraries.iter().any(|library| line.text.contains(library)));
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            named.partition(|line| places.iter().any(|place| line.file.starts_with(place)));
+        assert!(inside.len() > 10, "{libraries:?} were not found where they belong");
+        let outside: Vec<_> = outside.iter().map(|line| format!("{}: {}", line.place, line.text)).collect();
+        assert!(outside.is_empty(), "{libraries:?} belong to {places:?}:\n{}\n", outside.join("\n"));
+    }
+}
