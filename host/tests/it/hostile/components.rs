@@ -11,7 +11,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
         assert!(error.contains(word), "{error}");
     }
     assert!(error.len() < 8192, "{} bytes", error.len());
-    assert!(start.elapsed() < Duration::from_secs(8));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

@@ -42,7 +42,7 @@ const COUNTS: &str = "(global.set $calls (i32.add (global.get $calls) (i32.const
 
 fn counts() -> Case {
     let case = Case::of(&Guest { also: "(global $calls (mut i32) (i32.const 0))", ..Guest::new(COUNTS) });
-    case.limits(|limits| limits.timeout = Duration::from_millis(200))
+    case.limits(|limits| limits.timeout = Duration::from_secs(1))
 }
 
 fn codes(case: &Case, items: &[&str]) -> Vec<String> {
