@@ -16,10 +16,7 @@ use noaa_precipitation::logic::{Settings, highest_precipitation};
 const CHUNK: usize = 256 << 10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = std::env::args_os()
-        .skip(1)
-        .map(std::fs::read)
-        .collect::<Result<Vec<_>, _>>()?;
+    let files = std::env::args_os().skip(1).map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
     let mut answers = std::io::stdout().lock();
     for _ in std::io::stdin().lock().lines() {
         let start = Instant::now();

@@ -37,7 +37,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+    $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
         };
     };
 }
