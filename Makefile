@@ -137,8 +137,8 @@ test-emulator: emulator ## the emulator itself, and the linters of state machine
 	$(VENV) -m pytest -q host/tests/emulator
 
 .PHONY: test-image
-test-image: ## the Dockerfile, built and started for real
-	deploy/image/build-and-start.sh
+test-image: plugin-noaa-precipitation emulator ## the Dockerfile, built and started for real, and given a batch
+	$(VENV) deploy/image/test.py
 
 .PHONY: clean
 clean: ## forget everything that was built

@@ -8,7 +8,7 @@
 # The worker gets this shell's AWS_* and GRISTMILL_* variables and those that PASS names (PASS='DATA_BUCKET'), the host's network and, where
 # DATASETS names a directory, its datasets.
 # Docker or podman does the work where an engine runs; otherwise, as root on Debian, buildah and crun with base images from debootstrap.
-# Variables: PROFILE (Cargo's, release), MAX_MB (image size, 120), TIME_LIMIT (seconds for everything, 2700).
+# Variables: PROFILE (Cargo's, release), MAX_MB (image size, 150), TIME_LIMIT (seconds for everything, 2700).
 # Exit code 0 only when all of it was built and started; 3 when something this machine lacks kept it from running.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,7 +23,7 @@ fi
 
 IMAGE=${IMAGE:-localhost/gristmill:test}
 PROFILE=${PROFILE:-release}
-MAX_MB=${MAX_MB:-120}
+MAX_MB=${MAX_MB:-150}
 REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 STATE=$PWD/target/image
 LOGS=$STATE/logs
