@@ -12,13 +12,13 @@ FROM ${BUILD_IMAGE} AS build
 ARG PROFILE=release
 WORKDIR /src
 
-# Dependencies are a layer of their own, built against an empty crate: it changes only with the manifests. Benches and tests are
-# no part of the image, so their entries leave the manifest, which would otherwise ask for their files. Cargo compares times, and the
-# sources are older than this layer: without the clean it would keep the empty crate.
+# Dependencies are a layer of their own, built against an empty crate: it changes only with the manifests. Cargo compares times, and
+# the sources are older than this layer: without the clean it would keep the empty crate.
 COPY Cargo.toml Cargo.lock ./
 COPY host/Cargo.toml host/
-RUN sed -i -E '/^\[\[(bench|test)\]\]/,/^$/d' host/Cargo.toml \
- && mkdir -p host/src && echo 'fn main() {}' > host/src/main.rs && touch host/src/lib.rs \
+COPY host/benches/guest/Cargo.toml host/benches/guest/
+RUN mkdir -p host/src host/benches/guest/src && touch host/src/lib.rs \
+ && echo 'fn main() {}' | tee host/src/main.rs > host/benches/guest/src/main.rs \
  && cargo build --locked --profile "$PROFILE" --bin gristmill \
  && cargo clean --locked --profile "$PROFILE" --package gristmill
 

@@ -76,7 +76,7 @@ $(BENCH_DATA)/.done: | generator
 .PHONY: bench-guest
 bench-guest: $(BENCH_DATA)/.done plugin-noaa-precipitation plugin-noop ## the logic in the guest beside native; a fresh instance
 	cargo build --locked --release --manifest-path plugins/Cargo.toml -p noaa-precipitation --example native
-	cargo bench --locked -p gristmill --bench guest -- \
+	cargo run --locked --release -p gristmill-bench-guest -- \
 	    --data $(CURDIR)/$(STATION_FILES) --native $(CURDIR)/plugins/target/release/examples/native
 
 .PHONY: bench-items
@@ -111,7 +111,7 @@ lint: tools ## formatting and clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
 	@test -n "$(CLIPPY_DRIVER)" || { echo "clippy is missing: rustup component add clippy rustfmt" >&2; exit 1; }
-	$(LINT) cargo test --locked -p gristmill --no-run
+	$(LINT) cargo test --locked -p gristmill -p gristmill-bench-guest --no-run
 	$(LINT) cargo test --locked --manifest-path plugins/Cargo.toml --no-run
 
 .PHONY: deny

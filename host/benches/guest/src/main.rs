@@ -38,19 +38,16 @@ struct Args {
     #[arg(long)]
     native: PathBuf,
     /// The component of the same code.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/noaa-precipitation/noaa-precipitation.wasm"))]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/noaa-precipitation/noaa-precipitation.wasm"))]
     component: PathBuf,
     /// A component that does nothing.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/noop/noop.wasm"))]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/noop/noop.wasm"))]
     noop: PathBuf,
     /// How many bytes of station files are taken.
     #[arg(long, default_value_t = 64_000_000)]
     bytes: u64,
     #[arg(long, default_value_t = 21)]
     rounds: usize,
-    /// `cargo bench` says so.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 fn main() -> anyhow::Result<()> {
