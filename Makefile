@@ -94,7 +94,7 @@ bench-worker: host plugin-noaa-precipitation emulator ## a worker: start to read
 .PHONY: bench-compare
 bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill map` beside Polars, DuckDB, pandas and csv.DictReader
 	host/benches/compare/setup.sh
-	host/benches/compare/compare.py --data $(STATION_FILES) --repeat 5 \
+	target/venv-bench/bin/python host/benches/compare/compare.py --data $(STATION_FILES) --repeat 5 \
 	    --gristmill "$(GRISTMILL) map $(NOAA) --local {local} --cache $(BENCH)/components"
 
 # --- test ------------------------------------------------------------------------------------------------------------
