@@ -51,8 +51,10 @@ impl fmt::Display for Summary {
         if let Some(more) = codes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
             writeln!(f, "             and {more} more codes")?;
         }
-        for uri in &self.reports {
-            writeln!(f, "  report     {uri}")?;
+        match self.reports.as_slice() {
+            [] => {}
+            [uri] => writeln!(f, "  report     {uri}")?,
+            [uri, ..] => writeln!(f, "  reports    {uri} and others")?,
         }
         if self.items_per_second > 0.0 {
             let items = HumanCount(self.items_per_second as u64);
