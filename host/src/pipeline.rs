@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Nothing is visible before the commit, and everything that is repeated after a crash gives the same rows under the same
-//! keys: the claim fixes the component, items are pure, rows are taken in the items' order.
+//! keys: items are pure, and their rows are taken in the items' order. (The claim records the component that began; a worker has
+//! one version of each, so that a batch which is taken over runs the taker's.)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
