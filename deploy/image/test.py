@@ -46,8 +46,10 @@ def main() -> int:
             "PASS": "DATA_BUCKET",
             "DATASETS": datasets,
         }
+        # The container's user is none of this machine's.
+        os.chmod(datasets, 0o755)
         for file in (PLUGIN / "dataset.toml", PLUGIN / "noaa-precipitation.wasm"):
-            shutil.copy(file, datasets)
+            os.chmod(shutil.copy(file, datasets), 0o644)
         os.environ["GRISTMILL_QUEUE"] = furnish()
         build = [ROOT / "deploy/image/build-and-start.sh", "worker", "--", sys.executable, __file__, "probe"]
         code = subprocess.run(build, check=False).returncode
