@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::bindings;
 use super::component::{self, Plugin, PluginError};
@@ -94,6 +94,11 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     // One instance per slot, one that is kept for a lane's next item, and a few for `describe`. For each there is all that
     // a component may have: none can take what is another's.
     let instances = u32::try_from(slots).unwrap_or(u32::MAX / 256).min(1024) * 2 + 4;
+    // An instance that ends leaves its pages to the next one, overwritten: cheaper than having the kernel take them and fault
+    // them in again. From Linux 6.7 on the kernel says which pages were written, so that much may be kept; before, all that
+    // may be kept is overwritten each time.
+    let pages_known = PoolingAllocationConfig::is_pagemap_scan_available();
+    let keep_resident = if pages_known { 1 << 20 } else { 128 << 10 };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
         .total_stacks(instances)
@@ -108,10 +113,8 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
         .max_component_instance_size(4 << 20)
         .table_elements(100_000)
         .max_unused_warm_slots(instances)
-        // What an item touched stays mapped for the next one, zeroed: a fresh instance does not pay for its first pages
-        // again. Linux 6.7 and later says which pages those are; before that the first MiB is zeroed whole.
-        .linear_memory_keep_resident(1 << 20)
-        .pagemap_scan(wasmtime::Enabled::Auto)
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(keep_resident)
         .table_keep_resident(8 << 10)
         .async_stack_keep_resident(16 << 10);
     pool
