@@ -101,7 +101,7 @@ pub struct WorkerArgs {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub admin: SocketAddr,
-    /// Where compiled components are kept: a folder that only this user may write.
+    /// Where compiled components are kept: a folder that only this user may write [default: ~/.cache/gristmill].
     #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// How long batches may go on after SIGTERM; what is not done by then is returned to the queue.

@@ -1,5 +1,6 @@
 //! `gristmill worker`: the fleet's process.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -42,7 +43,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
 
     let config = aws::load().await;
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache, io: Handle::current() })?;
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
     let stores = Stores {
         objects: Arc::new(S3Store::new(&config)),
         tables: Arc::new(DynamoDbSink::new(aws_sdk_dynamodb::Client::new(&config))),
@@ -108,4 +109,11 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     worked.with_context(|| format!("--queue {}", args.queue))?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.
+fn user_cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(caches.join("gristmill"))
 }
