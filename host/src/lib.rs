@@ -21,5 +21,6 @@ pub mod queue;
 pub mod report;
 pub mod runtime;
 pub mod sink;
+mod sqlite;
 pub mod telemetry;
 pub mod worker;

@@ -17,9 +17,6 @@ use crate::job::{BatchId, Digest};
 /// Where the ledger of a folder lies below it.
 pub const FILE: &str = ".gristmill/ledger.sqlite";
 
-/// How long a process waits for another one's transaction; each takes well under a millisecond.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The layout of the table below (`PRAGMA user_version`).
 const VERSION: i64 = 1;
 
@@ -178,10 +175,7 @@ fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError 
 }
 
 fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
-    let connection = Connection::open(file)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let connection = crate::sqlite::open(file)?;
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok((connection, version))
 }

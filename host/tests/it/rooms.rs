@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "job"],
+    &["aws", "sqlite", "job"],
     &["callback", "ledger", "object", "queue"],
     &["dataset"],
     &["asl", "runtime", "sink"],

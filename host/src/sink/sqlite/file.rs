@@ -1,32 +1,20 @@
 //! A SQLite file for many small transactions, and what its errors mean for whoever waits.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::super::SinkError;
 
-/// How long a statement waits for another process that writes to the same file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Opens or creates a SQLite file, its folder included, for many small transactions: a write-ahead log, synced when it is
-/// folded into the file. What was committed survives the end of the process; a power cut may take the last transactions.
+/// Opens or creates a SQLite file, its folder included.
 pub fn open_sqlite(path: &Path) -> Result<Connection, SinkError> {
-    let open = || {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
-        Ok(connection)
-    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => SinkError::Unavailable(disk_full(folder)),
             _ => SinkError::Refused(format!("the folder `{}` cannot be made: {error}", folder.display())),
         })?;
     }
-    open().map_err(|error| sqlite_error(path, "open the file", &error))
+    crate::sqlite::open(path).map_err(|error| sqlite_error(path, "open the file", &error))
 }
 
 /// What SQLite's error means for whoever waits, with the file and what was tried.
