@@ -104,6 +104,10 @@ pub struct WorkerArgs {
     /// Where compiled components are kept: a folder that only this user may write [default: ~/.cache/gristmill].
     #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// How long a batch stays claimed by a worker that fell silent, at least 1s. A claim is renewed three times in that time;
+    /// shorter means that what a killed worker had is taken over sooner, and that a worker may be cut off for less long.
+    #[arg(long, env = "GRISTMILL_LEASE", value_name = "TIME", default_value = "60s", value_parser = lease)]
+    pub lease: Duration,
     /// How long batches may go on after SIGTERM; what is not done by then is returned to the queue.
     #[arg(long, env = "GRISTMILL_DRAIN", value_name = "TIME", default_value = "25s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
@@ -166,6 +170,12 @@ pub struct SetArgs {
     /// Give a variable of the dataset file a value; the environment gives the others.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Variables::parse_set)]
     pub set: Vec<(String, String)>,
+}
+
+/// A lease in which there is time for three renewals.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if lease < Duration::from_secs(1) { Err("a lease is at least 1s".into()) } else { Ok(lease) }
 }
 
 impl SetArgs {

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::callback::Waiting;
 use crate::job::Batch;
 use crate::ledger::{Claimed, LedgerError};
-use crate::pipeline::{LEASE, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::queue::Delivery;
 
 /// What was lost.
@@ -35,7 +35,7 @@ pub(crate) async fn keep(
     heartbeat: Duration,
 ) -> Lost {
     let visibility = pipeline.queue.visibility_timeout();
-    let beat = (visibility.min(LEASE).min(heartbeat) / 3).max(Duration::from_millis(100));
+    let beat = (visibility.min(pipeline.lease).min(heartbeat) / 3).max(Duration::from_millis(100));
     let mut beats = interval(beat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let message = async || {
@@ -45,7 +45,7 @@ pub(crate) async fn keep(
             Err(error) => later(batch, "the message's visibility", &error),
         }
     };
-    let claim = async || match in_time(beat, pipeline.ledger.renew(claimed, (pipeline.now)(), LEASE)).await {
+    let claim = async || match in_time(beat, pipeline.ledger.renew(claimed, (pipeline.now)(), pipeline.lease)).await {
         Ok(()) => None,
         Err(Late::Failed(error @ LedgerError::Lost(_))) => Some(Lost::Claim(error)),
         Err(error) => later(batch, "the claim", &error),

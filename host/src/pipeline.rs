@@ -27,7 +27,7 @@ use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a claim lasts unless it is renewed.
+/// How long a claim lasts unless it is renewed, where nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Everything that a batch needs on its way.
@@ -50,6 +50,8 @@ pub struct Pipeline {
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
+    /// How long a claim lasts unless it is renewed; [`LEASE`] by default.
+    pub lease: Duration,
     /// Which delivery of a message is the last: when the host fails then, the waiting state is told, which does what its
     /// `Retry` says, and the message is set aside.
     pub deliveries: u32,
@@ -213,7 +215,7 @@ impl Pipeline {
             fingerprint: work.fingerprint,
             component: work.loaded.plugin.digest,
             now: (self.now)(),
-            lease: LEASE,
+            lease: self.lease,
         };
         self.ledger.claim(&request).await
     }

@@ -89,6 +89,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
         identity: Identity::Execution,
+        lease: args.lease,
         metrics,
         now: SystemTime::now,
     });

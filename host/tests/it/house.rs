@@ -20,7 +20,7 @@ use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
-use gristmill::pipeline::{Identity, Pipeline};
+use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -149,6 +149,7 @@ impl House {
             slots: Arc::new(Semaphore::new(4)),
             lanes: 4,
             identity: Identity::Execution,
+            lease: LEASE,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
             now: setup.now,
