@@ -6,6 +6,7 @@
 mod adapters;
 mod bad_input;
 mod cloud;
+mod crash;
 mod emulator;
 mod fates;
 mod fleet;
@@ -16,6 +17,8 @@ mod house;
 mod laptop;
 mod linters;
 mod local;
+mod proxy;
+mod rig;
 mod rooms;
 mod support;
 mod tools;

@@ -1,0 +1,434 @@
+//! A worker dies at every boundary between two effects, and the next one leaves what an undisturbed run leaves. What the
+//! boundaries are is recorded from real runs: a new effect changes a snapshot, and is crashed around from then on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use insta::assert_snapshot;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::sync::{Barrier, Notify, OnceCell};
+use tokio::time::timeout;
+
+use crate::emulator;
+use crate::guest::Guest;
+use crate::proxy::{Answer, Call, Policy, Proxy, Service};
+use crate::rig::{PATIENCE, Rig, Victim, copier, upload};
+
+/// How many rigs are worked on at once: what they wait for is a lease, mostly.
+const AT_ONCE: usize = 8;
+
+/// A batch, and where its rows go.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    /// The format of the objects, if there are any beside the table.
+    lines: Option<&'static str>,
+    items: &'static [&'static str],
+}
+
+const TABLE: Case = Case { name: "table", lines: None, items: &["a", "b"] };
+const BOTH: Case = Case { name: "both", lines: Some("parquet"), items: &["a", "b"] };
+const REJECTED: Case = Case { name: "rejected", lines: Some("csv"), items: &["a", "nosuch", "b"] };
+
+/// A rig with the case's batch in its queue.
+struct Scene {
+    rig: Rig,
+    execution: String,
+}
+
+/// What a batch leaves behind, without the rig's name.
+#[derive(Debug, PartialEq)]
+struct Remains {
+    answer: Result<Value, String>,
+    rows: BTreeMap<String, i64>,
+    objects: BTreeMap<String, Bytes>,
+    unfinished_uploads: Vec<String>,
+    dead_letters: u64,
+}
+
+/// The bucket that all rigs read.
+const DATA: &str = "crash-data";
+
+/// Makes it, once.
+async fn data(rig: &Rig) {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    let line = |pk: &str, n: u32| json!({"pk": pk, "n": n}).to_string() + "\n";
+    let objects = [("a", line("a1", 1) + &line("a2", 2)), ("b", line("b1", 3))];
+    let objects = objects.map(|(key, lines)| (key.to_owned(), lines));
+    MADE.get_or_init(|| upload(&rig.config, DATA, objects)).await;
+}
+
+impl Case {
+    /// Sends the case's batch so many times, with the same token.
+    async fn scene(&self, name: &str, times: usize) -> Scene {
+        let rig = Rig::new(emulator::shared(), &format!("crash-{}-{name}", self.name)).await;
+        data(&rig).await;
+        let outputs = if self.lines.is_some() { &["rows", "lines"][..] } else { &["rows"] };
+        rig.dataset("datasets", &copier(outputs), DATA, "", self.lines);
+        let items: Vec<_> = self.items.iter().map(|key| format!("s3://{DATA}/{key}")).collect();
+        // One name for the batch in all rigs, so that its objects have the same names.
+        let message = json!({
+            "gristmill": 1, "dataset": "copies", "task_token.$": "$$.Task.Token", "attempt": 0, "state": "Batch",
+            "execution": "arn:aws:states:us-east-1:000000000000:execution:crash:batch", "input": {"Items": items},
+        });
+        let state = json!({
+            "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "HeartbeatSeconds": 60,
+            "Parameters": {"QueueUrl": rig.queue, "MessageBody": message}, "End": true,
+        });
+        let execution = rig.start(&json!({"StartAt": "Batch", "States": {"Batch": state}})).await;
+        while rig.messages().await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let scene = Scene { rig, execution };
+        if times > 1 {
+            scene.send_again(times - 1).await;
+        }
+        scene
+    }
+
+    /// The effects of a worker that nobody disturbs, and what it leaves.
+    async fn undisturbed(&self) -> (Vec<String>, Remains) {
+        let scene = self.scene("calm", 1).await;
+        let recorder = Arc::new(Recorder { names: Names::new(&scene.rig), effects: Mutex::default() });
+        let proxy = Proxy::before(&scene.rig.endpoint, recorder.clone()).await;
+        let worker = Victim::default();
+        worker.is(scene.rig.worker(&proxy.endpoint, "datasets", "log"));
+        scene.rig.settled(&scene.execution).await;
+        worker.end().await;
+        let effects = recorder.effects.lock().unwrap().clone();
+        (effects, scene.remains().await)
+    }
+}
+
+impl Scene {
+    /// Sends the message's body again, as it is.
+    async fn send_again(&self, times: usize) {
+        let sqs = aws_sdk_sqs::Client::new(&self.rig.config);
+        let received = sqs.receive_message().queue_url(&self.rig.queue).visibility_timeout(0).send().await.unwrap();
+        let body = received.messages()[0].body().unwrap();
+        for _ in 0..times {
+            sqs.send_message().queue_url(&self.rig.queue).message_body(body).send().await.unwrap();
+        }
+    }
+
+    async fn remains(&self) -> Remains {
+        let steady = |text: String| text.replace(&self.rig.name, "RIG");
+        let answer = self.rig.answer(&self.execution).await.unwrap().map(steady).map_err(steady);
+        let answer = answer.map(|output| {
+            let mut output: Value = serde_json::from_str(&output).unwrap();
+            // Whether it was answered from the ledger is no part of the outcome.
+            output["replayed"].take();
+            output
+        });
+        Remains {
+            answer,
+            rows: self.rig.rows().await,
+            objects: self.rig.objects().await,
+            unfinished_uploads: self.rig.unfinished_uploads().await,
+            dead_letters: self.rig.dead_letters().await,
+        }
+    }
+}
+
+/// Names the calls of a worker, each occurrence by its number.
+struct Names {
+    rig: String,
+    seen: Mutex<HashMap<String, usize>>,
+}
+
+impl Names {
+    fn new(rig: &Rig) -> Self {
+        Self { rig: rig.name.clone(), seen: Mutex::default() }
+    }
+
+    /// The name of the call; none for what the clock brings about: renewals, in whatever number.
+    fn of(&self, call: &Call) -> Option<String> {
+        let mut name = call.to_string().replace(&self.rig, "RIG");
+        if call.operation == "UpdateItem" && call.on.ends_with("-ledger") {
+            name += &format!(": {}", ledger_step(&call.body)?);
+        }
+        if matches!(&*call.operation, "ChangeMessageVisibilityBatch" | "SendTaskHeartbeat") {
+            return None;
+        }
+        let mut seen = self.seen.lock().unwrap();
+        let times = seen.entry(name.clone()).or_default();
+        *times += 1;
+        Some(if *times == 1 { name } else { format!("{name} #{times}") })
+    }
+}
+
+/// What a write to the ledger sets, which tells a claim from a commit; none for a renewal, which only moves the time.
+fn ledger_step(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    let update = body["UpdateExpression"].as_str().unwrap();
+    let attributes: Vec<_> = update
+        .split([',', ' '])
+        .zip(update.split([',', ' ']).skip(1))
+        .filter(|(_, next)| *next == "=")
+        .map(|(attribute, _)| body["ExpressionAttributeNames"][attribute].as_str().unwrap_or(attribute))
+        .collect();
+    let renews = attributes == ["lease_until", "expires"];
+    (!renews).then(|| attributes.join(", "))
+}
+
+/// Passes everything on, and writes down what changes anything.
+struct Recorder {
+    names: Names,
+    effects: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Policy for Recorder {
+    async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
+        let answer = service.ask(call).await;
+        // A poll that finds nothing changes nothing.
+        let is_idle = call.operation == "ReceiveMessage" && !answer.body().windows(9).any(|text| text == b"\"Messages");
+        if call.is_effect()
+            && !is_idle
+            && let Some(name) = self.names.of(call)
+        {
+            self.effects.lock().unwrap().push(name);
+        }
+        Some(answer)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Side {
+    /// The call has left the worker and had no effect yet.
+    Before,
+    /// It had its effect, and the worker does not know.
+    After,
+}
+
+/// A boundary of a batch: a call, by its name.
+#[derive(Clone, Debug)]
+struct Point {
+    side: Side,
+    call: String,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.side, self.call)
+    }
+}
+
+/// Stops a worker when it reaches a point: for good, or until it is told to go on.
+struct Trap {
+    names: Names,
+    point: Point,
+    worker: Victim,
+    kills: bool,
+    reached: Notify,
+    go_on: Notify,
+}
+
+impl Trap {
+    fn new(rig: &Rig, point: Point, kills: bool) -> Arc<Self> {
+        let (names, worker) = (Names::new(rig), Victim::default());
+        Arc::new(Self { names, point, worker, kills, reached: Notify::new(), go_on: Notify::new() })
+    }
+
+    /// Starts a worker that will walk into the trap, and waits until it has.
+    async fn spring(self: &Arc<Self>, rig: &Rig, log: &str) -> Proxy {
+        let proxy = Proxy::before(&rig.endpoint, self.clone()).await;
+        self.worker.is(rig.worker(&proxy.endpoint, "datasets", log));
+        timeout(PATIENCE, self.reached.notified()).await.unwrap_or_else(|_| panic!("never reached: {}", self.point));
+        proxy
+    }
+
+    async fn stop(&self) {
+        if self.kills {
+            self.worker.kill();
+            self.reached.notify_one();
+        } else {
+            self.worker.signal(Signal::STOP);
+            self.reached.notify_one();
+            self.go_on.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Policy for Trap {
+    async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
+        let here = self.names.of(call).is_some_and(|name| name == self.point.call);
+        if here && self.point.side == Side::Before {
+            self.stop().await;
+            if self.kills {
+                return None;
+            }
+        }
+        let answer = service.ask(call).await;
+        if here && self.point.side == Side::After {
+            self.stop().await;
+        }
+        Some(answer)
+    }
+}
+
+/// Crashes at both sides of every effect, and says which effects there are.
+async fn crash_everywhere(case: Case) -> String {
+    let (effects, expected) = case.undisturbed().await;
+    let sides = [Side::Before, Side::After];
+    let points = effects.iter().flat_map(|call| sides.map(|side| Point { side, call: call.clone() }));
+    let crashed = stream::iter(points.enumerate()).map(|(number, point)| async move {
+        let scene = case.scene(&number.to_string(), 1).await;
+        let _proxy = Trap::new(&scene.rig, point.clone(), true).spring(&scene.rig, "killed").await;
+        let next = Victim::default();
+        next.is(scene.rig.worker(&scene.rig.endpoint, "datasets", "next"));
+        scene.rig.settled(&scene.execution).await;
+        (point, scene.remains().await)
+    });
+    let wrong = crashed.buffered(AT_ONCE).filter(|(_, remains)| std::future::ready(*remains != expected));
+    let wrong: Vec<_> = wrong.map(|(point, remains)| format!("{point}:\n{remains:#?}")).collect().await;
+    assert!(wrong.is_empty(), "undisturbed:\n{expected:#?}\n\n{}", wrong.join("\n\n"));
+    effects.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_in_a_batch_of_one_table_leaves_no_trace() {
+    assert_snapshot!(crash_everywhere(TABLE).await, @"
+    SQS ReceiveMessage RIG
+    DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, component, started, fingerprint
+    DynamoDB BatchWriteItem RIG-rows
+    S3 PutObject RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB UpdateItem RIG-ledger: output, fingerprint
+    SFN SendTaskSuccess
+    SQS DeleteMessageBatch RIG
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_in_a_batch_of_a_table_and_objects_leaves_no_trace() {
+    assert_snapshot!(crash_everywhere(BOTH).await, @"
+    SQS ReceiveMessage RIG
+    DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, component, started, fingerprint
+    DynamoDB BatchWriteItem RIG-rows
+    S3 PutObject RIG/lines/batch-37e3ffeb2787.parquet
+    S3 PutObject RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB UpdateItem RIG-ledger: output, fingerprint
+    SFN SendTaskSuccess
+    SQS DeleteMessageBatch RIG
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_in_a_batch_that_fails_leaves_no_trace() {
+    assert_snapshot!(crash_everywhere(REJECTED).await, @"
+    SQS ReceiveMessage RIG
+    DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, component, started, fingerprint
+    DynamoDB BatchWriteItem RIG-rows
+    S3 PutObject RIG/lines/batch-37e3ffeb2787.csv
+    S3 PutObject RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB UpdateItem RIG-ledger: lease_until
+    SFN SendTaskFailure
+    SQS DeleteMessageBatch RIG
+    ");
+}
+
+/// The undisturbed run is what all others are compared with: it has to be right itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_undisturbed_run_leaves() {
+    let rows = [("a1", 1), ("a2", 2), ("b1", 3)].map(|(pk, n)| (pk.to_owned(), n));
+    let case = Case { lines: Some("csv"), name: "right", ..BOTH };
+    let (_, remains) = case.undisturbed().await;
+    assert_eq!(remains.rows, BTreeMap::from(rows));
+    let objects: Vec<_> = remains.objects.iter().map(|(key, bytes)| (key.split('/').next().unwrap(), bytes)).collect();
+    assert_eq!(objects[0], ("lines", &Bytes::from("pk,n\na1,1\na2,2\nb1,3\n")));
+    assert_eq!((objects.len(), objects[1].0), (2, "reports"));
+    assert_eq!((remains.unfinished_uploads.len(), remains.dead_letters), (0, 0));
+    assert_eq!(remains.answer.unwrap()["items"]["succeeded"], 2);
+}
+
+/// A worker is stopped with a call on its lips, another one does the batch, and the first one wakes up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_wakes_up_after_its_lease_changes_nothing() {
+    let (effects, expected) = Case { name: "zombie", ..BOTH }.undisturbed().await;
+    let expected = &expected;
+    stream::iter(effects.into_iter().enumerate())
+        .for_each_concurrent(AT_ONCE, |(number, call)| async move {
+            let scene = Case { name: "zombie", ..BOTH }.scene(&number.to_string(), 1).await;
+            let point = Point { side: Side::Before, call };
+            let trap = Trap::new(&scene.rig, point.clone(), false);
+            let _proxy = trap.spring(&scene.rig, "zombie").await;
+            let next = Victim::default();
+            next.is(scene.rig.worker(&scene.rig.endpoint, "datasets", "next"));
+            scene.rig.settled(&scene.execution).await;
+            trap.worker.signal(Signal::CONT);
+            trap.go_on.notify_one();
+            trap.worker.end().await;
+            assert_eq!(scene.remains().await, *expected, "{point}");
+        })
+        .await;
+}
+
+/// The one who took the batch over has another component, so that whatever the first one still wrote would be seen.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a worker that wakes up does not ask whether the claim is still its own before it writes"]
+async fn nothing_appears_of_a_worker_that_wakes_up_when_another_component_did_its_batch() {
+    let scene = Case { name: "other", items: &["a"], ..BOTH }.scene("zombie", 1).await;
+    let rig = &scene.rig;
+    let emit = |output| format!("(call $emit «{output}» (i32.const 0) «{{\"pk\":\"other\",\"n\":7}}\n» $out)");
+    let process = emit("rows") + &emit("lines") + "(i32.const 0)";
+    let other = Guest { outputs: &["rows", "lines"], ..Guest::new(&process) }.component();
+    rig.dataset("other", &other, DATA, "", Some("parquet"));
+    let point = Point { side: Side::After, call: "S3 GetObject crash-data/a".into() };
+    let trap = Trap::new(rig, point, false);
+    let _proxy = trap.spring(rig, "zombie").await;
+    let next = Victim::default();
+    next.is(rig.worker(&rig.endpoint, "other", "next"));
+    rig.settled(&scene.execution).await;
+    let expected = scene.remains().await;
+    assert_eq!(expected.rows, BTreeMap::from([("other".to_owned(), 7)]));
+    trap.worker.signal(Signal::CONT);
+    trap.go_on.notify_one();
+    trap.worker.end().await;
+    assert_eq!(scene.remains().await, expected);
+    let fates: Vec<_> = rig.batches("zombie").iter().map(|line| line["fate"].clone()).collect();
+    assert_eq!(fates, ["returned"]);
+}
+
+/// Lets nobody claim before both have the message.
+struct Together(Barrier);
+
+#[async_trait]
+impl Policy for Together {
+    async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
+        let answer = service.ask(call).await;
+        if call.operation == "ReceiveMessage" && answer.body().windows(9).any(|text| text == b"\"Messages") {
+            // Once: what comes later has nobody to wait for.
+            let _ = timeout(std::time::Duration::from_secs(1), self.0.wait()).await;
+        }
+        Some(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_that_hold_the_same_message_do_it_once() {
+    let case = Case { name: "twins", ..BOTH };
+    let (_, expected) = case.undisturbed().await;
+    let scene = case.scene("both", 2).await;
+    let together = Arc::new(Together(Barrier::new(2)));
+    let proxy = Proxy::before(&scene.rig.endpoint, together).await;
+    let workers = ["one", "two"].map(|log| {
+        let worker = Victim::default();
+        worker.is(scene.rig.worker(&proxy.endpoint, "datasets", log));
+        worker
+    });
+    scene.rig.settled(&scene.execution).await;
+    for worker in workers {
+        worker.end().await;
+    }
+    assert_eq!(scene.remains().await, expected);
+    let batches: Vec<_> = ["one", "two"].iter().flat_map(|log| scene.rig.batches(log)).collect();
+    let heard = batches.iter().filter(|line| line["heard"] == true).count();
+    let worked = batches.iter().filter(|line| line["fate"] == "acked" && line["replayed"] == false).count();
+    assert_eq!((heard, worked), (1, 1), "{batches:#?}");
+}
