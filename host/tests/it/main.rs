@@ -5,6 +5,7 @@
 
 mod adapters;
 mod bad_input;
+mod chaos;
 mod cloud;
 mod crash;
 mod emulator;
@@ -22,4 +23,6 @@ mod rig;
 mod rooms;
 mod support;
 mod tools;
+mod victim;
+mod weather;
 mod worker;

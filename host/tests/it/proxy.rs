@@ -226,3 +226,132 @@ fn s3_operation(method: &Method, uri: &Uri, headers: &HeaderMap) -> &'static str
         other => panic!("no operation of S3: {other} {uri}"),
     }
 }
+
+mod tests {
+    use std::sync::Mutex;
+
+    use aws_config::SdkConfig;
+    use aws_config::retry::RetryConfig;
+    use aws_sdk_dynamodb::types::{AttributeValue, WriteRequest};
+    use aws_sdk_s3::error::ProvideErrorMetadata as _;
+    use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::{emulator, rig};
+
+    /// What every call meets.
+    #[derive(Clone, Copy)]
+    enum Act {
+        Refuse(Refusal),
+        CutBefore,
+        CutAfter,
+    }
+
+    struct Always {
+        act: Act,
+        seen: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Policy for Always {
+        async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
+            self.seen.lock().unwrap().push(format!("{} {call}", if call.is_effect() { "!" } else { "-" }));
+            match self.act {
+                Act::Refuse(refusal) => Some(call.refusal(refusal)),
+                Act::CutBefore => None,
+                Act::CutAfter => {
+                    service.ask(call).await;
+                    None
+                }
+            }
+        }
+    }
+
+    /// A proxy before the emulator, and what leads to it: without retries.
+    async fn proxy(act: Act) -> (Arc<Always>, Proxy, SdkConfig) {
+        let always = Arc::new(Always { act, seen: Mutex::default() });
+        let proxy = Proxy::before(emulator::shared(), always.clone()).await;
+        let config = emulator::config(&proxy.endpoint).into_builder().retry_config(RetryConfig::disabled()).build();
+        (always, proxy, config)
+    }
+
+    /// The SDK knows what its operations are called.
+    #[tokio::test]
+    async fn every_call_has_its_name() {
+        let (always, _proxy, config) = proxy(Act::CutBefore).await;
+        let s3 = rig::s3(&config);
+        let _ = s3.get_object().bucket("b").key("k/1").send().await;
+        let _ = s3.head_object().bucket("b").key("k").send().await;
+        let _ = s3.list_objects_v2().bucket("b").prefix("k").send().await;
+        let _ = s3.list_multipart_uploads().bucket("b").send().await;
+        let _ = s3.list_parts().bucket("b").key("k").upload_id("u").send().await;
+        let _ = s3.put_object().bucket("b").key("k").send().await;
+        let _ = s3.copy_object().bucket("b").key("k").copy_source("b/l").send().await;
+        let _ = s3.create_multipart_upload().bucket("b").key("k").send().await;
+        let _ = s3.upload_part().bucket("b").key("k").upload_id("u").part_number(1).send().await;
+        let _ = s3.complete_multipart_upload().bucket("b").key("k").upload_id("u").send().await;
+        let _ = s3.abort_multipart_upload().bucket("b").key("k").upload_id("u").send().await;
+        let _ = s3.delete_object().bucket("b").key("k").send().await;
+        let object = Delete::builder().objects(ObjectIdentifier::builder().key("k").build().unwrap()).build().unwrap();
+        let _ = s3.delete_objects().bucket("b").delete(object).send().await;
+        let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+        let _ = dynamodb.describe_table().table_name("t").send().await;
+        let _ = dynamodb.update_item().table_name("t").key("pk", AttributeValue::S("k".into())).send().await;
+        let _ = dynamodb.batch_write_item().request_items("t", vec![WriteRequest::builder().build()]).send().await;
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        let _ = sqs.receive_message().queue_url("http://sqs/1/q").send().await;
+        let _ = aws_sdk_sfn::Client::new(&config).send_task_heartbeat().task_token("t").send().await;
+        assert_snapshot!(always.seen.lock().unwrap().join("\n"), @"
+        - S3 GetObject b/k/1
+        - S3 HeadObject b/k
+        - S3 ListObjectsV2 b
+        - S3 ListMultipartUploads b
+        - S3 ListParts b/k
+        ! S3 PutObject b/k
+        ! S3 CopyObject b/k
+        ! S3 CreateMultipartUpload b/k
+        ! S3 UploadPart b/k
+        ! S3 CompleteMultipartUpload b/k
+        ! S3 AbortMultipartUpload b/k
+        ! S3 DeleteObject b/k
+        ! S3 DeleteObjects b
+        - DynamoDB DescribeTable t
+        ! DynamoDB UpdateItem t
+        ! DynamoDB BatchWriteItem t
+        ! SQS ReceiveMessage q
+        ! SFN SendTaskHeartbeat
+        ");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_in_each_service_s_own_words() {
+        let mut said = Vec::new();
+        for refusal in [Refusal::Failed, Refusal::TooFast] {
+            let (_, _proxy, config) = proxy(Act::Refuse(refusal)).await;
+            let put = rig::s3(&config).put_object().bucket("b").key("k").send().await.unwrap_err();
+            let table = aws_sdk_dynamodb::Client::new(&config).describe_table().table_name("t").send().await;
+            let queue = aws_sdk_sqs::Client::new(&config).receive_message().queue_url("http://sqs/1/q").send().await;
+            let beat = aws_sdk_sfn::Client::new(&config).send_task_heartbeat().task_token("t").send().await;
+            let (table, queue, beat) = (table.unwrap_err(), queue.unwrap_err(), beat.unwrap_err());
+            let codes = [put.code(), table.code(), queue.code(), beat.code()];
+            said.push(codes.map(|code| code.unwrap().to_owned()));
+        }
+        assert_eq!(said[0], ["InternalError", "InternalServerError", "InternalFailure", "InternalServerError"]);
+        let too_fast =
+            ["SlowDown", "ProvisionedThroughputExceededException", "RequestThrottled", "ThrottlingException"];
+        assert_eq!(said[1], too_fast);
+    }
+
+    #[tokio::test]
+    async fn a_connection_breaks_before_the_effect_or_after_it() {
+        let s3 = rig::s3(&emulator::config(emulator::shared()));
+        s3.create_bucket().bucket("proxy-cut").send().await.unwrap();
+        for (act, is_there) in [(Act::CutBefore, false), (Act::CutAfter, true)] {
+            let (_, _proxy, config) = proxy(act).await;
+            let put = rig::s3(&config).put_object().bucket("proxy-cut").key("k").send().await.unwrap_err();
+            assert!(put.raw_response().is_none(), "{put:?}");
+            assert_eq!(s3.head_object().bucket("proxy-cut").key("k").send().await.is_ok(), is_there);
+        }
+    }
+}

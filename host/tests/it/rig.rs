@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
@@ -13,7 +12,6 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::cloud::{create_table, queue_arn};
@@ -88,16 +86,16 @@ impl Rig {
         folder
     }
 
-    /// Starts a worker over a folder of datasets with AWS at this endpoint; its log goes to a file of that name.
+    /// Starts a worker over a folder of datasets with AWS at this endpoint, one batch at a time; its log goes to a file of
+    /// that name.
     pub(crate) fn worker(&self, endpoint: &str, datasets: &str, log: &str) -> Child {
-        let log = std::fs::File::create(self.folder.path().join(log)).unwrap();
-        let lease = humantime::format_duration(LEASE).to_string();
-        let mut command = gristmill();
-        command.envs(emulator::environment(endpoint));
-        command.args(["worker", "--admin", "127.0.0.1:0", "--slots", "1", "--log-format", "json", "--lease", &lease]);
-        command.args(["--queue", &self.queue, "--ledger", &format!("{}-ledger", self.name)]);
-        command.arg("--datasets").arg(self.folder.path().join(datasets));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        self.launcher().worker(endpoint, datasets, log, 1)
+    }
+
+    /// What starts workers where the rig is not at hand.
+    pub(crate) fn launcher(&self) -> Launcher {
+        let folder = self.folder.path().to_owned();
+        Launcher { folder, queue: self.queue.clone(), ledger: format!("{}-ledger", self.name) }
     }
 
     /// The lines about batches in a worker's log. The last line of a killed one may be half written.
@@ -140,7 +138,7 @@ impl Rig {
         count(&self.config, &self.queue).await
     }
 
-    /// How many messages were set aside.
+    /// How many messages are among the dead letters.
     pub(crate) async fn dead_letters(&self) -> u64 {
         count(&self.config, &self.dead_letters).await
     }
@@ -180,6 +178,36 @@ impl Rig {
     }
 }
 
+/// Starts workers.
+pub(crate) struct Launcher {
+    folder: PathBuf,
+    queue: String,
+    ledger: String,
+}
+
+impl Launcher {
+    /// As [`Rig::worker`], with so many batches at a time.
+    pub(crate) fn worker(&self, endpoint: &str, datasets: &str, log: &str, slots: usize) -> Child {
+        let log = std::fs::File::create(self.folder.join(log)).unwrap();
+        let (lease, slots) = (humantime::format_duration(LEASE).to_string(), slots.to_string());
+        let mut command = gristmill();
+        command.envs(emulator::environment(endpoint));
+        command.args([
+            "worker",
+            "--admin",
+            "127.0.0.1:0",
+            "--slots",
+            &slots,
+            "--log-format",
+            "json",
+            "--lease",
+            &lease,
+        ]);
+        command.args(["--queue", &self.queue, "--ledger", &self.ledger, "--datasets"]).arg(self.folder.join(datasets));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+}
+
 async fn count(config: &SdkConfig, queue: &str) -> u64 {
     let names =
         [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
@@ -203,14 +231,15 @@ pub(crate) async fn upload(config: &SdkConfig, bucket: &str, objects: impl IntoI
 }
 
 /// A plugin that copies: its items are URIs, and the JSON lines there become rows of each of these outputs. An object that
-/// is not there rejects its item.
+/// is not there rejects its item, one that is empty asks for another try.
 pub(crate) fn copier(outputs: &[&str]) -> Vec<u8> {
     let mut process = "
         (call $open (i32.add (local.get $body) (i32.const 1)) (i32.sub (local.get $body-len) (i32.const 2)) $out)
         (if (i32.load8_u $out) (then (return (call $refused))))
         (call $read (i32.load (i32.const 68)) (i64.const 0) (i32.const 65536) $out)
         (if (i32.load8_u $out) (then (return (call $refused))))
-        (local.set $i (i32.load (i32.const 68))) (local.set $n (i64.load32_u (i32.const 72)))"
+        (local.set $i (i32.load (i32.const 68))) (local.set $n (i64.load32_u (i32.const 72)))
+        (if (i64.eqz (local.get $n)) (then (return (call $retry «NotYet» «the object is empty»))))"
         .to_owned();
     for output in outputs {
         process += &format!(
@@ -220,54 +249,4 @@ pub(crate) fn copier(outputs: &[&str]) -> Vec<u8> {
     }
     process += "(call $number (local.get $n))";
     Guest { outputs, ..Guest::new(&process) }.component()
-}
-
-/// A worker's process, from whatever side it is met. It is killed with the last who knows it.
-#[derive(Clone, Default)]
-pub(crate) struct Victim(Arc<Mutex<Option<Process>>>);
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Victim {
-    /// Makes this process the one that is meant from now on.
-    pub(crate) fn is(&self, child: Child) {
-        *self.0.lock().unwrap() = Some(Process(child));
-    }
-
-    /// `kill -9`. Returns when the process is no more, and says whether there was one.
-    pub(crate) fn kill(&self) -> bool {
-        self.0.lock().unwrap().take().is_some()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        if let Some(process) = &*self.0.lock().unwrap() {
-            kill_process(Pid::from_child(&process.0), signal).unwrap();
-        }
-    }
-
-    /// Whether it runs. One that ended by itself did so without being asked.
-    pub(crate) fn runs(&self) -> bool {
-        match &mut *self.0.lock().unwrap() {
-            Some(process) => process.0.try_wait().unwrap().is_none(),
-            None => false,
-        }
-    }
-
-    /// Asks it to stop, as ECS does, and waits until it has.
-    pub(crate) async fn end(&self) {
-        self.signal(Signal::TERM);
-        let start = Instant::now();
-        while self.runs() {
-            assert!(start.elapsed() < PATIENCE, "a worker did not end");
-            tokio::time::sleep(BEAT).await;
-        }
-        self.kill();
-    }
 }
