@@ -262,17 +262,20 @@ async fn at_length() {
         items_per_batch: 2,
         workers: usize::try_from(number("CHAOS_WORKERS", 4)).unwrap(),
         kills: number("CHAOS_KILLS", 200),
-        faults: 0.02,
+        faults: f64::from(u32::try_from(number("CHAOS_FAULTS", 2)).unwrap()) / 100.0,
         seed: number("CHAOS_SEED", 1),
     };
     let (emulator, data) = (Emulator::aws(), Data::new(plan));
     upload(&emulator.config(), DATA, data.objects.clone()).await;
     let calm = plan.run(&emulator, &data, true).await;
-    println!("undisturbed: {calm}");
+    println!("undisturbed: {:.1} s", calm.took.as_secs_f64());
     calm.assert_nothing_lost_and_nothing_doubled();
     let storm = plan.run(&emulator, &data, false).await;
-    println!("disturbed: {storm}");
-    println!("overhead: {:.2} times the undisturbed run's time", storm.took.as_secs_f64() / calm.took.as_secs_f64());
+    println!(
+        "disturbed: {storm}  {:<45} {:>6.2}",
+        "times the undisturbed run's time",
+        storm.took.div_duration_f64(calm.took)
+    );
     storm.assert_nothing_lost_and_nothing_doubled();
     assert!(storm.contents == calm.contents, "the objects are others than those of the undisturbed run");
     assert!(storm.weather.met("killed") >= plan.kills, "{storm}");
