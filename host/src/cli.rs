@@ -184,3 +184,25 @@ impl SetArgs {
         Variables::with_environment(self.set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::LEASE;
+
+    fn lease_of(arguments: &[&str]) -> Result<Duration, String> {
+        let worker = ["gristmill", "worker", "--queue", "q", "--datasets", "d"];
+        match Cli::try_parse_from(worker.iter().chain(arguments)).map_err(|error| error.to_string())?.command {
+            Command::Worker(worker) => Ok(worker.lease),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_lease_leaves_time_to_renew_it() {
+        assert_eq!(lease_of(&[]), Ok(LEASE));
+        assert_eq!(lease_of(&["--lease", "1s"]), Ok(Duration::from_secs(1)));
+        let refused = lease_of(&["--lease", "999ms"]).unwrap_err();
+        assert!(refused.contains("a lease is at least 1s"), "{refused}");
+    }
+}

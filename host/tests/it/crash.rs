@@ -1,23 +1,23 @@
 //! A worker dies at every boundary between two effects, and the next one leaves what an undisturbed run leaves. What the
 //! boundaries are is recorded from real runs: a new effect changes a snapshot, and is crashed around from then on.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use insta::assert_snapshot;
-use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::sync::{Barrier, Notify, OnceCell};
+use tokio::sync::{Barrier, OnceCell};
 use tokio::time::timeout;
 
+use crate::boundary::{Point, Recorder, Side, Trap, brings_messages};
 use crate::emulator;
 use crate::guest::Guest;
 use crate::proxy::{Answer, Call, Policy, Proxy, Service};
-use crate::rig::{PATIENCE, Rig, copier, upload};
+use crate::rig::{Rig, copier, upload};
 use crate::victim::Victim;
 
 /// How many rigs are worked on at once: what they wait for is a lease, mostly.
@@ -100,14 +100,13 @@ impl Case {
     /// The effects of a worker that nobody disturbs, and what it leaves.
     async fn undisturbed(&self) -> (Vec<String>, Remains) {
         let scene = self.scene("calm", 1).await;
-        let recorder = Arc::new(Recorder { names: Names::new(&scene.rig), effects: Mutex::default() });
+        let recorder = Arc::new(Recorder::new(&scene.rig));
         let proxy = Proxy::before(&scene.rig.endpoint, recorder.clone()).await;
         let worker = Victim::default();
         worker.is(scene.rig.worker(&proxy.endpoint, "datasets", "log"));
         scene.rig.settled(&scene.execution).await;
         worker.end().await;
-        let effects = recorder.effects.lock().unwrap().clone();
-        (effects, scene.remains().await)
+        (recorder.effects(), scene.remains().await)
     }
 }
 
@@ -138,144 +137,6 @@ impl Scene {
             unfinished_uploads: self.rig.unfinished_uploads().await,
             is_set_aside: self.rig.dead_letters().await > 0,
         }
-    }
-}
-
-/// Names the calls of a worker, each occurrence by its number.
-struct Names {
-    rig: String,
-    seen: Mutex<HashMap<String, usize>>,
-}
-
-impl Names {
-    fn new(rig: &Rig) -> Self {
-        Self { rig: rig.name.clone(), seen: Mutex::default() }
-    }
-
-    /// The name of the call; none for what the clock brings about: renewals, in whatever number.
-    fn of(&self, call: &Call) -> Option<String> {
-        let mut name = call.to_string().replace(&self.rig, "RIG");
-        if call.operation == "UpdateItem" && call.on.ends_with("-ledger") {
-            name += &format!(": {}", ledger_step(&call.body)?);
-        }
-        if matches!(&*call.operation, "ChangeMessageVisibilityBatch" | "SendTaskHeartbeat") {
-            return None;
-        }
-        let mut seen = self.seen.lock().unwrap();
-        let times = seen.entry(name.clone()).or_default();
-        *times += 1;
-        Some(if *times == 1 { name } else { format!("{name} #{times}") })
-    }
-}
-
-/// What a write to the ledger sets, which tells a claim from a commit; none for a renewal, which only moves the time.
-fn ledger_step(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).unwrap();
-    let update = body["UpdateExpression"].as_str().unwrap();
-    let attributes: Vec<_> = update
-        .split([',', ' '])
-        .zip(update.split([',', ' ']).skip(1))
-        .filter(|(_, next)| *next == "=")
-        .map(|(attribute, _)| body["ExpressionAttributeNames"][attribute].as_str().unwrap_or(attribute))
-        .collect();
-    let renews = attributes == ["lease_until", "expires"];
-    (!renews).then(|| attributes.join(", "))
-}
-
-/// Passes everything on, and writes down what changes anything.
-struct Recorder {
-    names: Names,
-    effects: Mutex<Vec<String>>,
-}
-
-#[async_trait]
-impl Policy for Recorder {
-    async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
-        let answer = service.ask(call).await;
-        // A poll that finds nothing changes nothing.
-        let is_idle = call.operation == "ReceiveMessage" && !answer.body().windows(9).any(|text| text == b"\"Messages");
-        if call.is_effect()
-            && !is_idle
-            && let Some(name) = self.names.of(call)
-        {
-            self.effects.lock().unwrap().push(name);
-        }
-        Some(answer)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Side {
-    /// The call has left the worker and had no effect yet.
-    Before,
-    /// It had its effect, and the worker does not know.
-    After,
-}
-
-/// A boundary of a batch: a call, by its name.
-#[derive(Clone, Debug)]
-struct Point {
-    side: Side,
-    call: String,
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.side, self.call)
-    }
-}
-
-/// Stops a worker when it reaches a point: for good, or until it is told to go on.
-struct Trap {
-    names: Names,
-    point: Point,
-    worker: Victim,
-    kills: bool,
-    reached: Notify,
-    go_on: Notify,
-}
-
-impl Trap {
-    fn new(rig: &Rig, point: Point, kills: bool) -> Arc<Self> {
-        let (names, worker) = (Names::new(rig), Victim::default());
-        Arc::new(Self { names, point, worker, kills, reached: Notify::new(), go_on: Notify::new() })
-    }
-
-    /// Starts a worker that will walk into the trap, and waits until it has.
-    async fn spring(self: &Arc<Self>, rig: &Rig, log: &str) -> Proxy {
-        let proxy = Proxy::before(&rig.endpoint, self.clone()).await;
-        self.worker.is(rig.worker(&proxy.endpoint, "datasets", log));
-        timeout(PATIENCE, self.reached.notified()).await.unwrap_or_else(|_| panic!("never reached: {}", self.point));
-        proxy
-    }
-
-    async fn stop(&self) {
-        if self.kills {
-            self.worker.kill();
-            self.reached.notify_one();
-        } else {
-            self.worker.signal(Signal::STOP);
-            self.reached.notify_one();
-            self.go_on.notified().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Policy for Trap {
-    async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
-        let here = self.names.of(call).is_some_and(|name| name == self.point.call);
-        if here && self.point.side == Side::Before {
-            self.stop().await;
-            if self.kills {
-                return None;
-            }
-        }
-        let answer = service.ask(call).await;
-        if here && self.point.side == Side::After {
-            self.stop().await;
-        }
-        Some(answer)
     }
 }
 
@@ -400,9 +261,7 @@ async fn a_worker_that_wakes_up_after_its_lease_changes_nothing() {
             let next = Victim::default();
             next.is(scene.rig.worker(&scene.rig.endpoint, "datasets", "next"));
             scene.rig.settled(&scene.execution).await;
-            trap.worker.signal(Signal::CONT);
-            trap.go_on.notify_one();
-            trap.worker.end().await;
+            trap.release().await;
             assert_eq!(scene.remains().await, *expected, "{point}");
         })
         .await;
@@ -426,9 +285,7 @@ async fn nothing_appears_of_a_worker_that_wakes_up_when_another_component_did_it
     rig.settled(&scene.execution).await;
     let expected = scene.remains().await;
     assert_eq!(expected.rows, BTreeMap::from([("other".to_owned(), 7)]));
-    trap.worker.signal(Signal::CONT);
-    trap.go_on.notify_one();
-    trap.worker.end().await;
+    trap.release().await;
     assert_eq!(scene.remains().await, expected);
     let fates: Vec<_> = rig.batches("zombie").iter().map(|line| line["fate"].clone()).collect();
     assert_eq!(fates, ["returned"]);
@@ -441,9 +298,9 @@ struct Together(Barrier);
 impl Policy for Together {
     async fn relay(&self, call: &Call, service: &Service) -> Option<Answer> {
         let answer = service.ask(call).await;
-        if call.operation == "ReceiveMessage" && answer.body().windows(9).any(|text| text == b"\"Messages") {
+        if call.operation == "ReceiveMessage" && brings_messages(&answer) {
             // Once: what comes later has nobody to wait for.
-            let _ = timeout(std::time::Duration::from_secs(1), self.0.wait()).await;
+            let _ = timeout(Duration::from_secs(1), self.0.wait()).await;
         }
         Some(answer)
     }

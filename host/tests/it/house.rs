@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) map: &'static str,
     /// How long a received message is hidden.
     pub(crate) visibility: Duration,
+    /// How long a claim lasts.
+    pub(crate) lease: Duration,
     /// Where rows go, if not to SQLite.
     pub(crate) tables: Option<Arc<dyn Sink>>,
     /// The ledger, if not SQLite.
@@ -82,6 +84,7 @@ impl House {
         let mut setup = Setup {
             map: "",
             visibility: VISIBILITY,
+            lease: LEASE,
             tables: None,
             ledger: None,
             deliveries: 3,
@@ -149,7 +152,7 @@ impl House {
             slots: Arc::new(Semaphore::new(4)),
             lanes: 4,
             identity: Identity::Execution,
-            lease: LEASE,
+            lease: setup.lease,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
             now: setup.now,

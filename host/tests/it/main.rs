@@ -5,6 +5,7 @@
 
 mod adapters;
 mod bad_input;
+mod boundary;
 mod chaos;
 mod cloud;
 mod crash;

@@ -57,10 +57,12 @@ enum Event {
 impl Weather {
     pub(crate) fn new(plan: Plan, is_calm: bool) -> Self {
         let mut dice = fastrand::Rng::with_seed(plan.seed);
-        let mut deaths = BTreeSet::new();
         // Some more than wanted, because some will meet a worker that is dead already.
-        while (deaths.len() as u64) < plan.kills + plan.kills / 8 + 2 {
-            deaths.insert(dice.u64(..plan.batches * EFFECTS_PER_BATCH));
+        let (kills, effects) = (plan.kills + plan.kills / 8 + 2, plan.batches * EFFECTS_PER_BATCH);
+        assert!(kills <= effects, "{kills} kills are too many for {} batches", plan.batches);
+        let mut deaths = BTreeSet::new();
+        while (deaths.len() as u64) < kills {
+            deaths.insert(dice.u64(..effects));
         }
         let (is_calm, dice) = (AtomicBool::new(is_calm), Mutex::new(dice));
         Self { plan, is_calm, dice, effects: AtomicU64::new(0), deaths, met: Mutex::default() }
