@@ -3,6 +3,7 @@
 //! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
 //! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::callback::Answer;
 use crate::fate::Fault;
 use crate::lease::Lease;
-use crate::ledger::{Claimed, Record, Release};
+use crate::ledger::{Claimed, LedgerError, Record, Release};
+use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
 use crate::report::BatchReport;
 use crate::sink::{Effect, Ours};
@@ -20,14 +22,10 @@ use crate::sink::{Effect, Ours};
 pub(crate) struct Ready {
     pub(crate) report: BatchReport,
     pub(crate) answer: Answer,
-    effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Ready {
-    pub(crate) fn new(report: BatchReport, answer: Answer, effects: Vec<Effect>) -> Self {
-        Self { report, answer, effects }
-    }
-
     /// Whether another process needs the record to end what this one began.
     fn needs_record(&self) -> bool {
         !self.effects.iter().all(Effect::is_keyed)
@@ -40,6 +38,57 @@ impl Ready {
     /// What an earlier attempt recorded.
     pub(crate) fn from_record(record: &Record) -> Result<Self, Fault> {
         serde_json::from_slice(&record.0).map_err(|error| Fault::Record(error.to_string()))
+    }
+}
+
+/// Uploads that are finished and in no record: nobody else knows of them. Dropped, they are removed.
+pub(crate) struct Uploads {
+    store: Arc<dyn ObjectWriter>,
+    uploads: Vec<Uploaded>,
+}
+
+impl Uploads {
+    pub(crate) fn new(store: Arc<dyn ObjectWriter>) -> Self {
+        Self { store, uploads: Vec::new() }
+    }
+
+    /// Looks after an output's upload, if it has one.
+    pub(crate) fn watch(&mut self, effect: &Effect) {
+        if let Effect::Complete(upload) = effect {
+            self.uploads.push(upload.clone());
+        }
+    }
+
+    /// From now on they may be in a record.
+    fn keep(mut self) -> Kept {
+        Kept(self.store.clone(), std::mem::take(&mut self.uploads))
+    }
+}
+
+/// Uploads that may be in a record.
+struct Kept(Arc<dyn ObjectWriter>, Vec<Uploaded>);
+
+impl Kept {
+    /// They are in none.
+    fn not_recorded(self) -> Uploads {
+        Uploads { store: self.0, uploads: self.1 }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let (store, uploads) = (self.store.clone(), std::mem::take(&mut self.uploads));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if uploads.is_empty() {
+            return;
+        }
+        runtime.spawn(async move {
+            for upload in uploads {
+                if let Err(error) = store.abort(&upload).await {
+                    tracing::warn!(%error, "an unfinished upload was left behind");
+                }
+            }
+        });
     }
 }
 
@@ -69,13 +118,18 @@ impl Attempt {
 }
 
 impl Pipeline {
-    /// Records what is ready, where that is needed.
-    pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready) -> Result<(), Fault> {
+    /// Records what is ready, where that is needed. From then on its uploads are the record's.
+    pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready, uploads: Uploads) -> Result<(), Fault> {
         if ready.needs_record() {
             let record = ready.record()?;
-            // Also if the answer does not come: it may have been written.
+            // Before it is sent: whatever becomes of the answer, it may have been written.
             attempt.seen.store(true, Ordering::Relaxed);
-            self.ledger.prepare(&attempt.claimed, &record).await?;
+            let kept = uploads.keep();
+            let recorded = self.ledger.prepare(&attempt.claimed, &record).await;
+            if matches!(recorded, Err(LedgerError::Lost(_))) {
+                drop(kept.not_recorded());
+            }
+            recorded?;
         }
         Ok(())
     }

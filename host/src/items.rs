@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
-use crate::commit::Ready;
+use crate::commit::{Ready, Uploads};
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
@@ -226,10 +226,12 @@ impl Outcome {
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<Ready, fate::Fault> {
+    ) -> Result<(Ready, Uploads), fate::Fault> {
         let (mut outputs, mut effects) = (Vec::new(), Vec::new());
+        let mut uploads = Uploads::new(pipeline.stores.objects.clone());
         for staging in self.stagings {
             let prepared = staging.prepare().await?;
+            uploads.watch(&prepared.effect);
             outputs.push(prepared.written);
             effects.push(prepared.effect);
         }
@@ -244,7 +246,9 @@ impl Outcome {
         if let Some(at) = &at {
             let mut upload = pipeline.stores.objects.upload(at).await?;
             upload.write(full_report(&self.failures, &self.results)).await?;
-            effects.push(Effect::Complete(upload.finish().await?));
+            let effect = Effect::Complete(upload.finish().await?);
+            uploads.watch(&effect);
+            effects.push(effect);
         }
         let mut first = self.failures;
         first.truncate(FIRST_FAILURES);
@@ -263,7 +267,7 @@ impl Outcome {
             replayed: false,
         };
         let answer = report.answer(tolerated(loaded));
-        Ok(Ready::new(report, answer, effects))
+        Ok((Ready { report, answer, effects }, uploads))
     }
 }
 

@@ -221,8 +221,8 @@ impl Pipeline {
             self.ledger.release(claimed, attempt.release()).await?;
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
-        let ready = outcome.prepare(self, loaded, batch).await?;
-        self.prepare(attempt, &ready).await?;
+        let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
+        self.prepare(attempt, &ready, uploads).await?;
         self.finish(work, attempt, ready).await
     }
 

@@ -148,13 +148,20 @@ async fn aborted_uploads_stay_aborted(store: &dyn ObjectWriter, base: &Location)
     }
     assert_eq!(store.abort_uploads(&at).await.unwrap(), 2);
     assert_eq!(store.abort_uploads(&at).await.unwrap(), 0);
-    for upload in &finished[..2] {
+    let mut one = store.upload(&at).await.unwrap();
+    one.write("new".into()).await.unwrap();
+    finished.insert(0, one.finish().await.unwrap());
+    for _ in 0..2 {
+        store.abort(&finished[0]).await.unwrap();
+    }
+    for upload in &finished[..3] {
         let error = store.complete(upload).await.unwrap_err();
         assert!(matches!(&error, ObjectError::Gone(text) if text.contains(&at.to_string())), "{error:?}");
     }
     assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
-    store.complete(&finished[2]).await.unwrap();
+    store.complete(&finished[3]).await.unwrap();
     assert_eq!(store.abort_uploads(&neighbour).await.unwrap(), 0);
+    store.abort(&finished[3]).await.unwrap();
     assert_eq!(store.open(&neighbour, 3).await.unwrap().1, "new");
 }
 

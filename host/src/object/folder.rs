@@ -109,17 +109,14 @@ impl FolderStore {
 
     fn complete_now(&self, upload: &Uploaded) -> Result<(), ObjectError> {
         let at = &upload.at;
-        let path = self.path(at)?;
-        if !is_name(&upload.id) {
-            return Err(ObjectError::Invalid(format!("{at}: `{}` is no upload's name", upload.id)));
-        }
+        let (path, unfinished) = (self.path(at)?, self.unfinished(upload)?);
         let fault = |error| write_error(at, &path, error);
         if let Some(directory) = path.parent()
             && !directory.is_dir()
         {
             fs::create_dir_all(directory).map_err(fault)?;
         }
-        match fs::rename(self.uploads(at).join(&upload.id), &path) {
+        match fs::rename(unfinished, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::metadata(&path) {
                 // A file keeps its tag when it is renamed.
                 Ok(file) if etag(&file) == upload.mark => Ok(()),
@@ -146,6 +143,15 @@ impl FolderStore {
             }
         }
         Ok(aborted)
+    }
+
+    /// The file of an upload that is not complete.
+    fn unfinished(&self, upload: &Uploaded) -> Result<PathBuf, ObjectError> {
+        self.path(&upload.at)?;
+        if !is_name(&upload.id) {
+            return Err(ObjectError::Invalid(format!("{}: `{}` is no upload's name", upload.at, upload.id)));
+        }
+        Ok(self.uploads(&upload.at).join(&upload.id))
     }
 
     /// Where unfinished uploads into this object's bucket lie.
@@ -199,6 +205,18 @@ impl ObjectWriter for FolderStore {
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
         let upload = upload.clone();
         self.blocking(move |store| store.complete_now(&upload)).await
+    }
+
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        let upload = upload.clone();
+        self.blocking(move |store| {
+            let path = store.unfinished(&upload)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&upload.at, &path, error)),
+                _ => Ok(()),
+            }
+        })
+        .await
     }
 
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {

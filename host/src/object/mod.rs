@@ -156,6 +156,9 @@ pub trait ObjectWriter: ObjectStore {
     /// do it, in any process, also again: [`ObjectError::Gone`] when the upload was removed before anybody did.
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError>;
 
+    /// Removes one upload, if it is not complete.
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError>;
+
     /// Removes all uploads of this key that are not complete, whoever began them: nobody can complete them any more.
     /// Returns how many there were.
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError>;

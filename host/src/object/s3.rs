@@ -143,6 +143,11 @@ impl ObjectWriter for S3Store {
         s3_upload::complete(&self.client, upload).await
     }
 
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        named(&upload.at)?;
+        s3_upload::abort(&self.client, &upload.at, upload.id.clone()).await
+    }
+
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
         named(at)?;
         s3_upload::abort_all(&self.client, at).await

@@ -172,7 +172,7 @@ pub(super) async fn abort_all(client: &Client, at: &Location) -> Result<usize, O
     }
 }
 
-async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {
+pub(super) async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {
     let request = client.abort_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(id);
     match request.send().await.map_err(|error| object_error(at, "given up", &error)) {
         Ok(_) | Err(ObjectError::NotFound(_)) => Ok(()),

@@ -176,6 +176,10 @@ impl ObjectWriter for MemoryStore {
         Ok(())
     }
 
+    async fn abort(&self, _: &Uploaded) -> Result<(), ObjectError> {
+        Ok(())
+    }
+
     async fn abort_uploads(&self, _: &Location) -> Result<usize, ObjectError> {
         Ok(0)
     }

@@ -393,6 +393,10 @@ impl ObjectWriter for Objects {
         self.folder.complete(upload).await
     }
 
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        self.folder.abort(upload).await
+    }
+
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
         self.folder.abort_uploads(at).await
     }
