@@ -58,12 +58,14 @@ impl SqliteLedger {
         };
         let owners = file.with_file_name("owners");
         std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
-        let (mut connection, version) = connect(&file).map_err(|error| fault(&error))?;
+        let mut connection = crate::sqlite::open(&file).map_err(|error| fault(&error))?;
+        let version = layout(&connection).map_err(|error| fault(&error))?;
         if version > VERSION {
             return Err(fault(&format!("written by a later gristmill (layout {version}, this one knows {VERSION})")));
         }
         let enter = |connection: &Connection| {
-            if version < VERSION {
+            // Asked again: another process may have begun it in between.
+            if layout(connection)? < VERSION {
                 connection.execute_batch(SCHEMA)?;
             }
             let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
@@ -193,10 +195,9 @@ fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError 
     })
 }
 
-fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
-    let connection = crate::sqlite::open(file)?;
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok((connection, version))
+/// The layout of the file's table; 0 where there is none.
+fn layout(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 fn io_error(error: std::io::Error) -> rusqlite::Error {
