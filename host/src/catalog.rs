@@ -11,7 +11,7 @@ use crate::object::ObjectStore;
 use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::{OutputSchema, Sink};
+use crate::sink::{OutputSchema, Sink, Stores};
 use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
@@ -26,14 +26,6 @@ pub struct Loaded {
     pub outputs: Vec<Arc<OutputSchema>>,
     /// Where each output's rows go.
     pub sinks: Vec<Arc<dyn Sink>>,
-}
-
-/// The places to which outputs go, and from which plugins read.
-pub struct Stores {
-    /// Objects.
-    pub objects: Arc<dyn ObjectStore>,
-    /// Tables.
-    pub tables: Arc<dyn Sink>,
 }
 
 impl Loaded {
@@ -84,6 +76,12 @@ impl Loaded {
     }
 
     /// What the items of this batch share.
+    /// Whether all that is ever seen of a batch are rows of tables: no objects, and no report that is one.
+    pub(crate) fn has_only_tables(&self) -> bool {
+        let tables = self.outputs.iter().all(|output| matches!(output.target, Target::Table { .. }));
+        tables && self.dataset.map.reports.is_none()
+    }
+
     pub(crate) fn context(
         &self,
         batch: &Batch,

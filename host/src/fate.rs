@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
-use crate::job::{Batch, Disposition, TaskToken, error_names};
+use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
 use crate::lease::Lost;
 use crate::ledger::LedgerError;
 use crate::object::ObjectError;
@@ -39,6 +39,13 @@ pub(crate) enum Fault {
     Report(#[from] ObjectError),
     #[error(transparent)]
     Callback(#[from] CallbackError),
+    #[error("what an earlier attempt prepared cannot be read: {0}; a later gristmill may have written it")]
+    Record(String),
+    #[error(
+        "an earlier attempt wrote rows with component {begun} and did not end; only that component can finish the batch, and \
+         this worker has {ours}"
+    )]
+    OtherComponent { begun: Digest, ours: Digest },
 }
 
 impl Fault {
@@ -50,6 +57,8 @@ impl Fault {
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+            // Another worker may have what this one lacks.
+            Self::Record(_) | Self::OtherComponent { .. } => false,
         }
     }
 }
@@ -62,12 +71,14 @@ pub(crate) struct End {
     /// Whether anybody waits, when that is known.
     pub(crate) waiting: Option<Waiting>,
     pub(crate) report: Option<Box<BatchReport>>,
+    /// Whether it was prepared by an attempt that did not end.
+    pub(crate) rolled_forward: bool,
 }
 
 impl End {
     /// An end of which nobody was told.
     pub(crate) fn of(disposition: Disposition) -> Self {
-        Self { disposition, answer: None, waiting: None, report: None }
+        Self { disposition, answer: None, waiting: None, report: None, rolled_forward: false }
     }
 }
 
@@ -81,7 +92,7 @@ impl Pipeline {
             Fault::Lost(Lost::Token) => return End { waiting: Some(Waiting::No), ..End::of(Disposition::Acked) },
             // The batch is somebody else's to answer, or will be.
             Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
-            Fault::Lost(_) => backoff(delivery.receives),
+            Fault::Lost(_) | Fault::Sink(SinkError::Lost) => backoff(delivery.receives),
             // Telling has just failed.
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
@@ -148,6 +159,7 @@ pub(crate) fn line<'a>(
         answer: end.answer.as_deref(),
         heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
         replayed: report.is_some_and(|report| report.replayed),
+        rolled_forward: end.rolled_forward,
     }
 }
 

@@ -14,14 +14,16 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::catalog::Loaded;
+use crate::commit::{Ready, Uploads};
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::pipeline::Pipeline;
+use crate::object::{Location, ObjectStore};
+use crate::pipeline::{Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
-use crate::sink::{OutputSchema, SinkError, Staging, Written};
+use crate::sink::{Effect, OutputSchema, SinkError, Staging};
 use crate::telemetry::metrics::Metrics;
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
@@ -46,8 +48,12 @@ pub(crate) async fn run(
     loaded: &Arc<Loaded>,
     batch: &Arc<Batch>,
     claimed: &Claimed,
-) -> Result<Outcome, SinkError> {
-    let context = Arc::new(loaded.context(batch, claimed.started, &pipeline.objects, &pipeline.metrics));
+) -> Result<Outcome, fate::Fault> {
+    if claimed.fence > 1 {
+        remove_staged(pipeline, loaded, batch).await?;
+    }
+    let objects: Arc<dyn ObjectStore> = pipeline.stores.objects.clone();
+    let context = Arc::new(loaded.context(batch, claimed.started, &objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
     let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
     // Lanes finish items out of order; what is ahead of its turn waits here.
@@ -62,9 +68,26 @@ pub(crate) async fn run(
         }
     }
     if next < batch.items.len() {
-        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")));
+        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());
     }
     Ok(taker.outcome)
+}
+
+/// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
+async fn remove_staged(pipeline: &Pipeline, loaded: &Loaded, batch: &Batch) -> Result<(), fate::Fault> {
+    for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+        sink.remove_staged(&batch.id, output).await?;
+    }
+    if let Some(at) = report_place(loaded, batch) {
+        pipeline.stores.objects.abort_uploads(&at).await?;
+    }
+    Ok(())
+}
+
+/// Where the batch's full report is, if there is one.
+fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
+    let prefix = loaded.dataset.map.reports.as_ref()?;
+    Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
 }
 
 /// The lanes of a batch; dropping them stops what runs.
@@ -197,16 +220,20 @@ impl Outcome {
         }
     }
 
-    /// Makes the rows visible and says what was done.
-    pub(crate) async fn commit(
+    /// Does all that can be done unseen, and says what will have been done.
+    pub(crate) async fn prepare(
         self,
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<BatchReport, fate::Fault> {
-        let mut outputs: Vec<Written> = Vec::new();
+    ) -> Result<(Ready, Uploads), fate::Fault> {
+        let (mut outputs, mut effects) = (Vec::new(), Vec::new());
+        let mut uploads = Uploads::new(pipeline.stores.objects.clone());
         for staging in self.stagings {
-            outputs.push(staging.commit().await?);
+            let prepared = staging.prepare().await?;
+            uploads.watch(&prepared.effect);
+            outputs.push(prepared.written);
+            effects.push(prepared.effect);
         }
         let mut by_code = BTreeMap::new();
         for failure in &self.failures {
@@ -215,20 +242,17 @@ impl Outcome {
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
         let more = self.failures.len() > FIRST_FAILURES || !self.results.is_empty();
-        let report = match &loaded.dataset.map.reports {
-            Some(prefix) if more => {
-                let at = prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name()));
-                let lines = full_report(&self.failures, &self.results);
-                let mut upload = pipeline.objects.upload(&at).await?;
-                upload.write(lines).await?;
-                upload.complete().await?;
-                Some(at.to_string())
-            }
-            _ => None,
-        };
+        let at = report_place(loaded, batch).filter(|_| more);
+        if let Some(at) = &at {
+            let mut upload = pipeline.stores.objects.upload(at).await?;
+            upload.write(full_report(&self.failures, &self.results)).await?;
+            let effect = Effect::Complete(upload.finish().await?);
+            uploads.watch(&effect);
+            effects.push(effect);
+        }
         let mut first = self.failures;
         first.truncate(FIRST_FAILURES);
-        Ok(BatchReport {
+        let report = BatchReport {
             dataset: batch.dataset.clone(),
             component: Component {
                 name: loaded.plugin.manifest.name.clone(),
@@ -239,9 +263,11 @@ impl Outcome {
             bytes_read: self.bytes_read,
             outputs,
             failures: Failures { by_code, first },
-            report,
+            report: at.map(|at| at.to_string()),
             replayed: false,
-        })
+        };
+        let answer = report.answer(tolerated(loaded));
+        Ok((Ready { report, answer, effects }, uploads))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
+mod commit;
 pub mod dataset;
 mod fate;
 mod items;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
-use crate::catalog::{Catalog, Loaded, Stores};
+use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Target, Template};
 use crate::job::{BatchId, TaskToken, error_names};
@@ -31,13 +31,13 @@ use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
-use crate::object::{Location, ObjectStore};
+use crate::object::{Location, ObjectStore, ObjectWriter};
 use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
-use crate::sink::SinkError;
 use crate::sink::sqlite::SqliteSink;
+use crate::sink::{SinkError, Stores};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::Worker;
 
@@ -70,7 +70,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
         callback: callback.clone(),
-        objects: folder.objects.clone(),
+        stores,
         guests: guests.handle().clone(),
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,
@@ -179,7 +179,7 @@ impl Submit for Embedded {
 /// The folder that stands for the cloud.
 struct Folder {
     root: PathBuf,
-    objects: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectWriter>,
     tables: Arc<SqliteSink>,
     ledger: Arc<SqliteLedger>,
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::signals;
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
-use crate::catalog::{Catalog, Stores};
+use crate::catalog::Catalog;
 use crate::cli::WorkerArgs;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
@@ -24,6 +24,7 @@ use crate::pipeline::{Identity, Pipeline};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
@@ -84,7 +85,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         queue,
         ledger,
         callback: Arc::new(StepFunctions::new(&config)),
-        objects: stores.objects,
+        stores,
         guests: guests.handle().clone(),
         slots: Arc::new(Semaphore::new(slots)),
         lanes: slots,

@@ -15,6 +15,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::findings::{Finding, Findings, Place, Position};
@@ -220,7 +221,7 @@ pub enum Format {
 }
 
 /// One column: as the manifest or the dataset file gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -231,7 +232,8 @@ pub struct Column {
 }
 
 /// The contract's `column-type`; what each becomes in every format is said there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the contract documents them")]
 pub enum ColumnType {
     Boolean,

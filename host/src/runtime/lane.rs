@@ -299,12 +299,6 @@ impl ObjectStore for Nothing {
     async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {
         Err(nothing())
     }
-    async fn upload(&self, _: &crate::object::Location) -> Result<Box<dyn crate::object::Upload>, Denied> {
-        Err(nothing())
-    }
-    async fn delete(&self, _: &crate::object::Location) -> Result<(), Denied> {
-        Err(nothing())
-    }
 }
 
 type Denied = crate::object::ObjectError;

@@ -31,6 +31,7 @@ pub struct Metrics {
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
     batch_seconds: HistogramVec,
+    rolled_forward: IntCounterVec,
     items: IntCounterVec,
     item_failures: IntCounterVec,
     bytes_read: IntCounterVec,
@@ -77,6 +78,11 @@ impl Metrics {
                     &["dataset"],
                 )?,
             )?,
+            rolled_forward: counter(
+                "gristmill_batches_rolled_forward_total",
+                "Batches that an attempt which did not end had prepared, and another one made visible.",
+                &["dataset"],
+            )?,
             items: counter("gristmill_items_total", "Items by outcome: succeeded, rejected.", &["dataset", "outcome"])?,
             item_failures: counter("gristmill_item_failures_total", "Rejected items by code.", &["dataset", "code"])?,
             bytes_read: counter("gristmill_bytes_read_total", "Bytes of objects given to plugins.", &["dataset"])?,
@@ -105,6 +111,11 @@ impl Metrics {
         };
         self.batches.with_label_values(&[dataset, fate]).inc();
         self.batch_seconds.with_label_values(&[dataset]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a batch that was found prepared, and ended.
+    pub fn rolled_forward(&self, dataset: &str) {
+        self.rolled_forward.with_label_values(&[dataset]).inc();
     }
 
     /// Counts what a committed batch did.

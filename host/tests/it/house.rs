@@ -13,19 +13,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
-use gristmill::catalog::{Catalog, Stores};
+use gristmill::catalog::Catalog;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::runtime::{Runtime, RuntimeConfig};
-use gristmill::sink::Sink;
 use gristmill::sink::sqlite::SqliteSink;
+use gristmill::sink::{Stores, TableSink};
 use gristmill::telemetry::metrics::Metrics;
 use gristmill::worker::Worker;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ pub(crate) struct Setup {
     /// How long a claim lasts.
     pub(crate) lease: Duration,
     /// Where rows go, if not to SQLite.
-    pub(crate) tables: Option<Arc<dyn Sink>>,
+    pub(crate) tables: Option<Arc<dyn TableSink>>,
     /// The ledger, if not SQLite.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     pub(crate) deliveries: u32,
@@ -147,7 +147,7 @@ impl House {
             queue: queue.clone(),
             ledger: ledger.clone(),
             callback: callback.clone(),
-            objects: objects.clone(),
+            stores,
             guests: setup.guests.unwrap_or_else(Handle::current),
             slots: Arc::new(Semaphore::new(4)),
             lanes: 4,
@@ -385,9 +385,24 @@ impl ObjectStore for Objects {
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
         self.folder.list(prefix, next).await
     }
+}
 
+#[async_trait]
+impl ObjectWriter for Objects {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         self.folder.upload(at).await
+    }
+
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        self.folder.complete(upload).await
+    }
+
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        self.folder.abort(upload).await
+    }
+
+    async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
+        self.folder.abort_uploads(at).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {

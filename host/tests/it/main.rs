@@ -23,6 +23,7 @@ mod proxy;
 mod rig;
 mod rooms;
 mod support;
+mod takeover;
 mod tools;
 mod victim;
 mod weather;

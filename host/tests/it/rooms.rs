@@ -21,7 +21,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Files at the top of `src` that are a part of a room, each with its room.
-const PARTS: &[(&str, &str)] = &[("fate", "pipeline"), ("items", "pipeline"), ("lease", "pipeline")];
+const PARTS: &[(&str, &str)] =
+    &[("commit", "pipeline"), ("fate", "pipeline"), ("items", "pipeline"), ("lease", "pipeline")];
 
 /// Where the AWS SDKs may be named.
 const AWS: &[&str] = &[
