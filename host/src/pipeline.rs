@@ -223,6 +223,10 @@ impl Pipeline {
             self.ledger.release(claimed, attempt.release()).await?;
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
+        // What is uploaded from here on would be nobody's: the one who has the batch has removed what there was.
+        if !attempt.lease.is_ours() {
+            return Err(LedgerError::Lost(batch.id.clone()).into());
+        }
         let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
         self.prepare(attempt, &ready, uploads).await?;
         self.finish(work, attempt, ready).await
