@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rustix::process::Signal;
@@ -133,10 +134,16 @@ impl Trap {
         proxy
     }
 
-    /// Lets a worker go on that was stopped, and waits until it has ended by itself.
-    pub(crate) async fn release(&self) {
+    /// Lets a worker go on that was stopped, and waits until it is through with the batch that it had, and with what it
+    /// uploaded for it.
+    pub(crate) async fn release(&self, rig: &Rig, log: &str) {
         self.worker.signal(Signal::CONT);
         self.go_on.notify_one();
+        let start = Instant::now();
+        while (rig.batches(log).is_empty() || !rig.unfinished_uploads().await.is_empty()) && start.elapsed() < PATIENCE
+        {
+            tokio::task::yield_now().await;
+        }
         self.worker.end().await;
     }
 

@@ -291,7 +291,8 @@ async fn what_an_undisturbed_run_leaves() {
 async fn a_worker_that_wakes_up_after_its_lease_changes_nothing() {
     let (effects, expected) = Case { name: "zombie", ..BOTH }.undisturbed().await;
     let expected = &expected;
-    stream::iter(effects.into_iter().enumerate())
+    // A worker that is stopped before it has the message has nothing to wake up with.
+    stream::iter(effects.into_iter().enumerate().skip(1))
         .for_each_concurrent(AT_ONCE, |(number, call)| async move {
             let scene = Case { name: "zombie", ..BOTH }.scene(&number.to_string(), 1).await;
             let point = Point { side: Side::Before, call };
@@ -300,7 +301,7 @@ async fn a_worker_that_wakes_up_after_its_lease_changes_nothing() {
             let next = Victim::default();
             next.is(scene.rig.worker(&scene.rig.endpoint, "datasets", "next"));
             scene.rig.settled(&scene.execution).await;
-            trap.release().await;
+            trap.release(&scene.rig, "zombie").await;
             scene.remains().await.compare(expected).unwrap_or_else(|differences| panic!("{point}:\n{differences}"));
         })
         .await;
@@ -323,7 +324,7 @@ async fn nothing_appears_of_a_worker_that_wakes_up_when_another_component_did_it
     rig.settled(&scene.execution).await;
     let expected = scene.remains().await;
     assert_eq!(expected.rows, BTreeMap::from([("other".to_owned(), 7)]));
-    trap.release().await;
+    trap.release(rig, "zombie").await;
     scene.remains().await.compare(&expected).unwrap();
     let fates: Vec<_> = rig.batches("zombie").iter().map(|line| line["fate"].clone()).collect();
     assert_eq!(fates, ["returned"]);
