@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod map;
 pub mod object;
 pub mod pipeline;
+pub mod protection;
 pub mod queue;
 pub mod report;
 pub mod runtime;
