@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gristmill::admission::Admission;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::{Catalog, Stores};
@@ -27,10 +28,10 @@ use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::Sink;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
-use gristmill::worker::Worker;
+use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -146,7 +147,7 @@ impl House {
             callback: callback.clone(),
             objects: objects.clone(),
             guests: setup.guests.unwrap_or_else(Handle::current),
-            slots: Arc::new(Semaphore::new(4)),
+            admission: Admission::new(4, u64::MAX),
             lanes: 4,
             identity: Identity::Execution,
             deliveries: setup.deliveries,
@@ -159,7 +160,7 @@ impl House {
     /// Starts a worker with so many permits.
     pub(crate) fn worker(&self, batches: usize, drain: Duration) -> Running {
         let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain };
+        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain, activity: Activity::default() };
         Running { task: tokio::spawn(worker.run(stop.clone(), hurry.clone())), stop, hurry }
     }
 

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["report"],
-    &["telemetry"],
+    &["admission", "telemetry"],
     &["catalog"],
     &["pipeline"],
     &["map", "worker"],
