@@ -129,7 +129,7 @@ impl Pipeline {
 pub(crate) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
     let dataset = &loaded.dataset;
     let most = dataset.plugin.max_batches.unwrap_or_default();
-    let reason = format!("dataset {} has {most} batches under way here, its `max_batches`", dataset.name);
+    let reason = format!("dataset {} has its `max_batches` of {most} under way on this worker", dataset.name);
     End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: false })
 }
 

@@ -58,6 +58,12 @@ pub(crate) struct House {
 
 /// What may be otherwise than in most tests.
 pub(crate) struct Setup {
+    /// Further keys of `[plugin]` of `stations`.
+    pub(crate) plugin: &'static str,
+    /// Whether there is a dataset `neighbour`, which is as `stations` is by default.
+    pub(crate) neighbour: bool,
+    /// How many bytes items may take together.
+    pub(crate) memory: u64,
     /// Further keys of `[map]`.
     pub(crate) map: &'static str,
     /// How long a received message is hidden.
@@ -81,6 +87,9 @@ impl House {
     /// The dataset `stations`, one that never ends, and one that is broken. The stations A to E are there to be read.
     pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup {
+            plugin: "",
+            neighbour: false,
+            memory: u64::MAX,
             map: "",
             visibility: VISIBILITY,
             tables: None,
@@ -103,8 +112,9 @@ impl House {
             std::fs::write(data.join(format!("{id}.csv")), station(id, highest)).unwrap();
         }
         let dataset = |name: &str, component: PathBuf, output: &str| {
+            let keys = if name == "stations" { setup.plugin } else { "" };
             let text = format!(
-                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n\
+                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n{keys}\n\
                  [grants]\nread = [\"s3://data/\"]\n\
                  [map]\nitem_reader = {{ list_objects = \"s3://data/stations/\" }}\n\
                  batch_input = {{ Bucket = \"data\" }}\nheartbeat = \"60s\"\n{}\n\
@@ -117,6 +127,9 @@ impl House {
         let stations = "name = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]";
         dataset("stations", plugin("noaa-precipitation"), stations);
         dataset("broken", folder.path().join("nosuch.wasm"), stations);
+        if setup.neighbour {
+            dataset("neighbour", plugin("noaa-precipitation"), stations);
+        }
         let endless = folder.path().join("endless.wasm");
         std::fs::write(&endless, Guest::new("(loop $again (br $again)) (unreachable)").component()).unwrap();
         dataset("endless", endless, "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]");
@@ -147,7 +160,7 @@ impl House {
             callback: callback.clone(),
             objects: objects.clone(),
             guests: setup.guests.unwrap_or_else(Handle::current),
-            admission: Admission::new(4, u64::MAX),
+            admission: Admission::new(4, setup.memory),
             lanes: 4,
             identity: Identity::Execution,
             deliveries: setup.deliveries,
