@@ -90,6 +90,9 @@ async fn batches_beyond_the_ceiling_go_back_and_are_done_in_the_end() {
     let fates: Vec<_> = house.lines().into_iter().map(|line| line["fate"].as_str().unwrap().to_owned()).collect();
     assert_eq!(fates.iter().filter(|fate| *fate == "acked").count(), 7, "{fates:?}");
     assert!(fates.iter().any(|fate| fate == "returned") && !fates.iter().any(|fate| fate == "parked"), "{fates:?}");
+    // The third delivery is the last one here: it is worked on, ceiling or not.
+    let receives: Vec<_> = house.lines().into_iter().map(|line| line["receives"].as_u64().unwrap()).collect();
+    assert_eq!(receives.iter().max(), Some(&3), "{receives:?}");
     let returned = house.log().into_iter().find(|line| line["fate"] == "returned").unwrap();
     assert_eq!(returned["level"], "INFO", "it is no fault: {returned}");
     assert_eq!(returned["reason"], "dataset stations has its `max_batches` of 1 under way on this worker");
