@@ -96,7 +96,7 @@ async fn the_end_of_the_process_ends_the_protection_at_once() {
     let asked = task.asked.clone();
     task.kept.await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(asked.log.lock().unwrap().last().unwrap().1, false);
+    assert!(!asked.log.lock().unwrap().last().unwrap().1);
 }
 
 #[tokio::test(start_paused = true)]
