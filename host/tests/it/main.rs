@@ -17,6 +17,7 @@ mod laptop;
 mod linters;
 mod local;
 mod rooms;
+mod shares;
 mod support;
 mod takeover;
 mod tools;
