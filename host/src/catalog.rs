@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::admission::{Admission, Need};
 use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
@@ -73,6 +74,11 @@ impl Loaded {
             }
         }
         if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(dataset, findings).await) }
+    }
+
+    /// What its items and batches need.
+    pub(crate) fn need(&self) -> Need {
+        Need::of(&self.dataset.name, &self.dataset.plugin)
     }
 
     /// What the items of this batch share.
@@ -174,6 +180,19 @@ impl Catalog {
             datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
         }
         Ok((Self(datasets), complaints))
+    }
+
+    /// Puts aside the datasets of which not even one item can run here.
+    pub fn admit(&mut self, admission: &Admission) {
+        for loaded in self.0.values_mut() {
+            let objection = loaded.as_ref().ok().and_then(|loaded| {
+                let file = loaded.dataset.file.display();
+                Some(format!("{file}: plugin.memory: {}", admission.objection(&loaded.need())?))
+            });
+            if let Some(objection) = objection {
+                *loaded = Err(objection.into());
+            }
+        }
     }
 
     /// The dataset of this name, or why it cannot be worked on.

@@ -138,6 +138,15 @@ impl Pipeline {
     }
 }
 
+/// The dataset has as many batches under way as it may: others have the place. No fault, and yet the pauses grow, because
+/// each delivery is one of those after which SQS sets a message aside.
+pub(crate) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
+    let dataset = &loaded.dataset;
+    let most = dataset.plugin.max_batches.unwrap_or_default();
+    let reason = format!("dataset {} has its `max_batches` of {most} under way on this worker", dataset.name);
+    End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: false })
+}
+
 /// What the log line of a delivery says.
 pub(crate) fn line<'a>(
     delivery: &'a Delivery,

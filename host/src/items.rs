@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use crate::admission::{Admission, Need, Permit};
 use crate::catalog::Loaded;
 use crate::commit::{Ready, Uploads};
 use crate::fate;
@@ -100,23 +101,34 @@ struct Lanes {
 
 impl Lanes {
     fn start(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Self {
-        let lanes = pipeline.lanes.min(batch.items.len());
+        let need = Arc::new(loaded.need());
+        let lanes = pipeline.lanes.min(batch.items.len()).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
         let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
         let next = Arc::new(AtomicUsize::new(0));
         let mut running: JoinSet<Option<()>> = JoinSet::new();
         for _ in 0..lanes {
-            let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
-            let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
-            let metrics = pipeline.metrics.clone();
-            let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
+            let (batch, next, ahead, sender) = (batch.clone(), next.clone(), ahead.clone(), sender.clone());
+            let mut runner = Runner {
+                lane: Lane::new(loaded.plugin.clone(), context.clone()),
+                permit: None,
+                admission: pipeline.admission.clone(),
+                need: need.clone(),
+                metrics: pipeline.metrics.clone(),
+            };
             let work = async move {
                 // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
                 loop {
-                    ahead.acquire().await.ok()?.forget();
+                    match ahead.try_acquire() {
+                        Ok(room) => room.forget(),
+                        Err(_) => {
+                            runner.rest();
+                            ahead.acquire().await.ok()?.forget();
+                        }
+                    }
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let item = batch.items.get(index)?;
-                    let run = run_patiently(&mut lane, item, &slots, &metrics).await?;
+                    let run = runner.run(item).await?;
                     sender.send((index, run)).await.ok()?;
                 }
             };
@@ -126,20 +138,45 @@ impl Lanes {
     }
 }
 
-/// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
-async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore, metrics: &Metrics) -> Option<ItemRun> {
-    let mut attempt = 1;
-    loop {
-        // Slots are given in the order in which they were asked for, so that batches share them item by item.
-        let slot = (slots.acquire().await.ok()?, metrics.busy_slot());
-        let run = lane.run(item).await;
-        drop(slot);
-        let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
-        if !asks || attempt == ITEM_ATTEMPTS {
-            return Some(run);
+/// A lane, and what it runs with. An instance that is kept for the next item takes up memory: it never outlives the permit.
+struct Runner {
+    lane: Lane,
+    permit: Option<Permit>,
+    admission: Arc<Admission>,
+    need: Arc<Need>,
+    metrics: Arc<Metrics>,
+}
+
+impl Runner {
+    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+    async fn run(&mut self, item: &Item) -> Option<ItemRun> {
+        let mut attempt = 1;
+        loop {
+            let permit = match self.permit.take() {
+                Some(permit) => permit,
+                None => self.admission.acquire(&self.need).await?,
+            };
+            let counted = (self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory()));
+            let run = self.lane.run(item).await;
+            drop(counted);
+            self.permit = Some(permit);
+            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+            let again = asks && attempt < ITEM_ATTEMPTS;
+            if again || !self.lane.is_kept() || !self.permit.as_ref().is_some_and(Permit::renew) {
+                self.rest();
+            }
+            if !again {
+                return Some(run);
+            }
+            tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
+            attempt += 1;
         }
-        tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
-        attempt += 1;
+    }
+
+    /// Leaves everything to others.
+    fn rest(&mut self) {
+        self.lane.rest();
+        self.permit = None;
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
+pub mod admission;
 pub mod asl;
 pub mod aws;
 pub mod callback;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod map;
 pub mod object;
 pub mod pipeline;
+pub mod protection;
 pub mod queue;
 pub mod report;
 pub mod runtime;

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Loaded};
 use crate::commit::{Attempt, Ready};
-use crate::fate::{End, Fault, Refusal, line};
+use crate::fate::{End, Fault, Refusal, crowded, line};
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
 use crate::lease::{self, Lease, Lost};
@@ -46,9 +46,9 @@ pub struct Pipeline {
     pub stores: Stores,
     /// Where guests run.
     pub guests: Handle,
-    /// One permit per item that may run at once.
-    pub slots: Arc<Semaphore>,
-    /// How many items run at once.
+    /// Which item may run next.
+    pub admission: Arc<Admission>,
+    /// How many items of a batch run at once, at most.
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
@@ -148,6 +148,9 @@ impl Pipeline {
 
     async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
         let Work { batch, loaded, .. } = work;
+        // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
+        let last = delivery.receives >= self.deliveries;
+        let Some(_seat) = self.admission.seat(&loaded.need(), last) else { return Ok(crowded(delivery, loaded)) };
         let lease = Lease::new(Instant::now(), self.lease);
         let (claimed, record) = match self.claim(work).await? {
             Claim::Taken(claimed) => (claimed, None),
@@ -222,10 +225,6 @@ impl Pipeline {
             outcome.abort().await;
             self.ledger.release(claimed, attempt.release()).await?;
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
-        }
-        // What is uploaded from here on would be nobody's: the one who has the batch has removed what there was.
-        if !attempt.lease.is_ours() {
-            return Err(LedgerError::Lost(batch.id.clone()).into());
         }
         let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
         self.prepare(attempt, &ready, uploads).await?;

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
@@ -39,7 +39,7 @@ use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::sqlite::SqliteSink;
 use crate::sink::{SinkError, Stores};
 use crate::telemetry::metrics::Metrics;
-use crate::worker::Worker;
+use crate::worker::{Activity, Worker};
 
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
@@ -72,7 +72,8 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         callback: callback.clone(),
         stores,
         guests: guests.handle().clone(),
-        slots: Arc::new(Semaphore::new(slots)),
+        // A laptop has memory to swap to, and nobody else's work.
+        admission: Admission::new(slots, u64::MAX),
         lanes: slots,
         identity: Identity::Contents,
         lease: LEASE,
@@ -83,7 +84,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     });
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
-    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN };
+    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN, activity: Activity::default() };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::signals;
+use crate::admission::{self, Admission};
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::Catalog;
@@ -21,6 +23,7 @@ use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
+use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::runtime::{Runtime, RuntimeConfig};
@@ -28,7 +31,7 @@ use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
-use crate::worker::Worker;
+use crate::worker::{Activity, Worker};
 
 /// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
 /// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
@@ -38,6 +41,10 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
+    let detected = || admission::limit().map(admission::budget);
+    let memory = args.memory.map(|size| size.0).or_else(detected);
+    metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
+    let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();
     let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
     let admin = listener.local_addr()?;
@@ -49,12 +56,13 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         objects: Arc::new(S3Store::new(&config)),
         tables: Arc::new(DynamoDbSink::new(aws_sdk_dynamodb::Client::new(&config))),
     };
-    let (catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
+    let (mut catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
         .await
         .with_context(|| format!("--datasets {}", args.datasets.display()))?;
     for findings in complaints {
         tracing::error!("{findings}");
     }
+    catalog.admit(&admission);
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
@@ -70,30 +78,34 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             Arc::new(NoLedger)
         }
     };
-    let queue =
-        Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let mut queues = Vec::new();
+    for url in args.queues {
+        let queue = SqsQueue::connect(&config, &url).await.with_context(|| format!("--queue {url}"))?;
+        anyhow::ensure!(
+            !queue.visibility_timeout().is_zero(),
+            "--queue {url}: its visibility time-out is zero, so that every message would be worked on again and again: set one"
+        );
+        queues.push((url, Arc::new(queue)));
+    }
     let guests = super::guest_runtime(slots)?;
-    anyhow::ensure!(
-        !queue.visibility_timeout().is_zero(),
-        "--queue {}: its visibility time-out is zero, so that every message would be worked on again and again: set one",
-        args.queue
-    );
     let datasets = catalog.names().join(", ");
-    let pipeline = Arc::new(Pipeline {
-        catalog: Arc::new(catalog),
+    let catalog = Arc::new(catalog);
+    let callback = Arc::new(StepFunctions::new(&config));
+    let pipeline = |queue: Arc<SqsQueue>| Pipeline {
+        catalog: catalog.clone(),
         deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,
-        ledger,
-        callback: Arc::new(StepFunctions::new(&config)),
-        stores,
+        ledger: ledger.clone(),
+        callback: callback.clone(),
+        stores: stores.clone(),
         guests: guests.handle().clone(),
-        slots: Arc::new(Semaphore::new(slots)),
+        admission: admission.clone(),
         lanes: slots,
         identity: Identity::Execution,
         lease: args.lease,
-        metrics,
+        metrics: metrics.clone(),
         now: SystemTime::now,
-    });
+    };
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let (stopped, hurried, ready) = (stop.clone(), hurry.clone(), readiness.clone());
     tokio::spawn(async move {
@@ -104,13 +116,60 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         signals::stop().await;
         hurried.cancel();
     });
+    let activity = Activity::default();
+    let protection = Protection::start(&activity);
+    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, and must not
+    // hold back another queue. What is scarce, slots and memory, they share through the admission.
+    let mut workers = JoinSet::new();
+    for (url, queue) in queues {
+        let pipeline = Arc::new(pipeline(queue));
+        let worker = Worker { pipeline, batches: slots, drain: args.drain, activity: activity.clone() };
+        let work = worker.run(stop.clone(), hurry.clone());
+        workers.spawn(async move { work.await.with_context(|| format!("--queue {url}")) });
+    }
     readiness.set(true);
-    tracing::info!(datasets, slots, %admin, "ready");
-    let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop, hurry).await;
+    let memory = memory.map_or("unlimited".into(), |bytes| ByteSize(bytes).display().iec().to_string());
+    tracing::info!(datasets, slots, memory, %admin, "ready");
+    let mut worked = Ok(());
+    while let Some(ended) = workers.join_next().await {
+        // A queue that refuses us ends the work on the others, in order.
+        stop.cancel();
+        worked = worked.and(ended.map_err(anyhow::Error::from).flatten());
+    }
+    protection.end().await;
     guests.shutdown_background();
-    worked.with_context(|| format!("--queue {}", args.queue))?;
+    worked?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The task's protection from scale-in, where there is an ECS agent to ask.
+struct Protection {
+    end: CancellationToken,
+    kept: Option<JoinHandle<()>>,
+}
+
+impl Protection {
+    fn start(activity: &Activity) -> Self {
+        let end = CancellationToken::new();
+        let agent = match std::env::var("ECS_AGENT_URI").ok().map(|uri| EcsAgent::at(&uri)) {
+            Some(Ok(agent)) => Some(agent),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "this task is not protected from scale-in");
+                None
+            }
+            None => None,
+        };
+        let kept = agent.map(|agent| tokio::spawn(protection::keep(agent, activity.watch(), end.clone())));
+        Self { end, kept }
+    }
+
+    async fn end(self) {
+        self.end.cancel();
+        if let Some(kept) = self.kept {
+            let _ = kept.await;
+        }
+    }
 }
 
 /// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.

@@ -87,6 +87,10 @@ pub struct PluginSpec {
     pub max_log: u64,
     /// How long an instance lives. Default: one item.
     pub instance: InstanceLife,
+    /// How many items a worker runs at once, at most. None: as many as its slots and memory allow.
+    pub max_slots: Option<usize>,
+    /// How many batches a worker has under way at once, at most; it gives further ones back. None: as many as it can.
+    pub max_batches: Option<usize>,
 }
 
 /// How long an instance of a component lives.

@@ -28,6 +28,9 @@ pub struct Metrics {
     pub slots: IntGauge,
     /// Items that run.
     pub slots_busy: IntGauge,
+    /// Bytes that items may take together; zero where there is no limit.
+    pub memory: IntGauge,
+    memory_busy: IntGauge,
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
     batch_seconds: HistogramVec,
@@ -61,6 +64,11 @@ impl Metrics {
         Ok(Self {
             slots: gauge("gristmill_slots", "Items that may run at once.")?,
             slots_busy: gauge("gristmill_slots_busy", "Items that run right now.")?,
+            memory: gauge("gristmill_memory_bytes", "Memory that items may take together; 0 is no limit.")?,
+            memory_busy: gauge(
+                "gristmill_memory_busy_bytes",
+                "Memory that is set aside for items that run right now.",
+            )?,
             batches_in_flight: gauge(
                 "gristmill_batches_in_flight",
                 "Batches that were received and have no fate yet.",
@@ -136,12 +144,17 @@ impl Metrics {
 
     /// A batch that is under way until the guard is dropped.
     pub fn in_flight(&self) -> impl Drop + use<> {
-        Busy::new(&self.batches_in_flight)
+        Busy::new(&self.batches_in_flight, 1)
     }
 
     /// An item that runs until the guard is dropped.
     pub fn busy_slot(&self) -> impl Drop + use<> {
-        Busy::new(&self.slots_busy)
+        Busy::new(&self.slots_busy, 1)
+    }
+
+    /// Memory that is set aside until the guard is dropped.
+    pub fn busy_memory(&self, bytes: u64) -> impl Drop + use<> {
+        Busy::new(&self.memory_busy, i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
     /// Everything in the Prometheus text format 0.0.4.
@@ -163,18 +176,18 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
     Ok(collector)
 }
 
-struct Busy(IntGauge);
+struct Busy(IntGauge, i64);
 
 impl Busy {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+    fn new(gauge: &IntGauge, much: i64) -> Self {
+        gauge.add(much);
+        Self(gauge.clone(), much)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.sub(self.1);
     }
 }
 

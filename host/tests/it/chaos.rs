@@ -168,8 +168,9 @@ fn what_is_lost_or_doubled_is_seen() {
 
 impl Outcome {
     fn assert_nothing_lost_and_nothing_doubled(&self) {
-        let left = (self.lost, self.doubled, self.unfinished_uploads);
-        assert_eq!(left, (0, 0, 0), "lost, doubled, unfinished uploads: {self}");
+        assert_eq!((self.lost, self.doubled), (0, 0), "lost, doubled: {self}");
+        // An upload of which nobody learned, because the answer to its beginning was lost, is in nobody's record.
+        assert!(self.unfinished_uploads as u64 <= self.weather.met("reset after"), "{self}");
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gristmill::admission::Admission;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
@@ -27,10 +28,10 @@ use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{Stores, TableSink};
 use gristmill::telemetry::metrics::Metrics;
-use gristmill::worker::Worker;
+use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,12 @@ pub(crate) struct House {
 
 /// What may be otherwise than in most tests.
 pub(crate) struct Setup {
+    /// Further keys of `[plugin]` of `stations`.
+    pub(crate) plugin: &'static str,
+    /// Whether there is a dataset `neighbour`, which is as `stations` is by default.
+    pub(crate) neighbour: bool,
+    /// How many bytes items may take together.
+    pub(crate) memory: u64,
     /// Further keys of `[map]`.
     pub(crate) map: &'static str,
     /// How long a received message is hidden.
@@ -82,6 +89,9 @@ impl House {
     /// The dataset `stations`, one that never ends, and one that is broken. The stations A to E are there to be read.
     pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup {
+            plugin: "",
+            neighbour: false,
+            memory: u64::MAX,
             map: "",
             visibility: VISIBILITY,
             lease: LEASE,
@@ -105,8 +115,9 @@ impl House {
             std::fs::write(data.join(format!("{id}.csv")), station(id, highest)).unwrap();
         }
         let dataset = |name: &str, component: PathBuf, output: &str| {
+            let keys = if name == "stations" { setup.plugin } else { "" };
             let text = format!(
-                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n\
+                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n{keys}\n\
                  [grants]\nread = [\"s3://data/\"]\n\
                  [map]\nitem_reader = {{ list_objects = \"s3://data/stations/\" }}\n\
                  batch_input = {{ Bucket = \"data\" }}\nheartbeat = \"60s\"\n{}\n\
@@ -119,6 +130,9 @@ impl House {
         let stations = "name = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]";
         dataset("stations", plugin("noaa-precipitation"), stations);
         dataset("broken", folder.path().join("nosuch.wasm"), stations);
+        if setup.neighbour {
+            dataset("neighbour", plugin("noaa-precipitation"), stations);
+        }
         let endless = folder.path().join("endless.wasm");
         std::fs::write(&endless, Guest::new("(loop $again (br $again)) (unreachable)").component()).unwrap();
         dataset("endless", endless, "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]");
@@ -149,7 +163,7 @@ impl House {
             callback: callback.clone(),
             stores,
             guests: setup.guests.unwrap_or_else(Handle::current),
-            slots: Arc::new(Semaphore::new(4)),
+            admission: Admission::new(4, setup.memory),
             lanes: 4,
             identity: Identity::Execution,
             lease: setup.lease,
@@ -163,7 +177,7 @@ impl House {
     /// Starts a worker with so many permits.
     pub(crate) fn worker(&self, batches: usize, drain: Duration) -> Running {
         let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain };
+        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain, activity: Activity::default() };
         Running { task: tokio::spawn(worker.run(stop.clone(), hurry.clone())), stop, hurry }
     }
 

@@ -22,6 +22,7 @@ mod local;
 mod proxy;
 mod rig;
 mod rooms;
+mod shares;
 mod support;
 mod takeover;
 mod tools;

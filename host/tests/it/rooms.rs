@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "sqlite", "job"],
+    &["aws", "sqlite", "job", "protection"],
     &["callback", "ledger", "object", "queue"],
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["report"],
-    &["telemetry"],
+    &["admission", "telemetry"],
     &["catalog"],
     &["pipeline"],
     &["map", "worker"],

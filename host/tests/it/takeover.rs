@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gristmill::admission::Admission;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
@@ -35,7 +36,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -239,7 +240,7 @@ impl World {
             callback: Arc::new(Watched { inner: Arc::new(callback), watch: watch.clone() }),
             stores,
             guests: Handle::current(),
-            slots: Arc::new(Semaphore::new(2)),
+            admission: Admission::new(2, u64::MAX),
             lanes: 2,
             identity: Identity::Execution,
             lease: LEASE,
