@@ -17,6 +17,8 @@ use crate::catalog::Loaded;
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
+use crate::object::ObjectStore;
+use crate::object::watch::WatchedStore;
 use crate::pipeline::Pipeline;
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
@@ -38,6 +40,8 @@ pub(crate) struct Outcome {
     results: Vec<(u32, String)>,
     items: usize,
     bytes_read: u64,
+    /// What the store of objects did wrong meanwhile.
+    trouble: Option<String>,
 }
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
@@ -47,7 +51,9 @@ pub(crate) async fn run(
     batch: &Arc<Batch>,
     claimed: &Claimed,
 ) -> Result<Outcome, SinkError> {
-    let context = Arc::new(loaded.context(batch, claimed.started, &pipeline.objects, &pipeline.metrics));
+    let watched = Arc::new(WatchedStore::new(pipeline.objects.clone(), loaded.dataset.plugin.timeout));
+    let objects: Arc<dyn ObjectStore> = watched.clone();
+    let context = Arc::new(loaded.context(batch, claimed.started, &objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
     let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
     // Lanes finish items out of order; what is ahead of its turn waits here.
@@ -64,7 +70,7 @@ pub(crate) async fn run(
     if next < batch.items.len() {
         return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")));
     }
-    Ok(taker.outcome)
+    Ok(Outcome { trouble: watched.trouble(), ..taker.outcome })
 }
 
 /// The lanes of a batch; dropping them stops what runs.
@@ -115,7 +121,9 @@ async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore, metrics:
         if !asks || attempt == ITEM_ATTEMPTS {
             return Some(run);
         }
-        tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
+        let pause = Duration::from_millis(400) * 2_u32.pow(attempt - 1);
+        // Items that were refused together do not all come back together.
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         attempt += 1;
     }
 }
@@ -133,8 +141,9 @@ impl Taker {
             stagings.push(sink.stage(&batch.id, schema).await?);
         }
         let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
+        let items = batch.items.len();
         let outcome =
-            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items: batch.items.len(), bytes_read: 0 };
+            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items, bytes_read: 0, trouble: None };
         Ok(Self { outcome, keys })
     }
 
@@ -186,6 +195,14 @@ impl Outcome {
     /// The first item that is worth another attempt: then so is the batch.
     pub(crate) fn retryable(&self) -> Option<&ItemFailure> {
         self.failures.iter().find(|failure| failure.kind == FailureKind::Retryable)
+    }
+
+    /// What the store of objects did wrong, if that may be why an item has no result: it asks for another attempt, or its
+    /// time was over.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let waited =
+            |failure: &ItemFailure| failure.kind == FailureKind::Retryable || failure.code == error_names::TIMEOUT;
+        self.trouble.clone().filter(|_| self.failures.iter().any(waited))
     }
 
     /// Gives up what was staged.

@@ -15,8 +15,6 @@ use crate::queue::{Delivery, Queue, QueueError, Receipt};
 const MOST_AT_ONCE: usize = 10;
 /// How long a settled message waits for others to be deleted with. The tenth never waits for a ninth.
 const DELETE_LINGER: Duration = Duration::from_millis(20);
-/// How long the worker leaves a queue alone that does not answer.
-const QUEUE_PAUSE: Duration = Duration::from_secs(2);
 /// How long returning what is under way may take once the drain time is over: with it, and a moment for the process to
 /// end, the default drain time fits into the 30 s that ECS gives a container before it is killed.
 const RETURN_TIME: Duration = Duration::from_secs(4);
@@ -73,15 +71,25 @@ impl Worker {
             {
                 free.push(permit);
             }
+            let (pressure, metrics) = (&self.pipeline.pressure, &self.pipeline.metrics);
+            let room = tokio::select! {
+                room = pressure.admit(free.len()) => room,
+                () = stop.cancelled() => break,
+            };
+            free.truncate(room);
             let deliveries = match self.receive(free.len(), stop, under_way).await {
                 Ok(deliveries) => deliveries,
                 Err(QueueError::Unavailable(reason)) => {
                     tracing::warn!(reason, "the queue did not answer; it is asked again in a moment");
-                    tokio::select! { () = tokio::time::sleep(QUEUE_PAUSE) => {}, () = stop.cancelled() => {} }
+                    pressure.up(metrics, &reason);
                     continue;
                 }
                 Err(refused) => return Err(refused),
             };
+            // A queue that answers and holds nothing asks nothing of anybody.
+            if deliveries.is_empty() {
+                pressure.down(metrics);
+            }
             for delivery in deliveries {
                 let permit = free.pop();
                 let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), under_way.give_up.clone());

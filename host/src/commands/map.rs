@@ -33,6 +33,7 @@ use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Identity, Pipeline};
+use crate::pressure::Pressure;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
@@ -78,6 +79,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
+        pressure: Pressure::default(),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();

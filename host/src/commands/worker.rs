@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::signals;
+use super::waiting::wait_for;
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::{Catalog, Stores};
@@ -21,6 +22,7 @@ use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
+use crate::pressure::Pressure;
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::runtime::{Runtime, RuntimeConfig};
@@ -42,12 +44,24 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let admin = listener.local_addr()?;
     tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
 
+    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let (stopped, hurried, stopping) = (stop.clone(), hurry.clone(), readiness.clone());
+    tokio::spawn(async move {
+        signals::stop().await;
+        tracing::info!("stopping: no new batches are taken");
+        stopping.not_ready("it stops");
+        stopped.cancel();
+        signals::stop().await;
+        hurried.cancel();
+    });
+
     let config = aws::load().await;
+    anyhow::ensure!(
+        config.region().is_some(),
+        "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
+    );
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
-    let stores = Stores {
-        objects: Arc::new(S3Store::new(&config)),
-        tables: Arc::new(DynamoDbSink::new(aws_sdk_dynamodb::Client::new(&config))),
-    };
+    let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
     let (catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
         .await
         .with_context(|| format!("--datasets {}", args.datasets.display()))?;
@@ -63,14 +77,24 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         args.datasets.display()
     );
     let ledger: Arc<dyn Ledger> = match &args.ledger {
-        Some(table) => Arc::new(DynamoLedger::new(&config, table)),
+        Some(table) => {
+            let ledger = DynamoLedger::new(&config, table);
+            let probe = async || Ok(ledger.probe().await?);
+            let Some(()) = wait_for(&format!("--ledger {table}"), &readiness, &stop, probe).await? else {
+                return stopped_early();
+            };
+            Arc::new(ledger)
+        }
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
             Arc::new(NoLedger)
         }
     };
-    let queue =
-        Arc::new(SqsQueue::connect(&config, &args.queue).await.with_context(|| format!("--queue {}", args.queue))?);
+    let connect = async || Ok(SqsQueue::connect(&config, &args.queue).await?);
+    let Some(queue) = wait_for(&format!("--queue {}", args.queue), &readiness, &stop, connect).await? else {
+        return stopped_early();
+    };
+    let queue = Arc::new(queue);
     let guests = super::guest_runtime(slots)?;
     anyhow::ensure!(
         !queue.visibility_timeout().is_zero(),
@@ -90,23 +114,24 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         lanes: slots,
         identity: Identity::Execution,
         metrics,
+        pressure: Pressure::default(),
         now: SystemTime::now,
     });
-    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let (stopped, hurried, ready) = (stop.clone(), hurry.clone(), readiness.clone());
-    tokio::spawn(async move {
-        signals::stop().await;
-        tracing::info!("stopping: no new batches are taken");
-        ready.set(false);
-        stopped.cancel();
-        signals::stop().await;
-        hurried.cancel();
-    });
-    readiness.set(true);
+    // Told to stop in the meantime, it has nothing to say about being ready.
+    if stop.is_cancelled() {
+        return stopped_early();
+    }
+    readiness.ready();
     tracing::info!(datasets, slots, %admin, "ready");
     let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop, hurry).await;
     guests.shutdown_background();
     worked.with_context(|| format!("--queue {}", args.queue))?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The end of a worker that was told to stop before it took any work.
+fn stopped_early() -> anyhow::Result<ExitCode> {
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -18,18 +18,28 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
-use crate::aws::{self, Fault};
+use crate::aws::{self, Calls, Fault};
 use crate::job::Digest;
 
 /// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
 /// forgotten.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Few and urgent: a claim that is not renewed runs out, so that no call waits behind others. What must be prompt is cut short
+/// by its caller; a commit, with all the work of a batch behind it, waits for longer than AWS is usually away.
+const CALLS: Calls = Calls {
+    attempts: Calls::UNTIL_TIME_IS_OVER,
+    adaptive: false,
+    attempt: Duration::from_secs(5),
+    whole: Duration::from_secs(120),
+};
+
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
 
-/// A ledger in a table. Leases are compared by the workers' clocks, which therefore have to agree within a fraction of
-/// the lease; that the outcome is right does not depend on them, but on the fence.
+/// A ledger in a table. Leases are compared by the workers' clocks, which therefore should agree within a fraction of the
+/// lease. A clock that is ahead takes batches from workers that are alive, one that is behind leaves those of dead ones alone
+/// for longer: time is lost, and work done twice. That the outcome is right does not depend on clocks, but on the fence.
 #[derive(Debug)]
 pub struct DynamoLedger {
     client: Client,
@@ -44,10 +54,20 @@ type Attributes = HashMap<String, AttributeValue>;
 impl DynamoLedger {
     /// The ledger in this table.
     pub fn new(config: &SdkConfig, table: &str) -> Self {
-        let mut builder = Builder::from(config);
-        builder.set_retry_config(aws::adaptive(config));
+        let builder = Builder::from(&CALLS.limit(config)).retry_partition(aws::retry_budget("ledger"));
         let process = RandomState::new().hash_one(std::process::id());
         Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
+    }
+
+    /// Asks whether the table is there and has the ledger's key, with the one permission that the ledger needs anyway: a
+    /// write on a condition that no entry meets.
+    pub async fn probe(&self) -> Result<(), LedgerError> {
+        let update = self.update("gristmill-probe".into()).condition_expression("attribute_exists(pk)");
+        let update = update.update_expression("REMOVE nothing");
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => in_the_way(error).map(|_| ()),
+        }
     }
 
     fn update(&self, key: String) -> UpdateItemFluentBuilder {
@@ -213,8 +233,12 @@ fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attribut
 
 fn refusal(error: &UpdateItemError, fault: Fault) -> String {
     match error.code() {
-        Some("ResourceNotFoundException") => {
-            format!("{}. Is the ledger's table there, with the partition key `pk` of type string?", fault.message)
+        Some("ResourceNotFoundException" | "ValidationException") => {
+            format!(
+                "{}. The ledger needs a table in this account and region with the partition key `pk` of type S (string) and \
+                 no sort key",
+                fault.message
+            )
         }
         _ => fault.message,
     }

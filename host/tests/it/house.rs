@@ -21,6 +21,7 @@ use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
 use gristmill::pipeline::{Identity, Pipeline};
+use gristmill::pressure::Pressure;
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -151,6 +152,7 @@ impl House {
             identity: Identity::Execution,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
+            pressure: Pressure::default(),
             now: setup.now,
         });
         Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, _runtime: runtime, _logging: logging }
