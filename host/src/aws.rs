@@ -18,7 +18,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
-pub(crate) use self::fault::Fault;
+pub(crate) use self::fault::{Fault, LapsedCredentials};
 
 /// For a connection to stand: three of the kernel's first attempts (0 s, 1 s, 3 s).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -47,19 +47,24 @@ impl Calls {
     /// The configuration with these limits. `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` have their meaning instead of ours: whoever
     /// sets them knows better.
     pub(crate) fn limit(self, config: &SdkConfig) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(self.attempt)
-            .operation_timeout(self.whole);
         let mut builder = config.clone().into_builder();
-        builder.set_timeout_config(Some(timeouts.build()));
+        builder.set_timeout_config(Some(self.timeouts()));
         let chosen = ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].iter().any(|name| std::env::var_os(name).is_some());
         if !chosen && config.retry_config().is_none_or(RetryConfig::has_retry) {
-            let mode = if self.adaptive { RetryMode::Adaptive } else { RetryMode::Standard };
-            let retry = RetryConfig::standard().with_retry_mode(mode);
-            builder.set_retry_config(Some(retry.with_max_attempts(self.attempts).with_max_backoff(MAX_BACKOFF)));
+            builder.set_retry_config(Some(self.retries()));
         }
         builder.build()
+    }
+
+    pub(crate) fn retries(self) -> RetryConfig {
+        let mode = if self.adaptive { RetryMode::Adaptive } else { RetryMode::Standard };
+        let retries = RetryConfig::standard().with_retry_mode(mode);
+        retries.with_max_attempts(self.attempts).with_max_backoff(MAX_BACKOFF)
+    }
+
+    pub(crate) fn timeouts(self) -> TimeoutConfig {
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+        limits.operation_attempt_timeout(self.attempt).operation_timeout(self.whole).build()
     }
 }
 
@@ -111,8 +116,8 @@ mod tests {
     /// A client that repeats its calls.
     fn client(replay: &Replay, calls: Calls) -> aws_sdk_sqs::Client {
         let config = calls.limit(&replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build());
-        let config = aws_sdk_sqs::config::Builder::from(&config).retry_partition(retry_budget("test")).build();
-        aws_sdk_sqs::Client::from_conf(config)
+        let config = aws_sdk_sqs::config::Builder::from(&config).retry_partition(retry_budget("test"));
+        aws_sdk_sqs::Client::from_conf(config.retry_classifier(LapsedCredentials).build())
     }
 
     /// Accepts connections and says nothing.
@@ -135,6 +140,17 @@ mod tests {
         assert!(!Fault::new(&error).is_refusal(), "{error:?}");
         assert!(start.elapsed() > CALLS.whole / 2, "it was tried again and again: {:?}", start.elapsed());
         assert!(start.elapsed() <= CALLS.whole + Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_credentials_ran_out_is_repeated() {
+        let expired = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
+        let url = Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
+        let replay = Replay::start(vec![expired("ExpiredToken"), expired("UnrecognizedClientException"), url]).await;
+        client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap();
+        let replay = Replay::start(vec![expired("AccessDenied")]).await;
+        client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
+        assert_eq!(replay.requests().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

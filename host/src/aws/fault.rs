@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::config::interceptors::InterceptorContext;
+use aws_sdk_sqs::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// A call that failed for good, after the SDK's retries.
@@ -39,8 +41,14 @@ const PASSING: [&str; 7] = [
 ];
 
 /// Credentials that ran out, or that nobody knows yet or any more: whoever lends them gives others.
-const CREDENTIALS: [&str; 5] =
-    ["Expired", "UnrecognizedClient", "InvalidClientTokenId", "InvalidAccessKeyId", "TokenRefreshRequired"];
+const CREDENTIALS: [&str; 6] = [
+    "ExpiredToken",
+    "RequestExpired",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "TokenRefreshRequired",
+];
 
 impl Fault {
     pub(crate) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
@@ -73,6 +81,27 @@ impl Fault {
             && !self.skewed
             && !is_one_of(&self.code, &PASSING)
             && !is_one_of(&self.code, &CREDENTIALS)
+    }
+}
+
+/// Repeats calls whose credentials have run out, as if nobody had answered; the SDK takes that answer for a final one. A later
+/// attempt asks for credentials again.
+#[derive(Debug)]
+pub(crate) struct LapsedCredentials;
+
+impl ClassifyRetry for LapsedCredentials {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let refused = context.response().filter(|response| (400..=403).contains(&response.status().as_u16()));
+        // The code is in the body, as JSON or as XML; its type is each operation's own.
+        let body = refused.and_then(|response| response.body().bytes()).map(String::from_utf8_lossy);
+        match body.is_some_and(|body| is_one_of(&body, &CREDENTIALS)) {
+            true => RetryAction::transient_error(),
+            false => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "lapsed credentials"
     }
 }
 

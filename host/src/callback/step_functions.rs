@@ -38,7 +38,9 @@ pub struct StepFunctions {
 impl StepFunctions {
     /// The service that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
-        let builder = Builder::from(&CALLS.limit(config)).retry_partition(aws::retry_budget("answers"));
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("answers"))
+            .retry_classifier(aws::LapsedCredentials);
         Self { client: Client::from_conf(builder.build()) }
     }
 }

@@ -43,6 +43,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
     let admin = listener.local_addr()?;
     tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
+    tracing::info!(%admin, "starting");
 
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let (stopped, hurried, stopping) = (stop.clone(), hurry.clone(), readiness.clone());

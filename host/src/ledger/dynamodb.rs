@@ -34,6 +34,10 @@ const CALLS: Calls = Calls {
     whole: Duration::from_secs(120),
 };
 
+/// Whether the table is there is asked again by whoever waits for it.
+const PROBE: Calls =
+    Calls { attempts: 2, adaptive: false, attempt: Duration::from_secs(5), whole: Duration::from_secs(10) };
+
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
 
@@ -54,7 +58,9 @@ type Attributes = HashMap<String, AttributeValue>;
 impl DynamoLedger {
     /// The ledger in this table.
     pub fn new(config: &SdkConfig, table: &str) -> Self {
-        let builder = Builder::from(&CALLS.limit(config)).retry_partition(aws::retry_budget("ledger"));
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("ledger"))
+            .retry_classifier(aws::LapsedCredentials);
         let process = RandomState::new().hash_one(std::process::id());
         Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
     }
@@ -64,7 +70,8 @@ impl DynamoLedger {
     pub async fn probe(&self) -> Result<(), LedgerError> {
         let update = self.update("gristmill-probe".into()).condition_expression("attribute_exists(pk)");
         let update = update.update_expression("REMOVE nothing");
-        match update.send().await {
+        let limits = Builder::new().retry_config(PROBE.retries()).timeout_config(PROBE.timeouts());
+        match update.customize().config_override(limits).send().await {
             Ok(_) => Ok(()),
             Err(error) => in_the_way(error).map(|_| ()),
         }

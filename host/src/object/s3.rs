@@ -100,7 +100,8 @@ impl S3Store {
 }
 
 fn client(config: &SdkConfig) -> Client {
-    let mut builder = Builder::from(config).retry_partition(aws::retry_budget("objects"));
+    let mut builder =
+        Builder::from(config).retry_partition(aws::retry_budget("objects")).retry_classifier(aws::LapsedCredentials);
     if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
         // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
         builder = builder

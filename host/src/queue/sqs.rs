@@ -53,7 +53,9 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// Asks the queue at `url` for its visibility time-out and its dead-letter queue.
     pub async fn connect(config: &SdkConfig, url: &str) -> Result<Self, QueueError> {
-        let builder = Builder::from(&CALLS.limit(config)).retry_partition(aws::retry_budget("queue"));
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("queue"))
+            .retry_classifier(aws::LapsedCredentials);
         let client = Client::from_conf(builder.build());
         let request = client.get_queue_attributes().queue_url(url);
         let request = request.attribute_names(QueueAttributeName::VisibilityTimeout);

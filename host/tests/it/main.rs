@@ -18,5 +18,6 @@ mod linters;
 mod local;
 mod rooms;
 mod support;
+mod surroundings;
 mod tools;
 mod worker;

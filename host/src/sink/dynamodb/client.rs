@@ -22,7 +22,9 @@ const CALLS: Calls =
     Calls { attempts: 3, adaptive: true, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
 
 pub(super) fn connect(config: &SdkConfig) -> Client {
-    let builder = Builder::from(&CALLS.limit(config)).retry_partition(aws::retry_budget("tables"));
+    let builder = Builder::from(&CALLS.limit(config))
+        .retry_partition(aws::retry_budget("tables"))
+        .retry_classifier(aws::LapsedCredentials);
     Client::from_conf(builder.build())
 }
 
