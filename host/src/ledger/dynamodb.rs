@@ -329,6 +329,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_probe_asks_for_no_more_than_the_ledger_may_do() {
+        let refused = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
+        let responses = vec![failed(""), refused("ResourceNotFoundException"), refused("ValidationException")];
+        let (ledger, replay) = ledger(responses).await;
+        ledger.probe().await.unwrap();
+        for _ in 0..2 {
+            let error = ledger.probe().await.unwrap_err();
+            assert!(matches!(&error, LedgerError::Refused(why) if why.contains("partition key `pk`")), "{error:?}");
+        }
+        assert!(replay.requests().iter().all(|request| request.head.contains("DynamoDB_20120810.UpdateItem")));
+        assert!(replay.requests()[0].body.contains("attribute_exists(pk)"), "it writes nothing");
+    }
+
+    #[tokio::test]
     async fn errors_are_told_apart() {
         let error = |status, code: &str| Response::json(status, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
         let responses = vec![

@@ -427,6 +427,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_dead_letter_queue_that_may_be_there_in_a_moment_is_waited_for() {
+        let refused = Response::json(400, r#"{"__type":"x#QueueDoesNotExist","message":"no such queue"}"#);
+        let replay = Replay::start(vec![attributes(true), Response::json(503, "{}"), attributes(true), refused]).await;
+        let away = SqsQueue::connect(&replay.config, URL).await.unwrap_err();
+        assert!(matches!(away, QueueError::Unavailable(_)), "{away:?}");
+        // One that is not there does not keep the others from being worked on.
+        assert_eq!(SqsQueue::connect(&replay.config, URL).await.unwrap().max_receives(), None);
+    }
+
+    #[tokio::test]
     async fn a_queue_that_is_not_there_is_a_refusal() {
         let missing =
             Response::json(400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}"#);

@@ -58,7 +58,7 @@ impl Fleet {
         let component = plugin("noaa-precipitation");
         let dataset = format!(
             "dataset = \"stations\"\n[plugin]\ncomponent = {component:?}\n[grants]\nread = [\"s3://{name}/\"]\n\
-             [map]\nitem_reader = {{ list_objects = \"s3://{name}/\" }}\n\
+             [map]\nitem_reader = {{ list_objects = \"s3://{name}/\" }}\nheartbeat = \"15s\"\n\
              [[output]]\nname = \"stations\"\ntable = \"{name}-rows\"\nkey = [\"pk\"]\n"
         );
         std::fs::write(fleet.datasets().join("stations.toml"), dataset).unwrap();
