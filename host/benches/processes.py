@@ -160,12 +160,15 @@ def create_queue(endpoint: str) -> str:
 
 
 @contextlib.contextmanager
-def started_worker(options: argparse.Namespace, datasets: pathlib.Path, endpoint: str, queue: str) -> Iterator[tuple[subprocess.Popen, float]]:
+def started_worker(
+    options: argparse.Namespace, datasets: pathlib.Path, endpoint: str, queue: str, *more: str, port: int = 0
+) -> Iterator[tuple[subprocess.Popen, float]]:
     """A worker that is ready, and how many seconds that took."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [options.gristmill, "worker", "--queue", queue, "--datasets", datasets, "--cache", options.work / "cache", "--drain", "0s"]
+    if port == 0:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    command = [options.gristmill, "worker", "--queue", queue, "--datasets", datasets, "--cache", options.work / "cache", "--drain", "0s", *more]
     environment = os.environ | {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",

@@ -177,7 +177,11 @@ fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
             "input.$": "$",
         },
     });
-    if queue_url.ends_with(".fifo") {
+    if !queue_url.ends_with(".fifo") {
+        // On a standard queue a group is no order: it is whose message this is, so that Amazon SQS gives the messages of others
+        // first when one dataset has very many ("Amazon SQS fair queues").
+        parameters["MessageGroupId"] = dataset.name.as_str().into();
+    } else {
         // A group per child, so that batches do not wait for each other; every attempt has a token, hence an id, of its own.
         parameters["MessageGroupId.$"] = "$$.Execution.Name".into();
         parameters["MessageDeduplicationId.$"] = "States.Hash($$.Task.Token, 'SHA-256')".into();
@@ -285,6 +289,7 @@ mod tests {
                         "state.$": "$$.State.Name",
                         "task_token.$": "$$.Task.Token"
                       },
+                      "MessageGroupId": "noaa-precipitation",
                       "QueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/batches"
                     },
                     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
@@ -394,6 +399,7 @@ mod tests {
         let machine = machine_for("items = [1]", "https://sqs.eu-west-1.amazonaws.com/123456789012/batches.fifo");
         let parameters = &machine["States"]["Map"]["ItemProcessor"]["States"]["Batch"]["Parameters"];
         assert_eq!(parameters["MessageGroupId.$"], "$$.Execution.Name");
+        assert_eq!(parameters.get("MessageGroupId"), None);
         assert_eq!(parameters["MessageDeduplicationId.$"], "States.Hash($$.Task.Token, 'SHA-256')");
     }
 

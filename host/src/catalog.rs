@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::admission::{Admission, Need};
 use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
 use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::{OutputSchema, Sink};
+use crate::sink::{OutputSchema, Sink, Stores};
 use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
@@ -26,14 +27,6 @@ pub struct Loaded {
     pub outputs: Vec<Arc<OutputSchema>>,
     /// Where each output's rows go.
     pub sinks: Vec<Arc<dyn Sink>>,
-}
-
-/// The places to which outputs go, and from which plugins read.
-pub struct Stores {
-    /// Objects.
-    pub objects: Arc<dyn ObjectStore>,
-    /// Tables.
-    pub tables: Arc<dyn Sink>,
 }
 
 impl Loaded {
@@ -83,7 +76,18 @@ impl Loaded {
         if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(dataset, findings).await) }
     }
 
+    /// What its items and batches need.
+    pub(crate) fn need(&self) -> Need {
+        Need::of(&self.dataset.name, &self.dataset.plugin)
+    }
+
     /// What the items of this batch share.
+    /// Whether all that is ever seen of a batch are rows of tables: no objects, and no report that is one.
+    pub(crate) fn has_only_tables(&self) -> bool {
+        let tables = self.outputs.iter().all(|output| matches!(output.target, Target::Table { .. }));
+        tables && self.dataset.map.reports.is_none()
+    }
+
     pub(crate) fn context(
         &self,
         batch: &Batch,
@@ -176,6 +180,19 @@ impl Catalog {
             datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
         }
         Ok((Self(datasets), complaints))
+    }
+
+    /// Puts aside the datasets of which not even one item can run here.
+    pub fn admit(&mut self, admission: &Admission) {
+        for loaded in self.0.values_mut() {
+            let objection = loaded.as_ref().ok().and_then(|loaded| {
+                let file = loaded.dataset.file.display();
+                Some(format!("{file}: plugin.memory: {}", admission.objection(&loaded.need())?))
+            });
+            if let Some(objection) = objection {
+                *loaded = Err(objection.into());
+            }
+        }
     }
 
     /// The dataset of this name, or why it cannot be worked on.

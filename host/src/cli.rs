@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
 use crate::dataset::Variables;
@@ -85,9 +86,10 @@ pub struct MapArgs {
 /// `gristmill worker`
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
-    /// The URL of the SQS queue.
-    #[arg(long, env = "GRISTMILL_QUEUE", value_name = "URL")]
-    pub queue: String,
+    /// The URL of the SQS queue. Given several times (or with commas between), each queue has as many batches at once as
+    /// there are slots, so that one that is full does not hold up another.
+    #[arg(long = "queue", env = "GRISTMILL_QUEUE", value_name = "URL", value_delimiter = ',', required = true)]
+    pub queues: Vec<String>,
     /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components.
     #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR")]
     pub datasets: PathBuf,
@@ -98,6 +100,9 @@ pub struct WorkerArgs {
     /// How many items, and how many batches, run at once [default: the cores of this machine].
     #[arg(long, env = "GRISTMILL_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
+    /// How much memory items may take together, such as `6 GiB` [default: the container's or else the machine's, less an eighth].
+    #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub admin: SocketAddr,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
 use crate::fault::FaultKind;
-use crate::job::{Batch, Disposition, TaskToken, error_names};
+use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
 use crate::lease::Lost;
 use crate::ledger::LedgerError;
 use crate::object::ObjectError;
@@ -43,6 +43,13 @@ pub(crate) enum Fault {
     Report(#[from] ObjectError),
     #[error(transparent)]
     Callback(#[from] CallbackError),
+    #[error("what an earlier attempt prepared cannot be read: {0}; a later gristmill may have written it")]
+    Record(String),
+    #[error(
+        "an earlier attempt wrote rows with component {begun} and did not end; only that component can finish the batch, and \
+         this worker has {ours}"
+    )]
+    OtherComponent { begun: Digest, ours: Digest },
 }
 
 impl Fault {
@@ -56,10 +63,14 @@ impl Fault {
             Self::Ledger(LedgerError::Refused(_)) => FaultKind::LedgerRefused,
             Self::Sink(SinkError::Unavailable(_)) => FaultKind::SinkUnavailable,
             Self::Sink(SinkError::Refused(_)) => FaultKind::SinkRefused,
+            Self::Sink(SinkError::Gone(_)) => FaultKind::StagedGone,
+            Self::Sink(SinkError::Lost) => FaultKind::ClaimLost,
             Self::Objects(_) => FaultKind::ObjectsUnavailable,
             Self::Report(_) if self.is_refusal() => FaultKind::ReportRefused,
             Self::Report(_) => FaultKind::ReportUnavailable,
             Self::Callback(_) => FaultKind::CallbackUnavailable,
+            Self::Record(_) => FaultKind::RecordUnreadable,
+            Self::OtherComponent { .. } => FaultKind::BegunByOther,
         }
     }
 
@@ -71,6 +82,8 @@ impl Fault {
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
+            // Another worker may have what this one lacks.
+            Self::Record(_) | Self::OtherComponent { .. } => false,
         }
     }
 }
@@ -85,12 +98,14 @@ pub(crate) struct End {
     /// Whether anybody waits, when that is known.
     pub(crate) waiting: Option<Waiting>,
     pub(crate) report: Option<Box<BatchReport>>,
+    /// Whether it was prepared by an attempt that did not end.
+    pub(crate) rolled_forward: bool,
 }
 
 impl End {
     /// An end of which nobody was told.
     pub(crate) fn of(disposition: Disposition) -> Self {
-        Self { disposition, kind: None, answer: None, waiting: None, report: None }
+        Self { disposition, kind: None, answer: None, waiting: None, report: None, rolled_forward: false }
     }
 
     /// What happened, if the delivery did not simply succeed.
@@ -100,6 +115,7 @@ impl End {
             Some(error_names::ITEMS_REJECTED) => Some(FaultKind::ItemsRejected),
             Some(error_names::RETRYABLE) => Some(FaultKind::ItemRetry),
             _ if self.report.as_ref().is_some_and(|report| report.replayed) => Some(FaultKind::AlreadyCommitted),
+            _ if self.rolled_forward => Some(FaultKind::RolledForward),
             _ => None,
         })
     }
@@ -136,7 +152,7 @@ impl Pipeline {
             Fault::Lost(Lost::Token) => return End { waiting: Some(Waiting::No), ..End::of(Disposition::Acked) },
             // The batch is somebody else's to answer, or will be.
             Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
-            Fault::Lost(_) => backoff(delivery.receives),
+            Fault::Lost(_) | Fault::Sink(SinkError::Lost) => backoff(delivery.receives),
             // Telling has just failed.
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
@@ -185,6 +201,16 @@ impl Pipeline {
     }
 }
 
+/// The dataset has as many batches under way as it may: others have the place. No fault, and yet the pauses grow, because
+/// each delivery is one of those after which SQS sets a message aside.
+pub(crate) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
+    let dataset = &loaded.dataset;
+    let most = dataset.plugin.max_batches.unwrap_or_default();
+    let reason = format!("dataset {} has its `max_batches` of {most} under way on this worker", dataset.name);
+    let returned = Disposition::Returned { after: backoff(delivery.receives), reason, fault: false };
+    End { kind: Some(FaultKind::Crowded), ..End::of(returned) }
+}
+
 /// What the log line of a delivery says.
 pub(crate) fn line<'a>(
     delivery: &'a Delivery,
@@ -209,6 +235,7 @@ pub(crate) fn line<'a>(
         answer: end.answer.as_deref(),
         heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
         replayed: report.is_some_and(|report| report.replayed),
+        rolled_forward: end.rolled_forward,
     }
 }
 

@@ -18,10 +18,20 @@ pub(crate) enum FaultKind {
     ItemRetry,
     /// What items read could not be had.
     ObjectsUnavailable,
+    /// The dataset has its `max_batches` under way.
+    Crowded,
     /// Another worker has the batch.
     ClaimHeld,
     /// Another worker took the batch over.
     ClaimLost,
+    /// An attempt that did not end had begun with a component that this worker does not have.
+    BegunByOther,
+    /// What an earlier attempt recorded cannot be read.
+    RecordUnreadable,
+    /// What was staged was removed before it could be seen.
+    StagedGone,
+    /// An attempt that did not end had recorded what is ready: it was carried out.
+    RolledForward,
     /// The ledger did not answer.
     LedgerUnavailable,
     /// The ledger refused.
@@ -59,8 +69,13 @@ impl FaultKind {
             Self::ItemsRejected => "items_rejected",
             Self::ItemRetry => "item_retry",
             Self::ObjectsUnavailable => "objects_unavailable",
+            Self::Crowded => "crowded",
             Self::ClaimHeld => "claim_held",
             Self::ClaimLost => "claim_lost",
+            Self::BegunByOther => "begun_by_other",
+            Self::RecordUnreadable => "record_unreadable",
+            Self::StagedGone => "staged_gone",
+            Self::RolledForward => "rolled_forward",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LedgerRefused => "ledger_refused",
             Self::SinkUnavailable => "sink_unavailable",

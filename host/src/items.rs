@@ -13,17 +13,19 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use crate::admission::{Admission, Need, Permit};
 use crate::catalog::Loaded;
+use crate::commit::{Ready, Uploads};
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
-use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
-use crate::pipeline::Pipeline;
+use crate::object::{Location, ObjectStore};
+use crate::pipeline::{Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
 use crate::sink::keys::KeySet;
-use crate::sink::{OutputSchema, SinkError, Staging, Written};
+use crate::sink::{Effect, OutputSchema, SinkError, Staging};
 use crate::telemetry::metrics::Metrics;
 
 /// How often an item is called in one attempt of its batch, when it says that something was not ready.
@@ -50,8 +52,11 @@ pub(crate) async fn run(
     loaded: &Arc<Loaded>,
     batch: &Arc<Batch>,
     claimed: &Claimed,
-) -> Result<Outcome, SinkError> {
-    let watched = Arc::new(WatchedStore::new(pipeline.objects.clone(), loaded.dataset.plugin.timeout));
+) -> Result<Outcome, fate::Fault> {
+    if claimed.fence > 1 {
+        remove_staged(pipeline, loaded, batch).await?;
+    }
+    let watched = Arc::new(WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout));
     let objects: Arc<dyn ObjectStore> = watched.clone();
     let context = Arc::new(loaded.context(batch, claimed.started, &objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
@@ -68,9 +73,26 @@ pub(crate) async fn run(
         }
     }
     if next < batch.items.len() {
-        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")));
+        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());
     }
     Ok(Outcome { trouble: watched.trouble(), ..taker.outcome })
+}
+
+/// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
+async fn remove_staged(pipeline: &Pipeline, loaded: &Loaded, batch: &Batch) -> Result<(), fate::Fault> {
+    for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+        sink.remove_staged(&batch.id, output).await?;
+    }
+    if let Some(at) = report_place(loaded, batch) {
+        pipeline.stores.objects.abort_uploads(&at).await?;
+    }
+    Ok(())
+}
+
+/// Where the batch's full report is, if there is one.
+fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
+    let prefix = loaded.dataset.map.reports.as_ref()?;
+    Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
 }
 
 /// The lanes of a batch; dropping them stops what runs.
@@ -83,23 +105,34 @@ struct Lanes {
 
 impl Lanes {
     fn start(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Self {
-        let lanes = pipeline.lanes.min(batch.items.len());
+        let need = Arc::new(loaded.need());
+        let lanes = pipeline.lanes.min(batch.items.len()).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
         let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
         let next = Arc::new(AtomicUsize::new(0));
         let mut running: JoinSet<Option<()>> = JoinSet::new();
         for _ in 0..lanes {
-            let (slots, ahead) = (pipeline.slots.clone(), ahead.clone());
-            let (batch, next, sender) = (batch.clone(), next.clone(), sender.clone());
-            let metrics = pipeline.metrics.clone();
-            let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
+            let (batch, next, ahead, sender) = (batch.clone(), next.clone(), ahead.clone(), sender.clone());
+            let mut runner = Runner {
+                lane: Lane::new(loaded.plugin.clone(), context.clone()),
+                permit: None,
+                admission: pipeline.admission.clone(),
+                need: need.clone(),
+                metrics: pipeline.metrics.clone(),
+            };
             let work = async move {
                 // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
                 loop {
-                    ahead.acquire().await.ok()?.forget();
+                    match ahead.try_acquire() {
+                        Ok(room) => room.forget(),
+                        Err(_) => {
+                            runner.rest();
+                            ahead.acquire().await.ok()?.forget();
+                        }
+                    }
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let item = batch.items.get(index)?;
-                    let run = run_patiently(&mut lane, item, &slots, &metrics).await?;
+                    let run = runner.run(item).await?;
                     sender.send((index, run)).await.ok()?;
                 }
             };
@@ -109,22 +142,47 @@ impl Lanes {
     }
 }
 
-/// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
-async fn run_patiently(lane: &mut Lane, item: &Item, slots: &Semaphore, metrics: &Metrics) -> Option<ItemRun> {
-    let mut attempt = 1;
-    loop {
-        // Slots are given in the order in which they were asked for, so that batches share them item by item.
-        let slot = (slots.acquire().await.ok()?, metrics.busy_slot());
-        let run = lane.run(item).await;
-        drop(slot);
-        let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
-        if !asks || attempt == ITEM_ATTEMPTS {
-            return Some(run);
+/// A lane, and what it runs with. An instance that is kept for the next item takes up memory: it never outlives the permit.
+struct Runner {
+    lane: Lane,
+    permit: Option<Permit>,
+    admission: Arc<Admission>,
+    need: Arc<Need>,
+    metrics: Arc<Metrics>,
+}
+
+impl Runner {
+    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+    async fn run(&mut self, item: &Item) -> Option<ItemRun> {
+        let mut attempt = 1;
+        loop {
+            let permit = match self.permit.take() {
+                Some(permit) => permit,
+                None => self.admission.acquire(&self.need).await?,
+            };
+            let counted = (self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory()));
+            let run = self.lane.run(item).await;
+            drop(counted);
+            self.permit = Some(permit);
+            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+            let again = asks && attempt < ITEM_ATTEMPTS;
+            if again || !self.lane.is_kept() || !self.permit.as_ref().is_some_and(Permit::renew) {
+                self.rest();
+            }
+            if !again {
+                return Some(run);
+            }
+            let pause = Duration::from_millis(400) * 2_u32.pow(attempt - 1);
+            // Items that were refused together do not all come back together.
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            attempt += 1;
         }
-        let pause = Duration::from_millis(400) * 2_u32.pow(attempt - 1);
-        // Items that were refused together do not all come back together.
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-        attempt += 1;
+    }
+
+    /// Leaves everything to others.
+    fn rest(&mut self) {
+        self.lane.rest();
+        self.permit = None;
     }
 }
 
@@ -214,16 +272,20 @@ impl Outcome {
         }
     }
 
-    /// Makes the rows visible and says what was done.
-    pub(crate) async fn commit(
+    /// Does all that can be done unseen, and says what will have been done.
+    pub(crate) async fn prepare(
         self,
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
-    ) -> Result<BatchReport, fate::Fault> {
-        let mut outputs: Vec<Written> = Vec::new();
+    ) -> Result<(Ready, Uploads), fate::Fault> {
+        let (mut outputs, mut effects) = (Vec::new(), Vec::new());
+        let mut uploads = Uploads::new(pipeline.stores.objects.clone());
         for staging in self.stagings {
-            outputs.push(staging.commit().await?);
+            let prepared = staging.prepare().await?;
+            uploads.watch(&prepared.effect);
+            outputs.push(prepared.written);
+            effects.push(prepared.effect);
         }
         let mut by_code = BTreeMap::new();
         for failure in &self.failures {
@@ -232,20 +294,17 @@ impl Outcome {
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
         let more = self.failures.len() > FIRST_FAILURES || !self.results.is_empty();
-        let report = match &loaded.dataset.map.reports {
-            Some(prefix) if more => {
-                let at = prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name()));
-                let lines = full_report(&self.failures, &self.results);
-                let mut upload = pipeline.objects.upload(&at).await?;
-                upload.write(lines).await?;
-                upload.complete().await?;
-                Some(at.to_string())
-            }
-            _ => None,
-        };
+        let at = report_place(loaded, batch).filter(|_| more);
+        if let Some(at) = &at {
+            let mut upload = pipeline.stores.objects.upload(at).await?;
+            upload.write(full_report(&self.failures, &self.results)).await?;
+            let effect = Effect::Complete(upload.finish().await?);
+            uploads.watch(&effect);
+            effects.push(effect);
+        }
         let mut first = self.failures;
         first.truncate(FIRST_FAILURES);
-        Ok(BatchReport {
+        let report = BatchReport {
             dataset: batch.dataset.clone(),
             component: Component {
                 name: loaded.plugin.manifest.name.clone(),
@@ -256,9 +315,11 @@ impl Outcome {
             bytes_read: self.bytes_read,
             outputs,
             failures: Failures { by_code, first },
-            report,
+            report: at.map(|at| at.to_string()),
             replayed: false,
-        })
+        };
+        let answer = report.answer(tolerated(loaded));
+        Ok((Ready { report, answer, effects }, uploads))
     }
 }
 

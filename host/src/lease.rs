@@ -1,13 +1,15 @@
 //! One loop per batch keeps alive what lapses while the batch is worked on: the message's visibility, the claim in the
 //! ledger, and the task token's heartbeat. When one of them is lost, so is the batch, and the work stops.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::callback::Waiting;
+use crate::commit::Attempt;
 use crate::job::Batch;
-use crate::ledger::{Claimed, LedgerError};
+use crate::ledger::LedgerError;
 use crate::pipeline::{LEASE, Pipeline};
 use crate::queue::Delivery;
 
@@ -25,12 +27,34 @@ pub enum Lost {
     Token,
 }
 
+/// Until when a claim is surely ours, by this process's own clock: it does not depend on anybody's answer, so it holds also for
+/// a process that was stopped for minutes and goes on as if nothing had happened.
+pub(crate) struct Lease {
+    until: Mutex<Instant>,
+}
+
+impl Lease {
+    /// A claim that was asked for at this time, before it was sent.
+    pub(crate) fn new(asked: Instant) -> Self {
+        Self { until: Mutex::new(asked + LEASE) }
+    }
+
+    /// It was renewed, by a request that was sent after this time.
+    fn renewed(&self, asked: Instant) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = asked + LEASE;
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        Instant::now() < *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Renews everything three times per period, so that two renewals may fail. Ends only when something is lost; a renewal
 /// that merely did not go through is tried again at the next beat.
 pub(crate) async fn keep(
     pipeline: &Pipeline,
     batch: &Batch,
-    claimed: &Claimed,
+    attempt: &Attempt,
     delivery: &Delivery,
     heartbeat: Duration,
 ) -> Lost {
@@ -45,10 +69,16 @@ pub(crate) async fn keep(
             Err(error) => later(batch, "the message's visibility", &error),
         }
     };
-    let claim = async || match in_time(beat, pipeline.ledger.renew(claimed, (pipeline.now)(), LEASE)).await {
-        Ok(()) => None,
-        Err(Late::Failed(error @ LedgerError::Lost(_))) => Some(Lost::Claim(error)),
-        Err(error) => later(batch, "the claim", &error),
+    let claim = async || {
+        let asked = Instant::now();
+        match in_time(beat, pipeline.ledger.renew(&attempt.claimed, (pipeline.now)(), LEASE)).await {
+            Ok(()) => {
+                attempt.lease.renewed(asked);
+                None
+            }
+            Err(Late::Failed(error @ LedgerError::Lost(_))) => Some(Lost::Claim(error)),
+            Err(error) => later(batch, "the claim", &error),
+        }
     };
     let token = async || match in_time(beat, pipeline.callback.heartbeat(&batch.token)).await {
         Ok(Waiting::Yes) => None,

@@ -2,12 +2,14 @@
 //!
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
+pub mod admission;
 pub mod asl;
 pub mod aws;
 pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
+mod commit;
 pub mod dataset;
 mod fate;
 mod fault;
@@ -19,6 +21,7 @@ pub mod map;
 pub mod object;
 pub mod pipeline;
 pub mod pressure;
+pub mod protection;
 pub mod queue;
 pub mod report;
 pub mod runtime;

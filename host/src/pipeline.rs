@@ -1,33 +1,34 @@
 //! One batch from start to finish. The file to read first.
 //!
 //! ```text
-//! Delivery ─parse─► Batch ─claim─► Claimed ─run─► Outcome ─commit─► Receipt ─answer─► Disposition
+//! Delivery ─parse─► Batch ─claim─► Attempt ─run─► Ready ─prepare, show, commit─► Receipt ─answer─► Disposition
 //! ```
 //!
-//! Nothing is visible before the commit, and everything that is repeated after a crash gives the same rows under the same
-//! keys: items are pure, and their rows are taken in the items' order. (The claim records the component that began; a worker has
-//! one version of each, so that a batch which is taken over runs the taker's.)
+//! Nothing is visible before it is ready. Where a batch has more than rows of tables, what is ready is recorded first, and whoever
+//! finds the record ends the batch. Where it has not, whoever takes the batch over runs the component that began: items are
+//! pure, and their rows are taken in the items' order, so that the same rows lie under the same keys.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Loaded};
-use crate::fate::{End, Fault, Refusal, line};
+use crate::commit::{Attempt, Ready};
+use crate::fate::{End, Fault, Refusal, crowded, line};
 use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
-use crate::lease::{self, Lost};
-use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
-use crate::object::ObjectStore;
+use crate::lease::{self, Lease, Lost};
+use crate::ledger::{Claim, ClaimRequest, Ledger, LedgerError, Receipt, Release};
 use crate::pressure::Pressure;
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
+use crate::sink::{SinkError, Stores};
 use crate::telemetry::metrics::Metrics;
 
 /// How long a claim lasts unless it is renewed.
@@ -46,13 +47,13 @@ pub struct Pipeline {
     pub ledger: Arc<dyn Ledger>,
     /// Who waits.
     pub callback: Arc<dyn Callback>,
-    /// What plugins read and reports are written to.
-    pub objects: Arc<dyn ObjectStore>,
+    /// What plugins read, and where rows and reports go.
+    pub stores: Stores,
     /// Where guests run.
     pub guests: Handle,
-    /// One permit per item that may run at once.
-    pub slots: Arc<Semaphore>,
-    /// How many items run at once.
+    /// Which item may run next.
+    pub admission: Arc<Admission>,
+    /// How many items of a batch run at once, at most.
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
@@ -62,7 +63,7 @@ pub struct Pipeline {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How much the worker holds back.
-    pub pressure: Pressure,
+    pub pressure: Arc<Pressure>,
     /// The wall clock.
     pub now: fn() -> SystemTime,
 }
@@ -156,8 +157,13 @@ impl Pipeline {
 
     async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
         let Work { batch, loaded, .. } = work;
-        let claimed = match self.claim(work).await? {
-            Claim::Taken(claimed) => claimed,
+        // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
+        let last = delivery.receives >= self.deliveries;
+        let Some(_seat) = self.admission.seat(&loaded.need(), last) else { return Ok(crowded(delivery, loaded)) };
+        let lease = Lease::new(Instant::now());
+        let (claimed, record) = match self.claim(work).await? {
+            Claim::Taken(claimed) => (claimed, None),
+            Claim::Prepared(claimed, record) => (claimed, Some(record)),
             Claim::Held { remaining } => {
                 let after = remaining.min(self.identity.patience());
                 let reason = "another worker holds the batch".into();
@@ -171,16 +177,36 @@ impl Pipeline {
                 };
             }
         };
+        // Without a record only rows of tables can be visible: all else is recorded before.
+        let seen = record.is_some() || (claimed.resumed && loaded.has_only_tables());
+        let attempt = Attempt::new(claimed, lease, seen);
         let ran = tokio::select! {
-            ran = self.run(work, &claimed) => ran,
-            lost = lease::keep(self, batch, &claimed, delivery, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
+            // First: an attempt that lost the batch while the process was stopped must not go on.
+            biased;
+            lost = lease::keep(self, batch, &attempt, delivery, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
             () = give_up.cancelled() => Err(Fault::Stopped),
+            ran = async {
+                match &record {
+                    // An attempt that did not end had come as far as this.
+                    Some(record) => self.finish(work, &attempt, Ready::from_record(record)?).await,
+                    None => self.run(work, &attempt).await,
+                }
+            } => ran,
         };
         match ran {
-            Ok((answer, report)) => self.answer(work, answer, report).await,
+            Ok((answer, report)) => {
+                if record.is_some() {
+                    self.metrics.rolled_forward(&batch.dataset);
+                }
+                let end = self.answer(work, answer, report).await?;
+                Ok(End { rolled_forward: record.is_some(), ..end })
+            }
             Err(fault) => {
+                if matches!(fault, Fault::Sink(SinkError::Gone(_))) {
+                    attempt.give_up_on_the_rest();
+                }
                 let claim_lost = matches!(fault, Fault::Lost(Lost::Claim(_)));
-                if !claim_lost && let Err(error) = self.ledger.release(&claimed).await {
+                if !claim_lost && let Err(error) = self.ledger.release(&attempt.claimed, attempt.release()).await {
                     tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
                 }
                 Err(fault)
@@ -189,8 +215,12 @@ impl Pipeline {
     }
 
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
-    async fn run(&self, work: &Work, claimed: &Claimed) -> Result<(Answer, Option<BatchReport>), Fault> {
-        let Work { batch, loaded, fingerprint } = work;
+    async fn run(&self, work: &Work, attempt: &Attempt) -> Result<(Answer, Option<BatchReport>), Fault> {
+        let Work { batch, loaded, .. } = work;
+        let (claimed, ours) = (&attempt.claimed, loaded.plugin.digest);
+        if claimed.resumed && loaded.has_only_tables() && claimed.component != ours {
+            return Err(Fault::OtherComponent { begun: claimed.component, ours });
+        }
         let outcome = items::run(self, loaded, batch, claimed).await?;
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
@@ -208,19 +238,31 @@ impl Pipeline {
                 failure.message
             );
             outcome.abort().await;
-            self.ledger.release(claimed).await?;
+            self.ledger.release(claimed, attempt.release()).await?;
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
-        let report = outcome.commit(self, loaded, batch).await?;
-        self.metrics.items(&batch.dataset, &report);
-        let answer = report.answer(tolerated(loaded));
+        let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
+        self.prepare(attempt, &ready, uploads).await?;
+        self.finish(work, attempt, ready).await
+    }
+
+    /// Makes visible what is ready, and writes down that it is.
+    async fn finish(
+        &self,
+        work: &Work,
+        attempt: &Attempt,
+        ready: Ready,
+    ) -> Result<(Answer, Option<BatchReport>), Fault> {
+        self.show(attempt, &ready).await?;
+        let Ready { report, answer, .. } = ready;
+        self.metrics.items(&work.batch.dataset, &report);
         match &answer {
             Answer::Success { output } => {
-                let receipt = Receipt { output: output.clone(), fingerprint: *fingerprint };
-                self.ledger.commit(claimed, &receipt).await?;
+                let receipt = Receipt { output: output.clone(), fingerprint: work.fingerprint };
+                self.ledger.commit(&attempt.claimed, &receipt).await?;
             }
             // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
-            Answer::Failure { .. } => self.ledger.release(claimed).await?,
+            Answer::Failure { .. } => self.ledger.release(&attempt.claimed, Release::Afresh).await?,
         }
         Ok((answer, Some(report)))
     }
@@ -269,6 +311,6 @@ impl Pipeline {
     }
 }
 
-fn tolerated(loaded: &Loaded) -> f64 {
+pub(crate) fn tolerated(loaded: &Loaded) -> f64 {
     loaded.dataset.map.tolerated_rejected_percentage
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,40 @@ pub struct Worker {
     pub batches: usize,
     /// How long batches under way may go on once the worker is told to stop; what is not done by then is returned.
     pub drain: Duration,
+    /// Told of each batch.
+    pub activity: Activity,
+}
+
+/// How many batches are under way, in all workers that share it.
+#[derive(Clone, Debug, Default)]
+pub struct Activity(watch::Sender<usize>);
+
+impl Activity {
+    /// Follows the number. Only its change from or to zero wakes whoever waits for a change.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.0.subscribe()
+    }
+
+    fn batch(&self) -> Batch {
+        self.change(|batches| batches + 1);
+        Batch(self.clone())
+    }
+
+    fn change(&self, to: impl Fn(usize) -> usize) {
+        self.0.send_if_modified(|batches| {
+            let before = std::mem::replace(batches, to(*batches));
+            (before == 0) != (*batches == 0)
+        });
+    }
+}
+
+/// A batch that is under way until this is dropped.
+struct Batch(Activity);
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.0.change(|batches| batches - 1);
+    }
 }
 
 /// What is under way: batches, and the poll that was left when the worker was told to stop.
@@ -95,10 +129,11 @@ impl Worker {
             for delivery in deliveries {
                 let permit = free.pop();
                 let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), under_way.give_up.clone());
+                let batch = self.activity.batch();
                 under_way.tasks.spawn(async move {
                     let in_flight = pipeline.metrics.in_flight();
                     settle(&pipeline, delivery, &settled, &give_up).await;
-                    drop((in_flight, permit));
+                    drop((in_flight, batch, permit));
                 });
             }
             while under_way.tasks.try_join_next().is_some() {}

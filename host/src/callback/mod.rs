@@ -4,11 +4,13 @@ pub mod local;
 pub mod step_functions;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::job::TaskToken;
 
 /// What the waiting state is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// `SendTaskSuccess`: the output, a JSON text of at most 262,144 bytes.
     Success {

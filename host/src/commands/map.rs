@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
-use crate::catalog::{Catalog, Loaded, Stores};
+use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Target, Template};
 use crate::job::{BatchId, TaskToken, error_names};
@@ -31,16 +31,15 @@ use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
-use crate::object::{Location, ObjectStore};
+use crate::object::{Location, ObjectStore, ObjectWriter};
 use crate::pipeline::{Identity, Pipeline};
-use crate::pressure::Pressure;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
-use crate::sink::SinkError;
 use crate::sink::sqlite::SqliteSink;
+use crate::sink::{SinkError, Stores};
 use crate::telemetry::metrics::Metrics;
-use crate::worker::Worker;
+use crate::worker::{Activity, Worker};
 
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
@@ -71,20 +70,21 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
         callback: callback.clone(),
-        objects: folder.objects.clone(),
+        stores,
         guests: guests.handle().clone(),
-        slots: Arc::new(Semaphore::new(slots)),
+        // A laptop has memory to swap to, and nobody else's work.
+        admission: Admission::new(slots, u64::MAX),
         lanes: slots,
         identity: Identity::Contents,
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
-        pressure: Pressure::default(),
+        pressure: Arc::default(),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
-    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN };
+    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN, activity: Activity::default() };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();
@@ -180,7 +180,7 @@ impl Submit for Embedded {
 /// The folder that stands for the cloud.
 struct Folder {
     root: PathBuf,
-    objects: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectWriter>,
     tables: Arc<SqliteSink>,
     ledger: Arc<SqliteLedger>,
 }

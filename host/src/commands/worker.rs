@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::signals;
 use super::waiting::wait_for;
+use crate::admission::{self, Admission};
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
-use crate::catalog::{Catalog, Stores};
+use crate::catalog::Catalog;
 use crate::cli::WorkerArgs;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
@@ -23,13 +25,15 @@ use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
 use crate::pressure::Pressure;
+use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
-use crate::worker::Worker;
+use crate::worker::{Activity, Worker};
 
 /// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
 /// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
@@ -39,6 +43,10 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
+    let detected = || admission::limit().map(admission::budget);
+    let memory = args.memory.map(|size| size.0).or_else(detected);
+    metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
+    let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();
     let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
     let admin = listener.local_addr()?;
@@ -63,12 +71,13 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     );
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
-    let (catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
+    let (mut catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
         .await
         .with_context(|| format!("--datasets {}", args.datasets.display()))?;
     for findings in complaints {
         tracing::error!("{findings}");
     }
+    catalog.admit(&admission);
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
@@ -91,42 +100,66 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             Arc::new(NoLedger)
         }
     };
-    let connect = async || Ok(SqsQueue::connect(&config, &args.queue).await?);
-    let Some(queue) = wait_for(&format!("--queue {}", args.queue), &readiness, &stop, connect).await? else {
-        return stopped_early();
-    };
-    let queue = Arc::new(queue);
+    let mut queues = Vec::new();
+    for url in args.queues {
+        let connect = async || Ok(SqsQueue::connect(&config, &url).await?);
+        let Some(queue) = wait_for(&format!("--queue {url}"), &readiness, &stop, connect).await? else {
+            return stopped_early();
+        };
+        anyhow::ensure!(
+            !queue.visibility_timeout().is_zero(),
+            "--queue {url}: its visibility time-out is zero, so that every message would be worked on again and again: set one"
+        );
+        queues.push((url, Arc::new(queue)));
+    }
+    // What strains a service is felt by the batches of all queues.
+    let pressure = Arc::new(Pressure::default());
     let guests = super::guest_runtime(slots)?;
-    anyhow::ensure!(
-        !queue.visibility_timeout().is_zero(),
-        "--queue {}: its visibility time-out is zero, so that every message would be worked on again and again: set one",
-        args.queue
-    );
     let datasets = catalog.names().join(", ");
-    let pipeline = Arc::new(Pipeline {
-        catalog: Arc::new(catalog),
+    let catalog = Arc::new(catalog);
+    let callback = Arc::new(StepFunctions::new(&config));
+    let pipeline = |queue: Arc<SqsQueue>| Pipeline {
+        catalog: catalog.clone(),
         deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,
-        ledger,
-        callback: Arc::new(StepFunctions::new(&config)),
-        objects: stores.objects,
+        ledger: ledger.clone(),
+        callback: callback.clone(),
+        stores: stores.clone(),
         guests: guests.handle().clone(),
-        slots: Arc::new(Semaphore::new(slots)),
+        admission: admission.clone(),
         lanes: slots,
         identity: Identity::Execution,
-        metrics,
-        pressure: Pressure::default(),
+        metrics: metrics.clone(),
+        pressure: pressure.clone(),
         now: SystemTime::now,
-    });
+    };
     // Told to stop in the meantime, it has nothing to say about being ready.
     if stop.is_cancelled() {
         return stopped_early();
     }
+    let activity = Activity::default();
+    let protection = Protection::start(&activity);
+    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, and must not
+    // hold back another queue. What is scarce, slots and memory, they share through the admission.
+    let mut workers = JoinSet::new();
+    for (url, queue) in queues {
+        let pipeline = Arc::new(pipeline(queue));
+        let worker = Worker { pipeline, batches: slots, drain: args.drain, activity: activity.clone() };
+        let work = worker.run(stop.clone(), hurry.clone());
+        workers.spawn(async move { work.await.with_context(|| format!("--queue {url}")) });
+    }
     readiness.ready();
-    tracing::info!(datasets, slots, %admin, "ready");
-    let worked = Worker { pipeline, batches: slots, drain: args.drain }.run(stop, hurry).await;
+    let memory = memory.map_or("unlimited".into(), |bytes| ByteSize(bytes).display().iec().to_string());
+    tracing::info!(datasets, slots, memory, %admin, "ready");
+    let mut worked = Ok(());
+    while let Some(ended) = workers.join_next().await {
+        // A queue that refuses us ends the work on the others, in order.
+        stop.cancel();
+        worked = worked.and(ended.map_err(anyhow::Error::from).flatten());
+    }
+    protection.end().await;
     guests.shutdown_background();
-    worked.with_context(|| format!("--queue {}", args.queue))?;
+    worked?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -135,6 +168,35 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 fn stopped_early() -> anyhow::Result<ExitCode> {
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The task's protection from scale-in, where there is an ECS agent to ask.
+struct Protection {
+    end: CancellationToken,
+    kept: Option<JoinHandle<()>>,
+}
+
+impl Protection {
+    fn start(activity: &Activity) -> Self {
+        let end = CancellationToken::new();
+        let agent = match std::env::var("ECS_AGENT_URI").ok().map(|uri| EcsAgent::at(&uri)) {
+            Some(Ok(agent)) => Some(agent),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "this task is not protected from scale-in");
+                None
+            }
+            None => None,
+        };
+        let kept = agent.map(|agent| tokio::spawn(protection::keep(agent, activity.watch(), end.clone())));
+        Self { end, kept }
+    }
+
+    async fn end(self) {
+        self.end.cancel();
+        if let Some(kept) = self.kept {
+            let _ = kept.await;
+        }
+    }
 }
 
 /// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.

@@ -15,6 +15,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::findings::{Finding, Findings, Place, Position};
@@ -86,6 +87,10 @@ pub struct PluginSpec {
     pub max_log: u64,
     /// How long an instance lives. Default: one item.
     pub instance: InstanceLife,
+    /// How many items a worker runs at once, at most. None: as many as its slots and memory allow.
+    pub max_slots: Option<usize>,
+    /// How many batches a worker has under way at once, at most; it gives further ones back. None: as many as it can.
+    pub max_batches: Option<usize>,
 }
 
 /// How long an instance of a component lives.
@@ -220,7 +225,7 @@ pub enum Format {
 }
 
 /// One column: as the manifest or the dataset file gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -231,7 +236,8 @@ pub struct Column {
 }
 
 /// The contract's `column-type`; what each becomes in every format is said there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the contract documents them")]
 pub enum ColumnType {
     Boolean,

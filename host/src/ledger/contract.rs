@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use crate::job::{BatchId, Digest};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -18,6 +18,8 @@ pub async fn suite(ledger: &dyn Ledger, prefix: &str) {
     an_expired_claim_is_taken_over(ledger, &name("expired")).await;
     a_renewed_claim_is_not(ledger, &name("renewed")).await;
     a_released_claim_is_free(ledger, &name("released")).await;
+    what_is_prepared_is_for_whoever_comes_next(ledger, &name("prepared")).await;
+    large_records_come_back_whole(ledger, &name("large")).await;
     other_contents_are_other_work(ledger, &name("contents")).await;
     states_of_one_execution_are_apart(ledger, &name("states")).await;
 }
@@ -60,7 +62,8 @@ async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
     let lost = [
         ledger.renew(claimed, clock(1_000_000), LEASE).await,
         ledger.commit(claimed, &Receipt { output: "of the zombie".into(), ..receipt() }).await,
-        ledger.release(claimed).await,
+        ledger.prepare(claimed, &Record(b"of the zombie".into())).await,
+        ledger.release(claimed, Release::Afresh).await,
     ];
     for result in lost {
         assert!(matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id), "{result:?}");
@@ -70,6 +73,7 @@ async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
 async fn a_batch_is_claimed_once(ledger: &dyn Ledger, name: &str) {
     let claimed = take(ledger, &request(name, 0)).await;
     assert_eq!((claimed.component, claimed.started), (Digest::of(b"component"), clock(0)));
+    assert!(!claimed.resumed);
     assert_held(ledger, &request(name, 0), 60).await;
     assert_held(ledger, &request(name, 59), 1).await;
 }
@@ -81,7 +85,7 @@ async fn a_committed_batch_stays_committed(ledger: &dyn Ledger, name: &str) {
         ledger.commit(&claimed, &receipt()).await.unwrap();
     }
     // Nothing is left to give back, and nothing is lost by trying.
-    ledger.release(&claimed).await.unwrap();
+    ledger.release(&claimed, Release::Afresh).await.unwrap();
     for seconds in [1, 61, 1_000_000] {
         let claim = ledger.claim(&request(name, seconds)).await.unwrap();
         assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
@@ -94,7 +98,7 @@ async fn an_expired_claim_is_taken_over(ledger: &dyn Ledger, name: &str) {
     let heir = take(ledger, &promoted).await;
     assert!(heir.fence > zombie.fence);
     // The same component at the same time of day: the same rows.
-    assert_eq!((heir.component, heir.started), (zombie.component, zombie.started));
+    assert_eq!((heir.component, heir.started, heir.resumed), (zombie.component, zombie.started, true));
     assert_lost(ledger, &zombie).await;
     ledger.commit(&heir, &receipt()).await.unwrap();
     assert_lost(ledger, &zombie).await;
@@ -112,12 +116,68 @@ async fn a_renewed_claim_is_not(ledger: &dyn Ledger, name: &str) {
 }
 
 async fn a_released_claim_is_free(ledger: &dyn Ledger, name: &str) {
+    let promoted = |seconds| ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, seconds) };
     let first = take(ledger, &request(name, 0)).await;
-    ledger.release(&first).await.unwrap();
-    let second = take(ledger, &request(name, 1)).await;
+    ledger.release(&first, Release::Unfinished).await.unwrap();
+    let second = take(ledger, &promoted(1)).await;
     assert!(second.fence > first.fence);
-    assert_eq!(second.started, first.started);
+    assert_eq!((second.started, second.component, second.resumed), (first.started, first.component, true));
     assert_lost(ledger, &first).await;
+    // What is not unfinished is nobody's: also not the component's.
+    ledger.release(&second, Release::Afresh).await.unwrap();
+    let third = take(ledger, &promoted(2)).await;
+    assert!(third.fence > second.fence);
+    assert_eq!((third.component, third.resumed), (Digest::of(b"promoted meanwhile"), false));
+    assert_lost(ledger, &second).await;
+}
+
+async fn prepared(ledger: &dyn Ledger, request: &ClaimRequest) -> (Claimed, Record) {
+    match ledger.claim(request).await.unwrap() {
+        Claim::Prepared(claimed, record) => (claimed, record),
+        other => panic!("expected to find it prepared: {other:?}"),
+    }
+}
+
+async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &str) {
+    let record = Record(b"about to be seen".into());
+    let first = take(ledger, &request(name, 0)).await;
+    // Twice, as when the first answer was lost on the way.
+    for _ in 0..2 {
+        ledger.prepare(&first, &record).await.unwrap();
+    }
+    ledger.renew(&first, clock(10), LEASE).await.unwrap();
+    assert_held(ledger, &request(name, 20), 50).await;
+    // It died. Its heirs find the record, one after the other, also after one that gave up in the middle.
+    let promoted = ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, 100) };
+    let (second, found) = prepared(ledger, &promoted).await;
+    assert_eq!((found, second.component, second.resumed), (record.clone(), first.component, true));
+    assert_lost(ledger, &first).await;
+    ledger.release(&second, Release::Unfinished).await.unwrap();
+    let (third, found) = prepared(ledger, &request(name, 101)).await;
+    assert_eq!(found, record);
+    // What turned out to be of no use is given back afresh.
+    ledger.release(&third, Release::Afresh).await.unwrap();
+    let fourth = take(ledger, &request(name, 102)).await;
+    assert!(!fourth.resumed);
+    ledger.prepare(&fourth, &record).await.unwrap();
+    ledger.commit(&fourth, &receipt()).await.unwrap();
+    let claim = ledger.claim(&request(name, 1000)).await.unwrap();
+    assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
+    // Other work has no use for the record.
+    let other = ClaimRequest { fingerprint: Digest::of(b"other contents"), ..request(name, 1001) };
+    take(ledger, &other).await;
+}
+
+/// Staged rows can be many: more than one item of DynamoDB holds.
+async fn large_records_come_back_whole(ledger: &dyn Ledger, name: &str) {
+    for (n, size) in [0, 1, 300_000, 400_000, 3_000_000].into_iter().enumerate() {
+        let name = format!("{name}-{n}");
+        let record = Record((0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
+        let claimed = take(ledger, &request(&name, 0)).await;
+        ledger.prepare(&claimed, &record).await.unwrap();
+        let (_, found) = prepared(ledger, &request(&name, 100)).await;
+        assert!(found == record, "{size} bytes came back otherwise");
+    }
 }
 
 async fn other_contents_are_other_work(ledger: &dyn Ledger, name: &str) {

@@ -1,4 +1,5 @@
-//! The ledger in a DynamoDB table: one item per batch, one write per claim, one per commit.
+//! The ledger in a DynamoDB table: one item per batch, one write per claim, one per commit, and one between them where there is
+//! something to prepare.
 //!
 //! The table needs the partition key `pk` (a string) and nothing else; time to live on `expires` removes what is old.
 
@@ -15,16 +16,20 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
 use crate::aws::{self, Calls, Fault};
-use crate::job::Digest;
+use crate::job::{BatchId, Digest};
 
 /// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
 /// forgotten.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How much of a record lies in the batch's own item, in bytes; a larger one is cut into parts of this size, each an item of its own.
+/// An item has at most 400 KB (Amazon DynamoDB, "Constraints").
+const RECORD_PART: usize = 256 * 1024;
 /// Few and urgent: a claim that is not renewed runs out, so that no call waits behind others. What must be prompt is cut short
 /// by its caller; a commit, with all the work of a batch behind it, waits for longer than AWS is usually away.
 const CALLS: Calls = Calls {
@@ -87,13 +92,13 @@ impl DynamoLedger {
 
     /// One write that takes the batch if nobody has it: a new one, or a claim on the same work that ran out. Everything
     /// else comes back as the entry that stands in the way.
-    async fn take(&self, request: &ClaimRequest, claim: &str) -> Result<Result<Claimed, Attributes>, LedgerError> {
+    async fn take(&self, request: &ClaimRequest, claim: &str) -> Result<Result<Attributes, Attributes>, LedgerError> {
         let update = self
             .update(request.id.key())
             .update_expression(
                 "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, expires = :expires, claim = :claim,
-                 component = if_not_exists(component, :component), started = if_not_exists(started, :now),
-                 fingerprint = :fingerprint",
+                 begun = if_not_exists(begun, :claim), component = if_not_exists(component, :component),
+                 started = if_not_exists(started, :now), fingerprint = :fingerprint",
             )
             .condition_expression(
                 "attribute_not_exists(pk)
@@ -102,7 +107,7 @@ impl DynamoLedger {
             .expression_attribute_names("#output", "output")
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1));
-        self.claimed(request, with_claim(update, request, claim)).await
+        entry(with_claim(update, request, claim)).await
     }
 
     /// Takes the batch for other work than the entry's, whose claim ran out or which is committed.
@@ -111,29 +116,57 @@ impl DynamoLedger {
         request: &ClaimRequest,
         claim: &str,
         fence: u64,
-    ) -> Result<Result<Claimed, Attributes>, LedgerError> {
+    ) -> Result<Result<Attributes, Attributes>, LedgerError> {
         let update = self
             .update(request.id.key())
             .update_expression(
-                "SET fence = fence + :one, lease_until = :until, expires = :expires, claim = :claim,
-                 component = :component, started = :now, fingerprint = :fingerprint REMOVE #output",
+                "SET fence = fence + :one, lease_until = :until, expires = :expires, claim = :claim, begun = :claim,
+                 component = :component, started = :now, fingerprint = :fingerprint
+                 REMOVE #output, prepared, prepared_parts",
             )
             .condition_expression("fence = :fence AND (attribute_exists(#output) OR lease_until <= :now)")
             .expression_attribute_names("#output", "output")
             .expression_attribute_values(":fence", number(fence))
             .expression_attribute_values(":one", number(1));
-        self.claimed(request, with_claim(update, request, claim)).await
+        entry(with_claim(update, request, claim)).await
     }
 
-    async fn claimed(
-        &self,
-        request: &ClaimRequest,
-        update: UpdateItemFluentBuilder,
-    ) -> Result<Result<Claimed, Attributes>, LedgerError> {
-        match update.return_values(ReturnValue::AllNew).send().await {
-            Ok(output) => Ok(Ok(claimed(request, &output.attributes.unwrap_or_default())?)),
-            Err(error) => Ok(Err(in_the_way(error)?)),
-        }
+    /// The claim that the entry is.
+    async fn claimed(&self, request: &ClaimRequest, claim: &str, entry: &Attributes) -> Result<Claim, LedgerError> {
+        let claimed = Claimed {
+            id: request.id.clone(),
+            fence: signed(entry, "fence")?.unsigned_abs(),
+            component: digest(entry, "component")?,
+            resumed: text(entry, "begun")? != claim,
+            started: time_of(signed(entry, "started")?),
+        };
+        let record = match (entry.get("prepared"), entry.contains_key("prepared_parts")) {
+            (Some(bytes), _) => bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec(),
+            (None, true) => {
+                let fence = signed(entry, "prepared_fence")?;
+                let mut record = Vec::new();
+                for part in 0..signed(entry, "prepared_parts")? {
+                    record.extend(self.part(part_key(&request.id, fence, part)).await?);
+                }
+                record
+            }
+            (None, false) => return Ok(Claim::Taken(claimed)),
+        };
+        Ok(Claim::Prepared(claimed, Record(record)))
+    }
+
+    async fn part(&self, key: String) -> Result<Vec<u8>, LedgerError> {
+        let request = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key));
+        let found = request.consistent_read(true).send().await.map_err(|error| unavailable(Fault::new(&error)))?;
+        let part = found.item.unwrap_or_default().remove("bytes");
+        let bytes = part.and_then(|part| part.as_b().ok().map(|bytes| bytes.as_ref().to_vec()));
+        bytes.ok_or_else(|| foreign("bytes", "a part of what was prepared"))
+    }
+
+    async fn put_part(&self, key: String, part: &[u8], now: SystemTime) -> Result<(), LedgerError> {
+        let put = self.client.put_item().table_name(&self.table).item("pk", AttributeValue::S(key));
+        let put = put.item("bytes", bytes(part)).item("expires", expires(now));
+        put.send().await.map(|_| ()).map_err(|error| unavailable(Fault::new(&error)))
     }
 
     /// A write under a claim.
@@ -153,12 +186,12 @@ impl Ledger for DynamoLedger {
         let mut tried = self.take(request, &claim).await?;
         for _ in 0..RACES {
             let entry = match tried {
-                Ok(claimed) => return Ok(Claim::Taken(claimed)),
+                Ok(entry) => return self.claimed(request, &claim, &entry).await,
                 Err(entry) => entry,
             };
             // Our own claim: an attempt whose answer was lost had got through.
             if text(&entry, "claim").is_ok_and(|found| *found == claim) {
-                return Ok(Claim::Taken(claimed(request, &entry)?));
+                return self.claimed(request, &claim, &entry).await;
             }
             let fingerprint = digest(&entry, "fingerprint")?;
             let same = fingerprint == request.fingerprint;
@@ -190,22 +223,49 @@ impl Ledger for DynamoLedger {
         self.under(claimed, update).await
     }
 
+    async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
+        let update = self.update(claimed.id.key());
+        if record.0.len() <= RECORD_PART {
+            let update = update.update_expression("SET prepared = :record REMOVE prepared_parts, prepared_fence");
+            return self.under(claimed, update.expression_attribute_values(":record", bytes(&record.0))).await;
+        }
+        // The parts first: what the entry names is there. Parts under a fence that was lost are nobody's, and expire.
+        let parts = record.0.chunks(RECORD_PART);
+        let count = parts.len();
+        for (number, part) in parts.enumerate() {
+            let key = part_key(&claimed.id, claimed.fence.cast_signed(), number as i64);
+            self.put_part(key, part, SystemTime::now()).await?;
+        }
+        let update = update
+            .update_expression("SET prepared_parts = :parts, prepared_fence = :fence REMOVE prepared")
+            .expression_attribute_values(":parts", number(count));
+        self.under(claimed, update).await
+    }
+
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError> {
         let update = self
             .update(claimed.id.key())
-            .update_expression("SET #output = :output, fingerprint = :fingerprint")
+            .update_expression("SET #output = :output, fingerprint = :fingerprint REMOVE prepared, prepared_parts")
             .expression_attribute_names("#output", "output")
             .expression_attribute_values(":output", AttributeValue::S(receipt.output.clone()))
             .expression_attribute_values(":fingerprint", AttributeValue::S(receipt.fingerprint.to_string()));
         self.under(claimed, update).await
     }
 
-    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError> {
-        let update = self
-            .update(claimed.id.key())
-            .update_expression("SET lease_until = :never")
-            .expression_attribute_values(":never", number(0));
-        self.under(claimed, update).await
+    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+        let update = self.update(claimed.id.key()).update_expression(match state {
+            Release::Unfinished => "SET lease_until = :never",
+            Release::Afresh => "SET lease_until = :never REMOVE begun, component, prepared, prepared_parts",
+        });
+        self.under(claimed, update.expression_attribute_values(":never", number(0))).await
+    }
+}
+
+/// The entry after an update, or the one that kept it from being made.
+async fn entry(update: UpdateItemFluentBuilder) -> Result<Result<Attributes, Attributes>, LedgerError> {
+    match update.return_values(ReturnValue::AllNew).send().await {
+        Ok(output) => Ok(Ok(output.attributes.unwrap_or_default())),
+        Err(error) => Ok(Err(in_the_way(error)?)),
     }
 }
 
@@ -217,15 +277,6 @@ fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &s
         .expression_attribute_values(":claim", AttributeValue::S(claim.into()))
         .expression_attribute_values(":component", AttributeValue::S(request.component.to_string()))
         .expression_attribute_values(":fingerprint", AttributeValue::S(request.fingerprint.to_string()))
-}
-
-fn claimed(request: &ClaimRequest, entry: &Attributes) -> Result<Claimed, LedgerError> {
-    Ok(Claimed {
-        id: request.id.clone(),
-        fence: signed(entry, "fence")?.unsigned_abs(),
-        component: digest(entry, "component")?,
-        started: time_of(signed(entry, "started")?),
-    })
 }
 
 /// The entry that did not meet the condition; empty when there is none.
@@ -249,6 +300,18 @@ fn refusal(error: &UpdateItemError, fault: Fault) -> String {
         }
         _ => fault.message,
     }
+}
+
+fn unavailable(fault: Fault) -> LedgerError {
+    if fault.is_refusal() { LedgerError::Refused(fault.message) } else { LedgerError::Unavailable(fault.message) }
+}
+
+fn part_key(id: &BatchId, fence: i64, part: i64) -> String {
+    format!("{}#{fence}#{part}", id.key())
+}
+
+fn bytes(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
 }
 
 fn number(value: impl ToString) -> AttributeValue {
@@ -300,7 +363,7 @@ mod tests {
         let ClaimRequest { fingerprint, component, .. } = request("run", 0);
         format!(
             r#","Item":{{"pk":{{"S":"run#Wait"}},"fence":{{"N":"7"}},"lease_until":{{"N":"9999999999999"}},
-            "started":{{"N":"5000"}},"claim":{{"S":"{claim}"}},"component":{{"S":"{component}"}},
+            "started":{{"N":"5000"}},"claim":{{"S":"{claim}"}},"begun":{{"S":"{claim}"}},"component":{{"S":"{component}"}},
             "fingerprint":{{"S":"{fingerprint}"}}}}"#
         )
     }
@@ -324,8 +387,9 @@ mod tests {
     async fn a_batch_that_is_gone_is_lost() {
         let (ledger, _replay) = ledger(vec![failed("")]).await;
         let request = request("run", 0);
-        let claimed = Claimed { id: request.id, fence: 1, component: request.component, started: request.now };
-        assert!(matches!(ledger.release(&claimed).await, Err(LedgerError::Lost(_))));
+        let ClaimRequest { id, component, now: started, .. } = request;
+        let claimed = Claimed { id, fence: 1, component, resumed: false, started };
+        assert!(matches!(ledger.release(&claimed, Release::Afresh).await, Err(LedgerError::Lost(_))));
     }
 
     #[tokio::test]

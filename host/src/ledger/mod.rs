@@ -22,9 +22,10 @@ pub struct Claimed {
     pub id: BatchId,
     /// Grows with every claim of this batch; a write under an older fence is refused.
     pub fence: u64,
-    /// The component that the first claim of this work chose. Whoever takes it over runs the same one, so that the rows
-    /// are the same whatever was promoted in between.
+    /// The component that the first claim of this work chose.
     pub component: Digest,
+    /// Whether somebody else began this work and did not give it back: parts of it may be visible.
+    pub resumed: bool,
     /// When this work was first claimed, in whole milliseconds: the guest's clock stands there.
     pub started: SystemTime,
 }
@@ -38,11 +39,18 @@ pub struct Receipt {
     pub fingerprint: Digest,
 }
 
+/// What is about to become visible, as the one who prepared it wrote it down: everything that another process needs to
+/// finish the batch. The ledger does not look into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record(pub Vec<u8>);
+
 /// What the ledger says to somebody who wants a batch.
 #[derive(Clone, Debug)]
 pub enum Claim {
     /// Go ahead.
     Taken(Claimed),
+    /// It is ours, and prepared already: all that is left is to carry out the record.
+    Prepared(Claimed, Record),
     /// Already done; this is what to answer.
     Committed(Receipt),
     /// Somebody else has it until then.
@@ -69,6 +77,15 @@ pub struct ClaimRequest {
     pub lease: Duration,
 }
 
+/// In which state a claim is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Nothing of it is visible, or all that will ever be: whoever is next begins anew, with a component of its own.
+    Afresh,
+    /// A part may be visible: whoever is next goes on, with the same component or the same record.
+    Unfinished,
+}
+
 /// The ledger did not do what it was asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -92,11 +109,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Makes the claim last until `now + lease`.
     async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError>;
 
+    /// Records what is about to become visible, on condition that the claim is still ours: from now on nobody can make
+    /// anything else visible.
+    async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError>;
+
     /// Records that the batch's rows are visible, on condition that the claim is still ours.
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError>;
 
     /// Gives the claim back, so that the next delivery need not wait for the lease to end. Harmless after a commit.
-    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError>;
+    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError>;
 }
 
 /// A time as ledgers store it: milliseconds since 1970.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug)]
@@ -15,10 +15,14 @@ pub struct NoLedger;
 impl Ledger for NoLedger {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
         let ClaimRequest { id, component, now, .. } = request.clone();
-        Ok(Claim::Taken(Claimed { id, fence: 0, component, started: now }))
+        Ok(Claim::Taken(Claimed { id, fence: 0, component, resumed: false, started: now }))
     }
 
     async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
         Ok(())
     }
 
@@ -26,7 +30,7 @@ impl Ledger for NoLedger {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
         Ok(())
     }
 }

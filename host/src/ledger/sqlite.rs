@@ -11,30 +11,33 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
 use super::owners::{self, Owner};
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, millis, time_of};
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
 use crate::job::{BatchId, Digest};
 
 /// Where the ledger of a folder lies below it.
 pub const FILE: &str = ".gristmill/ledger.sqlite";
 
 /// The layout of the table below (`PRAGMA user_version`).
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
-/// Times are in milliseconds since 1970, digests as text: to be read with one's own tools.
+/// Times are in milliseconds since 1970, digests as text: to be read with one's own tools. A ledger of an earlier layout is
+/// begun anew: its batches are done again, with the same rows.
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS batches (
+    DROP TABLE IF EXISTS batches;
+    CREATE TABLE batches (
         key         TEXT PRIMARY KEY,   -- execution#state
         execution   TEXT NOT NULL,
         state       TEXT NOT NULL,
         fence       INTEGER NOT NULL,
         lease_until INTEGER NOT NULL,
         started     INTEGER NOT NULL,
-        component   TEXT NOT NULL,
+        component   TEXT,               -- none: nobody has begun, or it was given back
         fingerprint TEXT NOT NULL,
         owner       TEXT NOT NULL,      -- the process that claimed it
+        prepared    BLOB,               -- what is about to become visible
         output      TEXT                -- set when the batch is committed
     ) WITHOUT ROWID;
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 /// A ledger in a file.
 #[derive(Clone, Debug)]
@@ -55,12 +58,14 @@ impl SqliteLedger {
         };
         let owners = file.with_file_name("owners");
         std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
-        let (mut connection, version) = connect(&file).map_err(|error| fault(&error))?;
+        let mut connection = crate::sqlite::open(&file).map_err(|error| fault(&error))?;
+        let version = layout(&connection).map_err(|error| fault(&error))?;
         if version > VERSION {
             return Err(fault(&format!("written by a later gristmill (layout {version}, this one knows {VERSION})")));
         }
         let enter = |connection: &Connection| {
-            if version < VERSION {
+            // Asked again: another process may have begun it in between.
+            if layout(connection)? < VERSION {
                 connection.execute_batch(SCHEMA)?;
             }
             let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
@@ -146,21 +151,37 @@ impl Ledger for SqliteLedger {
         .await
     }
 
+    async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
+        let record = record.clone();
+        self.update(claimed, move |connection, key, fence| {
+            connection
+                .prepare_cached("UPDATE batches SET prepared = ?3 WHERE key = ?1 AND fence = ?2")?
+                .execute(params![key, fence, record.0])
+        })
+        .await
+    }
+
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError> {
         let receipt = receipt.clone();
         self.update(claimed, move |connection, key, fence| {
             connection
-                .prepare_cached("UPDATE batches SET output = ?3, fingerprint = ?4 WHERE key = ?1 AND fence = ?2")?
+                .prepare_cached(
+                    "UPDATE batches SET output = ?3, fingerprint = ?4, prepared = NULL WHERE key = ?1 AND fence = ?2",
+                )?
                 .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string()])
         })
         .await
     }
 
-    async fn release(&self, claimed: &Claimed) -> Result<(), LedgerError> {
-        self.update(claimed, |connection, key, fence| {
-            connection
-                .prepare_cached("UPDATE batches SET lease_until = 0 WHERE key = ?1 AND fence = ?2")?
-                .execute(params![key, fence])
+    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+        self.update(claimed, move |connection, key, fence| {
+            let update = match state {
+                Release::Unfinished => "UPDATE batches SET lease_until = 0 WHERE key = ?1 AND fence = ?2",
+                Release::Afresh => {
+                    "UPDATE batches SET lease_until = 0, component = NULL, prepared = NULL WHERE key = ?1 AND fence = ?2"
+                }
+            };
+            connection.prepare_cached(update)?.execute(params![key, fence])
         })
         .await
     }
@@ -174,10 +195,9 @@ fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError 
     })
 }
 
-fn connect(file: &Path) -> rusqlite::Result<(Connection, i64)> {
-    let connection = crate::sqlite::open(file)?;
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok((connection, version))
+/// The layout of the file's table; 0 where there is none.
+fn layout(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 fn io_error(error: std::io::Error) -> rusqlite::Error {
@@ -199,24 +219,38 @@ struct Entry {
     fence: i64,
     lease_until: i64,
     started: i64,
-    component: Digest,
+    component: Option<Digest>,
+    prepared: Option<Vec<u8>>,
     receipt: Option<String>,
     fingerprint: Digest,
 }
 
+impl Entry {
+    fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<Self>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT fence, lease_until, started, component, prepared, output, fingerprint FROM batches WHERE key = ?1",
+        )?;
+        let entry = |row: &Row<'_>| {
+            let component = row.get::<_, Option<String>>(3)?.map(|_| digest(row, 3)).transpose()?;
+            let [fence, lease_until, started] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            let (prepared, receipt, fingerprint) = (row.get(4)?, row.get(5)?, digest(row, 6)?);
+            Ok(Self { fence, lease_until, started, component, prepared, receipt, fingerprint })
+        };
+        statement.query_row([key], entry).optional()
+    }
+}
+
 fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqlite::Result<Claim> {
     let (key, now) = (request.id.key(), millis(request.now));
-    let entry = connection
-        .prepare_cached(
-            "SELECT fence, lease_until, started, component, output, fingerprint FROM batches WHERE key = ?1",
-        )?
-        .query_row([&key], |row| {
-            let (fence, lease_until, started, receipt) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
-            Ok(Entry { fence, lease_until, started, component: digest(row, 3)?, receipt, fingerprint: digest(row, 5)? })
-        })
-        .optional()?;
-    let (mut fence, mut component, mut started) = (0, request.component, now);
-    if let Some(entry) = entry {
+    let mut claimed = Claimed {
+        id: request.id.clone(),
+        fence: 1,
+        component: request.component,
+        resumed: false,
+        started: time_of(now),
+    };
+    let mut prepared = None;
+    if let Some(entry) = Entry::find(connection, &key)? {
         let same = entry.fingerprint == request.fingerprint;
         match entry.receipt {
             Some(output) if same => {
@@ -228,29 +262,30 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
             }
             _ => {}
         }
-        fence = entry.fence;
+        claimed.fence = entry.fence.cast_unsigned() + 1;
         if same {
-            (component, started) = (entry.component, entry.started);
+            claimed.started = time_of(entry.started);
+            claimed.resumed = entry.component.is_some();
+            claimed.component = entry.component.unwrap_or(request.component);
+            prepared = entry.prepared;
         }
     }
-    fence += 1;
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO batches
-                 (key, execution, state, fence, lease_until, started, component, fingerprint, owner)
-             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint, :owner)",
+                 (key, execution, state, fence, lease_until, started, component, fingerprint, owner, prepared)
+             VALUES (:key, :execution, :state, :fence, :lease_until, :started, :component, :fingerprint, :owner, :prepared)",
         )?
         .execute(named_params! {
-            ":key": key, ":execution": request.id.execution, ":state": request.id.state, ":fence": fence,
-            ":lease_until": now + request.lease.as_millis() as i64, ":started": started,
-            ":component": component.to_string(), ":fingerprint": request.fingerprint.to_string(), ":owner": owner,
+            ":key": key, ":execution": request.id.execution, ":state": request.id.state,
+            ":fence": claimed.fence.cast_signed(), ":lease_until": now + request.lease.as_millis() as i64,
+            ":started": millis(claimed.started), ":component": claimed.component.to_string(),
+            ":fingerprint": request.fingerprint.to_string(), ":owner": owner, ":prepared": prepared,
         })?;
-    Ok(Claim::Taken(Claimed {
-        id: request.id.clone(),
-        fence: fence.cast_unsigned(),
-        component,
-        started: time_of(started),
-    }))
+    Ok(match prepared {
+        Some(record) => Claim::Prepared(claimed, Record(record)),
+        None => Claim::Taken(claimed),
+    })
 }
 
 fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
@@ -345,6 +380,15 @@ mod tests {
         std::fs::write(directory.path().join(FILE), "this is not a database, whatever it is called").unwrap();
         let error = SqliteLedger::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("ledger.sqlite") && error.contains("moved away"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_earlier_layout_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(".gristmill")).unwrap();
+        let connection = Connection::open(directory.path().join(FILE)).unwrap();
+        connection.execute_batch("CREATE TABLE batches (key TEXT PRIMARY KEY); PRAGMA user_version = 1;").unwrap();
+        contract::suite(&SqliteLedger::open(directory.path()).unwrap(), "run").await;
     }
 
     #[tokio::test]

@@ -1,38 +1,42 @@
-//! What every [`ObjectStore`] has to do, as a suite that runs against the folder and against an S3.
+//! What every [`ObjectWriter`] has to do, as a suite that runs against the folder and against an S3.
 
 // A failed check is what this is for.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
 
-use super::{Location, ObjectError, ObjectStore};
+use super::{Location, ObjectError, ObjectWriter, Uploaded};
 
 /// Runs the suite. Everything it writes lies under `prefix`, where nothing may be yet, in a bucket that exists.
-pub async fn suite(store: &dyn ObjectStore, prefix: &Location) {
+pub async fn suite(store: &dyn ObjectWriter, prefix: &Location) {
     let base = prefix.with_key(format!("{}contract/", prefix.key));
     what_was_written_is_read(store, &base).await;
     ranges_are_cut_at_the_end(store, &base).await;
     an_empty_object_is_an_object(store, &base).await;
     what_is_missing_is_not_found(store, &base).await;
     a_replaced_object_is_changed(store, &base).await;
+    finished_uploads_are_anybodys(store, &base).await;
+    aborted_uploads_stay_aborted(store, &base).await;
     uploads_are_invisible_until_complete(store, &base).await;
     large_uploads_are_whole(store, &base).await;
     listings_are_ordered_and_paged(store, &base).await;
     deletes_can_be_repeated(store, &base).await;
 }
 
-async fn put(store: &dyn ObjectStore, at: &Location, bytes: impl Into<Bytes>) {
+async fn put(store: &dyn ObjectWriter, at: &Location, bytes: impl Into<Bytes>) {
     let mut upload = store.upload(at).await.unwrap();
     let bytes = bytes.into();
     upload.write(bytes.clone()).await.unwrap();
-    assert_eq!(upload.complete().await.unwrap(), bytes.len() as u64);
+    let uploaded = upload.finish().await.unwrap();
+    assert_eq!(uploaded.size, bytes.len() as u64);
+    store.complete(&uploaded).await.unwrap();
 }
 
 fn under(base: &Location, key: &str) -> Location {
     base.with_key(format!("{}{key}", base.key))
 }
 
-async fn what_was_written_is_read(store: &dyn ObjectStore, base: &Location) {
+async fn what_was_written_is_read(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "name with spaces, ümläuts & 100%+1.csv");
     put(store, &at, "0123456789").await;
     let (metadata, first) = store.open(&at, 4).await.unwrap();
@@ -45,7 +49,7 @@ async fn what_was_written_is_read(store: &dyn ObjectStore, base: &Location) {
     assert_eq!(store.read(&at, &metadata.etag, 4..7).await.unwrap(), "456");
 }
 
-async fn ranges_are_cut_at_the_end(store: &dyn ObjectStore, base: &Location) {
+async fn ranges_are_cut_at_the_end(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "ranges");
     put(store, &at, "0123456789").await;
     let etag = store.open(&at, 0).await.unwrap().0.etag;
@@ -56,7 +60,7 @@ async fn ranges_are_cut_at_the_end(store: &dyn ObjectStore, base: &Location) {
     }
 }
 
-async fn an_empty_object_is_an_object(store: &dyn ObjectStore, base: &Location) {
+async fn an_empty_object_is_an_object(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "empty");
     put(store, &at, "").await;
     let (metadata, first) = store.open(&at, 100).await.unwrap();
@@ -64,7 +68,7 @@ async fn an_empty_object_is_an_object(store: &dyn ObjectStore, base: &Location) 
     assert!(store.read(&at, &metadata.etag, 0..10).await.unwrap().is_empty());
 }
 
-async fn what_is_missing_is_not_found(store: &dyn ObjectStore, base: &Location) {
+async fn what_is_missing_is_not_found(store: &dyn ObjectWriter, base: &Location) {
     let missing = under(base, "missing");
     let nowhere = Location { bucket: "gristmill-no-such-bucket".into(), key: "k".into() };
     for at in [&missing, &nowhere] {
@@ -81,7 +85,7 @@ async fn what_is_missing_is_not_found(store: &dyn ObjectStore, base: &Location) 
     assert!(page.objects.is_empty() && page.next.is_none());
 }
 
-async fn a_replaced_object_is_changed(store: &dyn ObjectStore, base: &Location) {
+async fn a_replaced_object_is_changed(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "replaced");
     put(store, &at, "one").await;
     let old = store.open(&at, 3).await.unwrap().0.etag;
@@ -93,7 +97,7 @@ async fn a_replaced_object_is_changed(store: &dyn ObjectStore, base: &Location) 
     assert_eq!(store.read(&at, &metadata.etag, 0..3).await.unwrap(), "two");
 }
 
-async fn uploads_are_invisible_until_complete(store: &dyn ObjectStore, base: &Location) {
+async fn uploads_are_invisible_until_complete(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "uploads/kept");
     put(store, &at, "old").await;
     let mut aborted = store.upload(&at).await.unwrap();
@@ -112,15 +116,66 @@ async fn uploads_are_invisible_until_complete(store: &dyn ObjectStore, base: &Lo
     assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
 }
 
+/// What one process uploaded another makes visible, from the record alone, as often as it likes.
+async fn finished_uploads_are_anybodys(store: &dyn ObjectWriter, base: &Location) {
+    let at = under(base, "finished/by-another");
+    put(store, &at, "old").await;
+    let mut upload = store.upload(&at).await.unwrap();
+    upload.write("new".into()).await.unwrap();
+    let record = serde_json::to_string(&upload.finish().await.unwrap()).unwrap();
+    assert_eq!(store.open(&at, 3).await.unwrap().1, "old", "nothing is visible yet");
+    let uploaded: Uploaded = serde_json::from_str(&record).unwrap();
+    assert_eq!((&uploaded.at, uploaded.size), (&at, 3));
+    for _ in 0..3 {
+        store.complete(&uploaded).await.unwrap();
+        assert_eq!(store.open(&at, 3).await.unwrap().1, "new");
+    }
+
+    // An empty object is one too.
+    put(store, &under(base, "finished/empty"), "").await;
+    assert_eq!(store.open(&under(base, "finished/empty"), 3).await.unwrap().0.size, 0);
+}
+
+/// What was aborted can neither go on nor be completed: this is what keeps out an attempt that lost its batch.
+async fn aborted_uploads_stay_aborted(store: &dyn ObjectWriter, base: &Location) {
+    let (at, neighbour) = (under(base, "aborted/all"), under(base, "aborted/all-but-this"));
+    put(store, &at, "old").await;
+    let mut finished = Vec::new();
+    for at in [&at, &at, &neighbour] {
+        let mut upload = store.upload(at).await.unwrap();
+        upload.write("new".into()).await.unwrap();
+        finished.push(upload.finish().await.unwrap());
+    }
+    assert_eq!(store.abort_uploads(&at).await.unwrap(), 2);
+    assert_eq!(store.abort_uploads(&at).await.unwrap(), 0);
+    let mut one = store.upload(&at).await.unwrap();
+    one.write("new".into()).await.unwrap();
+    finished.insert(0, one.finish().await.unwrap());
+    for _ in 0..2 {
+        store.abort(&finished[0]).await.unwrap();
+    }
+    for upload in &finished[..3] {
+        let error = store.complete(upload).await.unwrap_err();
+        assert!(matches!(&error, ObjectError::Gone(text) if text.contains(&at.to_string())), "{error:?}");
+    }
+    assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
+    store.complete(&finished[3]).await.unwrap();
+    assert_eq!(store.abort_uploads(&neighbour).await.unwrap(), 0);
+    store.abort(&finished[3]).await.unwrap();
+    assert_eq!(store.open(&neighbour, 3).await.unwrap().1, "new");
+}
+
 /// 20 MiB in uneven pieces: more than one part of a multipart upload.
-async fn large_uploads_are_whole(store: &dyn ObjectStore, base: &Location) {
+async fn large_uploads_are_whole(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "large");
     let bytes: Bytes = (0..20 * 1024 * 1024_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut upload = store.upload(&at).await.unwrap();
     for piece in bytes.chunks(3_000_001) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
-    assert_eq!(upload.complete().await.unwrap(), bytes.len() as u64);
+    let uploaded = upload.finish().await.unwrap();
+    assert_eq!(uploaded.size, bytes.len() as u64);
+    store.complete(&uploaded).await.unwrap();
     let (metadata, first) = store.open(&at, 1024 * 1024).await.unwrap();
     assert_eq!(metadata.size, bytes.len() as u64);
     let rest = store.read(&at, &metadata.etag, first.len() as u64..u64::MAX).await.unwrap();
@@ -132,7 +187,7 @@ async fn large_uploads_are_whole(store: &dyn ObjectStore, base: &Location) {
     assert!(matches!(store.open(&under(base, "aborted"), 1).await, Err(ObjectError::NotFound(_))));
 }
 
-async fn listings_are_ordered_and_paged(store: &dyn ObjectStore, base: &Location) {
+async fn listings_are_ordered_and_paged(store: &dyn ObjectWriter, base: &Location) {
     // Slashes sort as bytes: `a-b` comes before `a/b`.
     let mut names: Vec<String> = ["a-b", "a/b", "a/c/d", "a0", "é"].map(Into::into).into();
     names.extend((0..1005).map(|n| format!("many/{n:04}")));
@@ -165,7 +220,7 @@ async fn listings_are_ordered_and_paged(store: &dyn ObjectStore, base: &Location
     assert_eq!(keys, ["list/a-b", "list/a/b", "list/a/c/d", "list/a0"]);
 }
 
-async fn deletes_can_be_repeated(store: &dyn ObjectStore, base: &Location) {
+async fn deletes_can_be_repeated(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "deleted");
     put(store, &at, "x").await;
     for _ in 0..2 {

@@ -5,8 +5,8 @@
 //! - Symbolic links are followed, also out of the root: people link their data in. A *key* cannot leave the root.
 //! - A folder cannot hold every key that S3 can: none with an empty part (`a//b`, `a/`), and not both `a` and `a/b`.
 //!   Reading such a key finds nothing; writing it is [`ObjectError::Invalid`].
-//! - An upload is a temporary file that is renamed, which is atomic, also when the process is killed. It is not synced to
-//!   the disk: a power cut may lose what was written last.
+//! - An upload is a temporary file, and completing it renames it, which is atomic, also when the process is killed. It is not
+//!   synced to the disk: a power cut may lose what was written last.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,9 +19,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::walk::Walks;
-use super::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 
 /// The directory of a bucket that holds unfinished uploads. It is on the bucket's own file system, so that the rename at
 /// the end is atomic, and it is no part of the bucket: its files are neither listed nor opened.
@@ -90,19 +91,72 @@ impl FolderStore {
 
     fn upload_now(&self, at: &Location) -> Result<FolderUpload, ObjectError> {
         let path = self.path(at)?;
-        let uploads = self.root.join(&at.bucket).join(UPLOADS);
+        let uploads = self.uploads(at);
         let fault = |error| write_error(at, &path, error);
         if !uploads.is_dir() {
             fs::create_dir_all(&uploads).map_err(fault)?;
         }
         remove_abandoned(&uploads);
         let (file, temporary) = tempfile::Builder::new()
+            .prefix(&upload_prefix(at))
             // The usual permissions of a new file; the default here would hide the result from the user's other tools.
             .permissions(fs::Permissions::from_mode(0o666))
             .tempfile_in(&uploads)
             .map_err(fault)?
             .into_parts();
         Ok(FolderUpload { at: at.clone(), path, file: tokio::fs::File::from_std(file), temporary, size: 0 })
+    }
+
+    fn complete_now(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        let at = &upload.at;
+        let (path, unfinished) = (self.path(at)?, self.unfinished(upload)?);
+        let fault = |error| write_error(at, &path, error);
+        if let Some(directory) = path.parent()
+            && !directory.is_dir()
+        {
+            fs::create_dir_all(directory).map_err(fault)?;
+        }
+        match fs::rename(unfinished, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::metadata(&path) {
+                // A file keeps its tag when it is renamed.
+                Ok(file) if etag(&file) == upload.mark => Ok(()),
+                _ => Err(ObjectError::Gone(format!(
+                    "{at} could not be written: its upload was removed before it was complete"
+                ))),
+            },
+            result => result.map_err(fault),
+        }
+    }
+
+    fn abort_uploads_now(&self, at: &Location) -> Result<usize, ObjectError> {
+        self.path(at)?;
+        let (uploads, prefix) = (self.uploads(at), upload_prefix(at));
+        let entries = match fs::read_dir(&uploads) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(|error| write_error(at, &uploads, error))?,
+        };
+        let mut aborted = 0;
+        for entry in entries {
+            let entry = entry.map_err(|error| write_error(at, &uploads, error))?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) && fs::remove_file(entry.path()).is_ok() {
+                aborted += 1;
+            }
+        }
+        Ok(aborted)
+    }
+
+    /// The file of an upload that is not complete.
+    fn unfinished(&self, upload: &Uploaded) -> Result<PathBuf, ObjectError> {
+        self.path(&upload.at)?;
+        if !is_name(&upload.id) {
+            return Err(ObjectError::Invalid(format!("{}: `{}` is no upload's name", upload.at, upload.id)));
+        }
+        Ok(self.uploads(&upload.at).join(&upload.id))
+    }
+
+    /// Where unfinished uploads into this object's bucket lie.
+    fn uploads(&self, at: &Location) -> PathBuf {
+        self.root.join(&at.bucket).join(UPLOADS)
     }
 
     /// Runs file system calls where they may block.
@@ -139,10 +193,35 @@ impl ObjectStore for FolderStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl ObjectWriter for FolderStore {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         let at = at.clone();
         Ok(Box::new(self.blocking(move |store| store.upload_now(&at)).await?))
+    }
+
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        let upload = upload.clone();
+        self.blocking(move |store| store.complete_now(&upload)).await
+    }
+
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        let upload = upload.clone();
+        self.blocking(move |store| {
+            let path = store.unfinished(&upload)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&upload.at, &path, error)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
+        let at = at.clone();
+        self.blocking(move |store| store.abort_uploads_now(&at)).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
@@ -159,6 +238,11 @@ impl ObjectStore for FolderStore {
         })
         .await
     }
+}
+
+/// What the names of all uploads of a key begin with: a key may be no file's name.
+fn upload_prefix(at: &Location) -> String {
+    format!("{:032x}-", xxh3_128(at.key.as_bytes()))
 }
 
 /// A temporary file, which disappears when this is dropped.
@@ -178,24 +262,15 @@ impl Upload for FolderUpload {
         Ok(())
     }
 
-    async fn complete(mut self: Box<Self>) -> Result<u64, ObjectError> {
+    async fn finish(mut self: Box<Self>) -> Result<Uploaded, ObjectError> {
         let fault = |error| write_error(&self.at, &self.path, error);
         // A write may still be on its way, and with it the news that the disk is full.
         self.file.flush().await.map_err(fault)?;
-        let Self { at, path, temporary, size, file } = *self;
-        drop(file);
-        tokio::task::spawn_blocking(move || {
-            let fault = |error| write_error(&at, &path, error);
-            if let Some(directory) = path.parent()
-                && !directory.is_dir()
-            {
-                fs::create_dir_all(directory).map_err(fault)?;
-            }
-            temporary.persist(&path).map_err(|error| write_error(&at, &path, error.error))
-        })
-        .await
-        .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload did not end: {error}"))))?;
-        Ok(size)
+        let mark = etag(&self.file.metadata().await.map_err(fault)?);
+        let Self { at, path, temporary, size, .. } = *self;
+        let kept = temporary.keep().map_err(|error| write_error(&at, &path, error.error))?;
+        let id = kept.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Uploaded { at, id, parts: Vec::new(), mark, size })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), ObjectError> {
@@ -371,7 +446,8 @@ mod tests {
         for key in ["a", "a/b/c"] {
             let mut upload = store.upload(&at(key)).await.unwrap();
             upload.write("x".into()).await.unwrap();
-            assert!(matches!(upload.complete().await, Err(ObjectError::Invalid(_))), "{key}");
+            let uploaded = upload.finish().await.unwrap();
+            assert!(matches!(store.complete(&uploaded).await, Err(ObjectError::Invalid(_))), "{key}");
         }
         assert_eq!(store.list(&at(""), None).await.unwrap().objects.len(), 1);
     }
@@ -403,6 +479,16 @@ mod tests {
         assert!(store.list(&at(""), None).await.unwrap().objects.is_empty());
         drop(upload);
         assert_eq!(fs::read_dir(root.path().join("b").join(UPLOADS)).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_record_cannot_name_a_file_elsewhere() {
+        let (root, store) = store(&["f"]);
+        fs::write(root.path().join("secret"), "s").unwrap();
+        for id in ["../../secret", "..", "", "/etc/passwd"] {
+            let upload = Uploaded { at: at("g"), id: id.into(), parts: Vec::new(), mark: String::new(), size: 1 };
+            assert!(matches!(store.complete(&upload).await, Err(ObjectError::Invalid(_))), "{id}");
+        }
     }
 
     #[test]

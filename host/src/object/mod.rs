@@ -14,10 +14,12 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// Where an object is, or where keys start: `s3://bucket/key`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Location {
     /// The bucket's name; never empty.
     pub bucket: String,
@@ -40,6 +42,20 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl From<Location> for String {
+    fn from(location: Location) -> Self {
+        location.to_string()
+    }
+}
+
+impl TryFrom<String> for Location {
+    type Error = ObjectError;
+
+    fn try_from(uri: String) -> Result<Self, ObjectError> {
+        uri.parse()
     }
 }
 
@@ -111,9 +127,12 @@ pub enum ObjectError {
     /// The object is no longer the version that was opened.
     #[error("{0}")]
     Changed(String),
+    /// What was uploaded was removed before it became an object: by whoever took the batch over, or by a rule of the bucket.
+    #[error("{0}")]
+    Gone(String),
 }
 
-/// A store of objects.
+/// A store of objects, to be read: all that plugins are given.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// What the object is, and its first bytes (at most `first`), in one request: most objects are small.
@@ -126,23 +145,63 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Lists the objects whose key starts with `prefix.key`, from where `next` of the page before says. A prefix without
     /// objects is an empty page; a bucket that does not exist is [`ObjectError::NotFound`].
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError>;
+}
 
-    /// Starts to write an object. Nothing is visible before [`Upload::complete`].
+/// A store of objects that can be written: in two steps, of which only the second is seen.
+#[async_trait]
+pub trait ObjectWriter: ObjectStore {
+    /// Starts to write an object. Nothing is visible before [`ObjectWriter::complete`].
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError>;
+
+    /// Makes an uploaded object visible, whole and at once, in place of any object of that key. Whoever has the record may
+    /// do it, in any process, also again: [`ObjectError::Gone`] when the upload was removed before anybody did.
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError>;
+
+    /// Removes one upload, if it is not complete.
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError>;
+
+    /// Removes all uploads of this key that are not complete, whoever began them: nobody can complete them any more.
+    /// Returns how many there were.
+    async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError>;
 
     /// Deletes an object; one that is not there counts as deleted.
     async fn delete(&self, at: &Location) -> Result<(), ObjectError>;
 }
 
-/// An object that is being written. Dropped without `complete` or `abort`, it leaves no visible object.
+/// An object that is being written. Dropped without `finish`, it leaves nothing behind.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends bytes, in any sizes.
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
 
-    /// Makes the object visible, whole and at once, in place of any object of that key. Returns its size in bytes.
-    async fn complete(self: Box<Self>) -> Result<u64, ObjectError>;
+    /// Stores the last of the bytes. Nothing is visible yet; the upload outlives this process.
+    async fn finish(self: Box<Self>) -> Result<Uploaded, ObjectError>;
 
     /// Gives up and frees what was stored.
     async fn abort(self: Box<Self>) -> Result<(), ObjectError>;
+}
+
+/// An object that is stored whole and not visible: all that another process needs to make it so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// Where it will be.
+    pub at: Location,
+    /// How the store names the upload.
+    pub id: String,
+    /// Its parts, in order; a folder has none.
+    pub parts: Vec<UploadedPart>,
+    /// What the object will be recognized by when it is there, and the upload no more.
+    pub mark: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What a store says of a part that it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedPart {
+    /// The entity tag.
+    pub etag: String,
+    /// The CRC-32 in base64, if the store keeps it: then it wants it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32: Option<String>,
 }

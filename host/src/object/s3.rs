@@ -14,8 +14,8 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::s3_upload::S3Upload;
-use super::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use super::s3_upload::{self, S3Upload};
+use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use crate::aws::{self, Calls, Fault};
 
 /// How often the rest of an answer is asked for that broke off in the middle; the SDK's own retries end with the headers.
@@ -147,10 +147,28 @@ impl ObjectStore for S3Store {
         });
         Ok(Page { objects: objects.collect::<Result<_, _>>()?, next: output.next_continuation_token })
     }
+}
 
+#[async_trait]
+impl ObjectWriter for S3Store {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         named(at)?;
         Ok(Box::new(S3Upload::new(self.writer.clone(), at.clone())))
+    }
+
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        named(&upload.at)?;
+        s3_upload::complete(&self.writer, upload).await
+    }
+
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        named(&upload.at)?;
+        s3_upload::abort(&self.writer, &upload.at, upload.id.clone()).await
+    }
+
+    async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
+        named(at)?;
+        s3_upload::abort_all(&self.writer, at).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {

@@ -1,4 +1,5 @@
-//! Writing an object to Amazon S3: small ones with one request, others in parts.
+//! Writing an object to Amazon S3: in parts, because a multipart upload is stored whole before it is an object, which is what
+//! lets another process make it visible.
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -7,14 +8,18 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::s3::object_error;
-use super::{Location, ObjectError, Upload};
+use super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
 
-/// The size of the first parts. S3 wants at least 5 MiB.
+/// The size of the first parts. S3 wants at least 5 MiB, but for the last.
 const PART: usize = 8 * 1024 * 1024;
 
 /// S3 takes at most 10,000 parts ("Amazon S3 multipart upload limits"). Parts double after every thousand, so that 10,000
 /// parts reach 8 TB, and what is held in memory stays near a thousandth of what was written.
 const PARTS_OF_A_SIZE: usize = 1000;
+
+/// The user metadata (`x-amz-meta-...`) by which an object is recognized as the one of an upload. An entity tag would not
+/// do: what it is made of depends on the bucket's encryption.
+const MARK: &str = "gristmill-upload";
 
 /// An object on its way. One part is held in memory.
 pub(super) struct S3Upload {
@@ -22,14 +27,16 @@ pub(super) struct S3Upload {
     at: Location,
     buffer: Vec<u8>,
     size: u64,
-    /// The id, once there is more than one part.
+    mark: String,
+    /// The id, once a part was sent.
     multipart: Option<String>,
-    parts: Vec<CompletedPart>,
+    parts: Vec<UploadedPart>,
 }
 
 impl S3Upload {
     pub(super) fn new(client: Client, at: Location) -> Self {
-        Self { client, at, buffer: Vec::new(), size: 0, multipart: None, parts: Vec::new() }
+        let mark = format!("{:032x}", fastrand::u128(..));
+        Self { client, at, buffer: Vec::new(), size: 0, mark, multipart: None, parts: Vec::new() }
     }
 
     fn part_size(&self) -> usize {
@@ -41,7 +48,8 @@ impl S3Upload {
             return Ok(id.clone());
         }
         let request = self.client.create_multipart_upload().bucket(&self.at.bucket).key(&self.at.key);
-        let output = request.send().await.map_err(|error| object_error(&self.at, "written", &error))?;
+        let output = request.metadata(MARK, &self.mark).send().await;
+        let output = output.map_err(|error| object_error(&self.at, "written", &error))?;
         let id = output.upload_id.ok_or_else(|| {
             ObjectError::Unavailable(format!("{} could not be written: the store gave no upload id", self.at))
         })?;
@@ -51,48 +59,17 @@ impl S3Upload {
 
     async fn send_part(&mut self) -> Result<(), ObjectError> {
         let id = self.begin().await?;
-        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
+        let number = number(self.parts.len());
         let body = Bytes::from(std::mem::take(&mut self.buffer));
         let request =
             self.client.upload_part().bucket(&self.at.bucket).key(&self.at.key).upload_id(id).part_number(number);
         let output = request.body(ByteStream::from(body)).send().await;
-        let output = output.map_err(|error| object_error(&self.at, "written", &error))?;
-        let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
-        self.parts.push(part.set_checksum_crc32(output.checksum_crc32).build());
+        let output = output.map_err(|error| match object_error(&self.at, "written", &error) {
+            ObjectError::NotFound(_) => removed(&self.at),
+            error => error,
+        })?;
+        self.parts.push(UploadedPart { etag: output.e_tag.unwrap_or_default(), crc32: output.checksum_crc32 });
         Ok(())
-    }
-
-    async fn put(&mut self) -> Result<(), ObjectError> {
-        let body = ByteStream::from(std::mem::take(&mut self.buffer));
-        let request = self.client.put_object().bucket(&self.at.bucket).key(&self.at.key).body(body);
-        request.send().await.map(|_| ()).map_err(|error| object_error(&self.at, "written", &error))
-    }
-
-    async fn complete_multipart(&mut self, id: &str) -> Result<(), ObjectError> {
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
-        let request = self.client.complete_multipart_upload().bucket(&self.at.bucket).key(&self.at.key);
-        match request.upload_id(id).multipart_upload(parts).send().await {
-            Ok(_) => Ok(()),
-            // The answer to an earlier attempt may have been lost: then the upload is gone because it is complete.
-            Err(error) => match object_error(&self.at, "written", &error) {
-                ObjectError::NotFound(_) if self.is_there().await => Ok(()),
-                ObjectError::NotFound(_) => Err(ObjectError::Unavailable(format!(
-                    "{} could not be written: its multipart upload was removed before it was complete",
-                    self.at
-                ))),
-                error => Err(error),
-            },
-        }
-    }
-
-    /// Whether the object is the one that these parts make: their number is in its entity tag.
-    async fn is_there(&self) -> bool {
-        let head = self.client.head_object().bucket(&self.at.bucket).key(&self.at.key).send().await;
-        head.is_ok_and(|head| {
-            let parts = format!("-{}\"", self.parts.len());
-            head.content_length.is_some_and(|length| length.cast_unsigned() == self.size)
-                && head.e_tag.is_some_and(|etag| etag.ends_with(&parts))
-        })
     }
 }
 
@@ -111,17 +88,13 @@ impl Upload for S3Upload {
         }
     }
 
-    async fn complete(mut self: Box<Self>) -> Result<u64, ObjectError> {
-        if self.multipart.is_none() {
-            self.put().await?;
-            return Ok(self.size);
-        }
-        // Never empty: a part is only sent when more bytes follow.
+    async fn finish(mut self: Box<Self>) -> Result<Uploaded, ObjectError> {
+        // Empty only if the whole object is: a part is only sent when more bytes follow.
         self.send_part().await?;
         let id = self.begin().await?;
-        self.complete_multipart(&id).await?;
         self.multipart = None;
-        Ok(self.size)
+        let (parts, mark) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.mark));
+        Ok(Uploaded { at: self.at.clone(), id, parts, mark, size: self.size })
     }
 
     async fn abort(mut self: Box<Self>) -> Result<(), ObjectError> {
@@ -144,7 +117,62 @@ impl Drop for S3Upload {
     }
 }
 
-async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {
+/// CompleteMultipartUpload, by whoever has the record.
+pub(super) async fn complete(client: &Client, upload: &Uploaded) -> Result<(), ObjectError> {
+    let at = &upload.at;
+    let part = |(index, part): (usize, &UploadedPart)| {
+        let completed = CompletedPart::builder().part_number(number(index)).e_tag(&part.etag);
+        completed.set_checksum_crc32(part.crc32.clone()).build()
+    };
+    let parts = upload.parts.iter().enumerate().map(part).collect();
+    let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let request = client.complete_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(&upload.id);
+    match request.multipart_upload(parts).send().await {
+        Ok(_) => Ok(()),
+        Err(error) => match object_error(at, "written", &error) {
+            // Gone because it is complete, or because it was removed: the object says which.
+            ObjectError::NotFound(_) if is_there(client, upload).await? => Ok(()),
+            ObjectError::NotFound(_) => Err(removed(at)),
+            error => Err(error),
+        },
+    }
+}
+
+/// Whether the object is the one of this upload.
+async fn is_there(client: &Client, upload: &Uploaded) -> Result<bool, ObjectError> {
+    match client.head_object().bucket(&upload.at.bucket).key(&upload.at.key).send().await {
+        Ok(head) => Ok(head.metadata.is_some_and(|metadata| metadata.get(MARK) == Some(&upload.mark))),
+        Err(error) => match object_error(&upload.at, "looked at", &error) {
+            ObjectError::NotFound(_) => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
+fn removed(at: &Location) -> ObjectError {
+    ObjectError::Gone(format!("{at} could not be written: its multipart upload was removed before it was complete"))
+}
+
+/// AbortMultipartUpload for every upload of exactly this key.
+pub(super) async fn abort_all(client: &Client, at: &Location) -> Result<usize, ObjectError> {
+    let (mut aborted, mut key_marker, mut id_marker) = (0, None, None);
+    loop {
+        let request = client.list_multipart_uploads().bucket(&at.bucket).prefix(&at.key);
+        let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
+        let page = request.send().await.map_err(|error| object_error(at, "looked for", &error))?;
+        let uploads = page.uploads.unwrap_or_default().into_iter();
+        for id in uploads.filter(|upload| upload.key.as_ref() == Some(&at.key)).filter_map(|upload| upload.upload_id) {
+            abort(client, at, id).await?;
+            aborted += 1;
+        }
+        (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
+        if page.is_truncated != Some(true) {
+            return Ok(aborted);
+        }
+    }
+}
+
+pub(super) async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {
     let request = client.abort_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(id);
     match request.send().await.map_err(|error| object_error(at, "given up", &error)) {
         Ok(_) | Err(ObjectError::NotFound(_)) => Ok(()),
@@ -152,9 +180,14 @@ async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectE
     }
 }
 
+/// Parts are numbered from 1.
+fn number(index: usize) -> i32 {
+    i32::try_from(index + 1).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::ObjectStore;
+    use super::super::ObjectWriter;
     use super::super::s3::S3Store;
     use super::*;
     use crate::aws::replay::{Replay, Response};
@@ -167,9 +200,18 @@ mod tests {
         Response::new(200, "").header("etag", etag)
     }
 
+    fn gone() -> Response {
+        Response::new(404, "<Error><Code>NoSuchUpload</Code></Error>")
+    }
+
     fn asked(replay: &Replay) -> Vec<String> {
         let line = |head: &str| head.split(" HTTP/").next().unwrap_or_default().to_owned();
         replay.requests().iter().map(|request| line(&request.head)).collect()
+    }
+
+    fn uploaded() -> Uploaded {
+        let parts = ["\"1\"", "\"2\""].map(|etag| UploadedPart { etag: etag.into(), crc32: None }).into();
+        Uploaded { at: "s3://b/k".parse().unwrap(), id: "u".into(), parts, mark: "mine".into(), size: 2 }
     }
 
     async fn upload(replay: &Replay) -> Box<dyn Upload> {
@@ -179,16 +221,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_completion_whose_answer_was_lost_is_one() {
-        let gone = || Response::new(404, "<Error><Code>NoSuchUpload</Code></Error>");
-        let size = (PART + 1).to_string();
-        for (etag, whole) in [("\"x-2\"", true), ("\"x-3\"", false), ("\"x\"", false)] {
-            let head = Response::head(etag, &size);
-            let replay = Replay::start(vec![created(), tagged("\"1\""), tagged("\"2\""), gone(), head]).await;
-            let completed = upload(&replay).await.complete().await;
-            assert_eq!(completed.is_ok(), whole, "{etag}: {completed:?}");
-            assert!(whole || matches!(completed, Err(ObjectError::Unavailable(_))));
+    async fn what_is_there_already_is_complete() {
+        let head = |mark: &str| Response::head("\"x\"", "2").header("x-amz-meta-gristmill-upload", mark);
+        for (head, there) in [(head("mine"), true), (head("another"), false), (Response::new(404, ""), false)] {
+            let replay = Replay::start(vec![gone(), head]).await;
+            let completed = S3Store::new(&replay.config).complete(&uploaded()).await;
+            assert_eq!(completed.is_ok(), there, "{completed:?}");
+            assert!(there || matches!(completed, Err(ObjectError::Gone(_))), "{completed:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_somebody_removed_is_gone() {
+        let replay = Replay::start(vec![created(), gone()]).await;
+        let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
+        upload.write("x".into()).await.unwrap();
+        assert!(matches!(upload.finish().await, Err(ObjectError::Gone(_))));
+    }
+
+    #[tokio::test]
+    async fn only_uploads_of_the_very_key_are_aborted() {
+        let page = |more: bool, uploads: &[(&str, &str)]| {
+            let uploads =
+                uploads.iter().map(|(key, id)| format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>"));
+            let uploads: String = uploads.collect();
+            let next = "<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>2</NextUploadIdMarker>";
+            Response::new(
+                200,
+                format!(
+                    "<ListMultipartUploadsResult><IsTruncated>{more}</IsTruncated>{next}{uploads}</ListMultipartUploadsResult>"
+                ),
+            )
+        };
+        let aborted = || Response::new(204, "");
+        let first = page(true, &[("k", "1"), ("k2", "other")]);
+        let replay = Replay::start(vec![first, aborted(), page(false, &[("k", "3")]), aborted()]).await;
+        let at = "s3://b/k".parse().unwrap();
+        assert_eq!(S3Store::new(&replay.config).abort_uploads(&at).await.unwrap(), 2);
+        let asked = asked(&replay);
+        assert!(asked[1].starts_with("DELETE /b/k?") && asked[1].ends_with("uploadId=1"), "{asked:?}");
+        assert!(asked[2].contains("key-marker=k") && asked[2].contains("upload-id-marker=2"), "{asked:?}");
+        assert!(asked[3].ends_with("uploadId=3"), "{asked:?}");
     }
 
     #[tokio::test]

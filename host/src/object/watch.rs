@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use super::{Location, Metadata, ObjectError, ObjectStore, Page};
 
 /// How long one request, of 8 MiB at most, may take before the store counts as not keeping up. Within the default time of an
 /// item (30 s), so that what is noticed comes before the item's end.
@@ -69,13 +69,5 @@ impl ObjectStore for WatchedStore {
 
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
         self.watch(prefix, self.inner.list(prefix, next)).await
-    }
-
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        self.inner.upload(at).await
-    }
-
-    async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
-        self.inner.delete(at).await
     }
 }

@@ -50,6 +50,16 @@ impl Lane {
         Self { plugin, context, kept: None }
     }
 
+    /// Whether an instance waits for the next item.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Ends the instance that waits for the next item: that one has a new one.
+    pub fn rest(&mut self) {
+        self.kept = None;
+    }
+
     /// Runs one item. Must be polled on a runtime where nothing waits that cannot wait for a busy guest.
     pub async fn run(&mut self, item: &Item) -> ItemRun {
         let limit = self.context.limits.timeout;
@@ -297,12 +307,6 @@ impl ObjectStore for Nothing {
         Err(nothing())
     }
     async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {
-        Err(nothing())
-    }
-    async fn upload(&self, _: &crate::object::Location) -> Result<Box<dyn crate::object::Upload>, Denied> {
-        Err(nothing())
-    }
-    async fn delete(&self, _: &crate::object::Location) -> Result<(), Denied> {
         Err(nothing())
     }
 }

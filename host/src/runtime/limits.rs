@@ -64,7 +64,7 @@ impl ResourceLimiter for MemoryBudget {
 pub(super) struct HostMemory(Arc<AtomicUsize>);
 
 /// The most of it, in bytes.
-pub(super) const MAX_HOST_MEMORY: usize = 128 << 20;
+pub(crate) const MAX_HOST_MEMORY: usize = 128 << 20;
 
 impl HostMemory {
     pub(super) fn new() -> Self {

@@ -31,6 +31,7 @@ use crate::object::ObjectStore;
 pub use component::{Plugin, PluginError};
 pub use engine::{Runtime, RuntimeConfig};
 pub use lane::Lane;
+pub(crate) use limits::MAX_HOST_MEMORY;
 
 /// What the items of one batch share.
 pub struct BatchContext {

@@ -381,6 +381,8 @@ impl From<ObjectError> for Error {
             ObjectError::Unavailable(message) => Self::Unavailable(message),
             ObjectError::TooLarge(message) => Self::TooLarge(message),
             ObjectError::Changed(message) => Self::Changed(message),
+            // Of writing; guests read.
+            ObjectError::Gone(message) => Self::Unavailable(message),
         }
     }
 }

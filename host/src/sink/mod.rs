@@ -1,11 +1,12 @@
 //! Where rows go: objects (JSON lines, CSV, Parquet) and tables (DynamoDB, SQLite).
 //!
-//! A batch stages its rows, then commits them. Nothing is visible before the commit; a commit that is repeated, also by
-//! another worker, leaves the same result, because the object's key follows from the batch and a table's rows from their
-//! keys.
+//! A batch stages its rows, then prepares them: what is left is an [`Effect`], data that this process or another one carries
+//! out. Nothing is visible before that; carried out twice, it leaves the same result, because the object's key follows from
+//! the batch and a table's rows from their keys.
 
 mod cells;
 pub mod dynamodb;
+mod effect;
 mod encode;
 pub mod keys;
 pub mod objects;
@@ -23,11 +24,13 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::effect::{Effect, TableRows};
 use crate::dataset::{Column, Target};
 use crate::job::BatchId;
+use crate::object::ObjectWriter;
 
 /// An output whose columns are known: the dataset file's, or else the manifest's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSchema {
     /// The output's name.
     pub name: String,
@@ -63,6 +66,32 @@ pub enum SinkError {
     /// until somebody changes something.
     #[error("{0}")]
     Refused(String),
+    /// What was prepared is no more. The batch has to run again.
+    #[error("{0}")]
+    Gone(String),
+    /// The batch is not ours any more, as far as our own clock can tell: nothing more is written.
+    #[error("the claim ran out before everything was written")]
+    Lost,
+}
+
+/// Asked right before everything that is seen from outside: whether the batch is still ours.
+#[derive(Clone, Copy)]
+pub struct Ours<'a>(pub &'a (dyn Fn() -> bool + Send + Sync));
+
+impl Ours<'_> {
+    /// An error when it is not.
+    pub fn still(self) -> Result<(), SinkError> {
+        if (self.0)() { Ok(()) } else { Err(SinkError::Lost) }
+    }
+}
+
+/// Where outputs go, and where plugins read.
+#[derive(Clone)]
+pub struct Stores {
+    /// Objects.
+    pub objects: Arc<dyn ObjectWriter>,
+    /// Tables.
+    pub tables: Arc<dyn TableSink>,
 }
 
 /// One place that takes rows of one output.
@@ -70,6 +99,19 @@ pub enum SinkError {
 pub trait Sink: Send + Sync + 'static {
     /// Begins to take this batch's rows.
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError>;
+
+    /// Removes what attempts at this batch staged that are no more, so that nobody can make it visible. Whoever took the batch
+    /// over does this first.
+    async fn remove_staged(&self, _: &BatchId, _: &OutputSchema) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// A place of tables.
+#[async_trait]
+pub trait TableSink: Sink {
+    /// Writes rows, each in place of the row with its key; asks before each request. A failure may leave a part written.
+    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError>;
 }
 
 /// A batch's rows of one output, not visible yet. Dropped, it leaves nothing visible.
@@ -78,9 +120,18 @@ pub trait Staging: Send {
     /// Appends rows, which have the output's Arrow schema.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
-    /// Makes all rows visible. An output without rows commits too: it removes what an earlier run of the batch had there.
-    async fn commit(self: Box<Self>) -> Result<Written, SinkError>;
+    /// Does all that can be done unseen.
+    async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError>;
 
     /// Gives up what was staged.
     async fn abort(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// An output that is ready to be seen.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What it will hold.
+    pub written: Written,
+    /// What is left to do.
+    pub effect: Effect,
 }

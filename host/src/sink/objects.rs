@@ -7,11 +7,12 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::effect::object_error;
 use super::encode::Encoder;
-use super::{OutputSchema, Sink, SinkError, Staging, Written};
+use super::{Effect, OutputSchema, Prepared, Sink, SinkError, Staging, Written};
 use crate::dataset::{Format, Target};
 use crate::job::BatchId;
-use crate::object::{Location, ObjectError, ObjectStore, Upload};
+use crate::object::{Location, ObjectWriter, Upload};
 
 /// Rows are encoded when they take this much memory, in bytes, or are this many: enough to make encoding cheap, and
 /// little beside what the items themselves hold.
@@ -23,12 +24,12 @@ const INLINE_BYTES: usize = 64 << 10;
 
 /// Takes rows for [`Target::Objects`].
 pub struct ObjectsSink {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn ObjectWriter>,
 }
 
 impl ObjectsSink {
     /// Writes to this store.
-    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(store: Arc<dyn ObjectWriter>) -> Self {
         Self { store }
     }
 }
@@ -36,24 +37,35 @@ impl ObjectsSink {
 #[async_trait]
 impl Sink for ObjectsSink {
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
-        let Target::Objects { prefix, format } = &schema.target else {
-            return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
-        };
-        let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
+        let (at, format) = place(batch, schema)?;
         Ok(Box::new(Staged {
             store: Arc::clone(&self.store),
-            at: prefix.with_key(key),
+            at,
             schema: Arc::clone(schema),
-            format: *format,
+            format,
             pending: Pending::default(),
             writing: None,
             rows: 0,
         }))
     }
+
+    async fn remove_staged(&self, batch: &BatchId, schema: &OutputSchema) -> Result<(), SinkError> {
+        let (at, _) = place(batch, schema)?;
+        self.store.abort_uploads(&at).await.map(|_| ()).map_err(object_error)
+    }
+}
+
+/// Where the batch's object is.
+fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), SinkError> {
+    let Target::Objects { prefix, format } = &schema.target else {
+        return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
+    };
+    let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
+    Ok((prefix.with_key(key), *format))
 }
 
 struct Staged {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn ObjectWriter>,
     at: Location,
     schema: Arc<OutputSchema>,
     format: Format,
@@ -92,13 +104,10 @@ impl Staging for Staged {
         Ok(())
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<Written, SinkError> {
+    async fn prepare(mut self: Box<Self>) -> Result<Prepared, SinkError> {
         self.flush().await?;
-        let bytes = match self.writing.take() {
-            None => {
-                self.store.delete(&self.at).await.map_err(refused_or_not)?;
-                0
-            }
+        let (bytes, effect) = match self.writing.take() {
+            None => (0, Effect::Remove(self.at.clone())),
             Some(Writing { encoder, mut upload }) => {
                 let rest = match encoder {
                     // Closing a row group compresses it.
@@ -106,15 +115,17 @@ impl Staging for Staged {
                     _ => encoder.finish()?,
                 };
                 send(&mut upload, rest).await?;
-                upload.complete().await.map_err(refused_or_not)?
+                let uploaded = upload.finish().await.map_err(object_error)?;
+                (uploaded.size, Effect::Complete(uploaded))
             }
         };
-        Ok(Written { output: self.schema.name.clone(), place: self.at.to_string(), rows: self.rows, bytes })
+        let (output, place) = (self.schema.name.clone(), self.at.to_string());
+        Ok(Prepared { written: Written { output, place, rows: self.rows, bytes }, effect })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
         match self.writing {
-            Some(Writing { upload, .. }) => upload.abort().await.map_err(refused_or_not),
+            Some(Writing { upload, .. }) => upload.abort().await.map_err(object_error),
             None => Ok(()),
         }
     }
@@ -131,7 +142,7 @@ impl Staged {
             Some(writing) => writing,
             None => Writing {
                 encoder: Encoder::new(self.format, &self.schema)?,
-                upload: self.store.upload(&self.at).await.map_err(refused_or_not)?,
+                upload: self.store.upload(&self.at).await.map_err(object_error)?,
             },
         };
         let schema = Arc::clone(&self.schema);
@@ -151,7 +162,7 @@ async fn send(upload: &mut Box<dyn Upload>, bytes: Vec<u8>) -> Result<(), SinkEr
     if bytes.is_empty() {
         return Ok(());
     }
-    upload.write(Bytes::from(bytes)).await.map_err(refused_or_not)
+    upload.write(Bytes::from(bytes)).await.map_err(object_error)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -159,14 +170,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SinkError> {
     let stopped = |error| SinkError::Unavailable(format!("encoding rows was stopped: {error}"));
     tokio::task::spawn_blocking(work).await.map_err(stopped)?
-}
-
-/// Which of the two a store's error is. The sentence names the object already.
-fn refused_or_not(error: ObjectError) -> SinkError {
-    match error {
-        ObjectError::Unavailable(_) | ObjectError::Changed(_) => SinkError::Unavailable(error.to_string()),
-        ObjectError::NotFound(_) | ObjectError::Denied(_) | ObjectError::Invalid(_) | ObjectError::TooLarge(_) => {
-            SinkError::Refused(error.to_string())
-        }
-    }
 }

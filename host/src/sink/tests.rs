@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use super::objects::ObjectsSink;
 use super::rows::{Rows, decode};
 use super::sqlite::SqliteSink;
-use super::{OutputSchema, Sink, SinkError, cells};
+use super::{
+    Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
+};
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
-use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use crate::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 
 /// A column of every type; only `id` must have a value.
 pub(super) fn all_types() -> Vec<Column> {
@@ -49,8 +51,10 @@ pub(super) fn batch_id(name: &str) -> BatchId {
 }
 
 /// A sink, and a way to see what it has made visible.
-pub(super) trait Subject {
+pub(super) trait Subject: Sync {
     fn sink(&self) -> &dyn Sink;
+    /// Where effects are carried out.
+    fn stores(&self) -> Stores;
     fn target(&self) -> Target;
     /// All visible rows, each an object with every column, in the order in which the place keeps them.
     fn visible(&self) -> Vec<Value>;
@@ -58,6 +62,15 @@ pub(super) trait Subject {
     fn nothing(&self) -> bool {
         self.visible().is_empty()
     }
+}
+
+/// Prepares what was staged, and carries it out as a process would that has only the record.
+pub(super) async fn commit(stores: &Stores, staged: Box<dyn Staging>) -> Result<Written, SinkError> {
+    let Prepared { written, effect } = staged.prepare().await?;
+    let record = serde_json::to_string(&effect).unwrap();
+    let effect: Effect = serde_json::from_str(&record).unwrap();
+    effect.apply(&*stores.objects, &*stores.tables, Ours(&|| true)).await?;
+    Ok(written)
 }
 
 /// What every sink must do. The rows are in the order of their keys, which is how tables keep them.
@@ -94,29 +107,39 @@ pub(super) async fn contract(subject: &dyn Subject) {
     staged.write(rows(&schema, second)).await.unwrap();
     assert!(subject.nothing());
 
-    // A commit shows all rows, in order, with every value as it was.
-    let once = staged.commit().await.unwrap();
-    assert_eq!(subject.visible(), expected);
+    // What is prepared is not visible, nor is what an attempt would write that lost the batch.
+    let stores = subject.stores();
+    let Prepared { written: once, effect } = staged.prepare().await.unwrap();
+    let lost = effect.apply(&*stores.objects, &*stores.tables, Ours(&|| false)).await;
+    assert_eq!(lost, Err(SinkError::Lost));
+    assert!(subject.nothing());
+
+    // The effect shows all rows, in order, with every value as it was; as often as it is carried out.
+    for _ in 0..2 {
+        effect.apply(&*stores.objects, &*stores.tables, Ours(&|| true)).await.unwrap();
+        assert_eq!(subject.visible(), expected);
+    }
     assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
     assert!(once.bytes > 0);
 
     // The same batch again, cut differently, changes nothing.
     let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
     staged.write(rows(&schema, &format!("{first}\n{second}"))).await.unwrap();
-    assert_eq!(staged.commit().await.unwrap(), once);
+    assert_eq!(commit(&stores, staged).await.unwrap(), once);
     assert_eq!(subject.visible(), expected);
 
     // An output without rows commits, and adds nothing.
     let other = subject.sink().stage(&batch_id("b"), &schema).await.unwrap();
-    let nothing = other.commit().await.unwrap();
+    let nothing = commit(&stores, other).await.unwrap();
     assert_eq!((nothing.rows, nothing.bytes), (0, 0));
     assert_eq!(subject.visible(), expected);
 }
 
-/// Objects in memory.
+/// Objects in memory, and what was uploaded and is no object yet.
 #[derive(Clone, Default)]
 struct MemoryStore {
     objects: Arc<Mutex<BTreeMap<Location, Vec<u8>>>>,
+    uploads: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     full: bool,
 }
 
@@ -139,9 +162,26 @@ impl ObjectStore for MemoryStore {
     async fn list(&self, at: &Location, _: Option<&str>) -> Result<Page, ObjectError> {
         Err(ObjectError::Denied(format!("{at}: sinks list nothing")))
     }
+}
 
+#[async_trait]
+impl ObjectWriter for MemoryStore {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         Ok(Box::new(MemoryUpload { store: self.clone(), at: at.clone(), bytes: Vec::new() }))
+    }
+
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        let bytes = self.uploads.lock().unwrap()[&upload.id].clone();
+        self.objects.lock().unwrap().insert(upload.at.clone(), bytes);
+        Ok(())
+    }
+
+    async fn abort(&self, _: &Uploaded) -> Result<(), ObjectError> {
+        Ok(())
+    }
+
+    async fn abort_uploads(&self, _: &Location) -> Result<usize, ObjectError> {
+        Ok(0)
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
@@ -160,15 +200,37 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>) -> Result<u64, ObjectError> {
-        let size = self.bytes.len() as u64;
-        self.store.objects.lock().unwrap().insert(self.at, self.bytes);
-        Ok(size)
+    async fn finish(self: Box<Self>) -> Result<Uploaded, ObjectError> {
+        let (id, size) = (format!("{}", fastrand::u64(..)), self.bytes.len() as u64);
+        self.store.uploads.lock().unwrap().insert(id.clone(), self.bytes);
+        Ok(Uploaded { at: self.at, id, parts: Vec::new(), mark: String::new(), size })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), ObjectError> {
         Ok(())
     }
+}
+
+/// No tables, or no objects.
+pub(super) struct Nowhere;
+
+#[async_trait]
+impl Sink for Nowhere {
+    async fn stage(&self, _: &BatchId, _: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
+        Err(SinkError::Refused("there are no tables".into()))
+    }
+}
+
+#[async_trait]
+impl TableSink for Nowhere {
+    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+        Err(SinkError::Refused("there are no tables".into()))
+    }
+}
+
+/// Stores with these tables.
+pub(super) fn with_tables(tables: Arc<dyn TableSink>) -> Stores {
+    Stores { objects: Arc::new(MemoryStore::default()), tables }
 }
 
 struct Objects {
@@ -236,6 +298,10 @@ impl Subject for Objects {
         &self.sink
     }
 
+    fn stores(&self) -> Stores {
+        Stores { objects: Arc::new(self.store.clone()), tables: Arc::new(Nowhere) }
+    }
+
     fn target(&self) -> Target {
         objects(self.format)
     }
@@ -267,12 +333,16 @@ async fn parquet_keeps_the_contract() {
 
 struct Sqlite {
     folder: tempfile::TempDir,
-    sink: SqliteSink,
+    sink: Arc<SqliteSink>,
 }
 
 impl Subject for Sqlite {
     fn sink(&self) -> &dyn Sink {
-        &self.sink
+        &*self.sink
+    }
+
+    fn stores(&self) -> Stores {
+        with_tables(self.sink.clone())
     }
 
     fn target(&self) -> Target {
@@ -308,7 +378,7 @@ impl Subject for Sqlite {
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    let sink = SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap();
+    let sink = Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap());
     contract(&Sqlite { folder, sink }).await;
 }
 
@@ -320,7 +390,7 @@ async fn a_batch_without_rows_removes_the_object_that_it_had() {
     for (lines, objects) in [("{\"id\":\"a\"}", 1), ("", 0), ("", 0)] {
         let mut staged = subject.sink.stage(&id, &schema).await.unwrap();
         staged.write(rows(&schema, lines)).await.unwrap();
-        let written = staged.commit().await.unwrap();
+        let written = commit(&subject.stores(), staged).await.unwrap();
         assert_eq!(written.place, format!("s3://results/daily/{}.jsonl", id.object_name()));
         assert_eq!(subject.store.objects.lock().unwrap().len(), objects);
     }
@@ -337,7 +407,7 @@ async fn large_batches_reach_the_object_whole() {
                 (0..1_000).map(|row| format!("{{\"id\":\"{block}-{row}\",\"count\":{row}}}\n")).collect();
             staged.write(rows(&schema, &lines)).await.unwrap();
         }
-        assert_eq!(staged.commit().await.unwrap().rows, 25_000);
+        assert_eq!(commit(&subject.stores(), staged).await.unwrap().rows, 25_000);
         let visible = subject.visible();
         assert_eq!(visible.len(), 25_000, "{format:?}");
         assert_eq!((&visible[24_999]["id"], &visible[24_999]["count"]), (&json!("24-999"), &json!(999)), "{format:?}");
@@ -351,7 +421,7 @@ async fn a_store_without_room_is_worth_another_attempt() {
     let schema = Arc::new(OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap());
     let mut staged = sink.stage(&batch_id("a"), &schema).await.unwrap();
     staged.write(rows(&schema, "{\"id\":\"a\"}")).await.unwrap();
-    let error = staged.commit().await.unwrap_err();
+    let error = staged.prepare().await.unwrap_err();
     assert!(matches!(&error, SinkError::Unavailable(why) if why.ends_with(".csv: the disk is full")), "{error}");
 }
 

@@ -33,6 +33,8 @@ pub struct BatchLine<'a> {
     pub heard: Option<bool>,
     /// Whether an earlier delivery had committed the batch.
     pub replayed: bool,
+    /// Whether an earlier attempt had prepared the batch, so that all that was left was to make it visible.
+    pub rolled_forward: bool,
 }
 
 impl BatchLine<'_> {
@@ -70,6 +72,7 @@ impl BatchLine<'_> {
                     answer = self.answer,
                     heard = self.heard,
                     replayed = self.replayed,
+                    rolled_forward = self.rolled_forward,
                     hidden_millis = after.map(|after| after.as_millis() as u64),
                     reason = reason.map(String::as_str),
                     "batch"

@@ -30,10 +30,14 @@ pub struct Metrics {
     pub slots_busy: IntGauge,
     /// The pause before the next receive, in seconds, while services do not keep up.
     pub pressure: Gauge,
+    /// Bytes that items may take together; zero where there is no limit.
+    pub memory: IntGauge,
+    memory_busy: IntGauge,
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
     faults: IntCounterVec,
     batch_seconds: HistogramVec,
+    rolled_forward: IntCounterVec,
     items: IntCounterVec,
     item_failures: IntCounterVec,
     bytes_read: IntCounterVec,
@@ -70,6 +74,11 @@ impl Metrics {
                     "The pause before the next receive: 0 while AWS answers and does not throttle.",
                 )?,
             )?,
+            memory: gauge("gristmill_memory_bytes", "Memory that items may take together; 0 is no limit.")?,
+            memory_busy: gauge(
+                "gristmill_memory_busy_bytes",
+                "Memory that is set aside for items that run right now.",
+            )?,
             batches_in_flight: gauge(
                 "gristmill_batches_in_flight",
                 "Batches that were received and have no fate yet.",
@@ -91,6 +100,11 @@ impl Metrics {
                         .buckets(DURATIONS.to_vec()),
                     &["dataset"],
                 )?,
+            )?,
+            rolled_forward: counter(
+                "gristmill_batches_rolled_forward_total",
+                "Batches that an attempt which did not end had prepared, and another one made visible.",
+                &["dataset"],
             )?,
             items: counter("gristmill_items_total", "Items by outcome: succeeded, rejected.", &["dataset", "outcome"])?,
             item_failures: counter("gristmill_item_failures_total", "Rejected items by code.", &["dataset", "code"])?,
@@ -127,6 +141,11 @@ impl Metrics {
         self.faults.with_label_values(&[kind]).inc();
     }
 
+    /// Counts a batch that was found prepared, and ended.
+    pub fn rolled_forward(&self, dataset: &str) {
+        self.rolled_forward.with_label_values(&[dataset]).inc();
+    }
+
     /// Counts what a committed batch did.
     pub fn items(&self, dataset: &str, report: &BatchReport) {
         self.items.with_label_values(&[dataset, "succeeded"]).inc_by(report.items.succeeded);
@@ -145,12 +164,17 @@ impl Metrics {
 
     /// A batch that is under way until the guard is dropped.
     pub fn in_flight(&self) -> impl Drop + use<> {
-        Busy::new(&self.batches_in_flight)
+        Busy::new(&self.batches_in_flight, 1)
     }
 
     /// An item that runs until the guard is dropped.
     pub fn busy_slot(&self) -> impl Drop + use<> {
-        Busy::new(&self.slots_busy)
+        Busy::new(&self.slots_busy, 1)
+    }
+
+    /// Memory that is set aside until the guard is dropped.
+    pub fn busy_memory(&self, bytes: u64) -> impl Drop + use<> {
+        Busy::new(&self.memory_busy, i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
     /// Everything in the Prometheus text format 0.0.4.
@@ -172,18 +196,18 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
     Ok(collector)
 }
 
-struct Busy(IntGauge);
+struct Busy(IntGauge, i64);
 
 impl Busy {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+    fn new(gauge: &IntGauge, much: i64) -> Self {
+        gauge.add(much);
+        Self(gauge.clone(), much)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.sub(self.1);
     }
 }
 

@@ -15,7 +15,7 @@ use gristmill::callback::{Answer, Callback, Waiting};
 use gristmill::job::TaskToken;
 use gristmill::ledger::dynamodb::DynamoLedger;
 use gristmill::object::s3::S3Store;
-use gristmill::object::{Location, ObjectStore};
+use gristmill::object::{Location, ObjectWriter};
 use gristmill::queue::Queue;
 use gristmill::queue::sqs::SqsQueue;
 use gristmill::{ledger, object, queue};

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{BatchId, MAX_MESSAGE_BYTES};
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt};
-use gristmill::sink::{OutputSchema, Sink, SinkError, Staging};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -220,7 +220,7 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
     let mut lines = house.lines();
     lines[0].remove("bytes").unwrap();
     assert_snapshot!(serde_json::to_string(&lines).unwrap(), @r#"
-[{"answer":"success","attempt":0,"batch":"b","dataset":"stations","fate":"acked","heard":true,"items":2,"level":"INFO","receives":1,"rejected":0,"replayed":false,"rows":2}]
+[{"answer":"success","attempt":0,"batch":"b","dataset":"stations","fate":"acked","heard":true,"items":2,"level":"INFO","receives":1,"rejected":0,"replayed":false,"rolled_forward":false,"rows":2}]
 "#);
     let seen = |metric: &str| house.metric(metric);
     assert_eq!(seen("gristmill_items_total{dataset=\"stations\",outcome=\"succeeded\"}"), 2.0);
@@ -309,6 +309,13 @@ impl Sink for NoTables {
     }
 }
 
+#[async_trait]
+impl TableSink for NoTables {
+    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+        Err(self.0.clone())
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fault_of_the_host_returns_the_message_and_the_last_delivery_tells() {
     let tables = Arc::new(NoTables(SinkError::Unavailable("the tables are down".into())));
@@ -365,7 +372,11 @@ impl Ledger for NoLedger {
         Err(self.0.clone())
     }
 
-    async fn release(&self, _: &Claimed) -> Result<(), LedgerError> {
+    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
+        Err(self.0.clone())
+    }
+
+    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
         Err(self.0.clone())
     }
 }

@@ -10,8 +10,11 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::QueueAttributeName;
+use axum::Router;
+use axum::http::{Method, Uri};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::cloud::{create_table, queue_arn};
 use crate::emulator;
@@ -80,14 +83,20 @@ impl Fleet {
     pub(crate) fn start(
         &self,
         name: &str,
-        mut command: Command,
+        command: Command,
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Process {
+        let arguments = [&["--queue", &self.queue, "--slots", "2"], arguments].concat();
+        self.process(name, command, &arguments, environment)
+    }
+
+    /// The same without a queue of its own.
+    fn process(&self, name: &str, mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let log = self.folder.path().join(name);
         command.envs(emulator::environment(emulator::shared())).envs(environment.iter().copied());
-        command.args(["worker", "--admin", "127.0.0.1:0", "--slots", "2", "--log-format", "json"]);
-        command.args(["--queue", &self.queue, "--ledger", &format!("{}-ledger", self.name)]).args(arguments);
+        command.args(["worker", "--admin", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["--ledger", &format!("{}-ledger", self.name)]).args(arguments);
         command.arg("--datasets").arg(self.datasets());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
         let mut process = Process { child: command.spawn().unwrap(), log, admin: ([0, 0, 0, 0], 0).into() };
@@ -316,6 +325,93 @@ async fn what_a_worker_cannot_finish_is_another_one_s_at_once() {
     let output = fleet.end_of(&execution).await.unwrap();
     assert_eq!((&output["items"]["succeeded"], &output["replayed"]), (&json!(2), &json!(false)));
     assert!(start.elapsed() < Duration::from_secs(20), "visibility and lease are 30 and 60 s: {:?}", start.elapsed());
+}
+
+/// An ECS agent that does as it is asked, and says what that was.
+async fn ecs_agent() -> (String, mpsc::UnboundedReceiver<(String, Value)>) {
+    let (asked, seen) = mpsc::unbounded_channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/api/0123", listener.local_addr().unwrap());
+    let routes = Router::new().fallback(move |method: Method, uri: Uri, body: String| {
+        let asked = asked.clone();
+        async move {
+            let body: Value = serde_json::from_str(&body).unwrap();
+            let answer = json!({"protection": {"ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:t"}});
+            asked.send((format!("{method} {uri}"), body)).unwrap();
+            answer.to_string()
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (uri, seen)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_at_work_is_protected_from_scale_in_until_it_ends() {
+    let fleet = Fleet::new("protected").await;
+    let (uri, mut asked) = ecs_agent().await;
+    let mut worker = fleet.worker("log", &[], &[("ECS_AGENT_URI", &uri)]);
+    assert!(asked.try_recv().is_err(), "an idle worker may go");
+    fleet.end_of(&fleet.send("batch", |_| ()).await).await.unwrap();
+    let put = "PUT /api/0123/task-protection/v1/state".to_owned();
+    let first = asked.recv().await.unwrap();
+    assert_eq!(first, (put.clone(), json!({"ProtectionEnabled": true, "ExpiresInMinutes": 30})));
+    // Nothing to do for less than half a minute: it stays, until the process ends.
+    assert!(asked.try_recv().is_err());
+    let start = Instant::now();
+    worker.terminate();
+    assert_eq!(worker.end(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert_eq!(asked.recv().await.unwrap(), (put, json!({"ProtectionEnabled": false})));
+    assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_answer_is_one_warning_and_no_delay() {
+    let fleet = Fleet::new("unprotected").await;
+    let mut worker = fleet.worker("log", &[], &[("ECS_AGENT_URI", "http://127.0.0.1:1/api")]);
+    for batch in ["one", "two"] {
+        fleet.end_of(&fleet.send(batch, |_| ()).await).await.unwrap();
+    }
+    worker.terminate();
+    assert_eq!(worker.end(), Some(0));
+    let warnings: Vec<_> = worker.lines().into_iter().filter(|line| line["level"] == "WARN").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let said = warnings[0].to_string();
+    assert!(said.contains("ecs:UpdateTaskProtection") && said.contains("127.0.0.1:1/api/task-protection"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_has_several_queues_and_refuses_a_dataset_that_does_not_fit() {
+    let fleet = Fleet::new("queues").await;
+    let large = std::fs::read_to_string(fleet.datasets().join("stations.toml")).unwrap();
+    let large = large.replace("\"stations\"\n[plugin]", "\"large\"\n[plugin]\nmemory = \"512 MiB\"");
+    std::fs::write(fleet.datasets().join("large.toml"), large).unwrap();
+    let sqs = aws_sdk_sqs::Client::new(&fleet.config);
+    let second = sqs.create_queue().queue_name("queues-second").send().await.unwrap().queue_url.unwrap();
+    let both = format!("{},{second}", fleet.queue);
+    let (slots, memory) = (("GRISTMILL_SLOTS", "2"), ("GRISTMILL_MEMORY", "600 MiB"));
+    let mut worker = fleet.process("log", gristmill(), &[], &[("GRISTMILL_QUEUE", &both), slots, memory]);
+    worker.said("ready");
+    let refused: Vec<_> = worker.lines().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    assert_eq!((refused.len(), &refused[0]["dataset"]), (1, &json!("large")), "{refused:?}");
+    let reason = refused[0]["message"].as_str().unwrap();
+    assert!(reason.contains("large.toml: plugin.memory: one item may take 672.0 MiB"), "{reason}");
+    assert!(reason.contains("the 600.0 MiB that this worker has for items"), "{reason}");
+    assert!(worker.get("/metrics").unwrap().1.contains("gristmill_memory_bytes 629145600\n"));
+
+    let first = fleet.send("first", |_| ()).await;
+    assert_eq!(fleet.end_of(&first).await.unwrap()["items"]["succeeded"], 2);
+    let large = fleet.send("large", |message| message["dataset"] = "large".into()).await;
+    assert_eq!(fleet.end_of(&large).await, Err("Gristmill.BadPlugin".into()));
+    let other = Fleet { queue: second, ..fleet };
+    let there = other.send("there", |message| message["execution"] = "arn:there".into()).await;
+    assert_eq!(other.end_of(&there).await.unwrap()["items"]["succeeded"], 2);
+
+    // A queue that is gone ends the work on both.
+    sqs.delete_queue().queue_url(&other.queue).send().await.unwrap();
+    assert_eq!(worker.end(), Some(2));
+    let said = worker.text();
+    assert!(said.contains(&format!("error: --queue {}: the queue refused", other.queue)), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

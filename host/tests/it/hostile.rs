@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Target};
 use gristmill::job::Item;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use gristmill::runtime::{
     BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Lane, Limits, Plugin, PluginError, RowDecoder, RowsRefused,
     Runtime, RuntimeConfig,
@@ -339,14 +339,6 @@ impl ObjectStore for Objects {
 
     async fn list(&self, _prefix: &Location, _next: Option<&str>) -> Result<Page, ObjectError> {
         Ok(Page::default())
-    }
-
-    async fn upload(&self, _at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        unreachable!("a guest cannot write objects")
-    }
-
-    async fn delete(&self, _at: &Location) -> Result<(), ObjectError> {
-        unreachable!("a guest cannot delete objects")
     }
 }
 

@@ -11,27 +11,27 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gristmill::admission::Admission;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
-use gristmill::catalog::{Catalog, Stores};
+use gristmill::catalog::Catalog;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::pipeline::{Identity, Pipeline};
-use gristmill::pressure::Pressure;
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::runtime::{Runtime, RuntimeConfig};
-use gristmill::sink::Sink;
 use gristmill::sink::sqlite::SqliteSink;
+use gristmill::sink::{Stores, TableSink};
 use gristmill::telemetry::metrics::Metrics;
-use gristmill::worker::Worker;
+use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -58,12 +58,18 @@ pub(crate) struct House {
 
 /// What may be otherwise than in most tests.
 pub(crate) struct Setup {
+    /// Further keys of `[plugin]` of `stations`.
+    pub(crate) plugin: &'static str,
+    /// Whether there is a dataset `neighbour`, which is as `stations` is by default.
+    pub(crate) neighbour: bool,
+    /// How many bytes items may take together.
+    pub(crate) memory: u64,
     /// Further keys of `[map]`.
     pub(crate) map: &'static str,
     /// How long a received message is hidden.
     pub(crate) visibility: Duration,
     /// Where rows go, if not to SQLite.
-    pub(crate) tables: Option<Arc<dyn Sink>>,
+    pub(crate) tables: Option<Arc<dyn TableSink>>,
     /// The ledger, if not SQLite.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     pub(crate) deliveries: u32,
@@ -83,6 +89,9 @@ impl House {
     /// The dataset `stations`, one that never ends, and one that is broken. The stations A to E are there to be read.
     pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup {
+            plugin: "",
+            neighbour: false,
+            memory: u64::MAX,
             map: "",
             visibility: VISIBILITY,
             tables: None,
@@ -119,8 +128,11 @@ impl House {
         };
         let stations = "name = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]";
         const LONG: &str = "timeout = \"10h\"";
-        dataset("stations", plugin("noaa-precipitation"), LONG, stations);
+        dataset("stations", plugin("noaa-precipitation"), &format!("{LONG}\n{}", setup.plugin), stations);
         dataset("broken", folder.path().join("nosuch.wasm"), LONG, stations);
+        if setup.neighbour {
+            dataset("neighbour", plugin("noaa-precipitation"), LONG, stations);
+        }
         let endless = folder.path().join("endless.wasm");
         std::fs::write(&endless, Guest::new("(loop $again (br $again)) (unreachable)").component()).unwrap();
         let rows = "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]";
@@ -155,14 +167,14 @@ impl House {
             queue: queue.clone(),
             ledger: ledger.clone(),
             callback: callback.clone(),
-            objects: objects.clone(),
+            stores,
             guests: setup.guests.unwrap_or_else(Handle::current),
-            slots: Arc::new(Semaphore::new(4)),
+            admission: Admission::new(4, setup.memory),
             lanes: 4,
             identity: Identity::Execution,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
-            pressure: Pressure::default(),
+            pressure: Arc::default(),
             now: setup.now,
         });
         Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, _runtime: runtime, _logging: logging }
@@ -171,7 +183,7 @@ impl House {
     /// Starts a worker with so many permits.
     pub(crate) fn worker(&self, batches: usize, drain: Duration) -> Running {
         let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain };
+        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain, activity: Activity::default() };
         Running { task: tokio::spawn(worker.run(stop.clone(), hurry.clone())), stop, hurry }
     }
 
@@ -369,6 +381,8 @@ pub(crate) struct Objects {
     pub(crate) refuses_reads: Mutex<Option<ObjectError>>,
     /// What whoever writes one meets.
     pub(crate) refuses_writes: Mutex<Option<ObjectError>>,
+    /// What whoever makes one visible meets.
+    pub(crate) refuses_completions: Mutex<Option<ObjectError>>,
 }
 
 impl Objects {
@@ -378,6 +392,7 @@ impl Objects {
             is_down: AtomicBool::new(false),
             refuses_reads: Mutex::default(),
             refuses_writes: Mutex::default(),
+            refuses_completions: Mutex::default(),
         }
     }
 }
@@ -405,12 +420,30 @@ impl ObjectStore for Objects {
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
         self.folder.list(prefix, next).await
     }
+}
 
+#[async_trait]
+impl ObjectWriter for Objects {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         if let Some(error) = self.refuses_writes.lock().unwrap().clone() {
             return Err(error);
         }
         self.folder.upload(at).await
+    }
+
+    async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        if let Some(error) = self.refuses_completions.lock().unwrap().clone() {
+            return Err(error);
+        }
+        self.folder.complete(upload).await
+    }
+
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        self.folder.abort(upload).await
+    }
+
+    async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
+        self.folder.abort_uploads(at).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {

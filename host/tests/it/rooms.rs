@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "sqlite", "job"],
+    &["aws", "sqlite", "job", "protection"],
     &["callback", "ledger", "object", "queue"],
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["report"],
-    &["telemetry"],
+    &["admission", "telemetry"],
     &["catalog", "pressure"],
     &["pipeline"],
     &["map", "worker"],
@@ -21,8 +21,13 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Files at the top of `src` that are a part of a room, each with its room.
-const PARTS: &[(&str, &str)] =
-    &[("fate", "pipeline"), ("fault", "pipeline"), ("items", "pipeline"), ("lease", "pipeline")];
+const PARTS: &[(&str, &str)] = &[
+    ("commit", "pipeline"),
+    ("fate", "pipeline"),
+    ("fault", "pipeline"),
+    ("items", "pipeline"),
+    ("lease", "pipeline"),
+];
 
 /// Where the AWS SDKs may be named.
 const AWS: &[&str] = &[

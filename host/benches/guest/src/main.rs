@@ -18,7 +18,7 @@ use bytes::Bytes;
 use clap::Parser;
 use gristmill::dataset::{Column, Grants, InstanceLife, Target};
 use gristmill::job::Item;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page, Upload};
+use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use gristmill::runtime::{
     BatchContext, GuestMetrics, GuestRows, Lane, Limits, Plugin, RowDecoder, RowsRefused, Runtime, RuntimeConfig,
 };
@@ -267,14 +267,6 @@ impl ObjectStore for Memory {
     }
 
     async fn list(&self, at: &Location, _: Option<&str>) -> Result<Page, ObjectError> {
-        Err(ObjectError::Denied(at.to_string()))
-    }
-
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        Err(ObjectError::Denied(at.to_string()))
-    }
-
-    async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         Err(ObjectError::Denied(at.to_string()))
     }
 }

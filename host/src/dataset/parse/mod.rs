@@ -76,7 +76,7 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
 }
 
 fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
-    keys!(let { component, memory, timeout, max_output, max_log, instance } = node);
+    keys!(let { component, memory, timeout, max_output, max_log, instance, max_slots, max_batches } = node);
     let component = component.required(|node| component_path(node, file));
     let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
     let timeout =
@@ -85,6 +85,8 @@ fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
     let max_log = max_log.or(64 * KIB, |node| size(node, 0..=GIB));
     let instance = instance
         .or(InstanceLife::Item, |node| node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)]));
+    let at_least_one = |node: &Node<'_>| node.integer(1..i64::from(u32::MAX), "a whole number, at least 1");
+    let (max_slots, max_batches) = (max_slots.optional(at_least_one), max_batches.optional(at_least_one));
     Some(PluginSpec {
         component: component?,
         memory: memory?,
@@ -92,6 +94,8 @@ fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
         max_output: max_output?,
         max_log: max_log?,
         instance: instance?,
+        max_slots: max_slots?,
+        max_batches: max_batches?,
     })
 }
 

@@ -39,6 +39,8 @@ fn a_whole_file_is_understood() {
         timeout = "1m 30s"
         max_output = 1024
         instance = "batch"
+        max_slots = 3
+        max_batches = 2
         [settings]
         since = 1900-01-01
         limits = { high = 3.5, flags = ["A", true], literal = "$${X}" }
@@ -88,6 +90,8 @@ fn a_whole_file_is_understood() {
                 max_output: 1024,
                 max_log: 64 << 10,
                 instance: InstanceLife::Batch,
+                max_slots: Some(3),
+                max_batches: Some(2),
             },
             settings: json!({"since": "1900-01-01", "limits": {"high": 3.5, "flags": ["A", true], "literal": "${X}"}}),
             grants: Grants { read: vec!["s3://data/csv/".parse().unwrap()] },
@@ -139,6 +143,8 @@ fn what_is_left_out_has_the_documented_defaults() {
             max_output: 16 << 20,
             max_log: 64 << 10,
             instance: InstanceLife::Item,
+            max_slots: None,
+            max_batches: None,
         }
     );
     assert_eq!(
@@ -439,7 +445,7 @@ proptest! {
     }
 }
 
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 39] = [
     "dataset",
     "plugin",
     "plugin.component",
@@ -448,6 +454,8 @@ const KEYS: [&str; 37] = [
     "plugin.max_output",
     "plugin.max_log",
     "plugin.instance",
+    "plugin.max_slots",
+    "plugin.max_batches",
     "settings",
     "settings.x",
     "grants",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::object::{Metadata, Page, Upload};
+use crate::object::{Metadata, Page};
 
 /// Objects in memory that count what is asked of them.
 #[derive(Default)]
@@ -60,14 +60,6 @@ impl ObjectStore for Memory {
         let next = keys.next().and(page.last()).map(|key| (*key).clone());
         let objects = page.into_iter().map(|key| Ok(self.find(&prefix.with_key(key))?.0)).collect::<Result<_, _>>()?;
         Ok(Page { objects, next })
-    }
-
-    async fn upload(&self, _: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        unreachable!("readers do not write")
-    }
-
-    async fn delete(&self, _: &Location) -> Result<(), ObjectError> {
-        unreachable!("readers do not delete")
     }
 }
 

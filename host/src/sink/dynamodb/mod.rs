@@ -13,8 +13,7 @@ use async_trait::async_trait;
 
 use self::item::Item;
 use super::cells::Cells;
-use super::encode::JsonLines;
-use super::{OutputSchema, Sink, SinkError, Staging, Written, keys};
+use super::{Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink, keys};
 use crate::dataset::{ColumnType, Target};
 use crate::job::BatchId;
 
@@ -108,48 +107,37 @@ impl Sink for DynamoDbSink {
             return Err(SinkError::Refused(format!("output `{}` goes to objects, not to a table", schema.name)));
         };
         self.check(schema, table).await?;
-        Ok(Box::new(Staged {
-            tables: Arc::clone(&self.tables),
-            table: table.clone(),
-            schema: Arc::clone(schema),
-            blocks: Vec::new(),
-        }))
+        Ok(Box::new(Staged(TableRows { schema: Arc::clone(schema), blocks: Vec::new() })))
+    }
+}
+
+#[async_trait]
+impl TableSink for DynamoDbSink {
+    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
+        let Target::Table { table, .. } = &rows.schema.target else { return Ok(()) };
+        let blocks = rows.cells()?;
+        let items = Items { schema: &rows.schema, blocks: &blocks, next: (0, 0) };
+        write::write_all(&*self.tables, table, items, ours).await
     }
 }
 
 /// Rows wait as record batches, which are much smaller than the items that they become.
-struct Staged {
-    tables: Arc<dyn Tables>,
-    table: String,
-    schema: Arc<OutputSchema>,
-    blocks: Vec<RecordBatch>,
-}
+struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
     /// Refuses rows that DynamoDB would refuse, while nothing of the batch is visible.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        let cells = Cells::of(&self.schema, &rows)?;
+        let cells = Cells::of(&self.0.schema, &rows)?;
         for row in 0..cells.rows() {
-            convert(&self.schema, &cells, row)?;
+            convert(&self.0.schema, &cells, row)?;
         }
-        self.blocks.push(rows);
+        self.0.blocks.push(rows);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<Written, SinkError> {
-        let place = format!("table:{}", self.table);
-        let mut written = Written { output: self.schema.name.clone(), place, rows: 0, bytes: 0 };
-        let mut json = JsonLines::new(&self.schema);
-        let blocks: Vec<_> =
-            self.blocks.iter().map(|block| Cells::of(&self.schema, block)).collect::<Result<_, _>>()?;
-        for cells in &blocks {
-            written.rows += cells.rows() as u64;
-            written.bytes += json.measure(cells);
-        }
-        let items = Items { schema: &self.schema, blocks: &blocks, next: (0, 0) };
-        write::write_all(&*self.tables, &self.table, items).await?;
-        Ok(written)
+    async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError> {
+        Ok(Prepared { written: self.0.measure()?, effect: Effect::Put(self.0) })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {

@@ -11,7 +11,8 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::tests::{Subject, all_types, batch_id, contract, rows, table};
+use super::super::Stores;
+use super::super::tests::{Subject, all_types, batch_id, contract, rows, table, with_tables};
 use super::*;
 
 /// One table, its items by key; every second write takes only a part, as a busy table does.
@@ -43,18 +44,22 @@ impl Tables for Memory {
 
 struct InMemory {
     tables: Arc<Memory>,
-    sink: DynamoDbSink,
+    sink: Arc<DynamoDbSink>,
 }
 
 fn in_memory(key: &[(&str, &str)]) -> InMemory {
     let key = key.iter().map(|(name, kind)| ((*name).into(), (*kind).into())).collect();
     let tables = Arc::new(Memory { key, ..Memory::default() });
-    InMemory { sink: DynamoDbSink::with(tables.clone()), tables }
+    InMemory { sink: Arc::new(DynamoDbSink::with(tables.clone())), tables }
 }
 
 impl Subject for InMemory {
     fn sink(&self) -> &dyn Sink {
-        &self.sink
+        &*self.sink
+    }
+
+    fn stores(&self) -> Stores {
+        with_tables(self.sink.clone())
     }
 
     fn target(&self) -> Target {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::item::Item;
 use super::{Fault, Tables};
-use crate::sink::SinkError;
+use crate::sink::{Ours, SinkError};
 
 /// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
 const ITEMS_PER_REQUEST: usize = 25;
@@ -27,17 +27,19 @@ pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,
     items: impl Iterator<Item = Result<Item, SinkError>> + Send,
+    ours: Ours<'_>,
 ) -> Result<(), SinkError> {
     futures::stream::iter(items)
         .try_chunks(ITEMS_PER_REQUEST)
         .map_err(|error| error.1)
-        .try_for_each_concurrent(REQUESTS, |items| write(tables, table, items))
+        .try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours))
         .await
 }
 
-async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>) -> Result<(), SinkError> {
+async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: Ours<'_>) -> Result<(), SinkError> {
     let (mut backoff, mut since) = (Backoff::default(), Instant::now());
     loop {
+        ours.still()?;
         let before = items.len();
         let why = match tables.write(table, items.clone()).await {
             Ok(unprocessed) if unprocessed.is_empty() => return Ok(()),
@@ -179,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn items_go_25_at_a_time_and_a_few_requests_at_once() {
         let tables = Scripted::new(|_, items| Ok(items));
-        write_all(&tables, "stations", items(260)).await.unwrap();
+        write_all(&tables, "stations", items(260), Ours(&|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(260));
         assert_eq!(tables.calls.into_inner(), 11);
         assert_eq!(tables.most.into_inner(), REQUESTS);
@@ -188,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn unprocessed_items_are_sent_again_until_all_are_taken() {
         let tables = Scripted::new(|call, items| Ok(if call % 2 == 0 { 0 } else { items.min(3) }));
-        write_all(&tables, "stations", items(30)).await.unwrap();
+        write_all(&tables, "stations", items(30), Ours(&|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(30));
     }
 
@@ -196,7 +198,7 @@ mod tests {
     async fn throttling_is_waited_out_with_growing_waits() {
         let tables =
             Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
-        write_all(&tables, "stations", items(5)).await.unwrap();
+        write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(5));
         // 50 + 100 + ... + 1600 ms, of which each at least a half.
         let waited = tables.waited.into_inner().unwrap();
@@ -206,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_nothing_is_given_up_after_a_while() {
         let tables = Scripted::new(|_, _| Ok(0));
-        let error = write_all(&tables, "stations", items(5)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap_err();
         assert!(
             matches!(&error, SinkError::Unavailable(why)
                 if why.starts_with("DynamoDB took no row for table `stations` in 120 s: it left items unprocessed")),
@@ -219,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_little_is_not_given_up() {
         let tables = Scripted::new(|call, _| Ok(usize::from(call % 12 == 11)));
-        write_all(&tables, "stations", items(25)).await.unwrap();
+        write_all(&tables, "stations", items(25), Ours(&|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(25));
         assert!(tables.waited.into_inner().unwrap() > PATIENCE * 2);
     }
@@ -227,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_not_repeated() {
         let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
-        let error = write_all(&tables, "stations", items(5)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap_err();
         assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
         assert_eq!(tables.calls.into_inner(), 1);
     }

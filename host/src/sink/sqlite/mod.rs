@@ -16,9 +16,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use self::file::{open_sqlite, sqlite_error};
 use self::table::{Table, quoted};
-use super::cells::{self, Cell, Cells};
-use super::encode::JsonLines;
-use super::{OutputSchema, Sink, SinkError, Staging, Written};
+use super::cells::{self, Cell};
+use super::{Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink};
 use crate::dataset::Target;
 use crate::job::BatchId;
 
@@ -80,27 +79,35 @@ impl Sink for SqliteSink {
             let (database, table) = (Arc::clone(&self.0), table.clone());
             blocking(move || database.prepare(&table)).await?;
         }
-        Ok(Box::new(Staged { database: Arc::clone(&self.0), table, schema: Arc::clone(schema), blocks: Vec::new() }))
+        Ok(Box::new(Staged(TableRows { schema: Arc::clone(schema), blocks: Vec::new() })))
+    }
+}
+
+#[async_trait]
+impl TableSink for SqliteSink {
+    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Target::Table { table, key } = &rows.schema.target else { return Ok(()) };
+        let (database, table, rows) = (Arc::clone(&self.0), Table::new(table, key, &rows.schema), rows.clone());
+        ours.still()?;
+        blocking(move || database.write(&table, &rows)).await
     }
 }
 
 /// Rows wait in memory, where the items have put them already, so that a transaction never spans a batch's run.
-struct Staged {
-    database: Arc<Database>,
-    table: Table,
-    schema: Arc<OutputSchema>,
-    blocks: Vec<RecordBatch>,
-}
+struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        self.blocks.push(rows);
+        self.0.blocks.push(rows);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<Written, SinkError> {
-        blocking(move || self.database.write(&self.table, &self.schema, &self.blocks)).await
+    async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError> {
+        Ok(Prepared { written: self.0.measure()?, effect: Effect::Put(self.0) })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -129,29 +136,19 @@ impl Database {
     }
 
     /// Writes all rows or none.
-    fn write(&self, table: &Table, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<Written, SinkError> {
+    fn write(&self, table: &Table, rows: &TableRows) -> Result<(), SinkError> {
         let tried = format!("write to table `{}`", table.name);
         let failed = |error| sqlite_error(&self.path, &tried, &error);
-        let place = format!("table:{}", table.name);
-        let mut written = Written { output: schema.name.clone(), place, rows: 0, bytes: 0 };
-        let blocks: Vec<_> = blocks.iter().map(|block| Cells::of(schema, block)).collect::<Result<_, _>>()?;
-        let mut json = JsonLines::new(schema);
-        for cells in &blocks {
-            written.rows += cells.rows() as u64;
-            written.bytes += json.measure(cells);
-        }
-        if written.rows > 0 {
-            let mut connection = lock(&self.connection);
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-            {
-                let mut insert = transaction.prepare_cached(&table.insert).map_err(failed)?;
-                for (cells, row) in blocks.iter().flat_map(|cells| (0..cells.rows()).map(move |row| (cells, row))) {
-                    insert.execute(rusqlite::params_from_iter(cells.row(row))).map_err(failed)?;
-                }
+        let blocks = rows.cells()?;
+        let mut connection = lock(&self.connection);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        {
+            let mut insert = transaction.prepare_cached(&table.insert).map_err(failed)?;
+            for (cells, row) in blocks.iter().flat_map(|cells| (0..cells.rows()).map(move |row| (cells, row))) {
+                insert.execute(rusqlite::params_from_iter(cells.row(row))).map_err(failed)?;
             }
-            transaction.commit().map_err(failed)?;
         }
-        Ok(written)
+        transaction.commit().map_err(failed)
     }
 }
 
@@ -183,6 +180,7 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Written;
     use super::super::tests::{all_types, batch_id, rows, table};
     use super::*;
     use crate::dataset::{Column, ColumnType};
@@ -194,7 +192,9 @@ mod tests {
     async fn put(sink: &SqliteSink, schema: &Arc<OutputSchema>, lines: &str) -> Result<Written, SinkError> {
         let mut staged = sink.stage(&batch_id("a"), schema).await?;
         staged.write(rows(schema, lines)).await?;
-        staged.commit().await
+        let Prepared { written, effect } = staged.prepare().await?;
+        let Effect::Put(rows) = effect else { panic!("{effect:?}") };
+        sink.put(&rows, Ours(&|| true)).await.map(|()| written)
     }
 
     fn refused(result: Result<Written, SinkError>) -> String {

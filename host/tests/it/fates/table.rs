@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{Digest, MAX_MESSAGE_BYTES};
-use gristmill::ledger::{Claim, ClaimRequest, LedgerError};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use gristmill::object::ObjectError;
-use gristmill::queue::{Queue as _, Receipt};
+use gristmill::queue::Queue as _;
 use gristmill::sink::SinkError;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -56,13 +57,18 @@ const SCENARIOS: &[Scenario] = scenarios![
     object_changed,
     objects_unavailable,
     objects_silent,
+    crowded,
     already_committed,
+    rolled_forward,
     claim_held,
     claim_lost,
+    begun_by_other,
+    record_unreadable,
     ledger_unavailable,
     ledger_refused,
     sink_unavailable,
     sink_refused,
+    staged_gone,
     report_unavailable,
     report_refused,
     callback_unavailable,
@@ -295,6 +301,75 @@ async fn claim_lost() -> Seen {
     Seen { house, line }
 }
 
+async fn crowded() -> Seen {
+    let house = House::with(|setup| setup.plugin = "max_batches = 1").await;
+    let _waits = (house.send("b", &["slow/100/A.csv"]), house.send("c", &["slow/100/B.csv"]));
+    let worker = house.worker(2, DRAIN);
+    let line = line(&house, 1).await;
+    worker.stop().await;
+    Seen { house, line }
+}
+
+/// A house in which a batch was recorded, and could not be made visible.
+async fn recorded(error: ObjectError) -> House {
+    let house = House::with(|setup| setup.map = "reports = \"s3://data/reports/\"").await;
+    *house.objects.refuses_completions.lock().unwrap() = Some(error);
+    house
+}
+
+async fn rolled_forward() -> Seen {
+    let house = recorded(ObjectError::Unavailable("slow down".into())).await;
+    let _waits = house.send("b", &["stations/A.csv"]);
+    let worker = house.worker(1, DRAIN);
+    line(&house, 1).await;
+    *house.objects.refuses_completions.lock().unwrap() = None;
+    let line = line(&house, 2).await;
+    worker.stop().await;
+    Seen { house, line }
+}
+
+async fn staged_gone() -> Seen {
+    let house = recorded(ObjectError::Gone("a rule of the bucket removed it".into())).await;
+    deliver(house, message("b", &["stations/A.csv"]).to_string(), 1).await
+}
+
+/// A ledger that every claim finds in this state.
+struct Found(fn(Claimed) -> Claim);
+
+#[async_trait]
+impl Ledger for Found {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
+        let component = Digest::of(b"another");
+        let claimed = Claimed { id: request.id.clone(), fence: 2, component, resumed: true, started: request.now };
+        Ok(self.0(claimed))
+    }
+
+    async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+async fn begun_by_other() -> Seen {
+    good(|setup| setup.ledger = Some(Arc::new(Found(Claim::Taken)))).await
+}
+
+async fn record_unreadable() -> Seen {
+    let unreadable = |claimed| Claim::Prepared(claimed, Record(b"{".to_vec()));
+    good(|setup| setup.ledger = Some(Arc::new(Found(unreadable)))).await
+}
+
 async fn ledger_unavailable() -> Seen {
     good(|setup| setup.ledger = Some(Arc::new(NoLedger(nobody())))).await
 }
@@ -356,7 +431,7 @@ async fn visibility_lost() -> Seen {
     house.queue.inner.change_visibility(&[(other.receipt, Duration::ZERO)]).await.unwrap();
     let worker = house.worker(1, DRAIN);
     sleep(VISIBILITY / 6).await;
-    assert!(house.queue.inner.delete(&[Receipt("1-2".into())]).await.unwrap().is_empty());
+    assert!(house.queue.inner.delete(&[gristmill::queue::Receipt("1-2".into())]).await.unwrap().is_empty());
     let line = line(&house, 1).await;
     worker.stop().await;
     Seen { house, line }

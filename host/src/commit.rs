@@ -1,0 +1,146 @@
+//! The end of a batch's work: all that will be seen of it is ready, then recorded, then made visible.
+//!
+//! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
+//! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::callback::Answer;
+use crate::fate::Fault;
+use crate::lease::Lease;
+use crate::ledger::{Claimed, LedgerError, Record, Release};
+use crate::object::{ObjectWriter, Uploaded};
+use crate::pipeline::Pipeline;
+use crate::report::BatchReport;
+use crate::sink::{Effect, Ours};
+
+/// Everything that is left to do for a batch, as data.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) report: BatchReport,
+    pub(crate) answer: Answer,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Ready {
+    /// Whether another process needs the record to end what this one began.
+    fn needs_record(&self) -> bool {
+        !self.effects.iter().all(Effect::is_keyed)
+    }
+
+    fn record(&self) -> Result<Record, Fault> {
+        serde_json::to_vec(self).map(Record).map_err(|error| Fault::Record(error.to_string()))
+    }
+
+    /// What an earlier attempt recorded.
+    pub(crate) fn from_record(record: &Record) -> Result<Self, Fault> {
+        serde_json::from_slice(&record.0).map_err(|error| Fault::Record(error.to_string()))
+    }
+}
+
+/// Uploads that are finished and in no record: nobody else knows of them. Dropped, they are removed.
+pub(crate) struct Uploads {
+    store: Arc<dyn ObjectWriter>,
+    uploads: Vec<Uploaded>,
+}
+
+impl Uploads {
+    pub(crate) fn new(store: Arc<dyn ObjectWriter>) -> Self {
+        Self { store, uploads: Vec::new() }
+    }
+
+    /// Looks after an output's upload, if it has one.
+    pub(crate) fn watch(&mut self, effect: &Effect) {
+        if let Effect::Complete(upload) = effect {
+            self.uploads.push(upload.clone());
+        }
+    }
+
+    /// From now on they may be in a record.
+    fn keep(mut self) -> Kept {
+        Kept(self.store.clone(), std::mem::take(&mut self.uploads))
+    }
+}
+
+/// Uploads that may be in a record.
+struct Kept(Arc<dyn ObjectWriter>, Vec<Uploaded>);
+
+impl Kept {
+    /// They are in none.
+    fn not_recorded(self) -> Uploads {
+        Uploads { store: self.0, uploads: self.1 }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let (store, uploads) = (self.store.clone(), std::mem::take(&mut self.uploads));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if uploads.is_empty() {
+            return;
+        }
+        runtime.spawn(async move {
+            for upload in uploads {
+                if let Err(error) = store.abort(&upload).await {
+                    tracing::warn!(%error, "an unfinished upload was left behind");
+                }
+            }
+        });
+    }
+}
+
+/// One attempt at a batch: a claim, and for how long it is surely ours.
+pub(crate) struct Attempt {
+    pub(crate) claimed: Claimed,
+    pub(crate) lease: Lease,
+    /// Whether something may be seen of the batch already.
+    seen: AtomicBool,
+}
+
+impl Attempt {
+    /// `seen` says whether an earlier attempt may have made a part visible.
+    pub(crate) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
+        Self { claimed, lease, seen: AtomicBool::new(seen) }
+    }
+
+    /// How the claim is given back if the attempt ends here.
+    pub(crate) fn release(&self) -> Release {
+        if self.seen.load(Ordering::Relaxed) { Release::Unfinished } else { Release::Afresh }
+    }
+
+    /// That what an earlier attempt left is of no use: the next one begins anew.
+    pub(crate) fn give_up_on_the_rest(&self) {
+        self.seen.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Pipeline {
+    /// Records what is ready, where that is needed. From then on its uploads are the record's.
+    pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready, uploads: Uploads) -> Result<(), Fault> {
+        if ready.needs_record() {
+            let record = ready.record()?;
+            // Before it is sent: whatever becomes of the answer, it may have been written.
+            attempt.seen.store(true, Ordering::Relaxed);
+            let kept = uploads.keep();
+            let recorded = self.ledger.prepare(&attempt.claimed, &record).await;
+            if matches!(recorded, Err(LedgerError::Lost(_))) {
+                drop(kept.not_recorded());
+            }
+            recorded?;
+        }
+        Ok(())
+    }
+
+    /// Makes visible what is ready. Each step asks first whether the batch is still ours.
+    pub(crate) async fn show(&self, attempt: &Attempt, ready: &Ready) -> Result<(), Fault> {
+        let ours = || attempt.lease.is_ours();
+        for effect in &ready.effects {
+            attempt.seen.store(true, Ordering::Relaxed);
+            effect.apply(&*self.stores.objects, &*self.stores.tables, Ours(&ours)).await?;
+        }
+        Ok(())
+    }
+}
