@@ -9,6 +9,7 @@ SHELL := /bin/sh
 STATIONS ?= 1000
 SIZE ?= 100MB
 BENCH_SIZE ?= 500MB
+BATCHES ?= 200000
 SEED ?= 1
 
 DEMO := work/demo
@@ -66,7 +67,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-worker bench-compare ## all figures of the README
+bench: bench-guest bench-items bench-memory bench-worker bench-price bench-compare ## all figures of the README
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -90,6 +91,10 @@ bench-memory: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## peak memory 
 .PHONY: bench-worker
 bench-worker: host plugin-noaa-precipitation emulator ## a worker: start to ready, and idle memory
 	host/benches/processes.py worker
+
+.PHONY: bench-price
+bench-price: host plugin-noaa-precipitation emulator ## what ledger and commit cost: requests and time per batch
+	host/benches/price.py
 
 .PHONY: bench-compare
 bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill map` beside Polars, DuckDB, pandas and csv.DictReader
@@ -127,6 +132,10 @@ test-host: plugins generator emulator ## the host: units, flows, a real Step Fun
 .PHONY: chaos
 chaos: tools emulator ## a map under 200 kills and some hundred faults: what is lost, what is doubled, what it costs
 	cargo test --locked -p gristmill --test it chaos::at_length -- --exact --ignored --nocapture
+
+.PHONY: soak
+soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through one worker (BATCHES=): memory, files, threads
+	host/benches/soak.py --batches $(BATCHES)
 
 .PHONY: test-plugins
 test-plugins: tools ## the plugins' logic and their SDKs, natively

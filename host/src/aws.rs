@@ -1,52 +1,88 @@
-//! What all AWS adapters share: the configuration of the SDK, and what its errors mean.
+//! What all AWS adapters share: the configuration of the SDK, how long calls are repeated, and what their errors mean.
 //!
 //! The SDK's own chain decides region, credentials and endpoints: environment variables (`AWS_REGION`, `AWS_PROFILE`,
 //! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, ...), profiles, ECS and EC2 roles.
 
+mod fault;
 #[cfg(test)]
 pub(crate) mod replay;
 
-use std::error::Error;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::retry::RetryConfig;
+use aws_config::retry::{RetryConfig, RetryMode};
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::http::HttpResponse;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
-/// How often a call is tried in all, with growing and jittered pauses of up to [`MAX_BACKOFF`] in between.
-const ATTEMPTS: u32 = 6;
-const MAX_BACKOFF: Duration = Duration::from_secs(10);
+pub(crate) use self::fault::{Fault, LapsedCredentials};
 
-/// For a connection to stand.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a connection to stand: three of the kernel's first attempts (0 s, 1 s, 3 s).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// For one attempt, up to the answer's headers: a long poll takes 2 s, and 8 MiB may have to go up a slow line.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
+/// The longest pause between two attempts. The SDK doubles them from 1 s and takes a random part of each.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How the calls of one client are repeated, and when they are given up: none hangs for ever, whatever the network does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calls {
+    /// How often a call is tried, the first time included.
+    pub(crate) attempts: u32,
+    /// Whether the client also holds back its calls while the service throttles them. For services whose calls come in
+    /// storms and can wait; a renewal cannot.
+    pub(crate) adaptive: bool,
+    /// For one attempt, up to the answer's headers.
+    pub(crate) attempt: Duration,
+    /// For all attempts and the pauses between them.
+    pub(crate) whole: Duration,
+}
+
+impl Calls {
+    /// For [`Calls::attempts`]: `whole` is what ends the attempts.
+    pub(crate) const UNTIL_TIME_IS_OVER: u32 = 1_000;
+
+    /// The configuration with these limits. `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` have their meaning instead of ours: whoever
+    /// sets them knows better.
+    pub(crate) fn limit(self, config: &SdkConfig) -> SdkConfig {
+        let mut builder = config.clone().into_builder();
+        builder.set_timeout_config(Some(self.timeouts()));
+        let chosen = ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].iter().any(|name| std::env::var_os(name).is_some());
+        if !chosen && config.retry_config().is_none_or(RetryConfig::has_retry) {
+            builder.set_retry_config(Some(self.retries()));
+        }
+        builder.build()
+    }
+
+    pub(crate) fn retries(self) -> RetryConfig {
+        let mode = if self.adaptive { RetryMode::Adaptive } else { RetryMode::Standard };
+        let retries = RetryConfig::standard().with_retry_mode(mode);
+        retries.with_max_attempts(self.attempts).with_max_backoff(MAX_BACKOFF)
+    }
+
+    pub(crate) fn timeouts(self) -> TimeoutConfig {
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+        limits.operation_attempt_timeout(self.attempt).operation_timeout(self.whole).build()
+    }
+}
+
+/// A retry budget of a client's own. The SDK's would be shared by all clients of a service, so that a throttled output
+/// table would cost the ledger its retries; and it ends them after some fifty in all, in the very minute in which they are
+/// needed. Ours are bounded by time, and in number by the slots: each waits longer between its attempts than its calls take.
+pub(crate) fn retry_budget(client: &'static str) -> RetryPartition {
+    RetryPartition::custom(client).token_bucket(TokenBucket::unlimited()).build()
+}
 
 /// The SDK's configuration. It asks nobody but, when nothing else names a region, the machine's metadata service;
 /// credentials are fetched with the first call that needs them.
 pub async fn load() -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region()).timeout_config(
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build(),
-    );
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region());
     if let Ok(name) = AppName::new("gristmill") {
         loader = loader.app_name(name);
     }
-    // Whoever sets these knows better.
-    if std::env::var_os("AWS_MAX_ATTEMPTS").is_none() && std::env::var_os("AWS_RETRY_MODE").is_none() {
-        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF));
-    }
-    let config = loader.load().await;
-    if config.region().is_none() {
-        tracing::warn!("no AWS region is known, so that calls will fail: set AWS_REGION, or a region in the profile");
-    }
-    config
+    loader.load().await
 }
 
 /// The SDK's own order, except that an emulator (an endpoint without a region) needs no region, and that a machine without
@@ -62,104 +98,68 @@ fn region() -> RegionProviderChain {
     chain.or_else(imds::region::ImdsRegionProvider::builder().imds_client(client).build())
 }
 
-/// Retries that also slow the client down while the service throttles it. For services whose calls come in storms.
-pub(crate) fn adaptive(config: &SdkConfig) -> Option<RetryConfig> {
-    let retry = config.retry_config()?.clone();
-    let adaptive = retry.has_retry() && std::env::var_os("AWS_RETRY_MODE").is_none();
-    Some(if adaptive { retry.with_retry_mode(aws_config::retry::RetryMode::Adaptive) } else { retry })
-}
-
-/// A call that failed for good, after the SDK's retries.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    /// The service's word for it (`NoSuchKey`); empty when no answer came, or an answer without one.
-    pub(crate) code: String,
-    /// The HTTP status, when an answer came.
-    pub(crate) status: Option<u16>,
-    /// For people.
-    pub(crate) message: String,
-}
-
-impl Fault {
-    pub(crate) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.code().unwrap_or_default().to_owned();
-        let message = match (error.as_service_error(), status) {
-            (Some(service), Some(status)) => match service.message() {
-                Some(message) => format!("{message} ({code}, HTTP {status})"),
-                None => format!("{code} HTTP {status}").trim_start().to_owned(),
-            },
-            // No answer: the innermost cause says that the connection was refused, or a name unknown.
-            _ => causes(error),
-        };
-        Self { code, status, message }
-    }
-
-    /// Whether the service will refuse again until somebody changes something.
-    pub(crate) fn is_refusal(&self) -> bool {
-        // Refusals by number, of which the world cures these: too fast, too slow, a clock or credentials that run out.
-        const PASSING: [&str; 5] = ["Throttl", "SlowDown", "Expired", "TooSkewed", "RequestTimeout"];
-        const EXCEEDED: [&str; 3] = ["TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded"];
-        self.status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
-            && !PASSING.iter().chain(&EXCEEDED).any(|word| self.code.contains(word))
-    }
-}
-
-/// The error and its causes, without those that only repeat what the one before says.
-fn causes(error: &dyn Error) -> String {
-    let mut text = String::new();
-    for cause in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
     use super::replay::{Replay, Response};
     use super::*;
 
-    async fn fault(response: Response) -> Fault {
-        let replay = Replay::start(vec![response]).await;
-        let client = aws_sdk_sqs::Client::new(&replay.config);
-        Fault::new(&client.get_queue_url().queue_name("q").send().await.unwrap_err())
+    const CALLS: Calls = Calls {
+        attempts: Calls::UNTIL_TIME_IS_OVER,
+        adaptive: false,
+        attempt: Duration::from_secs(10),
+        whole: Duration::from_secs(60),
+    };
+
+    /// A client that repeats its calls.
+    fn client(replay: &Replay, calls: Calls) -> aws_sdk_sqs::Client {
+        let config = calls.limit(&replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build());
+        let config = aws_sdk_sqs::config::Builder::from(&config).retry_partition(retry_budget("test"));
+        aws_sdk_sqs::Client::from_conf(config.retry_classifier(LapsedCredentials).build())
     }
 
-    #[tokio::test]
-    async fn an_error_is_said_and_weighed() {
-        let json =
-            |status, code: &str| Response::json(status, &format!(r#"{{"__type": "x#{code}", "message": "why"}}"#));
-        for (status, code, refusal) in [
-            (400, "InvalidAddress", true),
-            (403, "AccessDeniedException", true),
-            (400, "ThrottlingException", false),
-            (400, "RequestThrottled", false),
-            (403, "ExpiredToken", false),
-            (403, "RequestTimeTooSkewed", false),
-            (429, "Busy", false),
-            (500, "InternalFailure", false),
-            (503, "SlowDown", false),
-        ] {
-            let fault = fault(json(status, code)).await;
-            assert_eq!((fault.is_refusal(), &*fault.code), (refusal, code), "{fault:?}");
-            assert_eq!(fault.message, format!("why ({code}, HTTP {status})"));
+    /// Accepts connections and says nothing.
+    async fn swallow(listener: TcpListener) {
+        let mut held = Vec::new();
+        while let Ok(connection) = listener.accept().await {
+            held.push(connection);
         }
     }
 
-    #[tokio::test]
-    async fn nobody_there_is_no_refusal() {
-        let replay = Replay::start(vec![]).await;
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = replay.config.into_builder().endpoint_url(format!("http://{nobody}")).build();
-        let error = aws_sdk_sqs::Client::new(&config).get_queue_url().queue_name("q").send().await.unwrap_err();
-        let fault = Fault::new(&error);
-        assert!(!fault.is_refusal() && fault.message.contains("onnection refused"), "{fault:?}");
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_swallows_everything_is_given_up_in_time() {
+        let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", hole.local_addr().unwrap());
+        tokio::spawn(swallow(hole));
+        let mut replay = Replay::start(vec![]).await;
+        replay.config = replay.config.into_builder().endpoint_url(endpoint).build();
+        let start = Instant::now();
+        let error = client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
+        assert!(!Fault::new(&error).is_refusal(), "{error:?}");
+        assert!(start.elapsed() > CALLS.whole / 2, "it was tried again and again: {:?}", start.elapsed());
+        assert!(start.elapsed() <= CALLS.whole + Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_credentials_ran_out_is_repeated() {
+        let expired = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
+        let url = Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
+        let replay = Replay::start(vec![expired("ExpiredToken"), expired("UnrecognizedClientException"), url]).await;
+        client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap();
+        let replay = Replay::start(vec![expired("AccessDenied")]).await;
+        client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
+        assert_eq!(replay.requests().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttled_call_is_repeated_for_longer_than_the_sdk_would() {
+        let busy = || Response::json(400, r#"{"__type":"x#ThrottlingException","message":"slow down"}"#);
+        let url = Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
+        let replay = Replay::start((0..12).map(|_| busy()).chain([url]).collect()).await;
+        let calls = Calls { whole: Duration::from_secs(600), ..CALLS };
+        client(&replay, calls).get_queue_url().queue_name("q").send().await.unwrap();
+        assert_eq!(replay.requests().len(), 13);
     }
 }

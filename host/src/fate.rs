@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
+use crate::fault::FaultKind;
 use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
 use crate::lease::Lost;
 use crate::ledger::LedgerError;
@@ -17,6 +18,7 @@ use crate::telemetry::line::BatchLine;
 
 /// A message that nobody can work on: what the waiting state is told, if there is one.
 pub(crate) struct Refusal {
+    pub(crate) kind: FaultKind,
     /// The batch, as far as the message makes one.
     pub(crate) batch: Option<Arc<Batch>>,
     pub(crate) token: Option<TaskToken>,
@@ -35,6 +37,8 @@ pub(crate) enum Fault {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    #[error("what the items read could not be had: {0}")]
+    Objects(String),
     #[error("the full report was not written: {0}")]
     Report(#[from] ObjectError),
     #[error(transparent)]
@@ -49,6 +53,27 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Lost(Lost::Message(_)) => FaultKind::VisibilityLost,
+            Self::Lost(Lost::Claim(_)) | Self::Ledger(LedgerError::Lost(_)) => FaultKind::ClaimLost,
+            Self::Lost(Lost::Token) => FaultKind::TokenGone,
+            Self::Stopped => FaultKind::Stopped,
+            Self::Ledger(LedgerError::Unavailable(_)) => FaultKind::LedgerUnavailable,
+            Self::Ledger(LedgerError::Refused(_)) => FaultKind::LedgerRefused,
+            Self::Sink(SinkError::Unavailable(_)) => FaultKind::SinkUnavailable,
+            Self::Sink(SinkError::Refused(_)) => FaultKind::SinkRefused,
+            Self::Sink(SinkError::Gone(_)) => FaultKind::StagedGone,
+            Self::Sink(SinkError::Lost) => FaultKind::ClaimLost,
+            Self::Objects(_) => FaultKind::ObjectsUnavailable,
+            Self::Report(_) if self.is_refusal() => FaultKind::ReportRefused,
+            Self::Report(_) => FaultKind::ReportUnavailable,
+            Self::Callback(_) => FaultKind::CallbackUnavailable,
+            Self::Record(_) => FaultKind::RecordUnreadable,
+            Self::OtherComponent { .. } => FaultKind::BegunByOther,
+        }
+    }
+
     /// Whether the same would be refused again until somebody changes something.
     fn is_refusal(&self) -> bool {
         match self {
@@ -59,7 +84,7 @@ impl Fault {
             }
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
-            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
             // Another worker may have what this one lacks.
             Self::Record(_) | Self::OtherComponent { .. } => false,
         }
@@ -69,6 +94,8 @@ impl Fault {
 /// What became of a delivery, and what its log line says of it.
 pub(crate) struct End {
     pub(crate) disposition: Disposition,
+    /// What happened, where that does not follow from the answer.
+    pub(crate) kind: Option<FaultKind>,
     /// What the waiting state was told: `success`, or an error's name.
     pub(crate) answer: Option<String>,
     /// Whether anybody waits, when that is known.
@@ -81,13 +108,46 @@ pub(crate) struct End {
 impl End {
     /// An end of which nobody was told.
     pub(crate) fn of(disposition: Disposition) -> Self {
-        Self { disposition, answer: None, waiting: None, report: None, rolled_forward: false }
+        Self { disposition, kind: None, answer: None, waiting: None, report: None, rolled_forward: false }
+    }
+
+    /// What happened, if the delivery did not simply succeed.
+    pub(crate) fn kind(&self) -> Option<FaultKind> {
+        self.kind.or(match self.answer.as_deref() {
+            _ if self.waiting == Some(Waiting::No) => Some(FaultKind::TokenGone),
+            Some(error_names::ITEMS_REJECTED) => Some(FaultKind::ItemsRejected),
+            Some(error_names::RETRYABLE) => Some(FaultKind::ItemRetry),
+            _ if self.report.as_ref().is_some_and(|report| report.replayed) => Some(FaultKind::AlreadyCommitted),
+            _ if self.rolled_forward => Some(FaultKind::RolledForward),
+            _ => None,
+        })
     }
 }
 
 impl Pipeline {
+    /// Counts what happened, and takes it for what the services around can bear.
+    pub(crate) fn weigh(&self, end: &End) {
+        let kind = end.kind();
+        if let Some(kind) = kind {
+            self.metrics.fault(kind.label());
+        }
+        match (kind, &end.disposition) {
+            (Some(kind), Disposition::Returned { reason, .. } | Disposition::Parked { reason }) if kind.is_strain() => {
+                self.pressure.up(&self.metrics, reason);
+            }
+            // Whatever the answer is, everything that a batch needs was there.
+            (_, Disposition::Acked) if end.answer.is_some() => self.pressure.down(&self.metrics),
+            _ => {}
+        }
+    }
+
     /// The host failed, not the batch: the message goes back, and at the last delivery it is set aside.
     pub(crate) async fn fault(&self, work: &Work, delivery: &Delivery, fault: Fault) -> End {
+        let kind = fault.kind();
+        End { kind: Some(kind), ..self.fate_of(work, delivery, kind, fault).await }
+    }
+
+    async fn fate_of(&self, work: &Work, delivery: &Delivery, kind: FaultKind, fault: Fault) -> End {
         let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
         let last = delivery.receives >= self.deliveries;
         let after = match fault {
@@ -100,7 +160,8 @@ impl Pipeline {
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
                 let (batch, token) = (Some(work.batch.clone()), Some(work.batch.token.clone()));
-                return self.refuse(delivery, Refusal { batch, token, error: error_names::HOST_FAULT, reason }).await;
+                let error = error_names::HOST_FAULT;
+                return self.refuse(delivery, Refusal { kind, batch, token, error, reason }).await;
             }
             _ => backoff(delivery.receives),
         };
@@ -109,28 +170,33 @@ impl Pipeline {
 
     /// Tells the waiting state, then sets the message aside.
     pub(crate) async fn refuse(&self, delivery: &Delivery, refusal: Refusal) -> End {
-        let Refusal { token, error, mut reason, .. } = refusal;
+        let Refusal { kind, token, error, mut reason, .. } = refusal;
         let (mut told, mut waiting) = (None, None);
         if let Some(token) = token {
             let answer = Answer::Failure { error: error.into(), cause: reason.clone() };
             match self.callback.answer(&token, &answer).await {
                 Ok(heard) => (told, waiting) = (Some(error.to_owned()), Some(heard)),
                 Err(untold) => {
+                    self.metrics.fault(FaultKind::CallbackUnavailable.label());
                     reason = format!("{reason}; the waiting state was not told: {untold}");
                     if delivery.receives < self.deliveries {
                         let after = backoff(delivery.receives);
-                        return End::of(Disposition::Returned { after, reason, fault: true });
+                        return End {
+                            kind: Some(kind),
+                            ..End::of(Disposition::Returned { after, reason, fault: true })
+                        };
                     }
                 }
             }
         }
-        End { answer: told, waiting, ..self.park(delivery, reason).await }
+        End { kind: Some(kind), answer: told, waiting, ..self.park(delivery, reason).await }
     }
 
     async fn park(&self, delivery: &Delivery, reason: String) -> End {
         End::of(match self.queue.park(delivery, &reason).await {
             Ok(()) => Disposition::Parked { reason },
             Err(error) => {
+                self.metrics.fault(FaultKind::NotParked.label());
                 let reason = format!("{reason}; the message was not set aside: {error}");
                 Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }
             }
@@ -144,7 +210,8 @@ pub(crate) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
     let dataset = &loaded.dataset;
     let most = dataset.plugin.max_batches.unwrap_or_default();
     let reason = format!("dataset {} has its `max_batches` of {most} under way on this worker", dataset.name);
-    End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: false })
+    let returned = Disposition::Returned { after: backoff(delivery.receives), reason, fault: false };
+    End { kind: Some(FaultKind::Crowded), ..End::of(returned) }
 }
 
 /// What the log line of a delivery says.

@@ -19,6 +19,7 @@ use crate::commit::{Ready, Uploads};
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
 use crate::ledger::Claimed;
+use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
@@ -41,6 +42,8 @@ pub(crate) struct Outcome {
     results: Vec<(u32, String)>,
     items: usize,
     bytes_read: u64,
+    /// What the store of objects did wrong meanwhile.
+    trouble: Option<String>,
 }
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
@@ -53,7 +56,8 @@ pub(crate) async fn run(
     if claimed.fence > 1 {
         remove_staged(pipeline, loaded, batch).await?;
     }
-    let objects: Arc<dyn ObjectStore> = pipeline.stores.objects.clone();
+    let watched = Arc::new(WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout));
+    let objects: Arc<dyn ObjectStore> = watched.clone();
     let context = Arc::new(loaded.context(batch, claimed.started, &objects, &pipeline.metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
     let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
@@ -71,7 +75,7 @@ pub(crate) async fn run(
     if next < batch.items.len() {
         return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());
     }
-    Ok(taker.outcome)
+    Ok(Outcome { trouble: watched.trouble(), ..taker.outcome })
 }
 
 /// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
@@ -168,7 +172,9 @@ impl Runner {
             if !again {
                 return Some(run);
             }
-            tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
+            let pause = Duration::from_millis(400) * 2_u32.pow(attempt - 1);
+            // Items that were refused together do not all come back together.
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             attempt += 1;
         }
     }
@@ -193,8 +199,9 @@ impl Taker {
             stagings.push(sink.stage(&batch.id, schema).await?);
         }
         let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
+        let items = batch.items.len();
         let outcome =
-            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items: batch.items.len(), bytes_read: 0 };
+            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items, bytes_read: 0, trouble: None };
         Ok(Self { outcome, keys })
     }
 
@@ -246,6 +253,14 @@ impl Outcome {
     /// The first item that is worth another attempt: then so is the batch.
     pub(crate) fn retryable(&self) -> Option<&ItemFailure> {
         self.failures.iter().find(|failure| failure.kind == FailureKind::Retryable)
+    }
+
+    /// What the store of objects did wrong, if that may be why an item has no result: it asks for another attempt, or its
+    /// time was over.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let waited =
+            |failure: &ItemFailure| failure.kind == FailureKind::Retryable || failure.code == error_names::TIMEOUT;
+        self.trouble.clone().filter(|_| self.failures.iter().any(waited))
     }
 
     /// Gives up what was staged.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
@@ -20,10 +20,12 @@ use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Loaded};
 use crate::commit::{Attempt, Ready};
 use crate::fate::{End, Fault, Refusal, crowded, line};
+use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
 use crate::lease::{self, Lease, Lost};
 use crate::ledger::{Claim, ClaimRequest, Ledger, LedgerError, Receipt, Release};
+use crate::pressure::Pressure;
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
 use crate::sink::{SinkError, Stores};
@@ -31,6 +33,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a claim lasts unless it is renewed, where nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a claim is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
+const CLAIM: Duration = Duration::from_secs(20);
 
 /// Everything that a batch needs on its way.
 pub struct Pipeline {
@@ -59,6 +64,8 @@ pub struct Pipeline {
     pub deliveries: u32,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// How much the worker holds back.
+    pub pressure: Arc<Pressure>,
     /// The wall clock.
     pub now: fn() -> SystemTime,
 }
@@ -110,6 +117,7 @@ impl Pipeline {
         // Only names that this worker knows are labels: there are few of them.
         let dataset = batch.as_ref().map(|batch| &*batch.dataset).filter(|name| self.catalog.get(name).is_some());
         self.metrics.batch(dataset.unwrap_or_default(), &end.disposition, took);
+        self.weigh(&end);
         line(delivery, batch.as_deref(), loaded.as_deref(), &end).log(&end.disposition, took);
         end.disposition
     }
@@ -117,30 +125,33 @@ impl Pipeline {
     /// Reads the message and finds its dataset.
     fn read(&self, delivery: &Delivery) -> Result<Work, Refusal> {
         let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
+            kind: FaultKind::Malformed,
             batch: None,
             token: malformed.token,
             error: error_names::BAD_MESSAGE,
             reason: format!("message {}: {}", delivery.id, malformed.reason),
         })?;
         let batch = Arc::new(batch);
-        let refuse = |error, reason: String| {
+        let refuse = |kind, error, reason: String| {
             let reason = format!("dataset {}, batch {}: {reason}", batch.dataset, batch.id);
-            Refusal { batch: Some(batch.clone()), token: Some(batch.token.clone()), error, reason }
+            Refusal { kind, batch: Some(batch.clone()), token: Some(batch.token.clone()), error, reason }
         };
         let loaded = match self.catalog.get(&batch.dataset) {
             Some(Ok(loaded)) => loaded,
-            Some(Err(broken)) => return Err(refuse(error_names::BAD_PLUGIN, broken.to_string())),
+            Some(Err(broken)) => {
+                return Err(refuse(FaultKind::BrokenDataset, error_names::BAD_PLUGIN, broken.to_string()));
+            }
             None => {
                 let reason = format!(
                     "this worker has no such dataset (it has {}): put its file into the folder of `--datasets`",
                     self.catalog.names().join(", ")
                 );
-                return Err(refuse(error_names::BAD_MESSAGE, reason));
+                return Err(refuse(FaultKind::UnknownDataset, error_names::BAD_MESSAGE, reason));
             }
         };
         if let Some(wanted) = batch.component.filter(|wanted| *wanted != loaded.plugin.digest) {
             let reason = format!("the message asks for component {wanted}, this worker has {}", loaded.plugin.digest);
-            return Err(refuse(error_names::BAD_PLUGIN, reason));
+            return Err(refuse(FaultKind::OtherComponent, error_names::BAD_PLUGIN, reason));
         }
         let fingerprint = self.fingerprint(&batch, &loaded);
         Ok(Work { batch, loaded, fingerprint })
@@ -158,7 +169,8 @@ impl Pipeline {
             Claim::Held { remaining } => {
                 let after = remaining.min(self.identity.patience());
                 let reason = "another worker holds the batch".into();
-                return Ok(End::of(Disposition::Returned { after, reason, fault: false }));
+                let kind = Some(FaultKind::ClaimHeld);
+                return Ok(End { kind, ..End::of(Disposition::Returned { after, reason, fault: false }) });
             }
             Claim::Committed(receipt) => {
                 return match BatchReport::replayed(&receipt.output) {
@@ -212,6 +224,11 @@ impl Pipeline {
             return Err(Fault::OtherComponent { begun: claimed.component, ours });
         }
         let outcome = items::run(self, loaded, batch, claimed).await?;
+        if let Some(trouble) = outcome.trouble() {
+            let fault = Fault::Objects(trouble);
+            outcome.abort().await;
+            return Err(fault);
+        }
         if let Some(failure) = outcome.retryable() {
             let cause = format!(
                 "dataset {}, batch {}, item {}{}: {}: {}",
@@ -260,7 +277,8 @@ impl Pipeline {
             now: (self.now)(),
             lease: self.lease,
         };
-        self.ledger.claim(&request).await
+        let claim = timeout(CLAIM, self.ledger.claim(&request)).await;
+        claim.unwrap_or_else(|_| Err(LedgerError::Unavailable(format!("no answer in {} s", CLAIM.as_secs()))))
     }
 
     async fn answer(&self, work: &Work, answer: Answer, report: Option<BatchReport>) -> Result<End, Fault> {
@@ -270,11 +288,10 @@ impl Pipeline {
             Answer::Failure { error, .. } => error,
         };
         Ok(End {
-            disposition: Disposition::Acked,
             answer: Some(answer),
             waiting: Some(waiting),
             report: report.map(Box::new),
-            rolled_forward: false,
+            ..End::of(Disposition::Acked)
         })
     }
 

@@ -15,8 +15,8 @@ use crate::queue::{Delivery, Queue, QueueError, Receipt};
 const MOST_AT_ONCE: usize = 10;
 /// How long a settled message waits for others to be deleted with. The tenth never waits for a ninth.
 const DELETE_LINGER: Duration = Duration::from_millis(20);
-/// How long the worker leaves a queue alone that does not answer.
-const QUEUE_PAUSE: Duration = Duration::from_secs(2);
+/// Between two attempts to return a message while the queue does not answer.
+const RETURN_PAUSE: Duration = Duration::from_secs(2);
 /// How long returning what is under way may take once the drain time is over: with it, and a moment for the process to
 /// end, the default drain time fits into the 30 s that ECS gives a container before it is killed.
 const RETURN_TIME: Duration = Duration::from_secs(4);
@@ -107,15 +107,25 @@ impl Worker {
             {
                 free.push(permit);
             }
+            let (pressure, metrics) = (&self.pipeline.pressure, &self.pipeline.metrics);
+            let room = tokio::select! {
+                room = pressure.admit(free.len()) => room,
+                () = stop.cancelled() => break,
+            };
+            free.truncate(room);
             let deliveries = match self.receive(free.len(), stop, under_way).await {
                 Ok(deliveries) => deliveries,
                 Err(QueueError::Unavailable(reason)) => {
                     tracing::warn!(reason, "the queue did not answer; it is asked again in a moment");
-                    tokio::select! { () = tokio::time::sleep(QUEUE_PAUSE) => {}, () = stop.cancelled() => {} }
+                    pressure.up(metrics, &reason);
                     continue;
                 }
                 Err(refused) => return Err(refused),
             };
+            // A queue that answers and holds nothing asks nothing of anybody.
+            if deliveries.is_empty() {
+                pressure.down(metrics);
+            }
             for delivery in deliveries {
                 let permit = free.pop();
                 let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), under_way.give_up.clone());
@@ -189,13 +199,23 @@ async fn settle(pipeline: &Pipeline, delivery: Delivery, settled: &mpsc::Sender<
         Disposition::Acked => {
             let _ = settled.send(delivery.receipt).await;
         }
-        // One that is not ours any more need not be returned.
-        Disposition::Returned { after, .. } => {
-            if let Err(error) = pipeline.queue.change_visibility(&[(delivery.receipt, after)]).await {
-                tracing::warn!(%error, "a message was not returned; it comes back by itself when its visibility ends");
-            }
-        }
+        Disposition::Returned { after, .. } => give_back(pipeline.queue.as_ref(), delivery.receipt, after).await,
         Disposition::Parked { .. } => {}
+    }
+}
+
+/// Returns a message, for as long as it would stay hidden otherwise: what made its batch fail may also keep the queue from
+/// answering, and a batch that waits for nothing may miss its heartbeat. One that is not ours any more need not be returned.
+async fn give_back(queue: &dyn Queue, receipt: Receipt, after: Duration) {
+    let returned = async {
+        let hidden = [(receipt, after)];
+        while let Err(error) = queue.change_visibility(&hidden).await {
+            tracing::debug!(%error, "a message was not returned; it is tried again");
+            tokio::time::sleep(RETURN_PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(queue.visibility_timeout(), returned).await.is_err() {
+        tracing::warn!("a message was not returned: the queue did not answer; it has come back by itself");
     }
 }
 

@@ -1,13 +1,16 @@
 //! Answers through Step Functions' task token API.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
+use aws_sdk_sfn::config::Builder;
 use aws_sdk_sfn::config::http::HttpResponse;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 
 use super::{Answer, Callback, CallbackError, Waiting};
-use crate::aws::Fault;
+use crate::aws::{self, Calls, Fault};
 use crate::job::TaskToken;
 
 /// Limits of `SendTaskFailure`, in characters ("AWS Step Functions API Reference").
@@ -16,6 +19,15 @@ const MAX_CAUSE: usize = 32_768;
 
 /// What Step Functions calls a token that nobody waits for.
 const NOBODY_WAITS: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
+
+/// Within the time for which a message stays hidden without an extension: an answer that does not get through is given by
+/// the next delivery.
+const CALLS: Calls = Calls {
+    attempts: Calls::UNTIL_TIME_IS_OVER,
+    adaptive: false,
+    attempt: Duration::from_secs(5),
+    whole: Duration::from_secs(20),
+};
 
 /// AWS Step Functions.
 #[derive(Clone, Debug)]
@@ -26,7 +38,10 @@ pub struct StepFunctions {
 impl StepFunctions {
     /// The service that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config) }
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("answers"))
+            .retry_classifier(aws::LapsedCredentials);
+        Self { client: Client::from_conf(builder.build()) }
     }
 }
 

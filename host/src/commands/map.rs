@@ -80,6 +80,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
+        pressure: Arc::default(),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();

@@ -5,6 +5,7 @@ mod check;
 mod map;
 mod plugin;
 mod signals;
+mod waiting;
 mod worker;
 
 use std::fmt::Display;

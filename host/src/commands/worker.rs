@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::signals;
+use super::waiting::wait_for;
 use crate::admission::{self, Admission};
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
@@ -23,6 +24,7 @@ use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
+use crate::pressure::Pressure;
 use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
@@ -49,13 +51,26 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
     let admin = listener.local_addr()?;
     tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
+    tracing::info!(%admin, "starting");
+
+    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let (stopped, hurried, stopping) = (stop.clone(), hurry.clone(), readiness.clone());
+    tokio::spawn(async move {
+        signals::stop().await;
+        tracing::info!("stopping: no new batches are taken");
+        stopping.not_ready("it stops");
+        stopped.cancel();
+        signals::stop().await;
+        hurried.cancel();
+    });
 
     let config = aws::load().await;
+    anyhow::ensure!(
+        config.region().is_some(),
+        "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
+    );
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
-    let stores = Stores {
-        objects: Arc::new(S3Store::new(&config)),
-        tables: Arc::new(DynamoDbSink::new(aws_sdk_dynamodb::Client::new(&config))),
-    };
+    let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
     let (mut catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
         .await
         .with_context(|| format!("--datasets {}", args.datasets.display()))?;
@@ -72,7 +87,14 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         args.datasets.display()
     );
     let ledger: Arc<dyn Ledger> = match &args.ledger {
-        Some(table) => Arc::new(DynamoLedger::new(&config, table)),
+        Some(table) => {
+            let ledger = DynamoLedger::new(&config, table);
+            let probe = async || Ok(ledger.probe().await?);
+            let Some(()) = wait_for(&format!("--ledger {table}"), &readiness, &stop, probe).await? else {
+                return stopped_early();
+            };
+            Arc::new(ledger)
+        }
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
             Arc::new(NoLedger)
@@ -80,13 +102,18 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     };
     let mut queues = Vec::new();
     for url in args.queues {
-        let queue = SqsQueue::connect(&config, &url).await.with_context(|| format!("--queue {url}"))?;
+        let connect = async || Ok(SqsQueue::connect(&config, &url).await?);
+        let Some(queue) = wait_for(&format!("--queue {url}"), &readiness, &stop, connect).await? else {
+            return stopped_early();
+        };
         anyhow::ensure!(
             !queue.visibility_timeout().is_zero(),
             "--queue {url}: its visibility time-out is zero, so that every message would be worked on again and again: set one"
         );
         queues.push((url, Arc::new(queue)));
     }
+    // What strains a service is felt by the batches of all queues.
+    let pressure = Arc::new(Pressure::default());
     let guests = super::guest_runtime(slots)?;
     let datasets = catalog.names().join(", ");
     let catalog = Arc::new(catalog);
@@ -104,18 +131,13 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         identity: Identity::Execution,
         lease: args.lease,
         metrics: metrics.clone(),
+        pressure: pressure.clone(),
         now: SystemTime::now,
     };
-    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let (stopped, hurried, ready) = (stop.clone(), hurry.clone(), readiness.clone());
-    tokio::spawn(async move {
-        signals::stop().await;
-        tracing::info!("stopping: no new batches are taken");
-        ready.set(false);
-        stopped.cancel();
-        signals::stop().await;
-        hurried.cancel();
-    });
+    // Told to stop in the meantime, it has nothing to say about being ready.
+    if stop.is_cancelled() {
+        return stopped_early();
+    }
     let activity = Activity::default();
     let protection = Protection::start(&activity);
     // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, and must not
@@ -127,7 +149,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         let work = worker.run(stop.clone(), hurry.clone());
         workers.spawn(async move { work.await.with_context(|| format!("--queue {url}")) });
     }
-    readiness.set(true);
+    readiness.ready();
     let memory = memory.map_or("unlimited".into(), |bytes| ByteSize(bytes).display().iec().to_string());
     tracing::info!(datasets, slots, memory, %admin, "ready");
     let mut worked = Ok(());
@@ -139,6 +161,12 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     protection.end().await;
     guests.shutdown_background();
     worked?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The end of a worker that was told to stop before it took any work.
+fn stopped_early() -> anyhow::Result<ExitCode> {
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
-use crate::aws::{self, Fault};
+use crate::aws::{self, Calls, Fault};
 use crate::job::{BatchId, Digest};
 
 /// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
@@ -30,12 +30,25 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How much of a record lies in the batch's own item, in bytes; a larger one is cut into parts of this size, each an item of its own.
 /// An item has at most 400 KB (Amazon DynamoDB, "Constraints").
 const RECORD_PART: usize = 256 * 1024;
+/// Few and urgent: a claim that is not renewed runs out, so that no call waits behind others. What must be prompt is cut short
+/// by its caller; a commit, with all the work of a batch behind it, waits for longer than AWS is usually away.
+const CALLS: Calls = Calls {
+    attempts: Calls::UNTIL_TIME_IS_OVER,
+    adaptive: false,
+    attempt: Duration::from_secs(5),
+    whole: Duration::from_secs(120),
+};
+
+/// Whether the table is there is asked again by whoever waits for it.
+const PROBE: Calls =
+    Calls { attempts: 2, adaptive: false, attempt: Duration::from_secs(5), whole: Duration::from_secs(10) };
 
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
 
-/// A ledger in a table. Leases are compared by the workers' clocks, which therefore have to agree within a fraction of
-/// the lease; that the outcome is right does not depend on them, but on the fence.
+/// A ledger in a table. Leases are compared by the workers' clocks, which therefore should agree within a fraction of the
+/// lease. A clock that is ahead takes batches from workers that are alive, one that is behind leaves those of dead ones alone
+/// for longer: time is lost, and work done twice. That the outcome is right does not depend on clocks, but on the fence.
 #[derive(Debug)]
 pub struct DynamoLedger {
     client: Client,
@@ -50,10 +63,23 @@ type Attributes = HashMap<String, AttributeValue>;
 impl DynamoLedger {
     /// The ledger in this table.
     pub fn new(config: &SdkConfig, table: &str) -> Self {
-        let mut builder = Builder::from(config);
-        builder.set_retry_config(aws::adaptive(config));
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("ledger"))
+            .retry_classifier(aws::LapsedCredentials);
         let process = RandomState::new().hash_one(std::process::id());
         Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
+    }
+
+    /// Asks whether the table is there and has the ledger's key, with the one permission that the ledger needs anyway: a
+    /// write on a condition that no entry meets.
+    pub async fn probe(&self) -> Result<(), LedgerError> {
+        let update = self.update("gristmill-probe".into()).condition_expression("attribute_exists(pk)");
+        let update = update.update_expression("REMOVE nothing");
+        let limits = Builder::new().retry_config(PROBE.retries()).timeout_config(PROBE.timeouts());
+        match update.customize().config_override(limits).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => in_the_way(error).map(|_| ()),
+        }
     }
 
     fn update(&self, key: String) -> UpdateItemFluentBuilder {
@@ -265,8 +291,12 @@ fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attribut
 
 fn refusal(error: &UpdateItemError, fault: Fault) -> String {
     match error.code() {
-        Some("ResourceNotFoundException") => {
-            format!("{}. Is the ledger's table there, with the partition key `pk` of type string?", fault.message)
+        Some("ResourceNotFoundException" | "ValidationException") => {
+            format!(
+                "{}. The ledger needs a table in this account and region with the partition key `pk` of type S (string) and \
+                 no sort key",
+                fault.message
+            )
         }
         _ => fault.message,
     }
@@ -360,6 +390,20 @@ mod tests {
         let ClaimRequest { id, component, now: started, .. } = request;
         let claimed = Claimed { id, fence: 1, component, resumed: false, started };
         assert!(matches!(ledger.release(&claimed, Release::Afresh).await, Err(LedgerError::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn a_probe_asks_for_no_more_than_the_ledger_may_do() {
+        let refused = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
+        let responses = vec![failed(""), refused("ResourceNotFoundException"), refused("ValidationException")];
+        let (ledger, replay) = ledger(responses).await;
+        ledger.probe().await.unwrap();
+        for _ in 0..2 {
+            let error = ledger.probe().await.unwrap_err();
+            assert!(matches!(&error, LedgerError::Refused(why) if why.contains("partition key `pk`")), "{error:?}");
+        }
+        assert!(replay.requests().iter().all(|request| request.head.contains("DynamoDB_20120810.UpdateItem")));
+        assert!(replay.requests()[0].body.contains("attribute_exists(pk)"), "it writes nothing");
     }
 
     #[tokio::test]

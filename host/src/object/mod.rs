@@ -6,6 +6,7 @@ pub mod folder;
 pub mod s3;
 mod s3_upload;
 mod walk;
+pub mod watch;
 
 use std::fmt;
 use std::ops::Range;

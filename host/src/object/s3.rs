@@ -1,6 +1,7 @@
 //! Objects in Amazon S3, or in anything that speaks its protocol (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`).
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -15,30 +16,34 @@ use time::OffsetDateTime;
 
 use super::s3_upload::{self, S3Upload};
 use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
-use crate::aws::{self, Fault};
+use crate::aws::{self, Calls, Fault};
 
 /// How often the rest of an answer is asked for that broke off in the middle; the SDK's own retries end with the headers.
 const RESUMES: u32 = 5;
+
+/// An item waits for a read, and its time is limited: within the default (30 s) it can still say that the store was not
+/// ready. `503 SlowDown` slows the client down.
+const READS: Calls = Calls {
+    attempts: Calls::UNTIL_TIME_IS_OVER,
+    adaptive: true,
+    attempt: Duration::from_secs(10),
+    whole: Duration::from_secs(25),
+};
+
+/// A batch waits for a write, with all its work done: longer than AWS is usually away, and than 8 MiB take on a slow line.
+const WRITES: Calls = Calls { attempt: Duration::from_secs(90), whole: Duration::from_secs(180), ..READS };
 
 /// Amazon S3.
 #[derive(Clone, Debug)]
 pub struct S3Store {
     client: Client,
+    writer: Client,
 }
 
 impl S3Store {
     /// The store that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
-        let mut builder = Builder::from(config);
-        builder.set_retry_config(aws::adaptive(config));
-        if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
-            // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
-            builder = builder
-                .force_path_style(true)
-                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        }
-        Self { client: Client::from_conf(builder.build()) }
+        Self { client: client(&READS.limit(config)), writer: client(&WRITES.limit(config)) }
     }
 
     /// One request for a range; none when the range starts behind the object's end.
@@ -94,6 +99,19 @@ impl S3Store {
     }
 }
 
+fn client(config: &SdkConfig) -> Client {
+    let mut builder =
+        Builder::from(config).retry_partition(aws::retry_budget("objects")).retry_classifier(aws::LapsedCredentials);
+    if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
+        // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
+        builder = builder
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    }
+    Client::from_conf(builder.build())
+}
+
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
@@ -135,27 +153,27 @@ impl ObjectStore for S3Store {
 impl ObjectWriter for S3Store {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         named(at)?;
-        Ok(Box::new(S3Upload::new(self.client.clone(), at.clone())))
+        Ok(Box::new(S3Upload::new(self.writer.clone(), at.clone())))
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
         named(&upload.at)?;
-        s3_upload::complete(&self.client, upload).await
+        s3_upload::complete(&self.writer, upload).await
     }
 
     async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
         named(&upload.at)?;
-        s3_upload::abort(&self.client, &upload.at, upload.id.clone()).await
+        s3_upload::abort(&self.writer, &upload.at, upload.id.clone()).await
     }
 
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
         named(at)?;
-        s3_upload::abort_all(&self.client, at).await
+        s3_upload::abort_all(&self.writer, at).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         named(at)?;
-        match self.client.delete_object().bucket(&at.bucket).key(&at.key).send().await {
+        match self.writer.delete_object().bucket(&at.bucket).key(&at.key).send().await {
             Ok(_) => Ok(()),
             Err(error) => match object_error(at, "deleted", &error) {
                 ObjectError::NotFound(_) => Ok(()),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -16,7 +17,7 @@ use aws_sdk_sqs::types::{
 use tokio::time::Instant;
 
 use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
-use crate::aws::Fault;
+use crate::aws::{self, Calls, Fault};
 use crate::job::MAX_MESSAGE_BYTES;
 
 /// How many messages SQS takes or gives in one request.
@@ -24,6 +25,10 @@ const BATCH: usize = 10;
 
 /// How much of a reason goes along with a parked message; attributes count against the message's size.
 const MAX_REASON: usize = 1024;
+
+/// Few attempts: the worker asks again by itself, and until a poll has ended it cannot stop. A long poll takes 2 s.
+const CALLS: Calls =
+    Calls { attempts: 4, adaptive: false, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
 
 /// Where messages go that nobody can work on.
 #[derive(Debug)]
@@ -48,7 +53,10 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// Asks the queue at `url` for its visibility time-out and its dead-letter queue.
     pub async fn connect(config: &SdkConfig, url: &str) -> Result<Self, QueueError> {
-        let client = Client::new(config);
+        let builder = Builder::from(&CALLS.limit(config))
+            .retry_partition(aws::retry_budget("queue"))
+            .retry_classifier(aws::LapsedCredentials);
+        let client = Client::from_conf(builder.build());
         let request = client.get_queue_attributes().queue_url(url);
         let request = request.attribute_names(QueueAttributeName::VisibilityTimeout);
         let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await.map_err(queue_error)?;
@@ -59,7 +67,7 @@ impl SqsQueue {
                 QueueError::Unavailable(format!("{url} did not say what its visibility time-out is"))
             })?);
         let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
-        let dead_letters = dead_letter_queue(&client, policy.map(String::as_str)).await;
+        let dead_letters = dead_letter_queue(&client, policy.map(String::as_str)).await?;
         if let Err(reason) = &dead_letters {
             tracing::warn!(queue = url, %reason, "messages that cannot be read will not be parked");
         }
@@ -159,6 +167,14 @@ impl Queue for SqsQueue {
             let entries = entries.collect::<Result<_, _>>().map_err(|error| QueueError::Refused(error.to_string()))?;
             let request = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
             let output = request.send().await.map_err(queue_error)?;
+            // SQS's own fault says nothing about whose the message is.
+            if let Some(entry) = output.failed.iter().find(|entry| !entry.sender_fault) {
+                return Err(QueueError::Unavailable(format!(
+                    "{}: {}",
+                    entry.code,
+                    entry.message().unwrap_or_default()
+                )));
+            }
             let chunk: Vec<Receipt> = chunk.iter().map(|(receipt, _)| receipt.clone()).collect();
             failed.extend(failures(output.failed, &chunk));
         }
@@ -191,30 +207,46 @@ impl Queue for SqsQueue {
     }
 }
 
-async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Result<DeadLetters, String> {
+/// Where the policy leads, or why that is nowhere. An error is a queue that may be there in a moment.
+async fn dead_letter_queue(
+    client: &Client,
+    redrive_policy: Option<&str>,
+) -> Result<Result<DeadLetters, String>, QueueError> {
+    let policy = match redrive(redrive_policy) {
+        Ok(policy) => policy,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    // arn:aws:sqs:region:account:name
+    let mut parts = policy.arn.rsplit(':');
+    let (name, account) = (parts.next().unwrap_or_default(), parts.next());
+    let request = client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(account.map(Into::into));
+    let (arn, max_receives) = (&policy.arn, policy.max_receives);
+    Ok(match request.send().await.map_err(queue_error) {
+        Ok(output) => match output.queue_url {
+            Some(url) => Ok(DeadLetters { url, max_receives }),
+            None => Err(format!("the dead-letter queue {arn} has no URL")),
+        },
+        Err(QueueError::Refused(why)) => Err(format!("the dead-letter queue {arn} is out of reach: {why}")),
+        Err(unavailable) => return Err(unavailable),
+    })
+}
+
+/// What a redrive policy says.
+struct Policy {
+    arn: String,
+    max_receives: u32,
+}
+
+fn redrive(policy: Option<&str>) -> Result<Policy, String> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Redrive {
         dead_letter_target_arn: String,
         max_receive_count: serde_json::Value,
     }
-    let policy = redrive_policy.ok_or("the queue has no dead-letter queue: give it a redrive policy")?;
+    let policy = policy.ok_or("the queue has no dead-letter queue: give it a redrive policy")?;
     let policy: Redrive =
         serde_json::from_str(policy).map_err(|error| format!("the queue's redrive policy: {error}"))?;
-    // arn:aws:sqs:region:account:name
-    let mut parts = policy.dead_letter_target_arn.rsplit(':');
-    let (name, account) = (parts.next().unwrap_or_default(), parts.next());
-    let request = client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(account.map(Into::into));
-    let output = request.send().await.map_err(|error| {
-        format!(
-            "the dead-letter queue {} is out of reach: {}",
-            policy.dead_letter_target_arn,
-            Fault::new(&error).message
-        )
-    })?;
-    let url = output
-        .queue_url
-        .ok_or_else(|| format!("the dead-letter queue {} has no URL", policy.dead_letter_target_arn))?;
     // SQS gives it as it was set: as a number or as a string of digits.
     let max_receives = match &policy.max_receive_count {
         serde_json::Value::String(digits) => digits.parse().ok(),
@@ -222,7 +254,7 @@ async fn dead_letter_queue(client: &Client, redrive_policy: Option<&str>) -> Res
     };
     let max_receives = max_receives
         .ok_or_else(|| format!("the queue's redrive policy: maxReceiveCount is {}", policy.max_receive_count))?;
-    Ok(DeadLetters { url, max_receives })
+    Ok(Policy { arn: policy.dead_letter_target_arn, max_receives })
 }
 
 fn delivery(message: Message) -> Option<Delivery> {
@@ -337,13 +369,20 @@ mod tests {
                 r#"{"Successful":[],"Failed":[{"Id":"1","Code":"InternalError","SenderFault":false,"Message":"why"}]}"#,
             )
         };
-        let (queue, replay) = queue(vec![ok(), some(), some()]).await;
+        let stale = Response::json(
+            200,
+            r#"{"Successful":[],"Failed":[{"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true,"Message":"why"}]}"#,
+        );
+        let (queue, replay) = queue(vec![ok(), some(), some(), stale]).await;
         let expected = |receipt: &str| vec![(Receipt(receipt.into()), "InternalError: why".to_owned())];
         assert_eq!(queue.delete(&receipts(12)).await.unwrap(), expected("r11"));
         assert_eq!(body(&replay, 1)["Entries"].as_array().map(Vec::len), Some(10));
         assert_eq!(body(&replay, 2)["Entries"].as_array().map(Vec::len), Some(2));
         let hide: Vec<_> = receipts(2).into_iter().map(|receipt| (receipt, Duration::from_millis(1500))).collect();
-        assert_eq!(queue.change_visibility(&hide).await.unwrap(), expected("r1"));
+        let error = queue.change_visibility(&hide).await.unwrap_err();
+        assert!(matches!(&error, QueueError::Unavailable(why) if why == "InternalError: why"), "{error:?}");
+        let gone = vec![(Receipt("r1".into()), "ReceiptHandleIsInvalid: why".to_owned())];
+        assert_eq!(queue.change_visibility(&hide).await.unwrap(), gone, "it is somebody else's");
         assert_eq!(body(&replay, 3)["Entries"][0]["VisibilityTimeout"], 2);
     }
 
@@ -385,6 +424,16 @@ mod tests {
         assert_eq!(sent["MessageAttributes"]["gristmill-reason"]["StringValue"], "why [31m");
         assert_eq!(sent["MessageAttributes"]["gristmill-source"]["StringValue"], URL);
         assert_eq!(body(&replay, 3)["Entries"][0]["ReceiptHandle"], "r0");
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_queue_that_may_be_there_in_a_moment_is_waited_for() {
+        let refused = Response::json(400, r#"{"__type":"x#QueueDoesNotExist","message":"no such queue"}"#);
+        let replay = Replay::start(vec![attributes(true), Response::json(503, "{}"), attributes(true), refused]).await;
+        let away = SqsQueue::connect(&replay.config, URL).await.unwrap_err();
+        assert!(matches!(away, QueueError::Unavailable(_)), "{away:?}");
+        // One that is not there does not keep the others from being worked on.
+        assert_eq!(SqsQueue::connect(&replay.config, URL).await.unwrap().max_receives(), None);
     }
 
     #[tokio::test]

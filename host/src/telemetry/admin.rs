@@ -1,8 +1,7 @@
 //! The admin port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops containers.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,14 +14,29 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::metrics::Metrics;
 
-/// Whether the worker takes messages: set once it does, cleared once it stops.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// Whether the worker takes messages, or why it does not.
+#[derive(Clone)]
+pub struct Readiness(Arc<Mutex<Result<(), String>>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Err("it starts".into()))))
+    }
+}
 
 impl Readiness {
-    /// Says whether messages are taken.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    /// Messages are taken from now on.
+    pub fn ready(&self) {
+        self.say(Ok(()));
+    }
+
+    /// Messages are not taken, for this reason.
+    pub fn not_ready(&self, why: impl Into<String>) {
+        self.say(Err(why.into()));
+    }
+
+    fn say(&self, state: Result<(), String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -37,9 +51,9 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Read
 }
 
 async fn ready(State((_, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
-    match readiness.0.load(Ordering::Acquire) {
-        true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not taking messages\n"),
+    match &*readiness.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not taking messages: {why}\n")),
     }
 }
 
@@ -85,7 +99,7 @@ mod tests {
         tokio::spawn(serve(listener, Arc::new(Metrics::new().unwrap()), readiness.clone()));
         probe(&address, "/healthz").await.unwrap();
         assert!(probe(&address, "/readyz").await.unwrap_err().to_string().contains("503"));
-        readiness.set(true);
+        readiness.ready();
         probe(&address, "/readyz").await.unwrap();
         assert!(probe(&address, "/nosuch").await.unwrap_err().to_string().contains("404"));
     }

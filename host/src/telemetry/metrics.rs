@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
 
@@ -28,11 +28,14 @@ pub struct Metrics {
     pub slots: IntGauge,
     /// Items that run.
     pub slots_busy: IntGauge,
+    /// The pause before the next receive, in seconds, while services do not keep up.
+    pub pressure: Gauge,
     /// Bytes that items may take together; zero where there is no limit.
     pub memory: IntGauge,
     memory_busy: IntGauge,
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
+    faults: IntCounterVec,
     batch_seconds: HistogramVec,
     rolled_forward: IntCounterVec,
     items: IntCounterVec,
@@ -64,6 +67,13 @@ impl Metrics {
         Ok(Self {
             slots: gauge("gristmill_slots", "Items that may run at once.")?,
             slots_busy: gauge("gristmill_slots_busy", "Items that run right now.")?,
+            pressure: add(
+                &registry,
+                Gauge::new(
+                    "gristmill_pressure_seconds",
+                    "The pause before the next receive: 0 while AWS answers and does not throttle.",
+                )?,
+            )?,
             memory: gauge("gristmill_memory_bytes", "Memory that items may take together; 0 is no limit.")?,
             memory_busy: gauge(
                 "gristmill_memory_busy_bytes",
@@ -77,6 +87,11 @@ impl Metrics {
                 "gristmill_batches_total",
                 "Deliveries by fate: acked, returned, parked. One that names no dataset of this worker has none here.",
                 &["dataset", "fate"],
+            )?,
+            faults: counter(
+                "gristmill_faults_total",
+                "Deliveries that did not simply succeed, by what happened; FATES.md has what follows.",
+                &["kind"],
             )?,
             batch_seconds: add(
                 &registry,
@@ -119,6 +134,11 @@ impl Metrics {
         };
         self.batches.with_label_values(&[dataset, fate]).inc();
         self.batch_seconds.with_label_values(&[dataset]).observe(took.as_secs_f64());
+    }
+
+    /// Counts what happened to a delivery that did not simply succeed.
+    pub fn fault(&self, kind: &'static str) {
+        self.faults.with_label_values(&[kind]).inc();
     }
 
     /// Counts a batch that was found prepared, and ended.

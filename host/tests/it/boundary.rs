@@ -42,7 +42,8 @@ impl Names {
     }
 }
 
-/// What a write to the ledger sets, which tells a claim from a commit; none for a renewal, which only moves the time.
+/// What a write to the ledger sets, which tells a claim from a commit; none for a renewal, which only moves the time, and for
+/// the question of a start whether the table is there, which sets nothing.
 fn ledger_step(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).unwrap();
     let update = body["UpdateExpression"].as_str().unwrap();
@@ -53,7 +54,7 @@ fn ledger_step(body: &[u8]) -> Option<String> {
         .map(|(attribute, _)| body["ExpressionAttributeNames"][attribute].as_str().unwrap_or(attribute))
         .collect();
     let renews = attributes == ["lease_until", "expires"];
-    (!renews).then(|| attributes.join(", "))
+    (!renews && !attributes.is_empty()).then(|| attributes.join(", "))
 }
 
 /// Passes everything on, and writes down what changes anything.

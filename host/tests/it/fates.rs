@@ -1,6 +1,8 @@
 //! The fate of every message: what the waiting state is told, what becomes of the message, what is counted, and the one line
 //! that is logged.
 
+mod table;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
@@ -257,20 +259,44 @@ async fn rejected_items_fail_the_batch_and_are_in_the_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_that_cannot_be_had_right_now_are_worth_another_attempt() {
+async fn a_batch_whose_objects_cannot_be_had_comes_again_until_they_can() {
     let house = House::new().await;
     house.objects.is_down.store(true, Relaxed);
     let answer = house.send("b", &["stations/A.csv"]);
     let worker = house.worker(1, DRAIN);
-    let (error, cause) = failure(answer.await.unwrap());
-    worker.stop().await;
-    assert_eq!(error, "Gristmill.Retryable");
-    assert_snapshot!(cause, @"dataset stations, batch b, item 0 (stations/A.csv): ObjectUnavailable: s3://data/stations/A.csv: the store is down");
+    while house.lines().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     house.objects.is_down.store(false, Relaxed);
-    let answer = house.send("b", &["stations/A.csv"]);
-    let worker = house.worker(1, DRAIN);
     assert!(matches!(answer.await.unwrap(), Answer::Success { .. }));
+    house.settled().await;
     worker.stop().await;
+    let lines = house.lines();
+    let fates: Vec<_> = lines.iter().map(|line| line["fate"].as_str().unwrap()).collect();
+    assert_eq!(fates, ["returned", "acked"]);
+    assert_snapshot!(lines[0]["reason"].as_str().unwrap(), @"dataset stations, batch b: what the items read could not be had: s3://data/stations/A.csv: the store is down");
+    assert_eq!(house.rows(), ["A"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_services_are_away_takes_few_messages_and_recovers() {
+    let house = House::with(|setup| setup.deliveries = 100).await;
+    house.objects.is_down.store(true, Relaxed);
+    let answers: Vec<_> = (0..20).map(|n| house.send(&format!("b{n}"), &["stations/A.csv"])).collect();
+    let worker = house.worker(4, DRAIN);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let tried = house.lines().len();
+    assert!((8..30).contains(&tried), "at full speed it would be hundreds: {tried}");
+    assert!(house.metric("gristmill_pressure_seconds") >= 8.0);
+    house.objects.is_down.store(false, Relaxed);
+    for answer in answers {
+        assert!(matches!(answer.await.unwrap(), Answer::Success { .. }), "no batch fails because of it");
+    }
+    house.settled().await;
+    worker.stop().await;
+    assert_eq!(house.metric("gristmill_pressure_seconds"), 0.0);
+    let edges = house.log().into_iter().filter(|line| line["message"].as_str().unwrap().starts_with("services "));
+    assert_eq!(edges.count(), 2);
 }
 
 /// A store of tables that takes nothing.
@@ -325,35 +351,39 @@ async fn a_table_that_refuses_is_told_at_once() {
     assert_eq!(house.metric("gristmill_batches_total{dataset=\"stations\",fate=\"parked\"}"), 1.0);
 }
 
-/// A ledger that is out of reach.
-struct NoLedger;
+/// A ledger that is out of reach, for this reason.
+struct NoLedger(LedgerError);
+
+fn nobody() -> LedgerError {
+    LedgerError::Unavailable("nobody there".into())
+}
 
 #[async_trait]
 impl Ledger for NoLedger {
     async fn claim(&self, _: &ClaimRequest) -> Result<Claim, LedgerError> {
-        Err(LedgerError::Unavailable("nobody there".into()))
+        Err(self.0.clone())
     }
 
     async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("nobody there".into()))
+        Err(self.0.clone())
     }
 
     async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("nobody there".into()))
+        Err(self.0.clone())
     }
 
     async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("nobody there".into()))
+        Err(self.0.clone())
     }
 
     async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("nobody there".into()))
+        Err(self.0.clone())
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_its_ledger_nothing_is_worked_on() {
-    let house = House::with(|setup| setup.ledger = Some(Arc::new(NoLedger))).await;
+    let house = House::with(|setup| setup.ledger = Some(Arc::new(NoLedger(nobody())))).await;
     let answer = house.send("b", &["stations/A.csv"]);
     let worker = house.worker(1, DRAIN);
     let (error, cause) = failure(answer.await.unwrap());

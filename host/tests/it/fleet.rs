@@ -21,19 +21,19 @@ use crate::emulator;
 use crate::laptop::{gristmill, station};
 use crate::support::plugin;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A queue, tables and a bucket of one test's own, and the dataset `stations` over them.
-struct Fleet {
+pub(crate) struct Fleet {
     name: &'static str,
     config: SdkConfig,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     queue: String,
     dead_letters: String,
 }
 
 impl Fleet {
-    async fn new(name: &'static str) -> Self {
+    pub(crate) async fn new(name: &'static str) -> Self {
         let config = emulator::config(emulator::shared());
         let s3 =
             aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
@@ -48,7 +48,7 @@ impl Fleet {
         let sqs = aws_sdk_sqs::Client::new(&config);
         let dead = sqs.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap().queue_url.unwrap();
         let redrive = json!({"deadLetterTargetArn": queue_arn(&sqs, &dead).await, "maxReceiveCount": 3}).to_string();
-        let queue = sqs.create_queue().queue_name(name).attributes(QueueAttributeName::VisibilityTimeout, "60");
+        let queue = sqs.create_queue().queue_name(name).attributes(QueueAttributeName::VisibilityTimeout, "30");
         let queue = queue.attributes(QueueAttributeName::RedrivePolicy, redrive).send().await.unwrap();
         let fleet = Self {
             name,
@@ -61,7 +61,7 @@ impl Fleet {
         let component = plugin("noaa-precipitation");
         let dataset = format!(
             "dataset = \"stations\"\n[plugin]\ncomponent = {component:?}\n[grants]\nread = [\"s3://{name}/\"]\n\
-             [map]\nitem_reader = {{ list_objects = \"s3://{name}/\" }}\n\
+             [map]\nitem_reader = {{ list_objects = \"s3://{name}/\" }}\nheartbeat = \"15s\"\n\
              [[output]]\nname = \"stations\"\ntable = \"{name}-rows\"\nkey = [\"pk\"]\n"
         );
         std::fs::write(fleet.datasets().join("stations.toml"), dataset).unwrap();
@@ -73,33 +73,39 @@ impl Fleet {
     }
 
     /// Starts a worker, and waits until it is ready. `name` is its log's.
-    fn worker(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        self.process(name, &[&["--queue", &self.queue, "--slots", "2"], arguments].concat(), environment)
+    pub(crate) fn worker(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        let worker = self.start(name, gristmill(), arguments, environment);
+        worker.said("ready");
+        worker
+    }
+
+    /// Starts a worker, and waits until its admin port is there.
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        command: Command,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let arguments = [&["--queue", &self.queue, "--slots", "2"], arguments].concat();
+        self.process(name, command, &arguments, environment)
     }
 
     /// The same without a queue of its own.
-    fn process(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    fn process(&self, name: &str, mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let log = self.folder.path().join(name);
-        let mut command = gristmill();
         command.envs(emulator::environment(emulator::shared())).envs(environment.iter().copied());
         command.args(["worker", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--ledger", &format!("{}-ledger", self.name)]).args(arguments);
         command.arg("--datasets").arg(self.datasets());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
         let mut process = Process { child: command.spawn().unwrap(), log, admin: ([0, 0, 0, 0], 0).into() };
-        let start = Instant::now();
-        process.admin = loop {
-            if let Some(ready) = process.lines().iter().find(|line| line["message"] == "ready") {
-                break ready["admin"].as_str().unwrap().parse().unwrap();
-            }
-            assert!(start.elapsed() < PATIENCE, "{:?}", process.lines());
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        process.admin = process.said("starting")["admin"].as_str().unwrap().parse().unwrap();
         process
     }
 
     /// Starts an execution whose only state sends this message with its task token and waits; gives its ARN.
-    async fn send(&self, execution: &str, change: impl FnOnce(&mut Value)) -> String {
+    pub(crate) async fn send(&self, execution: &str, change: impl FnOnce(&mut Value)) -> String {
         let mut message = json!({
             "gristmill": 1, "dataset": "stations", "task_token.$": "$$.Task.Token", "attempt": 0, "state": "Batch",
             "execution": format!("arn:aws:states:us-east-1:000000000000:execution:stations:{}", self.name),
@@ -109,7 +115,7 @@ impl Fleet {
         let definition = json!({"StartAt": "Batch", "States": {"Batch": {
             "Type": "Task",
             "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-            "HeartbeatSeconds": 60,
+            "HeartbeatSeconds": 120,
             "Parameters": {"QueueUrl": self.queue, "MessageBody": message},
             "End": true,
         }}});
@@ -121,7 +127,7 @@ impl Fleet {
     }
 
     /// The output of an execution that succeeds, or the error's name.
-    async fn end_of(&self, execution: &str) -> Result<Value, String> {
+    pub(crate) async fn end_of(&self, execution: &str) -> Result<Value, String> {
         let sfn = aws_sdk_sfn::Client::new(&self.config);
         let start = Instant::now();
         loop {
@@ -152,29 +158,48 @@ impl Fleet {
 }
 
 /// A worker. It is killed with the test.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     admin: SocketAddr,
 }
 
 impl Process {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// The log. The last line may be half written.
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The first line whose message has this in it, waited for.
+    pub(crate) fn said(&self, message: &str) -> Value {
+        let has = |line: &Value| line["message"].as_str().is_some_and(|found| found.contains(message));
+        let start = Instant::now();
+        loop {
+            if let Some(line) = self.lines().into_iter().find(has) {
+                return line;
+            }
+            assert!(start.elapsed() < PATIENCE, "it never said `{message}`: {}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics").unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap()
+    }
+
     /// The lines about batches.
-    fn batches(&self) -> Vec<Value> {
+    pub(crate) fn batches(&self) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line["message"] == "batch").collect()
     }
 
     /// The status and the body of a page of the admin port, or none when nobody is there.
-    fn get(&self, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.admin).ok()?;
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
         let mut answer = String::new();
@@ -190,13 +215,13 @@ impl Process {
     }
 
     /// Asks it to stop, as ECS does.
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
     }
 
     /// Its exit code, once it has ended.
-    fn end(&mut self) -> Option<i32> {
+    pub(crate) fn end(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -299,7 +324,7 @@ async fn what_a_worker_cannot_finish_is_another_one_s_at_once() {
     let _second = fleet.worker("second", &[], &[]);
     let output = fleet.end_of(&execution).await.unwrap();
     assert_eq!((&output["items"]["succeeded"], &output["replayed"]), (&json!(2), &json!(false)));
-    assert!(start.elapsed() < Duration::from_secs(20), "visibility and lease are 60 s: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "visibility and lease are 30 and 60 s: {:?}", start.elapsed());
 }
 
 /// An ECS agent that does as it is asked, and says what that was.
@@ -365,7 +390,8 @@ async fn one_worker_has_several_queues_and_refuses_a_dataset_that_does_not_fit()
     let second = sqs.create_queue().queue_name("queues-second").send().await.unwrap().queue_url.unwrap();
     let both = format!("{},{second}", fleet.queue);
     let (slots, memory) = (("GRISTMILL_SLOTS", "2"), ("GRISTMILL_MEMORY", "600 MiB"));
-    let mut worker = fleet.process("log", &[], &[("GRISTMILL_QUEUE", &both), slots, memory]);
+    let mut worker = fleet.process("log", gristmill(), &[], &[("GRISTMILL_QUEUE", &both), slots, memory]);
+    worker.said("ready");
     let refused: Vec<_> = worker.lines().into_iter().filter(|line| line["level"] == "ERROR").collect();
     assert_eq!((refused.len(), &refused[0]["dataset"]), (1, &json!("large")), "{refused:?}");
     let reason = refused[0]["message"].as_str().unwrap();
@@ -398,16 +424,20 @@ async fn a_worker_that_cannot_start_says_why() {
     let (datasets, empty) = (fleet.datasets().display().to_string(), empty.display().to_string());
     let nosuch = fleet.queue.replace("start", "nosuch");
     let mut said = String::new();
-    for (what, endpoint, queue, datasets, admin) in [
-        ("no such queue", emulator::shared(), &nosuch, &datasets, "127.0.0.1:0"),
-        ("nobody there", "http://127.0.0.1:1", &fleet.queue, &datasets, "127.0.0.1:0"),
-        ("no folder", emulator::shared(), &fleet.queue, &"nosuch".to_owned(), "127.0.0.1:0"),
-        ("an empty folder", emulator::shared(), &fleet.queue, &empty, "127.0.0.1:0"),
-        ("a port that is taken", emulator::shared(), &fleet.queue, &datasets, taken.as_str()),
+    create_table(&fleet.config, "start-other", "id").await;
+    let (ledger, any) = ("start-ledger", "127.0.0.1:0");
+    for (what, queue, ledger, datasets, admin) in [
+        ("no such queue", &*nosuch, ledger, &*datasets, any),
+        ("no URL", "batches", ledger, &datasets, any),
+        ("no such ledger", &fleet.queue, "start-nosuch", &datasets, any),
+        ("a table with another key", &fleet.queue, "start-other", &datasets, any),
+        ("no folder", &fleet.queue, ledger, "nosuch", any),
+        ("an empty folder", &fleet.queue, ledger, &empty, any),
+        ("a port that is taken", &fleet.queue, ledger, &datasets, &taken),
     ] {
         let mut command = gristmill();
-        command.envs(emulator::environment(endpoint)).env("AWS_MAX_ATTEMPTS", "1");
-        command.args(["worker", "--queue", queue, "--datasets", datasets, "--admin", admin]);
+        command.envs(emulator::environment(emulator::shared()));
+        command.args(["worker", "--queue", queue, "--ledger", ledger, "--datasets", datasets, "--admin", admin]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{what}");
         let err = String::from_utf8(output.stderr).unwrap();
@@ -418,7 +448,9 @@ async fn a_worker_that_cannot_start_says_why() {
     }
     assert_snapshot!(said, @r"
 no such queue: error: --queue http://EMULATOR/000000000000/nosuch: the queue refused: The specified queue does not exist for this wsdl version. (AWS.SimpleQueueService.NonExistentQueue, HTTP 400)
-nobody there: error: --queue http://EMULATOR/000000000000/start: the queue did not answer: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+no URL: error: --queue batches: the queue refused: The specified queue does not exist for this wsdl version. (AWS.SimpleQueueService.NonExistentQueue, HTTP 400)
+no such ledger: error: --ledger start-nosuch: the ledger refused: Requested resource not found (ResourceNotFoundException, HTTP 400). The ledger needs a table in this account and region with the partition key `pk` of type S (string) and no sort key
+a table with another key: error: --ledger start-other: the ledger refused: The provided key element does not match the schema (ValidationException, HTTP 400). The ledger needs a table in this account and region with the partition key `pk` of type S (string) and no sort key
 no folder: error: --datasets nosuch: No such file or directory (os error 2)
 an empty folder: error: --datasets FOLDER/empty: there is no dataset file that can be read (`*.toml` or `*/dataset.toml`)
 a port that is taken: error: --admin 127.0.0.1:TAKEN: Address already in use (os error 98)

@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     /// The ledger, if not SQLite.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     pub(crate) deliveries: u32,
+    /// One more dataset, `guest`: the body of its plugin's `process`, as `guest.rs` has it, and keys of `[plugin]`.
+    pub(crate) guest: Option<(&'static str, &'static str)>,
     /// Where guests run, if not here.
     pub(crate) guests: Option<Handle>,
     /// The time that the worker sees.
@@ -98,6 +100,7 @@ impl House {
             tables: None,
             ledger: None,
             deliveries: 3,
+            guest: None,
             guests: None,
             now: SystemTime::now,
         };
@@ -114,10 +117,9 @@ impl House {
         for (id, highest) in [("A", 10), ("B", 20), ("C", 30), ("D", 40), ("E", 50)] {
             std::fs::write(data.join(format!("{id}.csv")), station(id, highest)).unwrap();
         }
-        let dataset = |name: &str, component: PathBuf, output: &str| {
-            let keys = if name == "stations" { setup.plugin } else { "" };
+        let dataset = |name: &str, component: PathBuf, keys: &str, output: &str| {
             let text = format!(
-                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\ntimeout = \"10h\"\n{keys}\n\
+                "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\n{keys}\n\
                  [grants]\nread = [\"s3://data/\"]\n\
                  [map]\nitem_reader = {{ list_objects = \"s3://data/stations/\" }}\n\
                  batch_input = {{ Bucket = \"data\" }}\nheartbeat = \"60s\"\n{}\n\
@@ -128,14 +130,21 @@ impl House {
             std::fs::write(folder.path().join(format!("datasets/{name}.toml")), text).unwrap();
         };
         let stations = "name = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]";
-        dataset("stations", plugin("noaa-precipitation"), stations);
-        dataset("broken", folder.path().join("nosuch.wasm"), stations);
+        const LONG: &str = "timeout = \"10h\"";
+        dataset("stations", plugin("noaa-precipitation"), &format!("{LONG}\n{}", setup.plugin), stations);
+        dataset("broken", folder.path().join("nosuch.wasm"), LONG, stations);
         if setup.neighbour {
-            dataset("neighbour", plugin("noaa-precipitation"), stations);
+            dataset("neighbour", plugin("noaa-precipitation"), LONG, stations);
         }
         let endless = folder.path().join("endless.wasm");
         std::fs::write(&endless, Guest::new("(loop $again (br $again)) (unreachable)").component()).unwrap();
-        dataset("endless", endless, "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]");
+        let rows = "name = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]";
+        dataset("endless", endless, LONG, rows);
+        if let Some((process, keys)) = setup.guest {
+            let guest = folder.path().join("guest.wasm");
+            std::fs::write(&guest, Guest::new(process).component()).unwrap();
+            dataset("guest", guest, keys, rows);
+        }
 
         let cache = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/components").into());
         let runtime = Runtime::new(&RuntimeConfig { slots: 4, cache, io: Handle::current() }).unwrap();
@@ -169,6 +178,7 @@ impl House {
             lease: setup.lease,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
+            pressure: Arc::default(),
             now: setup.now,
         });
         Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, _runtime: runtime, _logging: logging }
@@ -371,11 +381,23 @@ impl Callback for WatchedCallback {
 pub(crate) struct Objects {
     folder: FolderStore,
     pub(crate) is_down: AtomicBool,
+    /// What whoever opens an object meets.
+    pub(crate) refuses_reads: Mutex<Option<ObjectError>>,
+    /// What whoever writes one meets.
+    pub(crate) refuses_writes: Mutex<Option<ObjectError>>,
+    /// What whoever makes one visible meets.
+    pub(crate) refuses_completions: Mutex<Option<ObjectError>>,
 }
 
 impl Objects {
     fn in_folder(folder: PathBuf) -> Self {
-        Self { folder: FolderStore::new(folder), is_down: AtomicBool::new(false) }
+        Self {
+            folder: FolderStore::new(folder),
+            is_down: AtomicBool::new(false),
+            refuses_reads: Mutex::default(),
+            refuses_writes: Mutex::default(),
+            refuses_completions: Mutex::default(),
+        }
     }
 }
 
@@ -384,6 +406,9 @@ impl ObjectStore for Objects {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
         if self.is_down.load(Relaxed) {
             return Err(ObjectError::Unavailable(format!("{at}: the store is down")));
+        }
+        if let Some(error) = self.refuses_reads.lock().unwrap().clone() {
+            return Err(error);
         }
         let Some((seconds, rest)) = at.key.strip_prefix("slow/").and_then(|rest| rest.split_once('/')) else {
             return self.folder.open(at, first).await;
@@ -404,10 +429,16 @@ impl ObjectStore for Objects {
 #[async_trait]
 impl ObjectWriter for Objects {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+        if let Some(error) = self.refuses_writes.lock().unwrap().clone() {
+            return Err(error);
+        }
         self.folder.upload(at).await
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        if let Some(error) = self.refuses_completions.lock().unwrap().clone() {
+            return Err(error);
+        }
         self.folder.complete(upload).await
     }
 

@@ -24,6 +24,7 @@ mod rig;
 mod rooms;
 mod shares;
 mod support;
+mod surroundings;
 mod takeover;
 mod tools;
 mod victim;

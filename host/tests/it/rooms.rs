@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["asl", "runtime", "sink"],
     &["report"],
     &["admission", "telemetry"],
-    &["catalog"],
+    &["catalog", "pressure"],
     &["pipeline"],
     &["map", "worker"],
     &["cli"],
@@ -21,8 +21,13 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Files at the top of `src` that are a part of a room, each with its room.
-const PARTS: &[(&str, &str)] =
-    &[("commit", "pipeline"), ("fate", "pipeline"), ("items", "pipeline"), ("lease", "pipeline")];
+const PARTS: &[(&str, &str)] = &[
+    ("commit", "pipeline"),
+    ("fate", "pipeline"),
+    ("fault", "pipeline"),
+    ("items", "pipeline"),
+    ("lease", "pipeline"),
+];
 
 /// Where the AWS SDKs may be named.
 const AWS: &[&str] = &[

@@ -246,6 +246,7 @@ impl World {
             lease: LEASE,
             deliveries: 100,
             metrics: Arc::new(Metrics::new().unwrap()),
+            pressure: Arc::default(),
             now,
         };
         Worker { pipeline: Arc::new(pipeline), watch }

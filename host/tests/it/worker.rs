@@ -18,7 +18,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn id(batch: &str) -> BatchId {
+pub(crate) fn id(batch: &str) -> BatchId {
     let execution = format!("arn:aws:states:us-east-1:000000000000:execution:map/stations:{batch}");
     BatchId { execution, state: "Batch".into() }
 }

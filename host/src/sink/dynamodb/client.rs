@@ -2,15 +2,31 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{KeyType, PutRequest, TableStatus, WriteRequest};
 
 use super::item::Item;
 use super::{Description, Fault, Tables};
+use crate::aws::{self, Calls};
+
+/// Few attempts, because `write.rs` repeats what is left unprocessed, throttled or without an answer; the client holds its
+/// calls back while a table is throttled.
+const CALLS: Calls =
+    Calls { attempts: 3, adaptive: true, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
+
+pub(super) fn connect(config: &SdkConfig) -> Client {
+    let builder = Builder::from(&CALLS.limit(config))
+        .retry_partition(aws::retry_budget("tables"))
+        .retry_classifier(aws::LapsedCredentials);
+    Client::from_conf(builder.build())
+}
 
 #[async_trait]
 impl Tables for Client {
@@ -49,28 +65,16 @@ impl Tables for Client {
     }
 }
 
-/// Throttling and silence pass; everything else that DynamoDB answers is about the request and stays.
 fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpResponse>) -> Fault {
-    let SdkError::ServiceError(service) = &error else {
-        return Fault::Retry(DisplayErrorContext(&error).to_string());
-    };
-    let (code, message) = (service.err().code().unwrap_or("an error without a name"), service.err().message());
-    let why = message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-    match code {
-        _ if service.raw().status().is_server_error() => Fault::Retry(why),
-        "ProvisionedThroughputExceededException"
-        | "ThrottlingException"
-        | "Throttling"
-        | "RequestLimitExceeded"
-        | "LimitExceededException"
-        | "ReplicatedWriteConflictException"
-        | "RequestTimeout"
-        // Credentials are renewed by whoever lends them.
-        | "ExpiredTokenException"
-        | "ExpiredToken" => Fault::Retry(why),
+    let fault = aws::Fault::new(&error);
+    match &*fault.code {
         "ResourceNotFoundException" => Fault::Refused(format!(
-            "there is no such table in this account and region: make it, or change `table` in the dataset file ({why})"
+            "there is no such table in this account and region: make it, or change `table` in the dataset file ({})",
+            fault.message
         )),
-        _ => Fault::Refused(why),
+        // Tables that are being changed, and copies of one that are written at once, are ready in a moment.
+        "LimitExceededException" | "ReplicatedWriteConflictException" => Fault::Retry(fault.message),
+        _ if fault.is_refusal() => Fault::Refused(fault.message),
+        _ => Fault::Retry(fault.message),
     }
 }

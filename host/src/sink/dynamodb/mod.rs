@@ -54,9 +54,9 @@ pub struct DynamoDbSink {
 }
 
 impl DynamoDbSink {
-    /// Writes through this client. It needs `dynamodb:DescribeTable` and `dynamodb:BatchWriteItem`.
-    pub fn new(client: aws_sdk_dynamodb::Client) -> Self {
-        Self::with(Arc::new(client))
+    /// The tables that this configuration leads to. They need `dynamodb:DescribeTable` and `dynamodb:BatchWriteItem`.
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        Self::with(Arc::new(client::connect(config)))
     }
 
     fn with(tables: Arc<dyn Tables>) -> Self {

@@ -217,13 +217,17 @@ async fn the_client_knows_which_errors_pass() {
         (400, "ProvisionedThroughputExceededException"),
         (400, "ThrottlingException"),
         (400, "ExpiredTokenException"),
+        (400, "UnrecognizedClientException"),
+        (400, "LimitExceededException"),
         (500, "InternalServerError"),
         (503, "SomethingNew"),
     ] {
-        assert_eq!(fault(status, code).await, Fault::Retry(format!("{code}: because")));
+        let fault = fault(status, code).await;
+        let said = format!("because ({code}, HTTP {status})");
+        assert!(matches!(&fault, Fault::Retry(why) if why.starts_with(&said)), "{fault:?}");
     }
     for code in ["ValidationException", "AccessDeniedException"] {
-        assert_eq!(fault(400, code).await, Fault::Refused(format!("{code}: because")));
+        assert_eq!(fault(400, code).await, Fault::Refused(format!("because ({code}, HTTP 400)")));
     }
     let Fault::Refused(why) = fault(400, "ResourceNotFoundException").await else { panic!("not refused") };
     assert!(why.starts_with("there is no such table in this account and region"), "{why}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use tokio::time::Instant;
 
 use super::item::Item;
 use super::{Fault, Tables};
@@ -18,8 +19,8 @@ const REQUESTS: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long to wait in all, attempt after attempt, without DynamoDB taking a single item.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to go on without DynamoDB taking a single item: longer than it is usually away.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Writes items. They come as they are made, so that a large batch is not in memory twice.
 pub(super) async fn write_all(
@@ -36,7 +37,7 @@ pub(super) async fn write_all(
 }
 
 async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: Ours<'_>) -> Result<(), SinkError> {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut since) = (Backoff::default(), Instant::now());
     loop {
         ours.still()?;
         let before = items.len();
@@ -52,9 +53,10 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: Our
             }
         };
         if items.len() < before {
-            backoff = Backoff::default();
+            (backoff, since) = (Backoff::default(), Instant::now());
         }
-        let Some(wait) = backoff.next(fastrand::f64()) else {
+        // Requests that hang take time too.
+        let Some(wait) = backoff.next(fastrand::f64()).filter(|_| since.elapsed() < PATIENCE) else {
             return Err(SinkError::Unavailable(format!(
                 "DynamoDB took no row for table `{table}` in {} s: {why}; raise the table's write capacity, or lower \
                  the dataset's `max_concurrency`",
@@ -209,11 +211,11 @@ mod tests {
         let error = write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap_err();
         assert!(
             matches!(&error, SinkError::Unavailable(why)
-                if why.starts_with("DynamoDB took no row for table `stations` in 60 s: it left items unprocessed")),
+                if why.starts_with("DynamoDB took no row for table `stations` in 120 s: it left items unprocessed")),
             "{error}"
         );
         assert!((PATIENCE..PATIENCE + LONGEST_WAIT).contains(&tables.waited.into_inner().unwrap()));
-        assert!(tables.calls.into_inner() < 40);
+        assert!(tables.calls.into_inner() < 60);
     }
 
     #[tokio::test]

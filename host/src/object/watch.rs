@@ -1,0 +1,73 @@
+//! A store that remembers whether it let its reader down, so that what a store did is not taken for the item's fault: an item
+//! that waited for a store until its time was over is not to blame, and neither is one that asks for a retry because of it.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Location, Metadata, ObjectError, ObjectStore, Page};
+
+/// How long one request, of 8 MiB at most, may take before the store counts as not keeping up. Within the default time of an
+/// item (30 s), so that what is noticed comes before the item's end.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// A store as the items of one batch use it.
+pub struct WatchedStore {
+    inner: Arc<dyn ObjectStore>,
+    slow: Duration,
+    trouble: Mutex<Option<String>>,
+}
+
+impl WatchedStore {
+    /// Watches this store for items that may take so long.
+    pub fn new(inner: Arc<dyn ObjectStore>, timeout: Duration) -> Self {
+        Self { inner, slow: SLOW.min(timeout / 2), trouble: Mutex::default() }
+    }
+
+    /// The first thing that went wrong on the store's side: no answer, or one that took too long.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, trouble: String) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+    }
+
+    async fn watch<T>(
+        &self,
+        at: &Location,
+        request: impl Future<Output = Result<T, ObjectError>>,
+    ) -> Result<T, ObjectError> {
+        let mut request = std::pin::pin!(request);
+        let result = match tokio::time::timeout(self.slow, &mut request).await {
+            Ok(result) => result,
+            Err(_) => {
+                let slow = humantime::format_duration(self.slow);
+                self.note(format!("{at}: the store had not answered after {slow}"));
+                request.await
+            }
+        };
+        if let Err(ObjectError::Unavailable(why)) = &result {
+            self.note(why.clone());
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl ObjectStore for WatchedStore {
+    async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
+        self.watch(at, self.inner.open(at, first)).await
+    }
+
+    async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
+        self.watch(at, self.inner.read(at, etag, range)).await
+    }
+
+    async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
+        self.watch(prefix, self.inner.list(prefix, next)).await
+    }
+}
