@@ -123,6 +123,11 @@ deny: tools ## licences and sources of all dependencies
 test-host: plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
 	cargo test --locked -p gristmill
 
+# CHAOS_BATCHES=, CHAOS_WORKERS=, CHAOS_KILLS=, CHAOS_FAULTS= (of 100 calls) and CHAOS_SEED= change what is done.
+.PHONY: chaos
+chaos: tools emulator ## a map under 200 kills and some hundred faults: what is lost, what is doubled, what it costs
+	cargo test --locked -p gristmill --test it chaos::at_length -- --exact --ignored --nocapture
+
 .PHONY: test-plugins
 test-plugins: tools ## the plugins' logic and their SDKs, natively
 	cargo test --locked --manifest-path plugins/Cargo.toml

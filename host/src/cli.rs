@@ -109,6 +109,10 @@ pub struct WorkerArgs {
     /// Where compiled components are kept: a folder that only this user may write [default: ~/.cache/gristmill].
     #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// How long a batch stays claimed by a worker that fell silent, at least 1s. A claim is renewed three times in that time;
+    /// shorter means that what a killed worker had is taken over sooner, and that a worker may be cut off for less long.
+    #[arg(long, env = "GRISTMILL_LEASE", value_name = "TIME", default_value = "60s", value_parser = lease)]
+    pub lease: Duration,
     /// How long batches may go on after SIGTERM; what is not done by then is returned to the queue.
     #[arg(long, env = "GRISTMILL_DRAIN", value_name = "TIME", default_value = "25s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
@@ -173,9 +177,37 @@ pub struct SetArgs {
     pub set: Vec<(String, String)>,
 }
 
+/// A lease in which there is time for three renewals.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if lease < Duration::from_secs(1) { Err("a lease is at least 1s".into()) } else { Ok(lease) }
+}
+
 impl SetArgs {
     /// The values of `${NAME}`.
     pub fn variables(self) -> Variables {
         Variables::with_environment(self.set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::LEASE;
+
+    fn lease_of(arguments: &[&str]) -> Result<Duration, String> {
+        let worker = ["gristmill", "worker", "--queue", "q", "--datasets", "d"];
+        match Cli::try_parse_from(worker.iter().chain(arguments)).map_err(|error| error.to_string())?.command {
+            Command::Worker(worker) => Ok(worker.lease),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_lease_leaves_time_to_renew_it() {
+        assert_eq!(lease_of(&[]), Ok(LEASE));
+        assert_eq!(lease_of(&["--lease", "1s"]), Ok(Duration::from_secs(1)));
+        let refused = lease_of(&["--lease", "999ms"]).unwrap_err();
+        assert!(refused.contains("a lease is at least 1s"), "{refused}");
     }
 }

@@ -122,6 +122,10 @@ impl Pipeline {
     pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready, uploads: Uploads) -> Result<(), Fault> {
         if ready.needs_record() {
             let record = ready.record()?;
+            // Whoever took the batch over has looked for what an earlier attempt left, and will not look again.
+            if !attempt.lease.is_ours() {
+                return Err(LedgerError::Lost(attempt.claimed.id.clone()).into());
+            }
             // Before it is sent: whatever becomes of the answer, it may have been written.
             attempt.seen.store(true, Ordering::Relaxed);
             let kept = uploads.keep();

@@ -78,7 +78,10 @@ impl Fault {
     fn is_refusal(&self) -> bool {
         match self {
             Self::Sink(error) => matches!(error, SinkError::Refused(_)),
-            Self::Report(error) => !matches!(error, ObjectError::Unavailable(_) | ObjectError::Changed(_)),
+            Self::Report(error) => {
+                // Gone: whoever took the batch over removed what this attempt had uploaded.
+                !matches!(error, ObjectError::Unavailable(_) | ObjectError::Changed(_) | ObjectError::Gone(_))
+            }
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,

@@ -10,7 +10,7 @@ use crate::callback::Waiting;
 use crate::commit::Attempt;
 use crate::job::Batch;
 use crate::ledger::LedgerError;
-use crate::pipeline::{LEASE, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::queue::Delivery;
 
 /// What was lost.
@@ -30,18 +30,19 @@ pub enum Lost {
 /// Until when a claim is surely ours, by this process's own clock: it does not depend on anybody's answer, so it holds also for
 /// a process that was stopped for minutes and goes on as if nothing had happened.
 pub(crate) struct Lease {
+    length: Duration,
     until: Mutex<Instant>,
 }
 
 impl Lease {
     /// A claim that was asked for at this time, before it was sent.
-    pub(crate) fn new(asked: Instant) -> Self {
-        Self { until: Mutex::new(asked + LEASE) }
+    pub(crate) fn new(asked: Instant, length: Duration) -> Self {
+        Self { length, until: Mutex::new(asked + length) }
     }
 
     /// It was renewed, by a request that was sent after this time.
     fn renewed(&self, asked: Instant) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = asked + LEASE;
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = asked + self.length;
     }
 
     pub(crate) fn is_ours(&self) -> bool {
@@ -59,7 +60,7 @@ pub(crate) async fn keep(
     heartbeat: Duration,
 ) -> Lost {
     let visibility = pipeline.queue.visibility_timeout();
-    let beat = (visibility.min(LEASE).min(heartbeat) / 3).max(Duration::from_millis(100));
+    let beat = (visibility.min(pipeline.lease).min(heartbeat) / 3).max(Duration::from_millis(100));
     let mut beats = interval(beat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let message = async || {
@@ -71,7 +72,7 @@ pub(crate) async fn keep(
     };
     let claim = async || {
         let asked = Instant::now();
-        match in_time(beat, pipeline.ledger.renew(&attempt.claimed, (pipeline.now)(), LEASE)).await {
+        match in_time(beat, pipeline.ledger.renew(&attempt.claimed, (pipeline.now)(), pipeline.lease)).await {
             Ok(()) => {
                 attempt.lease.renewed(asked);
                 None

@@ -31,7 +31,7 @@ use crate::report::BatchReport;
 use crate::sink::{SinkError, Stores};
 use crate::telemetry::metrics::Metrics;
 
-/// How long a claim lasts unless it is renewed.
+/// How long a claim lasts unless it is renewed, where nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(60);
 
 /// How long a claim is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
@@ -57,6 +57,8 @@ pub struct Pipeline {
     pub lanes: usize,
     /// When a committed batch counts as this one.
     pub identity: Identity,
+    /// How long a claim lasts unless it is renewed; [`LEASE`] by default.
+    pub lease: Duration,
     /// Which delivery of a message is the last: when the host fails then, the waiting state is told, which does what its
     /// `Retry` says, and the message is set aside.
     pub deliveries: u32,
@@ -160,7 +162,7 @@ impl Pipeline {
         // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
         let last = delivery.receives >= self.deliveries;
         let Some(_seat) = self.admission.seat(&loaded.need(), last) else { return Ok(crowded(delivery, loaded)) };
-        let lease = Lease::new(Instant::now());
+        let lease = Lease::new(Instant::now(), self.lease);
         let (claimed, record) = match self.claim(work).await? {
             Claim::Taken(claimed) => (claimed, None),
             Claim::Prepared(claimed, record) => (claimed, Some(record)),
@@ -273,7 +275,7 @@ impl Pipeline {
             fingerprint: work.fingerprint,
             component: work.loaded.plugin.digest,
             now: (self.now)(),
-            lease: LEASE,
+            lease: self.lease,
         };
         let claim = timeout(CLAIM, self.ledger.claim(&request)).await;
         claim.unwrap_or_else(|_| Err(LedgerError::Unavailable(format!("no answer in {} s", CLAIM.as_secs()))))

@@ -32,7 +32,7 @@ use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore, ObjectWriter};
-use crate::pipeline::{Identity, Pipeline};
+use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
@@ -76,6 +76,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         admission: Admission::new(slots, u64::MAX),
         lanes: slots,
         identity: Identity::Contents,
+        lease: LEASE,
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
         metrics: Arc::new(Metrics::new()?),

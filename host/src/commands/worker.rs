@@ -129,6 +129,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         admission: admission.clone(),
         lanes: slots,
         identity: Identity::Execution,
+        lease: args.lease,
         metrics: metrics.clone(),
         pressure: pressure.clone(),
         now: SystemTime::now,

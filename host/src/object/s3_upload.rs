@@ -28,8 +28,8 @@ pub(super) struct S3Upload {
     buffer: Vec<u8>,
     size: u64,
     mark: String,
-    /// The id, once a part was sent.
-    multipart: Option<String>,
+    /// Once a part was sent.
+    multipart: Option<Begun>,
     parts: Vec<UploadedPart>,
 }
 
@@ -44,17 +44,11 @@ impl S3Upload {
     }
 
     async fn begin(&mut self) -> Result<String, ObjectError> {
-        if let Some(id) = &self.multipart {
-            return Ok(id.clone());
+        if let Some(begun) = &self.multipart {
+            return Ok(begun.id.clone());
         }
-        let request = self.client.create_multipart_upload().bucket(&self.at.bucket).key(&self.at.key);
-        let output = request.metadata(MARK, &self.mark).send().await;
-        let output = output.map_err(|error| object_error(&self.at, "written", &error))?;
-        let id = output.upload_id.ok_or_else(|| {
-            ObjectError::Unavailable(format!("{} could not be written: the store gave no upload id", self.at))
-        })?;
-        self.multipart = Some(id.clone());
-        Ok(id)
+        let begun = Begun::create(self.client.clone(), self.at.clone(), self.mark.clone()).await?;
+        Ok(self.multipart.insert(begun).id.clone())
     }
 
     async fn send_part(&mut self) -> Result<(), ObjectError> {
@@ -92,28 +86,59 @@ impl Upload for S3Upload {
         // Empty only if the whole object is: a part is only sent when more bytes follow.
         self.send_part().await?;
         let id = self.begin().await?;
-        self.multipart = None;
+        self.multipart.take().map(Begun::forget);
         let (parts, mark) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.mark));
         Ok(Uploaded { at: self.at.clone(), id, parts, mark, size: self.size })
     }
 
     async fn abort(mut self: Box<Self>) -> Result<(), ObjectError> {
-        let Some(id) = self.multipart.take() else { return Ok(()) };
-        abort(&self.client, &self.at, id).await
+        let Some(begun) = self.multipart.take() else { return Ok(()) };
+        abort(&self.client, &self.at, begun.forget()).await
     }
 }
 
-impl Drop for S3Upload {
-    /// Parts that nobody completes cost money until a lifecycle rule removes them.
+/// An upload that was begun. Dropped, it is removed: parts that nobody completes cost money until a lifecycle rule does that.
+struct Begun {
+    client: Client,
+    at: Location,
+    id: String,
+}
+
+impl Begun {
+    /// CreateMultipartUpload, in a task of its own: if the batch is given up meanwhile, somebody still learns the id, which
+    /// it takes to remove the upload.
+    async fn create(client: Client, at: Location, mark: String) -> Result<Self, ObjectError> {
+        let created = tokio::spawn(async move {
+            let request = client.create_multipart_upload().bucket(&at.bucket).key(&at.key).metadata(MARK, mark);
+            let output = request.send().await.map_err(|error| object_error(&at, "written", &error))?;
+            let id = output.upload_id.ok_or_else(|| {
+                ObjectError::Unavailable(format!("{at} could not be written: the store gave no upload id"))
+            })?;
+            Ok(Self { client, at, id })
+        });
+        created
+            .await
+            .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload was not begun: {error}"))))
+    }
+
+    /// The id, for somebody else to look after.
+    fn forget(mut self) -> String {
+        std::mem::take(&mut self.id)
+    }
+}
+
+impl Drop for Begun {
     fn drop(&mut self) {
-        if let (Some(id), Ok(runtime)) = (self.multipart.take(), tokio::runtime::Handle::try_current()) {
-            let (client, at) = (self.client.clone(), self.at.clone());
-            runtime.spawn(async move {
-                if let Err(error) = abort(&client, &at, id).await {
-                    tracing::warn!(%error, "an unfinished multipart upload was left behind");
-                }
-            });
+        let (client, at, id) = (self.client.clone(), self.at.clone(), std::mem::take(&mut self.id));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if id.is_empty() {
+            return;
         }
+        runtime.spawn(async move {
+            if let Err(error) = abort(&client, &at, id).await {
+                tracing::warn!(%error, "an unfinished multipart upload was left behind");
+            }
+        });
     }
 }
 
@@ -279,6 +304,21 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(asked(&replay)[2], "DELETE /b/k?x-id=AbortMultipartUpload&uploadId=u");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_given_up_while_it_begins_is_aborted() {
+        let replay = Replay::start(vec![created(), Response::new(204, "")]).await;
+        let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
+        let mut writing = upload.write(vec![0; PART + 1].into());
+        // The first poll sends the task on its way; nobody comes for what it brings.
+        assert!(futures::poll!(&mut writing).is_pending());
+        drop(writing);
+        drop(upload);
+        while asked(&replay).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked(&replay)[1], "DELETE /b/k?x-id=AbortMultipartUpload&uploadId=u");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Guest<'g> {
     pub(crate) describe: &'g str,
     /// The settings' JSON Schema.
     pub(crate) schema: &'g str,
+    /// The names of its outputs, at most two; each has one column, `id`.
+    pub(crate) outputs: &'g [&'g str],
     /// What follows when the host asks for memory: replaces the honest allocator's body.
     pub(crate) realloc: &'g str,
     /// Pages of memory at the start.
@@ -42,6 +44,7 @@ impl Default for Guest<'_> {
             also: "",
             describe: "(i32.const 32768)",
             schema: "{}",
+            outputs: &["rows"],
             realloc: ALLOCATOR,
             pages: 2,
             contract: "0.1.0",
@@ -69,7 +72,7 @@ impl<'g> Guest<'g> {
         let also = texts.place(self.also);
         let describe = texts.place(self.describe);
         let helpers = texts.place(HELPERS);
-        let manifest = texts.manifest(self.schema);
+        let manifest = texts.manifest(self.schema, self.outputs);
         let code = format!("{process}{also}{describe}");
         let called: Vec<_> = HOST.iter().filter(|(name, ..)| calls(&code, name)).collect();
         let wanted: Vec<&str> = called.iter().map(|(_, interface, ..)| *interface).collect();
@@ -166,17 +169,21 @@ impl Texts {
         placed.replace("$out", "(i32.const 64)")
     }
 
-    /// A manifest with one output `rows` that has one column.
-    fn manifest(&mut self, schema: &str) -> String {
+    /// A manifest with these outputs, all of which have the same column.
+    fn manifest(&mut self, schema: &str, outputs: &[&str]) -> String {
         let mut words = Vec::new();
         for text in ["hostile", "1.0.0", "means no good", schema] {
             let (at, length) = self.put(text);
             words.extend([at, u32::try_from(length).unwrap()]);
         }
-        let (output, name, description) = (MANIFEST + 64, self.put("rows"), self.put("all there is"));
+        words.extend([MANIFEST + 64, u32::try_from(outputs.len()).unwrap(), 0, 0, 0, 0, 0, 0]);
+        for name in outputs {
+            let ((name, length), description) = (self.put(name), self.put("all there is"));
+            words.extend([name, u32::try_from(length).unwrap(), description.0, 12, MANIFEST + 128, 1]);
+        }
+        assert!(words.len() <= 32, "too many outputs");
+        words.resize(32, 0);
         let column = self.put("id");
-        words.extend([output, 1, 0, 0, 0, 0, 0, 0]);
-        words.extend([name.0, 4, description.0, 12, MANIFEST + 128, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         // int64 (1), not nullable.
         words.extend([column.0, 2, 0x0000_0001]);
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();

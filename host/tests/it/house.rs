@@ -21,7 +21,7 @@ use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
-use gristmill::pipeline::{Identity, Pipeline};
+use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -68,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) map: &'static str,
     /// How long a received message is hidden.
     pub(crate) visibility: Duration,
+    /// How long a claim lasts.
+    pub(crate) lease: Duration,
     /// Where rows go, if not to SQLite.
     pub(crate) tables: Option<Arc<dyn TableSink>>,
     /// The ledger, if not SQLite.
@@ -94,6 +96,7 @@ impl House {
             memory: u64::MAX,
             map: "",
             visibility: VISIBILITY,
+            lease: LEASE,
             tables: None,
             ledger: None,
             deliveries: 3,
@@ -172,6 +175,7 @@ impl House {
             admission: Admission::new(4, setup.memory),
             lanes: 4,
             identity: Identity::Execution,
+            lease: setup.lease,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
             pressure: Arc::default(),

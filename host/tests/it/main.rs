@@ -5,7 +5,10 @@
 
 mod adapters;
 mod bad_input;
+mod boundary;
+mod chaos;
 mod cloud;
+mod crash;
 mod emulator;
 mod fates;
 mod fleet;
@@ -16,10 +19,14 @@ mod house;
 mod laptop;
 mod linters;
 mod local;
+mod proxy;
+mod rig;
 mod rooms;
 mod shares;
 mod support;
 mod surroundings;
 mod takeover;
 mod tools;
+mod victim;
+mod weather;
 mod worker;

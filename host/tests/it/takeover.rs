@@ -243,6 +243,7 @@ impl World {
             admission: Admission::new(2, u64::MAX),
             lanes: 2,
             identity: Identity::Execution,
+            lease: LEASE,
             deliveries: 100,
             metrics: Arc::new(Metrics::new().unwrap()),
             pressure: Arc::default(),

@@ -115,6 +115,31 @@ async fn what_lapses_is_renewed_three_times_per_period_for_as_long_as_a_batch_ta
     }
 }
 
+/// The shortest of what lapses sets the pace of all.
+#[tokio::test(start_paused = true)]
+async fn a_short_lease_is_renewed_three_times_too() {
+    let lease = seconds(6);
+    let house = House::with(|setup| setup.lease = lease).await;
+    let answer = house.send("b", &["slow/60/A.csv"]);
+    let worker = house.worker(1, DRAIN);
+    sleep(seconds(30)).await;
+    let held = ClaimRequest {
+        id: id("b"),
+        fingerprint: Digest::of(b"other"),
+        component: Digest::of(b"other"),
+        now: SystemTime::now(),
+        lease,
+    };
+    match house.ledger.claim(&held).await.unwrap() {
+        Claim::Held { remaining } => assert!(remaining <= lease, "{remaining:?}"),
+        other => panic!("{other:?}"),
+    }
+    success(answer.await.unwrap());
+    let beats = house.callback.beats.lock().unwrap().clone();
+    assert!(beats.len() >= 29 && beats.windows(2).all(|two| two[1] - two[0] <= lease / 3 + seconds(1)), "{beats:?}");
+    worker.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_that_hangs_does_not_cost_the_message() {
     let house = House::new().await;
