@@ -16,6 +16,7 @@ mod house;
 mod laptop;
 mod linters;
 mod local;
+mod model;
 mod rooms;
 mod support;
 mod tools;
