@@ -9,6 +9,7 @@ mod cloud;
 mod emulator;
 mod fates;
 mod fleet;
+mod fuzz;
 mod golden;
 mod guest;
 mod hostile;
