@@ -12,6 +12,9 @@ BENCH_SIZE ?= 500MB
 BATCHES ?= 200000
 SEED ?= 1
 
+# How long each fuzz target runs, in seconds.
+FUZZ_TIME ?= 60
+
 DEMO := work/demo
 GRISTMILL := target/release/gristmill
 VENV := target/venv-emulator/bin/python
@@ -154,6 +157,22 @@ test-emulator: emulator ## the emulator itself, and the linters of state machine
 test-image: plugin-noaa-precipitation emulator ## the Dockerfile, built and started for real, and given a batch
 	$(VENV) deploy/image/test.py
 
+FUZZ_TARGETS := $(notdir $(basename $(wildcard host/fuzz/fuzz_targets/*.rs)))
+
+# Coverage is an option of the nightly compiler only. What was found before (corpus/) is gone on with; the seeds are committed, and
+# `make test` runs them as well.
+.PHONY: fuzz
+fuzz: tools ## everything that parses what strangers send, each for FUZZ_TIME seconds; needs nightly Rust
+	@rustup toolchain list 2>/dev/null | grep -q '^nightly' || \
+	    { echo "fuzzing needs nightly Rust: rustup toolchain install nightly --profile minimal" >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo "fuzzing needs a C++ compiler for libFuzzer: apt-get install g++" >&2; exit 1; }
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p host/fuzz/corpus/$$target && \
+	    cargo +nightly fuzz run --fuzz-dir host/fuzz --sanitizer none $$target host/fuzz/corpus/$$target host/fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 || exit 1; \
+	done
+
 .PHONY: clean
 clean: ## forget everything that was built
-	rm -rf target plugins/target work plugins/*/*.wasm
+	rm -rf target plugins/target host/fuzz/target work plugins/*/*.wasm

@@ -20,6 +20,17 @@ pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// The largest input or output of a task or a child workflow, in bytes ("Step Functions service quotas").
 pub const MAX_STEP_FUNCTIONS_PAYLOAD: usize = 262_144;
 
+/// The longest task token, in bytes (`taskToken` of `SendTaskSuccess`, Step Functions API reference).
+const MAX_TOKEN_BYTES: usize = 2048;
+
+/// The longest name in a message, in bytes. An execution's ARN and a state's name have fewer characters than this, and
+/// together they are a key of DynamoDB, which takes 2,048 bytes.
+const MAX_NAME_BYTES: usize = 1000;
+
+/// The longest sentence about a message that is not JSON or not a batch, in characters: the error shows what it found, and
+/// that may be the whole message.
+const MAX_REASON: usize = 500;
+
 /// The token with which Step Functions waits for this batch's answer. It is a credential: it is never logged.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -34,6 +45,11 @@ impl TaskToken {
     /// The token itself, for the callback only.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether Step Functions may have made it.
+    fn is_possible(&self) -> bool {
+        (1..=MAX_TOKEN_BYTES).contains(&self.0.len())
     }
 }
 
@@ -165,7 +181,7 @@ impl Batch {
             ));
         }
         let message: Message = serde_json::from_str(body).map_err(|error| Malformed::new(body, describe(&error)))?;
-        let token = Some(message.task_token.clone()).filter(|token| !token.reveal().is_empty());
+        let token = Some(message.task_token.clone()).filter(TaskToken::is_possible);
         let refuse = |reason: String| Malformed { reason, token: token.clone() };
         if message.gristmill != MESSAGE_VERSION {
             return Err(refuse(format!(
@@ -173,14 +189,17 @@ impl Batch {
                 message.gristmill
             )));
         }
-        for (name, value) in [
-            ("task_token", message.task_token.reveal()),
-            ("dataset", &message.dataset),
-            ("execution", &message.execution),
-            ("state", &message.state),
+        for (name, value, most) in [
+            ("task_token", message.task_token.reveal(), MAX_TOKEN_BYTES),
+            ("dataset", &message.dataset, MAX_NAME_BYTES),
+            ("execution", &message.execution, MAX_NAME_BYTES),
+            ("state", &message.state, MAX_NAME_BYTES),
         ] {
             if value.is_empty() {
                 return Err(refuse(format!("`{name}` of the message is empty")));
+            }
+            if value.len() > most {
+                return Err(refuse(format!("`{name}` of the message has {} bytes; at most {most}", value.len())));
             }
         }
         if message.input.items.is_empty() {
@@ -206,14 +225,19 @@ impl Malformed {
             task_token: TaskToken,
         }
         let token = serde_json::from_str::<Token>(body).ok().map(|found| found.task_token);
-        Self { reason, token: token.filter(|token| !token.reveal().is_empty()) }
+        Self { reason, token: token.filter(TaskToken::is_possible) }
     }
 }
 
 fn describe(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let Some((end, _)) = text.char_indices().nth(MAX_REASON) {
+        text.truncate(end);
+        text += &format!("… at line {} column {}", error.line(), error.column());
+    }
     match error.classify() {
-        serde_json::error::Category::Data => format!("the message is not a batch: {error}"),
-        _ => format!("the message is not JSON: {error}"),
+        serde_json::error::Category::Data => format!("the message is not a batch: {text}"),
+        _ => format!("the message is not JSON: {text}"),
     }
 }
 
@@ -401,6 +425,19 @@ mod tests {
         }
         assert!(Batch::parse("{").unwrap_err().token.is_none());
         assert!(Batch::parse(&body(|v| v["task_token"] = "".into())).unwrap_err().token.is_none());
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_in_few_words() {
+        for field in ["dataset", "execution", "state", "task_token"] {
+            let malformed = Batch::parse(&body(|v| v[field] = "x".repeat(2049).into())).unwrap_err();
+            assert!(malformed.reason.contains(field) && malformed.reason.contains("2049 bytes"), "{malformed}");
+            // No answer reaches anybody under a token that is none.
+            assert_eq!(malformed.token.is_some(), field != "task_token");
+        }
+        let malformed = Batch::parse(&body(|v| v["attempt"] = "x".repeat(100_000).into())).unwrap_err();
+        assert!(malformed.reason.len() < 700 && malformed.reason.ends_with("… at line 1 column 100013"), "{malformed}");
+        assert_eq!(malformed.token, Some(TaskToken::new("t")));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::findings::{nearest, quoted};
 use super::{Column, ColumnType, Dataset, Finding, Manifest, Place, Target};
 
+/// A schema can be made so that it contradicts one value any number of times; who reads more than so many complaints?
+const MOST_COMPLAINTS: usize = 100;
+
 /// Everything about the dataset that does not fit the component: settings against their schema, outputs against the
 /// manifest, imports (as `gristmill:plugin/objects@0.1.0`) against grants. [`super::locate`] adds the lines.
 pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String]) -> Vec<Finding> {
@@ -29,10 +32,11 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             let help =
                 format!("this is a fault of the plugin `{}` {}, not of this file", manifest.name, manifest.version);
             let plugin = Place::default().key("plugin").key("component");
+            let error = cut(error.to_string());
             return note(plugin, format!("the plugin's settings schema is not a JSON Schema: {error}"), Some(help));
         }
     };
-    for error in validator.iter_errors(&dataset.settings) {
+    for error in validator.iter_errors(&dataset.settings).take(MOST_COMPLAINTS) {
         let at = below(&place, &dataset.settings, error.instance_path().as_str());
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
@@ -45,9 +49,18 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
                     note(at.key(name), format!("the plugin `{}` has no setting `{name}`", manifest.name), help);
                 }
             }
-            _ => note(at, error.to_string(), None),
+            _ => note(at, cut(error.to_string()), None),
         }
     }
+}
+
+/// A validator's sentence shows the value and the schema's part that it contradicts, however large they are.
+fn cut(mut sentence: String) -> String {
+    if let Some((end, _)) = sentence.char_indices().nth(500) {
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+    sentence
 }
 
 /// The place that a JSON pointer names within a value.

@@ -51,6 +51,7 @@ fn keys(headers: &[String]) -> Result<Vec<String>, String> {
     let mut keys = Vec::with_capacity(headers.len());
     for (index, name) in headers.iter().enumerate() {
         if headers[..index].contains(name) {
+            let name: String = name.chars().take(60).collect();
             return Err(format!("two columns are named `{name}`: an item could have only one of them"));
         }
         keys.push(format!("{}{}:", if index == 0 { '{' } else { ',' }, serde_json::Value::from(name.as_str())));

@@ -1,0 +1,31 @@
+//! A dataset file, and what becomes of one that makes sense.
+
+use std::path::Path;
+
+use gristmill::dataset::{Dataset, Variables};
+use gristmill::map::reader::Source;
+use serde_json::json;
+
+use super::in_proportion;
+
+/// A dataset that was read is a state machine, and its reader has a source or a reason why not.
+pub fn dataset(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let variables = Variables::new([("DATA_BUCKET".into(), "data".into())], []);
+    let dataset = match Dataset::parse(text, Path::new("datasets/d.toml"), &variables) {
+        Ok(dataset) => dataset,
+        Err(findings) => {
+            assert!(!findings.0.is_empty());
+            findings.0.iter().for_each(|finding| in_proportion(finding, data));
+            return false;
+        }
+    };
+    let asl = gristmill::asl::state_machine(&dataset, "https://sqs.eu-west-1.amazonaws.com/1/q");
+    asl.expect("what was checked can be said in Step Functions' language");
+    let (input, context) = (json!({"year": "2018", "dates": ["2018-01-01"]}), json!({}));
+    let evaluate = |template: &gristmill::dataset::Template| {
+        template.evaluate(&input, &context).map_err(|error| error.to_string())
+    };
+    let _ = Source::resolve(&dataset.map.item_reader, evaluate);
+    true
+}
