@@ -9,6 +9,12 @@ use super::{Column, ColumnType, Dataset, Finding, Manifest, Place, Target};
 /// A schema can be made so that it contradicts one value any number of times; who reads more than so many complaints?
 const MOST_COMPLAINTS: usize = 100;
 
+/// The largest settings schema, in bytes as JSON, and how many references it may hold. What a schema refers to is compiled and
+/// applied again for each reference, so that a few of them, each to what holds two more, keep a host busy for years. With so
+/// few there are at most 3^5 ways through, and more only where the settings are nested.
+const MAX_SCHEMA_BYTES: usize = 64 << 10;
+const MAX_REFERENCES: usize = 16;
+
 /// Everything about the dataset that does not fit the component: settings against their schema, outputs against the
 /// manifest, imports (as `gristmill:plugin/objects@0.1.0`) against grants. [`super::locate`] adds the lines.
 pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String]) -> Vec<Finding> {
@@ -26,14 +32,17 @@ type Note<'n> = &'n mut dyn FnMut(Place, String, Option<String>);
 
 fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
     let place = Place::default().key("settings");
-    let validator = match jsonschema::validator_for(&manifest.settings_schema) {
+    let validator = bounded(&manifest.settings_schema).and_then(|()| {
+        jsonschema::validator_for(&manifest.settings_schema)
+            .map_err(|error| format!("is not a JSON Schema: {}", cut(error.to_string())))
+    });
+    let validator = match validator {
         Ok(validator) => validator,
-        Err(error) => {
+        Err(reason) => {
             let help =
                 format!("this is a fault of the plugin `{}` {}, not of this file", manifest.name, manifest.version);
             let plugin = Place::default().key("plugin").key("component");
-            let error = cut(error.to_string());
-            return note(plugin, format!("the plugin's settings schema is not a JSON Schema: {error}"), Some(help));
+            return note(plugin, format!("the plugin's settings schema {reason}"), Some(help));
         }
     };
     for error in validator.iter_errors(&dataset.settings).take(MOST_COMPLAINTS) {
@@ -51,6 +60,32 @@ fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             }
             _ => note(at, cut(error.to_string()), None),
         }
+    }
+}
+
+/// Whether the schema, which is the component's, can be applied in bounded time and memory.
+fn bounded(schema: &Value) -> Result<(), String> {
+    let bytes = schema.to_string().len();
+    if bytes > MAX_SCHEMA_BYTES {
+        return Err(format!("has {bytes} bytes; at most {MAX_SCHEMA_BYTES}"));
+    }
+    let references = references(schema);
+    if references > MAX_REFERENCES {
+        return Err(format!(
+            "has {references} references; at most {MAX_REFERENCES}: put what is referred to in its place"
+        ));
+    }
+    Ok(())
+}
+
+fn references(schema: &Value) -> usize {
+    match schema {
+        Value::Array(elements) => elements.iter().map(references).sum(),
+        Value::Object(fields) => {
+            let is_reference = |name: &str| ["$ref", "$dynamicRef", "$recursiveRef"].contains(&name);
+            fields.iter().map(|(name, field)| usize::from(is_reference(name)) + references(field)).sum()
+        }
+        _ => 0,
     }
 }
 
@@ -210,6 +245,20 @@ mod tests {
         prefix = 's3://b/x/'
         format = 'csv'
         columns = { a = 'json' }";
+
+    #[test]
+    fn a_schema_that_would_keep_the_host_busy_is_not_applied() {
+        let complaint = |schema| found("", &Manifest { settings_schema: schema, ..manifest() }, &[]);
+        let references = |count| json!({"$defs": {"a": true}, "allOf": vec![json!({"$ref": "#/$defs/a"}); count]});
+        assert!(!complaint(references(16)).contains("schema"));
+        let many = complaint(references(17));
+        assert!(
+            many.contains("plugin.component: the plugin's settings schema has 17 references; at most 16"),
+            "{many}"
+        );
+        let large = complaint(json!({"description": "x".repeat(70_000)}));
+        assert!(large.contains("the plugin's settings schema has 70018 bytes; at most 65536"), "{large}");
+    }
 
     #[test]
     fn what_fits_has_no_findings() {

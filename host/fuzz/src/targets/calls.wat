@@ -10,7 +10,7 @@
 ;;   c digit num digit    chunks: size, compression M text num           observe
 ;;   n digit              next chunk                s num                block for so many nanoseconds
 ;;   a digit              all chunks, to the end    x digit              drop an object
-;;   w digit              the next call 2^digit times
+;;   w digit              the next call 2^(digit mod 11) times
 ;;
 ;; Results of calls go where the next one's go. The program ends with "end", or with the failure of `a`.
 
@@ -80,7 +80,7 @@
       (local.set $op (call $byte))
       (global.set $times (i32.const 1))
       (if (i32.eq (local.get $op) (i32.const 119)) (then
-        (global.set $times (i32.shl (i32.const 1) (i32.and (call $digit) (i32.const 15))))
+        (global.set $times (i32.shl (i32.const 1) (i32.rem_u (call $digit) (i32.const 11))))
         (local.set $op (call $byte))))
       (global.set $begin (global.get $pc))
       (loop $again

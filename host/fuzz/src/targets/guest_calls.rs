@@ -19,7 +19,7 @@ use crate::guest::{Guest, MANIFEST};
 const LIMITS: Limits = Limits {
     memory: 4 << 20,
     // A fuzzer finds soon how to wait; a test beside others has to wait for its turn.
-    timeout: if cfg!(test) { Duration::from_secs(3) } else { Duration::from_millis(100) },
+    timeout: if cfg!(test) { Duration::from_secs(3) } else { Duration::from_millis(30) },
     max_output: 64 << 10,
     max_log: 4 << 10,
     instance: InstanceLife::Item,
