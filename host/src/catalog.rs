@@ -81,13 +81,13 @@ impl Loaded {
         Need::of(&self.dataset.name, &self.dataset.plugin)
     }
 
-    /// What the items of this batch share.
     /// Whether all that is ever seen of a batch are rows of tables: no objects, and no report that is one.
     pub(crate) fn has_only_tables(&self) -> bool {
         let tables = self.outputs.iter().all(|output| matches!(output.target, Target::Table { .. }));
         tables && self.dataset.map.reports.is_none()
     }
 
+    /// What the items of this batch share.
     pub(crate) fn context(
         &self,
         batch: &Batch,

@@ -3,10 +3,12 @@
 //! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
 //! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::callback::Answer;
 use crate::fate::Fault;
@@ -17,6 +19,9 @@ use crate::pipeline::Pipeline;
 use crate::report::BatchReport;
 use crate::sink::{Effect, Ours};
 
+/// How long giving a claim back may take. The drain's last moments have room for it.
+const GIVE_BACK: Duration = Duration::from_secs(3);
+
 /// Everything that is left to do for a batch, as data.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
@@ -26,11 +31,6 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// Whether another process needs the record to end what this one began.
-    fn needs_record(&self) -> bool {
-        !self.effects.iter().all(Effect::is_keyed)
-    }
-
     fn record(&self) -> Result<Record, Fault> {
         serde_json::to_vec(self).map(Record).map_err(|error| Fault::Record(error.to_string()))
     }
@@ -98,17 +98,24 @@ pub(crate) struct Attempt {
     pub(crate) lease: Lease,
     /// Whether something may be seen of the batch already.
     seen: AtomicBool,
+    /// What is being shown without a record.
+    unrecorded: OnceLock<Arc<Ready>>,
 }
 
 impl Attempt {
     /// `seen` says whether an earlier attempt may have made a part visible.
     pub(crate) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
-        Self { claimed, lease, seen: AtomicBool::new(seen) }
+        Self { claimed, lease, seen: AtomicBool::new(seen), unrecorded: OnceLock::new() }
     }
 
     /// How the claim is given back if the attempt ends here.
     pub(crate) fn release(&self) -> Release {
         if self.seen.load(Ordering::Relaxed) { Release::Unfinished } else { Release::Afresh }
+    }
+
+    /// An error when the lease is over by our own clock.
+    pub(crate) fn still_ours(&self) -> Result<(), LedgerError> {
+        if self.lease.is_ours() { Ok(()) } else { Err(LedgerError::Lost(self.claimed.id.clone())) }
     }
 
     /// That what an earlier attempt left is of no use: the next one begins anew.
@@ -118,28 +125,43 @@ impl Attempt {
 }
 
 impl Pipeline {
-    /// Records what is ready, where that is needed. From then on its uploads are the record's.
+    /// Records what is ready. From then on its uploads are the record's.
     pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready, uploads: Uploads) -> Result<(), Fault> {
-        if ready.needs_record() {
-            let record = ready.record()?;
-            // Whoever took the batch over has looked for what an earlier attempt left, and will not look again.
-            if !attempt.lease.is_ours() {
-                return Err(LedgerError::Lost(attempt.claimed.id.clone()).into());
-            }
-            // Before it is sent: whatever becomes of the answer, it may have been written.
-            attempt.seen.store(true, Ordering::Relaxed);
-            let kept = uploads.keep();
-            let recorded = self.ledger.prepare(&attempt.claimed, &record).await;
-            if matches!(recorded, Err(LedgerError::Lost(_))) {
-                drop(kept.not_recorded());
-            }
-            recorded?;
+        let record = ready.record()?;
+        // Whoever took the batch over has looked for what an earlier attempt left, and will not look again.
+        attempt.still_ours()?;
+        // Before it is sent: whatever becomes of the answer, it may have been written.
+        attempt.seen.store(true, Ordering::Relaxed);
+        let kept = uploads.keep();
+        let recorded = self.ledger.prepare(&attempt.claimed, &record).await;
+        if matches!(recorded, Err(LedgerError::Lost(_))) {
+            drop(kept.not_recorded());
         }
-        Ok(())
+        Ok(recorded?)
+    }
+
+    /// Gives the claim back. What was being shown without a record gets one first: whoever is next need not have the
+    /// component that began. Neither may take long, because the message waits for it.
+    pub(crate) async fn give_back(&self, attempt: &Attempt) {
+        let release = async {
+            if attempt.release() == Release::Unfinished
+                && let Some(record) = attempt.unrecorded.get().and_then(|ready| ready.record().ok())
+            {
+                self.ledger.prepare(&attempt.claimed, &record).await?;
+            }
+            self.ledger.release(&attempt.claimed, attempt.release()).await
+        };
+        let silent = |_| LedgerError::Unavailable(format!("no answer in {} s", GIVE_BACK.as_secs()));
+        if let Err(error) = timeout(GIVE_BACK, release).await.map_err(silent).flatten() {
+            tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+        }
     }
 
     /// Makes visible what is ready. Each step asks first whether the batch is still ours.
-    pub(crate) async fn show(&self, attempt: &Attempt, ready: &Ready) -> Result<(), Fault> {
+    pub(crate) async fn show(&self, attempt: &Attempt, ready: &Arc<Ready>, recorded: bool) -> Result<(), Fault> {
+        if !recorded {
+            let _ = attempt.unrecorded.set(ready.clone());
+        }
         let ours = || attempt.lease.is_ours();
         for effect in &ready.effects {
             attempt.seen.store(true, Ordering::Relaxed);

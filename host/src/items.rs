@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, Need, Permit};
 use crate::catalog::Loaded;
-use crate::commit::{Ready, Uploads};
+use crate::commit::{Attempt, Ready, Uploads};
+use crate::dataset::Target;
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
-use crate::ledger::Claimed;
 use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
@@ -32,6 +32,9 @@ use crate::telemetry::metrics::Metrics;
 const ITEM_ATTEMPTS: u32 = 3;
 /// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
 const AHEAD_PER_LANE: usize = 8;
+/// How much memory rows of tables may take that wait for the end of their batch, in bytes. What goes to objects is uploaded
+/// meanwhile.
+const MAX_STAGED_BYTES: usize = 256 << 20;
 /// How many item failures an answer shows; all of them are in the full report.
 pub(crate) const FIRST_FAILURES: usize = 10;
 
@@ -51,10 +54,11 @@ pub(crate) async fn run(
     pipeline: &Pipeline,
     loaded: &Arc<Loaded>,
     batch: &Arc<Batch>,
-    claimed: &Claimed,
+    attempt: &Attempt,
 ) -> Result<Outcome, fate::Fault> {
+    let claimed = &attempt.claimed;
     if claimed.fence > 1 {
-        remove_staged(pipeline, loaded, batch).await?;
+        remove_staged(pipeline, loaded, batch, attempt).await?;
     }
     let watched = Arc::new(WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout));
     let objects: Arc<dyn ObjectStore> = watched.clone();
@@ -79,11 +83,20 @@ pub(crate) async fn run(
 }
 
 /// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
-async fn remove_staged(pipeline: &Pipeline, loaded: &Loaded, batch: &Batch) -> Result<(), fate::Fault> {
+///
+/// An attempt that slept until somebody else recorded the batch must not do this: those uploads are the record's.
+async fn remove_staged(
+    pipeline: &Pipeline,
+    loaded: &Loaded,
+    batch: &Batch,
+    attempt: &Attempt,
+) -> Result<(), fate::Fault> {
     for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+        attempt.still_ours()?;
         sink.remove_staged(&batch.id, output).await?;
     }
     if let Some(at) = report_place(loaded, batch) {
+        attempt.still_ours()?;
         pipeline.stores.objects.abort_uploads(&at).await?;
     }
     Ok(())
@@ -190,6 +203,8 @@ impl Runner {
 struct Taker {
     outcome: Outcome,
     keys: Vec<(Arc<OutputSchema>, KeySet)>,
+    /// How much memory the rows take that wait for the end of the batch, in bytes.
+    staged: usize,
 }
 
 impl Taker {
@@ -202,13 +217,13 @@ impl Taker {
         let items = batch.items.len();
         let outcome =
             Outcome { stagings, failures: Vec::new(), results: Vec::new(), items, bytes_read: 0, trouble: None };
-        Ok(Self { outcome, keys })
+        Ok(Self { outcome, keys, staged: 0 })
     }
 
     async fn take(&mut self, item: &Item, run: ItemRun) -> Result<(), SinkError> {
         self.outcome.bytes_read += run.bytes_read;
         let result = match run.result {
-            Ok(value) => self.check_keys(&run.rows).map(|()| value),
+            Ok(value) => self.check(&run.rows).map(|()| value),
             Err(fault) => Err(fault),
         };
         match result {
@@ -231,7 +246,32 @@ impl Taker {
         Ok(())
     }
 
-    /// Checks all keys of an item, before any of its rows is taken.
+    /// Checks all rows of an item, before any of them is taken.
+    fn check(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
+        let rejected = |code: &str, message| Fault { code: code.into(), message, kind: FailureKind::Rejected };
+        for (output, rows) in rows {
+            let fits = self.outcome.stagings[*output].check(rows);
+            fits.map_err(|why| {
+                rejected(error_names::BAD_OUTPUT, format!("output `{}`: {why}", self.keys[*output].0.name))
+            })?;
+        }
+        let tables = rows.iter().filter(|(output, _)| matches!(self.keys[*output].0.target, Target::Table { .. }));
+        let staged = self.staged + tables.map(|(_, rows)| rows.get_array_memory_size()).sum::<usize>();
+        if staged > MAX_STAGED_BYTES {
+            return Err(rejected(
+                error_names::OUTPUT_LIMIT,
+                format!(
+                    "the batch's rows for tables take more than {} MiB: lower `max_items_per_batch`",
+                    MAX_STAGED_BYTES >> 20
+                ),
+            ));
+        }
+        self.check_keys(rows)?;
+        self.staged = staged;
+        Ok(())
+    }
+
+    /// Checks all keys of an item.
     fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
         let mut checked = Vec::new();
         for (output, (schema, keys)) in self.keys.iter().enumerate() {
@@ -319,6 +359,8 @@ impl Outcome {
             replayed: false,
         };
         let answer = report.answer(tolerated(loaded));
+        // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.
+        effects.sort_by_key(Effect::is_keyed);
         Ok((Ready { report, answer, effects }, uploads))
     }
 }

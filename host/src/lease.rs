@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::callback::Waiting;
 use crate::commit::Attempt;
@@ -57,11 +57,13 @@ pub(crate) async fn keep(
     batch: &Batch,
     attempt: &Attempt,
     delivery: &Delivery,
+    received: Instant,
     heartbeat: Duration,
 ) -> Lost {
     let visibility = pipeline.queue.visibility_timeout();
     let beat = (visibility.min(pipeline.lease).min(heartbeat) / 3).max(Duration::from_millis(100));
-    let mut beats = interval(beat);
+    // From the receipt: a claim that took its time must not cost the message.
+    let mut beats = interval_at(received + beat, beat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let message = async || {
         let extension = [(delivery.receipt.clone(), visibility)];
@@ -86,8 +88,7 @@ pub(crate) async fn keep(
         Ok(Waiting::No) => Some(Lost::Token),
         Err(error) => later(batch, "the heartbeat", &error),
     };
-    // The first tick is at once, where message and claim are fresh. The token's time runs since the message was sent.
-    beats.tick().await;
+    // The token's time runs since the message was sent.
     let waited = (pipeline.now)().duration_since(delivery.sent).unwrap_or_default();
     if waited > heartbeat / 3
         && let Some(lost) = token().await

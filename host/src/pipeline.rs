@@ -162,7 +162,8 @@ impl Pipeline {
         // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
         let last = delivery.receives >= self.deliveries;
         let Some(_seat) = self.admission.seat(&loaded.need(), last) else { return Ok(crowded(delivery, loaded)) };
-        let lease = Lease::new(Instant::now(), self.lease);
+        let received = Instant::now();
+        let lease = Lease::new(received, self.lease);
         let (claimed, record) = match self.claim(work).await? {
             Claim::Taken(claimed) => (claimed, None),
             Claim::Prepared(claimed, record) => (claimed, Some(record)),
@@ -185,12 +186,12 @@ impl Pipeline {
         let ran = tokio::select! {
             // First: an attempt that lost the batch while the process was stopped must not go on.
             biased;
-            lost = lease::keep(self, batch, &attempt, delivery, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
+            lost = lease::keep(self, batch, &attempt, delivery, received, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
             () = give_up.cancelled() => Err(Fault::Stopped),
             ran = async {
                 match &record {
                     // An attempt that did not end had come as far as this.
-                    Some(record) => self.finish(work, &attempt, Ready::from_record(record)?).await,
+                    Some(record) => self.finish(work, &attempt, Ready::from_record(record)?, true).await,
                     None => self.run(work, &attempt).await,
                 }
             } => ran,
@@ -207,9 +208,8 @@ impl Pipeline {
                 if matches!(fault, Fault::Sink(SinkError::Gone(_))) {
                     attempt.give_up_on_the_rest();
                 }
-                let claim_lost = matches!(fault, Fault::Lost(Lost::Claim(_)));
-                if !claim_lost && let Err(error) = self.ledger.release(&attempt.claimed, attempt.release()).await {
-                    tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+                if !matches!(fault, Fault::Lost(Lost::Claim(_))) {
+                    self.give_back(&attempt).await;
                 }
                 Err(fault)
             }
@@ -223,7 +223,7 @@ impl Pipeline {
         if claimed.resumed && loaded.has_only_tables() && claimed.component != ours {
             return Err(Fault::OtherComponent { begun: claimed.component, ours });
         }
-        let outcome = items::run(self, loaded, batch, claimed).await?;
+        let outcome = items::run(self, loaded, batch, attempt).await?;
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
             outcome.abort().await;
@@ -244,8 +244,11 @@ impl Pipeline {
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
         let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
-        self.prepare(attempt, &ready, uploads).await?;
-        self.finish(work, attempt, ready).await
+        let recorded = !loaded.has_only_tables();
+        if recorded {
+            self.prepare(attempt, &ready, uploads).await?;
+        }
+        self.finish(work, attempt, ready, recorded).await
     }
 
     /// Makes visible what is ready, and writes down that it is.
@@ -254,9 +257,11 @@ impl Pipeline {
         work: &Work,
         attempt: &Attempt,
         ready: Ready,
+        recorded: bool,
     ) -> Result<(Answer, Option<BatchReport>), Fault> {
-        self.show(attempt, &ready).await?;
-        let Ready { report, answer, .. } = ready;
+        let ready = Arc::new(ready);
+        self.show(attempt, &ready, recorded).await?;
+        let (report, answer) = (ready.report.clone(), ready.answer.clone());
         self.metrics.items(&work.batch.dataset, &report);
         match &answer {
             Answer::Success { output } => {

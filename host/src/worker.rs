@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::Disposition;
@@ -83,7 +84,9 @@ impl Worker {
         let result = self.take_work(&stop, &settled, &mut under_way).await;
         drop(settled);
         under_way.finish(self.drain, &hurry).await;
-        let _ = deleter.await;
+        if timeout(RETURN_TIME, deleter).await.is_err() {
+            tracing::warn!("not every settled message could be deleted; they are answered again when they come back");
+        }
         result
     }
 
@@ -179,7 +182,7 @@ impl UnderWay {
         }
         tracing::warn!("the drain time is over; what is under way is returned to the queue");
         self.give_up.cancel();
-        if tokio::time::timeout(RETURN_TIME, all(&mut self.tasks)).await.is_err() {
+        if timeout(RETURN_TIME, all(&mut self.tasks)).await.is_err() {
             let messages = self.tasks.len();
             tracing::warn!(
                 messages,
@@ -236,7 +239,7 @@ async fn delete_settled(queue: Arc<dyn Queue>, mut settled: mpsc::Receiver<Recei
         if receipts.len() < MOST_AT_ONCE {
             let more =
                 async { while receipts.len() < MOST_AT_ONCE && settled.recv_many(&mut receipts, 1).await > 0 {} };
-            let _ = tokio::time::timeout(DELETE_LINGER, more).await;
+            let _ = timeout(DELETE_LINGER, more).await;
         }
         match queue.delete(&receipts).await {
             Ok(failed) => {

@@ -27,6 +27,9 @@ use crate::job::{BatchId, Digest};
 /// forgotten.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// The largest record that lies in the batch's own item, in bytes: each renewal is a write of the whole item.
+const INLINE: usize = 8 * 1024;
+
 /// How much of a record lies in the batch's own item, in bytes; a larger one is cut into parts of this size, each an item of its own.
 /// An item has at most 400 KB (Amazon DynamoDB, "Constraints").
 const RECORD_PART: usize = 256 * 1024;
@@ -225,7 +228,7 @@ impl Ledger for DynamoLedger {
 
     async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
         let update = self.update(claimed.id.key());
-        if record.0.len() <= RECORD_PART {
+        if record.0.len() <= INLINE {
             let update = update.update_expression("SET prepared = :record REMOVE prepared_parts, prepared_fence");
             return self.under(claimed, update.expression_attribute_values(":record", bytes(&record.0))).await;
         }

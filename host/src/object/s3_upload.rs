@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::s3::object_error;
@@ -57,6 +57,7 @@ impl S3Upload {
         let body = Bytes::from(std::mem::take(&mut self.buffer));
         let request =
             self.client.upload_part().bucket(&self.at.bucket).key(&self.at.key).upload_id(id).part_number(number);
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc32);
         let output = request.body(ByteStream::from(body)).send().await;
         let output = output.map_err(|error| match object_error(&self.at, "written", &error) {
             ObjectError::NotFound(_) => removed(&self.at),
@@ -109,7 +110,12 @@ impl Begun {
     /// it takes to remove the upload.
     async fn create(client: Client, at: Location, mark: String) -> Result<Self, ObjectError> {
         let created = tokio::spawn(async move {
-            let request = client.create_multipart_upload().bucket(&at.bucket).key(&at.key).metadata(MARK, mark);
+            let request = client
+                .create_multipart_upload()
+                .bucket(&at.bucket)
+                .key(&at.key)
+                .checksum_algorithm(ChecksumAlgorithm::Crc32)
+                .metadata(MARK, mark);
             let output = request.send().await.map_err(|error| object_error(&at, "written", &error))?;
             let id = output.upload_id.ok_or_else(|| {
                 ObjectError::Unavailable(format!("{at} could not be written: the store gave no upload id"))
@@ -168,7 +174,8 @@ async fn is_there(client: &Client, upload: &Uploaded) -> Result<bool, ObjectErro
     match client.head_object().bucket(&upload.at.bucket).key(&upload.at.key).send().await {
         Ok(head) => Ok(head.metadata.is_some_and(|metadata| metadata.get(MARK) == Some(&upload.mark))),
         Err(error) => match object_error(&upload.at, "looked at", &error) {
-            ObjectError::NotFound(_) => Ok(false),
+            // Without s3:ListBucket, S3 says of a missing object that it may not be looked at.
+            ObjectError::NotFound(_) | ObjectError::Denied(_) => Ok(false),
             error => Err(error),
         },
     }
@@ -248,7 +255,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_there_already_is_complete() {
         let head = |mark: &str| Response::head("\"x\"", "2").header("x-amz-meta-gristmill-upload", mark);
-        for (head, there) in [(head("mine"), true), (head("another"), false), (Response::new(404, ""), false)] {
+        for (head, there) in [
+            (head("mine"), true),
+            (head("another"), false),
+            (Response::new(404, ""), false),
+            (Response::new(403, ""), false),
+        ] {
             let replay = Replay::start(vec![gone(), head]).await;
             let completed = S3Store::new(&replay.config).complete(&uploaded()).await;
             assert_eq!(completed.is_ok(), there, "{completed:?}");

@@ -46,8 +46,9 @@ pub struct SqsQueue {
     visibility_timeout: Duration,
     /// The dead-letter queue, or why there is none.
     dead_letters: Result<DeadLetters, String>,
-    /// When the messages that are ours were received: no extension reaches beyond 12 hours from then.
-    received: Mutex<HashMap<Receipt, Instant>>,
+    /// When the messages that are ours were received (no extension reaches beyond 12 hours from then), and until when they
+    /// are.
+    received: Mutex<HashMap<Receipt, (Instant, Instant)>>,
 }
 
 impl SqsQueue {
@@ -90,19 +91,20 @@ impl SqsQueue {
         let now = Instant::now();
         let deliveries: Vec<_> = output.messages.unwrap_or_default().into_iter().filter_map(delivery).collect();
         let mut received = self.received();
-        received.retain(|_, since| now - *since < MAX_VISIBILITY);
-        received.extend(deliveries.iter().map(|delivery| (delivery.receipt.clone(), now)));
+        received.retain(|_, (_, until)| now < *until);
+        let until = now + self.visibility_timeout;
+        received.extend(deliveries.iter().map(|delivery| (delivery.receipt.clone(), (now, until))));
         Ok(deliveries)
     }
 
     /// How long the message may be hidden from now on, of what is wanted.
     fn within_limit(&self, receipt: &Receipt, wanted: Duration) -> Duration {
-        let since = self.received().get(receipt).map_or(Duration::ZERO, Instant::elapsed);
+        let since = self.received().get(receipt).map_or(Duration::ZERO, |(since, _)| since.elapsed());
         // The second is for the time that the answer was on its way.
         wanted.min(MAX_VISIBILITY.saturating_sub(since + Duration::from_secs(1)))
     }
 
-    fn received(&self) -> MutexGuard<'_, HashMap<Receipt, Instant>> {
+    fn received(&self) -> MutexGuard<'_, HashMap<Receipt, (Instant, Instant)>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,8 +180,11 @@ impl Queue for SqsQueue {
             let chunk: Vec<Receipt> = chunk.iter().map(|(receipt, _)| receipt.clone()).collect();
             failed.extend(failures(output.failed, &chunk));
         }
-        let mut received = self.received();
-        asked.iter().filter(|(_, hidden)| hidden.is_zero()).for_each(|(receipt, _)| _ = received.remove(receipt));
+        let (mut received, now) = (self.received(), Instant::now());
+        for (receipt, hidden) in &asked {
+            received.entry(receipt.clone()).and_modify(|(_, until)| *until = now + *hidden);
+        }
+        received.retain(|_, (_, until)| now < *until);
         Ok(failed)
     }
 

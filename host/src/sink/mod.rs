@@ -117,7 +117,12 @@ pub trait TableSink: Sink {
 /// A batch's rows of one output, not visible yet. Dropped, it leaves nothing visible.
 #[async_trait]
 pub trait Staging: Send {
-    /// Appends rows, which have the output's Arrow schema.
+    /// Why the place could not take these rows, if so: the item's fault, found before any of its rows is taken.
+    fn check(&self, _: &RecordBatch) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Appends rows, which have the output's Arrow schema and were checked.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
     /// Does all that can be done unseen.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use insta::assert_snapshot;
 use serde_json::json;
 
+use crate::guest::Guest;
 use crate::laptop::{Laptop, gristmill, station};
 use crate::support::plugin;
 
@@ -395,6 +396,39 @@ fn a_row_with_a_null_key() {
       failures   2 × Gristmill.BadOutput
                    stations/A.csv: output `stations`: row 1: column `sort` has no value, and it is not nullable
                    stations/B.csv: output `stations`: row 1: column `sort` has no value, and it is not nullable
+    ");
+}
+
+#[test]
+fn a_row_that_dynamodb_could_not_take() {
+    let laptop = Laptop::new();
+    let deep = format!("{{\"id\":1,\"extra\":{}{}}}", "[".repeat(40), "]".repeat(40));
+    let process = format!(
+        "(if (i32.eqz (local.get $index)) (then (call $emit «rows» (i32.const 0) «{deep}» $out))
+           (else (call $emit «rows» (i32.const 0) «{{\"id\":2,\"extra\":[]}}» $out))) (i32.const 0)"
+    );
+    fs::write(laptop.root().join("deep.wasm"), Guest::new(&process).component()).unwrap();
+    let dataset = laptop.write(
+        "dataset.toml",
+        "dataset = \"rows\"\n[plugin]\ncomponent = \"deep.wasm\"\n[map]\nitems = [1, 2]\ntolerated_rejected_percentage = 50\n\
+         [[output]]\nname = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]\ncolumns = { id = \"int64\", extra = \"json\" }\n",
+    );
+    assert_snapshot!(laptop.map(&dataset, &[]).all(), @"
+    exit 0
+    rows: succeeded in TIME
+      component  hostile 1.0.0 (sha256:DIGEST…)
+      items      2: 1 succeeded, 1 rejected
+      batches    1 done now, 0 already done before, 0 failed
+      output     rows: 1 row, 20 B, in LAPTOP/cloud/tables.sqlite
+      failures   1 × Gristmill.BadOutput
+                   1: output `rows`: DynamoDB cannot take the row with id = 1: column `extra` holds JSON that is deeper than the 32 levels of DynamoDB
+
+    rows begins with
+    ┌────┬───────┐
+    │ id ┆ extra │
+    ╞════╪═══════╡
+    │ 2  ┆ []    │
+    └────┴───────┘
     ");
 }
 

@@ -192,8 +192,8 @@ async fn a_crash_anywhere_in_a_batch_of_one_table_leaves_no_trace() {
     S3 CreateMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
     S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB UpdateItem RIG-ledger: prepared
-    DynamoDB BatchWriteItem RIG-rows
     S3 CompleteMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB BatchWriteItem RIG-rows
     DynamoDB UpdateItem RIG-ledger: output, fingerprint
     SFN SendTaskSuccess
     SQS DeleteMessageBatch RIG
@@ -210,9 +210,9 @@ async fn a_crash_anywhere_in_a_batch_of_a_table_and_objects_leaves_no_trace() {
     S3 CreateMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
     S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB UpdateItem RIG-ledger: prepared
-    DynamoDB BatchWriteItem RIG-rows
     S3 CompleteMultipartUpload RIG/lines/batch-37e3ffeb2787.parquet
     S3 CompleteMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB BatchWriteItem RIG-rows
     DynamoDB UpdateItem RIG-ledger: output, fingerprint
     SFN SendTaskSuccess
     SQS DeleteMessageBatch RIG
@@ -229,9 +229,9 @@ async fn a_crash_anywhere_in_a_batch_that_fails_leaves_no_trace() {
     S3 CreateMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
     S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB UpdateItem RIG-ledger: prepared
-    DynamoDB BatchWriteItem RIG-rows
     S3 CompleteMultipartUpload RIG/lines/batch-37e3ffeb2787.csv
     S3 CompleteMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB BatchWriteItem RIG-rows
     DynamoDB UpdateItem RIG-ledger: lease_until
     SFN SendTaskFailure
     SQS DeleteMessageBatch RIG

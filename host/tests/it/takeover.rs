@@ -50,6 +50,8 @@ const TWO: [u64; 2] = [2, 3];
 const TABLE: &str = "table = \"rows\"\nkey = [\"id\"]";
 const OBJECTS: &str = "prefix = \"s3://results/rows/\"\nformat = \"csv\"";
 const REPORTS: &str = "reports = \"s3://results/reports/\"";
+/// The same for components that return nothing.
+const SILENT: &str = "reports = \"s3://results/reports/\" # silent";
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Misfortune {
@@ -74,7 +76,14 @@ async fn objects() {
 #[tokio::test(start_paused = true)]
 async fn a_table_and_objects() {
     let calls = every_place(TABLE, REPORTS).await;
-    assert_snapshot!(calls, @"claim, upload, write, finish, prepare, put, complete, commit, answer");
+    assert_snapshot!(calls, @"claim, upload, write, finish, prepare, complete, put, commit, answer");
+}
+
+/// There could be a report, and there is none: nothing of the batch is an object.
+#[tokio::test(start_paused = true)]
+async fn a_table_and_a_report_that_has_nothing_to_say() {
+    let calls = every_place(TABLE, SILENT).await;
+    assert_snapshot!(calls, @"claim, prepare, put, commit, answer");
 }
 
 /// Tries every place, and returns the calls of an undisturbed run.
@@ -133,6 +142,50 @@ async fn a_worker_without_the_component_that_began_leaves_the_batch_to_one_that_
     assert_eq!(world.visible(), world.expected(ONE));
 }
 
+/// A drain in the middle of the rows, or a table that does not answer: the rest is recorded, for whoever comes next.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_ends_in_order_in_the_middle_of_its_rows_is_finished_with_any_component() {
+    let world = World::new(TABLE, "");
+    let first = world.worker(ONE, 3).await;
+    let delivery = world.queue.receive(1).await.unwrap().remove(0);
+    let stopped = CancellationToken::new();
+    let attempt = first.pipeline.process(&delivery, &stopped);
+    let drain = async {
+        first.watch.reached.notified().await;
+        stopped.cancel();
+        first.watch.open();
+    };
+    let (disposition, ()) = tokio::join!(attempt, drain);
+    assert!(matches!(disposition, Disposition::Returned { fault: false, .. }), "{disposition:?}");
+    assert_eq!(*first.watch.calls.lock().unwrap(), ["claim", "put", "prepare", "release"]);
+    let promoted = world.worker(TWO, usize::MAX).await;
+    assert!(matches!(promoted.process(&delivery).await, Disposition::Acked));
+    assert_eq!(world.visible(), world.expected(ONE));
+}
+
+/// Somebody else recorded the batch meanwhile; its uploads are the record's.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_slept_does_not_remove_what_another_one_recorded() {
+    let world = World::new(OBJECTS, "");
+    let delivery = world.queue.receive(1).await.unwrap().remove(0);
+    world.worker(ONE, 1).await.until_stopped(&delivery, Misfortune::Dies).await;
+    tokio::time::advance(LEASE).await;
+    let sleeper = world.worker(ONE, 1).await;
+    let slept = sleeper.until_stopped(&delivery, Misfortune::Sleeps).await.unwrap();
+    tokio::time::advance(LEASE).await;
+    // Claimed, nothing of others to remove, uploaded, recorded; then it dies too.
+    let third = world.worker(ONE, 2 * 5 + 1).await;
+    third.until_stopped(&delivery, Misfortune::Dies).await;
+    assert_eq!(third.watch.calls.lock().unwrap()[5], "prepare");
+    sleeper.watch.open();
+    assert!(matches!(slept.await.unwrap(), Disposition::Returned { .. }));
+    tokio::time::advance(LEASE).await;
+    let heir = world.worker(TWO, usize::MAX).await;
+    assert!(matches!(heir.process(&delivery).await, Disposition::Acked));
+    assert_eq!(*heir.watch.calls.lock().unwrap(), ["claim", "complete", "commit", "answer"]);
+    assert_eq!(world.visible(), world.expected(ONE));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_ends_before_anything_is_seen_binds_nobody_to_its_component() {
     let world = World::new(TABLE, "");
@@ -188,7 +241,9 @@ impl World {
             fs::create_dir(&datasets).unwrap();
             let lines: String = rows.iter().map(|id| format!("{{\\\"id\\\":{id}}}\n")).collect();
             let lines = lines.replace("\\\"", "\"");
-            let process = format!("(call $emit «rows» (i32.const 0) «{lines}» $out) (call $text «\"of {}\"»)", rows[0]);
+            let value = format!("(call $text «\"of {}\"»)", rows[0]);
+            let value = if map == SILENT { "(i32.const 0)" } else { &value };
+            let process = format!("(call $emit «rows» (i32.const 0) «{lines}» $out) {value}");
             fs::write(datasets.join("rows.wasm"), Guest::new(&process).component()).unwrap();
             let text = format!(
                 "dataset = \"rows\"\n[plugin]\ncomponent = \"rows.wasm\"\n[map]\nitems = [1]\n{map}\n\
@@ -207,7 +262,7 @@ impl World {
             runtime: Runtime::new(&RuntimeConfig { slots: 2, cache, io: Handle::current() }).unwrap(),
             has_table: output == TABLE,
             has_objects: output == OBJECTS,
-            has_report: !map.is_empty(),
+            has_report: map == REPORTS,
             folder,
         };
         let message = json!({

@@ -126,12 +126,11 @@ struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
-    /// Refuses rows that DynamoDB would refuse, while nothing of the batch is visible.
+    fn check(&self, rows: &RecordBatch) -> Result<(), String> {
+        check(&self.0.schema, rows)
+    }
+
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        let cells = Cells::of(&self.0.schema, &rows)?;
-        for row in 0..cells.rows() {
-            convert(&self.0.schema, &cells, row)?;
-        }
         self.0.blocks.push(rows);
         Ok(())
     }
@@ -162,15 +161,23 @@ impl Iterator for Items<'_> {
         }
         let (block, row) = self.next;
         self.next.1 += 1;
-        Some(convert(self.schema, &self.blocks[block], row))
+        let refused = |why| SinkError::Refused(format!("output `{}`: {why}", self.schema.name));
+        Some(convert(self.schema, &self.blocks[block], row).map_err(refused))
     }
 }
 
+/// What DynamoDB would refuse of these rows. Tables elsewhere refuse the same, so that a dataset that runs locally runs in the
+/// cloud.
+pub(super) fn check(schema: &OutputSchema, rows: &RecordBatch) -> Result<(), String> {
+    let cells = Cells::of(schema, rows).map_err(|error| error.to_string())?;
+    (0..cells.rows()).try_for_each(|row| convert(schema, &cells, row).map(|_| ()))
+}
+
 /// Makes a row's item, or says which row cannot be one.
-fn convert(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> Result<Item, SinkError> {
+fn convert(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> Result<Item, String> {
     item::item(schema, cells, row).map_err(|why| {
         let key = keys::describe(schema, cells, row);
-        SinkError::Refused(format!("output `{}`: DynamoDB cannot take the row with {key}: {why}", schema.name))
+        format!("DynamoDB cannot take the row with {key}: {why}")
     })
 }
 

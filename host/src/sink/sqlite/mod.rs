@@ -101,6 +101,10 @@ struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
+    fn check(&self, rows: &RecordBatch) -> Result<(), String> {
+        super::dynamodb::check(&self.0.schema, rows)
+    }
+
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
         self.0.blocks.push(rows);
         Ok(())
