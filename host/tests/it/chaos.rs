@@ -170,7 +170,7 @@ impl Outcome {
     fn assert_nothing_lost_and_nothing_doubled(&self) {
         assert_eq!((self.lost, self.doubled), (0, 0), "lost, doubled: {self}");
         // An upload of which nobody learned, because the answer to its beginning was lost, is in nobody's record.
-        assert!(self.unfinished_uploads as u64 <= self.weather.met("reset after"), "{self}");
+        assert!(self.unfinished_uploads as u64 <= self.weather.met("unknown uploads"), "{self}");
     }
 }
 

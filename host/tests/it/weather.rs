@@ -130,6 +130,9 @@ impl Policy for Exposed {
             }
             Some(Event::CutAfter) => {
                 weather.count("reset after");
+                if call.operation == "CreateMultipartUpload" {
+                    weather.count("unknown uploads");
+                }
                 service.ask(call).await;
                 return None;
             }
