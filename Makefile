@@ -136,6 +136,10 @@ test-host: plugins generator emulator ## the host: units, flows, a real Step Fun
 chaos: tools emulator ## a map under 200 kills and some hundred faults: what is lost, what is doubled, what it costs
 	cargo test --locked -p gristmill --test it chaos::at_length -- --exact --ignored --nocapture
 
+.PHONY: outages
+outages: tools emulator ## AWS is away for more than a minute, in four ways, while a worker is at work
+	cargo test --locked -p gristmill --test it surroundings::for_a_minute -- --exact --ignored --nocapture
+
 .PHONY: soak
 soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through one worker (BATCHES=): memory, files, threads
 	host/benches/soak.py --batches $(BATCHES)

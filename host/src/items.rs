@@ -256,16 +256,8 @@ impl Taker {
             })?;
         }
         let tables = rows.iter().filter(|(output, _)| matches!(self.keys[*output].0.target, Target::Table { .. }));
-        let staged = self.staged + tables.map(|(_, rows)| rows.get_array_memory_size()).sum::<usize>();
-        if staged > MAX_STAGED_BYTES {
-            return Err(rejected(
-                error_names::OUTPUT_LIMIT,
-                format!(
-                    "the batch's rows for tables take more than {} MiB: lower `max_items_per_batch`",
-                    MAX_STAGED_BYTES >> 20
-                ),
-            ));
-        }
+        let more = tables.map(|(_, rows)| rows.get_array_memory_size()).sum();
+        let staged = room(self.staged, more).map_err(|why| rejected(error_names::OUTPUT_LIMIT, why))?;
         self.check_keys(rows)?;
         self.staged = staged;
         Ok(())
@@ -287,6 +279,16 @@ impl Taker {
         }
         Ok(())
     }
+}
+
+/// What is staged with so many bytes more, if the batch may have them.
+fn room(staged: usize, more: usize) -> Result<usize, String> {
+    let staged = staged.saturating_add(more);
+    if staged <= MAX_STAGED_BYTES {
+        return Ok(staged);
+    }
+    let most = MAX_STAGED_BYTES >> 20;
+    Err(format!("the batch's rows for tables take more than {most} MiB: lower `max_items_per_batch`"))
 }
 
 impl Outcome {
@@ -360,7 +362,7 @@ impl Outcome {
         };
         let answer = report.answer(tolerated(loaded));
         // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.
-        effects.sort_by_key(Effect::is_keyed);
+        effects.sort_by_key(Effect::puts_rows);
         Ok((Ready { report, answer, effects }, uploads))
     }
 }
@@ -376,4 +378,17 @@ fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
     }
     lines.sort_by_key(|(index, _)| *index);
     lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_batch_have_room_up_to_a_limit() {
+        assert_eq!(room(MAX_STAGED_BYTES - 10, 10), Ok(MAX_STAGED_BYTES));
+        let beyond = room(MAX_STAGED_BYTES - 10, 11).unwrap_err();
+        assert!(beyond.contains("256 MiB") && beyond.contains("max_items_per_batch"), "{beyond}");
+        assert!(room(MAX_STAGED_BYTES, usize::MAX).is_err());
+    }
 }

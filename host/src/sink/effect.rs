@@ -59,9 +59,9 @@ impl Effect {
         }
     }
 
-    /// Whether writing it twice, by two processes that ran the same component, is the same as once, also when one of them died
-    /// in the middle: then no record is needed.
-    pub fn is_keyed(&self) -> bool {
+    /// Whether rows of a table appear. An object is replaced whole by whatever a later run makes of its batch; a row that the
+    /// later run does not have stays.
+    pub fn puts_rows(&self) -> bool {
         matches!(self, Self::Put(_))
     }
 }

@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -181,39 +182,61 @@ async fn a_worker_that_waits_stops_at_once_when_told_to() {
     }
 }
 
-/// AWS goes away while batches are under way and others wait, until the worker has said so; then it comes back.
-async fn survives(name: &'static str, outage: Line) {
+/// AWS goes away while batches are under way and others wait, until the worker has said so, and for `least` at least; then it
+/// comes back. How long the worker takes from then until every batch is done.
+async fn survives(name: &'static str, outage: Line, least: Duration) -> Duration {
     let fleet = Fleet::new(name).await;
     let line = Forwarder::start(Line::Open).await;
     let worker = fleet.worker("log", &[], &line.environment());
     let mut executions = send(&fleet, 0, 10).await;
     until("no batch was done", || !worker.batches().is_empty()).await;
     line.set(outage);
+    let gone = Instant::now();
     executions.extend(send(&fleet, 10, 20).await);
     until("the outage was not felt", || worker.lines().iter().any(|line| line["level"] == "WARN")).await;
+    tokio::time::sleep(least.saturating_sub(gone.elapsed())).await;
     line.set(Line::Open);
+    let back = Instant::now();
     all_succeed(&fleet, &worker, executions).await;
+    let took = back.elapsed();
     until("the pressure stays", || worker.metric("gristmill_pressure_seconds") == 0.0).await;
+    took
+}
+
+/// `make outages`: the same for more than a minute each.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: `make outages`"]
+async fn for_a_minute() {
+    let outages = [
+        ("minute-cut", Line::Cut),
+        ("minute-silent", Line::Silent),
+        ("minute-expired", Line::Error("ExpiredToken")),
+        ("minute-throttled", Line::Error("ThrottlingException")),
+    ];
+    let survived = outages.map(|(name, outage)| survives(name, outage, Duration::from_secs(65)));
+    for ((_, outage), took) in outages.iter().zip(join_all(survived).await) {
+        println!("{outage:?} for 65 s: no batch failed, all were done {:.1} s after", took.as_secs_f64());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_may_be_away_in_the_middle_and_no_batch_fails() {
-    survives("away", Line::Cut).await;
+    survives("away", Line::Cut, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_swallows_everything_fails_no_batch() {
-    survives("swallowed", Line::Silent).await;
+    survives("swallowed", Line::Silent, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_may_run_out_in_the_middle_and_no_batch_fails() {
-    survives("expired", Line::Error("ExpiredToken")).await;
+    survives("expired", Line::Error("ExpiredToken"), Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_may_throttle_everything_and_no_batch_fails() {
-    survives("throttled", Line::Error("ThrottlingException")).await;
+    survives("throttled", Line::Error("ThrottlingException"), Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
