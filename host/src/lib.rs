@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod pressure;
 pub mod protection;
 pub mod queue;
+pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod sink;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
     &["aws", "sqlite", "job", "protection"],
-    &["callback", "ledger", "object", "queue"],
+    &["callback", "ledger", "object", "queue", "registry"],
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["report"],
@@ -38,6 +38,9 @@ const AWS: &[&str] = &[
     "object/s3.rs",
     "object/s3_upload.rs",
     "queue/sqs.rs",
+    "registry/kms.rs",
+    "registry/oci/ecr.rs",
+    "registry/s3.rs",
     "sink/dynamodb/",
 ];
 
