@@ -32,7 +32,20 @@ pub struct Loaded {
 impl Loaded {
     /// Opens the dataset's component, checks both against each other, and connects the outputs.
     pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, Findings> {
-        let (plugin, outputs) = Self::examine(&dataset, runtime).await?;
+        let (text, component) = read(&dataset).await?;
+        Self::of(dataset, &text, &component, runtime, stores).await
+    }
+
+    /// The same from what was read already, wherever it lay: the dataset file's text, in which findings are located, and the
+    /// component's bytes. Nothing is looked for under the dataset's paths; they only name things in sentences.
+    pub async fn of(
+        dataset: Dataset,
+        text: &str,
+        component: &[u8],
+        runtime: &Runtime,
+        stores: &Stores,
+    ) -> Result<Self, Findings> {
+        let (plugin, outputs) = fit(&dataset, text, component, runtime).await?;
         let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
             match &output.target {
                 Target::Table { .. } => stores.tables.clone(),
@@ -47,33 +60,8 @@ impl Loaded {
     /// Opens the dataset's component and checks both against each other. What is wrong comes all at once, each with its
     /// place in the dataset file.
     pub async fn examine(dataset: &Dataset, runtime: &Runtime) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
-        let plugin = match open_plugin(&dataset.plugin.component, runtime).await {
-            Ok(plugin) => plugin,
-            Err((message, help)) => {
-                let file = dataset.file.clone();
-                let place = Place::default().key("plugin").key("component");
-                return Err(located(dataset, vec![Finding { file, position: None, place, message, help }]).await);
-            }
-        };
-        let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports);
-        let mut outputs = Vec::new();
-        for (index, output) in dataset.outputs.iter().enumerate() {
-            let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
-            let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
-            match OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()) {
-                Ok(schema) => outputs.push(Arc::new(schema)),
-                // The checks before say the same with more of the dataset file in view; this is for what they let through.
-                Err(error) if findings.is_empty() => findings.push(Finding {
-                    file: dataset.file.clone(),
-                    position: None,
-                    place: Place::default().key("output").index(index),
-                    message: error.to_string(),
-                    help: None,
-                }),
-                Err(_) => {}
-            }
-        }
-        if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(dataset, findings).await) }
+        let (text, component) = read(dataset).await?;
+        fit(dataset, &text, &component, runtime).await
     }
 
     /// What its items and batches need.
@@ -211,19 +199,62 @@ impl Catalog {
     }
 }
 
-/// The component, or what is wrong with it and what to do.
-async fn open_plugin(path: &Path, runtime: &Runtime) -> Result<Plugin, (String, Option<String>)> {
-    let bytes = tokio::fs::read(path).await.map_err(|error| {
-        let help = "build the plugin, or correct the key".to_owned();
-        (format!("the component {} cannot be read: {error}", path.display()), Some(help))
-    })?;
-    runtime.open(&bytes).await.map_err(|error| (format!("{}: {error}", path.display()), None))
+/// The dataset file's text and the component's bytes.
+async fn read(dataset: &Dataset) -> Result<(String, Vec<u8>), Findings> {
+    // The file was read before: without its text findings only lack their lines.
+    let text = tokio::fs::read_to_string(&dataset.file).await.unwrap_or_default();
+    let path = &dataset.plugin.component;
+    match tokio::fs::read(path).await {
+        Ok(component) => Ok((text, component)),
+        Err(error) => {
+            let message = format!("the component {} cannot be read: {error}", path.display());
+            let help = Some("build the plugin, or correct the key".to_owned());
+            Err(located(&text, vec![of_component(dataset, message, help)]))
+        }
+    }
 }
 
-/// Findings of the comparison with the component name a key; the file says where that is.
-async fn located(dataset: &Dataset, mut findings: Vec<Finding>) -> Findings {
-    if let Ok(text) = tokio::fs::read_to_string(&dataset.file).await {
-        dataset::locate(&mut findings, &text);
+/// Opens the component and compares it with the dataset file.
+async fn fit(
+    dataset: &Dataset,
+    text: &str,
+    component: &[u8],
+    runtime: &Runtime,
+) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
+    let plugin = runtime.open(component).await.map_err(|error| {
+        let message = format!("{}: {error}", dataset.plugin.component.display());
+        located(text, vec![of_component(dataset, message, None)])
+    })?;
+    let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports);
+    let mut outputs = Vec::new();
+    for (index, output) in dataset.outputs.iter().enumerate() {
+        let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
+        let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
+        match OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()) {
+            Ok(schema) => outputs.push(Arc::new(schema)),
+            // The checks before say the same with more of the dataset file in view; this is for what they let through.
+            Err(error) if findings.is_empty() => findings.push(Finding {
+                file: dataset.file.clone(),
+                position: None,
+                place: Place::default().key("output").index(index),
+                message: error.to_string(),
+                help: None,
+            }),
+            Err(_) => {}
+        }
+    }
+    if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(text, findings)) }
+}
+
+fn of_component(dataset: &Dataset, message: String, help: Option<String>) -> Finding {
+    let place = Place::default().key("plugin").key("component");
+    Finding { file: dataset.file.clone(), position: None, place, message, help }
+}
+
+/// Findings of the comparison with the component name a key; the file's text says where that is.
+fn located(text: &str, mut findings: Vec<Finding>) -> Findings {
+    if !text.is_empty() {
+        dataset::locate(&mut findings, text);
     }
     Findings(findings)
 }
