@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::dataset::{Dataset, ItemReader, MapSpec, Template, TemplateError};
+use crate::dataset::{Dataset, ItemReader, MapSpec, Pin, Template, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
 /// The name of the state that waits for a batch's answer, here and in local runs.
@@ -55,7 +55,7 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
     if let Some(selector) = &dataset.map.item_selector {
         map.extend([selector.payload_field("ItemSelector", root)?]);
     }
-    insert(&mut map, "ItemBatcher", item_batcher(&dataset.map, root)?);
+    insert(&mut map, "ItemBatcher", item_batcher(dataset, root)?);
     match &dataset.map.result_writer {
         Some(place) => insert(
             &mut map,
@@ -153,12 +153,23 @@ fn item_reader(reader: &ItemReader) -> Result<Value, AslError> {
     Ok(reader)
 }
 
-fn item_batcher(map: &MapSpec, root: &str) -> Result<Value, AslError> {
+/// A child knows its own execution and not the one that it belongs to: where a run stays with one version, the name of that
+/// travels in the batch's input, beside the dataset's own.
+fn item_batcher(dataset: &Dataset, root: &str) -> Result<Value, AslError> {
+    let map = &dataset.map;
     let mut batcher = Map::new();
     insert(&mut batcher, "MaxItemsPerBatch", map.max_items_per_batch);
     insert(&mut batcher, "MaxInputBytesPerBatch", map.max_input_bytes_per_batch);
-    if let Some(input) = &map.batch_input {
-        batcher.extend([input.payload_field("BatchInput", root)?]);
+    match (dataset.release.pin, &map.batch_input) {
+        (Pin::Run, input) => {
+            let mut with_run = Map::from_iter([("run.$".into(), "$$.Execution.Id".into())]);
+            if let Some(input) = input {
+                with_run.extend([input.payload_field("input", root)?]);
+            }
+            insert(&mut batcher, "BatchInput", with_run);
+        }
+        (Pin::Batch, Some(input)) => batcher.extend([input.payload_field("BatchInput", root)?]),
+        (Pin::Batch, None) => {}
     }
     Ok(Value::Object(batcher))
 }
@@ -174,9 +185,19 @@ fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
             "execution.$": "$$.Execution.Id",
             "state.$": "$$.State.Name",
             "attempt.$": "$$.State.RetryCount",
-            "input.$": "$",
         },
     });
+    let message = &mut parameters["MessageBody"];
+    match dataset.release.pin {
+        Pin::Batch => message["input.$"] = "$".into(),
+        Pin::Run => {
+            message["run.$"] = "$.BatchInput.run".into();
+            message["input"] = json!({"Items.$": "$.Items"});
+            if dataset.map.batch_input.is_some() {
+                message["input"]["BatchInput.$"] = "$.BatchInput.input".into();
+            }
+        }
+    }
     if !queue_url.ends_with(".fifo") {
         // On a standard queue a group is no order: it is whose message this is, so that Amazon SQS gives the messages of others
         // first when one dataset has very many ("Amazon SQS fair queues").
@@ -262,8 +283,11 @@ mod tests {
               "End": true,
               "ItemBatcher": {
                 "BatchInput": {
-                  "Bucket": "data",
-                  "Year.$": "$.year"
+                  "input": {
+                    "Bucket": "data",
+                    "Year.$": "$.year"
+                  },
+                  "run.$": "$$.Execution.Id"
                 },
                 "MaxInputBytesPerBatch": 253952,
                 "MaxItemsPerBatch": 100
@@ -285,7 +309,11 @@ mod tests {
                         "dataset": "noaa-precipitation",
                         "execution.$": "$$.Execution.Id",
                         "gristmill": 1,
-                        "input.$": "$",
+                        "input": {
+                          "BatchInput.$": "$.BatchInput.input",
+                          "Items.$": "$.Items"
+                        },
+                        "run.$": "$.BatchInput.run",
                         "state.$": "$$.State.Name",
                         "task_token.$": "$$.Task.Token"
                       },
@@ -339,6 +367,24 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_named_where_it_stays_with_one_version() {
+        let parts = |text: &str| {
+            let map = machine(text)["States"]["Map"].clone();
+            let message = map["ItemProcessor"]["States"]["Batch"]["Parameters"]["MessageBody"].clone();
+            (
+                map["ItemBatcher"]["BatchInput"].clone(),
+                [message["run.$"].clone(), message["input"].clone(), message["input.$"].clone()],
+            )
+        };
+        let run = json!({"run.$": "$$.Execution.Id"});
+        assert_eq!(parts("items = []"), (run, ["$.BatchInput.run".into(), json!({"Items.$": "$.Items"}), Value::Null]));
+        let by_batch = [Value::Null, Value::Null, "$".into()];
+        assert_eq!(parts("items = []\n[release]\npin = 'batch'"), (Value::Null, by_batch.clone()));
+        let input = "items = []\nbatch_input = { A = 1 }\n[release]\npin = 'batch'";
+        assert_eq!(parts(input), (json!({"A": 1}), by_batch));
+    }
+
+    #[test]
     fn readers_of_one_object() {
         assert_eq!(
             reader(r#"{ csv = "s3://b/{$.day}.csv", headers = ["a"], delimiter = "\t" }"#),
@@ -368,7 +414,7 @@ mod tests {
             (&machine["StartAt"], &map["ItemsPath"], map.get("OutputPath")),
             (&"Map".into(), &"$.dates".into(), None)
         );
-        assert_eq!(map["ItemBatcher"]["BatchInput"], json!({"Year.$": "$.year"}));
+        assert_eq!(map["ItemBatcher"]["BatchInput"]["input"], json!({"Year.$": "$.year"}));
         assert_eq!(map["ItemReader"], Value::Null);
     }
 
@@ -382,7 +428,7 @@ mod tests {
         );
         let map = &machine["States"]["Map"];
         assert_eq!((&map["ItemsPath"], &map["OutputPath"]), (&"$.items".into(), &"$.input".into()));
-        assert_eq!(map["ItemBatcher"]["BatchInput"], json!({"All.$": "$.input", "Id.$": "$$.Execution.Id"}));
+        assert_eq!(map["ItemBatcher"]["BatchInput"]["input"], json!({"All.$": "$.input", "Id.$": "$$.Execution.Id"}));
     }
 
     #[test]

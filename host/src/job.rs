@@ -118,8 +118,10 @@ pub struct Batch {
     pub token: TaskToken,
     /// The attempt of the state, from 0 (`$$.State.RetryCount`).
     pub attempt: u32,
-    /// The digest that the message asks for instead of the dataset's component.
+    /// The digest that the message asks for instead of the dataset's component: of a component, or of a release.
     pub component: Option<Digest>,
+    /// The run that the batch belongs to, where all batches of a run shall have one version.
+    pub run: Option<String>,
     /// `BatchInput`, or `null`.
     pub batch_input: Arc<str>,
     /// At least one item.
@@ -152,9 +154,12 @@ pub struct Message {
     /// `$$.State.RetryCount`.
     #[serde(default)]
     pub attempt: u32,
-    /// A component's digest, to run exactly this version.
+    /// A component's digest, or a release's, to run exactly this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<Digest>,
+    /// `$$.Execution.Id` of the Distributed Map: the execution that the child belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
 }
@@ -194,6 +199,7 @@ impl Batch {
             ("dataset", &message.dataset, MAX_NAME_BYTES),
             ("execution", &message.execution, MAX_NAME_BYTES),
             ("state", &message.state, MAX_NAME_BYTES),
+            ("run", message.run.as_deref().unwrap_or("none"), MAX_NAME_BYTES),
         ] {
             if value.is_empty() {
                 return Err(refuse(format!("`{name}` of the message is empty")));
@@ -212,6 +218,7 @@ impl Batch {
             token: message.task_token,
             attempt: message.attempt,
             component: message.component,
+            run: message.run,
             batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
             items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
         })

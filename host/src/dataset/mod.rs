@@ -8,6 +8,7 @@ pub mod manifest;
 mod parse;
 mod path;
 mod read;
+mod release;
 mod template;
 mod tree;
 mod variables;
@@ -22,6 +23,7 @@ pub use self::findings::{Finding, Findings, Place, Position};
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::parse::DELIMITERS;
 pub use self::parse::locate;
+pub use self::release::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec};
 pub use self::template::{Template, TemplateError};
 pub use self::variables::{VariableError, Variables};
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
@@ -44,6 +46,10 @@ pub struct Dataset {
     pub map: MapSpec,
     /// Where rows go.
     pub outputs: Vec<OutputSpec>,
+    /// How versions follow each other.
+    pub release: ReleaseSpec,
+    /// What a version is tried on.
+    pub sample: Option<SampleSpec>,
 }
 
 impl Dataset {

@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
+use super::fleet::{Fleet, Tally};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
 use crate::aws::{self, Calls, Fault};
 use crate::job::{BatchId, Digest};
@@ -261,6 +262,40 @@ impl Ledger for DynamoLedger {
             Release::Afresh => "SET lease_until = :never REMOVE begun, component, prepared, prepared_parts",
         });
         self.under(claimed, update.expression_attribute_values(":never", number(0))).await
+    }
+}
+
+#[async_trait]
+impl Fleet for DynamoLedger {
+    async fn agree(&self, key: &str, proposal: &str, now: SystemTime) -> Result<String, LedgerError> {
+        let update = self
+            .update(format!("agreed#{key}"))
+            .update_expression("SET agreed = if_not_exists(agreed, :proposal), expires = :expires")
+            .expression_attribute_values(":proposal", AttributeValue::S(proposal.into()))
+            .expression_attribute_values(":expires", expires(now));
+        let entry = entry(update).await?.unwrap_or_default();
+        text(&entry, "agreed").cloned()
+    }
+
+    async fn tally(&self, key: &str, more: Tally, now: SystemTime) -> Result<Tally, LedgerError> {
+        let update = self
+            .update(format!("tally#{key}"))
+            .update_expression(
+                "ADD batches :batches, items_run :items, failed :failed, micros :micros SET expires = :expires",
+            )
+            .expression_attribute_values(":batches", number(more.batches))
+            .expression_attribute_values(":items", number(more.items))
+            .expression_attribute_values(":failed", number(more.failed))
+            .expression_attribute_values(":micros", number(more.micros))
+            .expression_attribute_values(":expires", expires(now));
+        let entry = entry(update).await?.unwrap_or_default();
+        let count = |name| signed(&entry, name).map(i64::unsigned_abs);
+        Ok(Tally {
+            batches: count("batches")?,
+            items: count("items_run")?,
+            failed: count("failed")?,
+            micros: count("micros")?,
+        })
     }
 }
 

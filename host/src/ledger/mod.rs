@@ -4,6 +4,7 @@
 #[doc(hidden)]
 pub mod contract;
 pub mod dynamodb;
+pub mod fleet;
 pub mod none;
 mod owners;
 pub mod sqlite;

@@ -91,6 +91,7 @@ impl Attempts<'_> {
         let items = batch.items.len() as u64;
         let execution = child_execution(self.dataset, self.run, number);
         let mut message = Message {
+            run: None,
             gristmill: MESSAGE_VERSION,
             dataset: self.dataset.into(),
             task_token: TaskToken::new(""),

@@ -11,6 +11,7 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+mod head;
 mod release;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
 pub use self::release::{Blob, Package, Release};
 use crate::job::Digest;
 

@@ -96,7 +96,9 @@ async fn dynamodb_keeps_the_contract_of_ledgers() {
     let table = client.create_table().table_name("contract-ledger").billing_mode(BillingMode::PayPerRequest);
     let table = table.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
     table.send().await.unwrap();
-    ledger::contract::suite(&DynamoLedger::new(&config, "contract-ledger"), "run").await;
+    let ledger = DynamoLedger::new(&config, "contract-ledger");
+    ledger::contract::suite(&ledger, "run").await;
+    ledger::fleet::suite(&ledger, "run").await;
 }
 
 /// A state machine whose only state sends a task token through the queue and waits for the answer.

@@ -292,8 +292,8 @@ async fn a_second_step_functions_with_ready_made_batches() {
     let listed = s3.list_objects_v2().bucket(BUCKET).prefix("csv/by_station/").send().await.unwrap();
     let items: Vec<Value> =
         listed.contents().iter().map(|object| json!({"Key": object.key(), "Size": object.size()})).collect();
-    let batches: Vec<Value> =
-        items.chunks(20).map(|items| json!({"BatchInput": batcher["BatchInput"], "Items": items})).collect();
+    let input = json!({"run": "arn:of-the-run", "input": batcher["BatchInput"]["input"]});
+    let batches: Vec<Value> = items.chunks(20).map(|items| json!({"BatchInput": input, "Items": items})).collect();
     let body = ByteStream::from(serde_json::to_vec(&batches).unwrap());
     s3.put_object().bucket(BUCKET).key("batches.json").body(body).send().await.unwrap();
     map.insert(

@@ -3,6 +3,7 @@
 
 mod map;
 mod output;
+mod release;
 mod values;
 
 use std::ops::RangeInclusive;
@@ -16,7 +17,7 @@ use self::values::{GIB, KIB, MIB, duration, is_name, location, name, object, siz
 use super::findings::Step;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
-use super::{Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, Variables};
+use super::{Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
 
 /// An item is worked on while its batch's message is hidden from other workers, which Amazon SQS does for at most 12 hours.
 const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -57,13 +58,15 @@ pub fn locate(findings: &mut [Finding], text: &str) {
 }
 
 fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
-    keys!(let { dataset, plugin, settings, grants, map, output } = root);
+    keys!(let { dataset, plugin, settings, grants, map, output, release, sample } = root);
     let name = dataset.required(name);
     let plugin = plugin.required(|node| plugin_table(node, file));
     let settings = settings.or(json!({}), object);
     let grants = grants.or(Grants::default(), grants_table);
     let map = map.required(map::table);
     let outputs = output.or(Vec::new(), output::tables);
+    let release = release.or(ReleaseSpec::default(), release::table);
+    let sample = sample.optional(|node| release::sample_table(node, file));
     Some(Dataset {
         name: name?,
         file: file.into(),
@@ -72,6 +75,8 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
         grants: grants?,
         map: map?,
         outputs: outputs?,
+        release: release?,
+        sample: sample?,
     })
 }
 

@@ -73,6 +73,18 @@ fn a_whole_file_is_understood() {
         name = "daily"
         prefix = "s3://results/daily/"
         format = "parquet"
+        [release]
+        pin = "batch"
+        [release.canary]
+        min_items = 1000
+        tolerated_failure_percentage = 0.5
+        tolerated_slowdown_percentage = 20
+        promote_after = "1h"
+        [sample]
+        items = [{ Key = "csv/a.csv" }, 7]
+        batch_input.Bucket = "${DATA_BUCKET}"
+        folder = "sample"
+        prefix = "s3://${DATA_BUCKET}/"
         "#,
     )
     .unwrap();
@@ -127,8 +139,42 @@ fn a_whole_file_is_understood() {
                     columns: None,
                 },
             ],
+            release: ReleaseSpec {
+                pin: Pin::Batch,
+                canary: CanarySpec {
+                    min_items: 1000,
+                    tolerated_failure_percentage: 0.5,
+                    tolerated_slowdown_percentage: 20.0,
+                    promote_after: Duration::from_secs(3600),
+                },
+            },
+            sample: Some(SampleSpec {
+                items: vec![json!({"Key": "csv/a.csv"}), json!(7)],
+                batch_input: Some(json!({"Bucket": "data"})),
+                objects: Some(SampleObjects { folder: "sets/sample".into(), prefix: "s3://data/".parse().unwrap() }),
+            }),
         }
     );
+}
+
+#[test]
+fn a_sample_has_items_and_both_halves_of_its_objects() {
+    let sample = |text: &str| {
+        let text = format!("dataset = \"d\"\nplugin.component = \"p\"\nmap.items = []\n[sample]\n{text}");
+        parse(&text).map(|dataset| dataset.sample).map_err(|findings| findings.to_string())
+    };
+    for (text, expected) in [
+        ("", "the key `items` is missing"),
+        ("items = []", "a sample has 1 to 100 items, this one has 0"),
+        ("items = [1]\nfolder = \"x\"", "`folder` and `prefix` come together"),
+        ("items = [1]\nprefix = \"s3://b/\"", "`folder` and `prefix` come together"),
+        ("items = [1]\nfolder = \"x\"\nprefix = \"b/\"", "it must start with `s3://`"),
+    ] {
+        let refused = sample(text).unwrap_err();
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let expected = SampleSpec { items: vec![json!(1)], batch_input: None, objects: None };
+    assert_eq!(sample("items = [1]"), Ok(Some(expected)));
 }
 
 #[test]
@@ -212,7 +258,7 @@ columns = { pk = "text?", PRCP = "integer" }
     sets/d.toml:1:11: dataset: `noaa precipitation` is not a name
         help: a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit
     sets/d.toml:2:1: colour: unknown key `colour`
-        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`
     sets/d.toml:6:10: plugin.memory: expected a size such as "64 MiB", found the text "64 MB of it"
     sets/d.toml:9:32: map.item_reader.list_objects: `${INPUT_BUCKET}` is not set
         help: give `--set INPUT_BUCKET=...`, or set the environment variable `INPUT_BUCKET`
@@ -365,7 +411,7 @@ fn mistakes_in_outputs_are_named() {
 fn what_is_to_come_is_refused_today() {
     assert_snapshot!(outputs("[[stage]]\nname = 'a'").unwrap_err(), @r"
     sets/d.toml:4:3: stage: unknown key `stage`
-        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`
     ");
     let registry = parse("dataset = 'd'\nmap.items = []\nplugin.component = 'oci://registry/p@sha256:00'");
     assert_snapshot!(registry.unwrap_err(), @r"

@@ -1,0 +1,135 @@
+//! What the workers of a fleet agree on beside batches: which version a run has, and how a version on trial does.
+
+use std::collections::HashMap;
+use std::ops::AddAssign;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::LedgerError;
+
+/// What a fleet shares.
+#[async_trait]
+pub trait Fleet: Send + Sync + 'static {
+    /// What the first one to ask proposed, from then on for everybody: for as long as messages live.
+    async fn agree(&self, key: &str, proposal: &str, now: SystemTime) -> Result<String, LedgerError>;
+
+    /// Adds to the counts under this key, and returns those of the whole fleet. When an answer is lost, the counts may have
+    /// been added: they are for judging, not for accounts.
+    async fn tally(&self, key: &str, more: Tally, now: SystemTime) -> Result<Tally, LedgerError>;
+}
+
+/// How batches did on one version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Batches.
+    pub batches: u64,
+    /// Their items.
+    pub items: u64,
+    /// Items without a result.
+    pub failed: u64,
+    /// The time that items ran, in microseconds.
+    pub micros: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.batches += more.batches;
+        self.items += more.items;
+        self.failed += more.failed;
+        self.micros += more.micros;
+    }
+}
+
+/// A process that shares nothing with others: what a fleet without a ledger has. Each worker agrees with itself.
+#[derive(Debug, Default)]
+pub struct Alone {
+    agreed: Mutex<Agreed>,
+    tallies: Mutex<HashMap<String, Tally>>,
+}
+
+/// How many agreements a process remembers: runs come and go, and those that are worked on now are few.
+const MOST_AGREED: usize = 10_000;
+
+#[derive(Debug, Default)]
+struct Agreed {
+    now: HashMap<String, String>,
+    before: HashMap<String, String>,
+}
+
+impl Agreed {
+    /// Half of what may be remembered is what was agreed on or asked for last.
+    fn agree(&mut self, key: &str, proposal: &str) -> String {
+        if let Some(value) = self.now.get(key) {
+            return value.clone();
+        }
+        if self.now.len() >= MOST_AGREED / 2 {
+            self.before = std::mem::take(&mut self.now);
+        }
+        let value = self.before.remove(key).unwrap_or_else(|| proposal.to_owned());
+        self.now.insert(key.to_owned(), value.clone());
+        value
+    }
+}
+
+#[async_trait]
+impl Fleet for Alone {
+    async fn agree(&self, key: &str, proposal: &str, _: SystemTime) -> Result<String, LedgerError> {
+        Ok(lock(&self.agreed).agree(key, proposal))
+    }
+
+    async fn tally(&self, key: &str, more: Tally, _: SystemTime) -> Result<Tally, LedgerError> {
+        let mut tallies = lock(&self.tallies);
+        let tally = tallies.entry(key.to_owned()).or_default();
+        *tally += more;
+        Ok(*tally)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.
+#[doc(hidden)]
+// A failed check is what this is for.
+#[allow(clippy::unwrap_used)]
+pub async fn suite(fleet: &dyn Fleet, prefix: &str) {
+    let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+    let key = |case: &str| format!("{prefix}:{case}");
+    assert_eq!(fleet.agree(&key("run"), "first", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("run"), "second", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("other run"), "second", now).await.unwrap(), "second");
+    let (racing, proposals) = (key("race"), ["a", "b", "c", "d"]);
+    let agreed = futures::future::join_all(proposals.map(|proposal| fleet.agree(&racing, proposal, now))).await;
+    let agreed: Vec<String> = agreed.into_iter().map(Result::unwrap).collect();
+    assert!(agreed.iter().all(|value| *value == agreed[0]) && proposals.contains(&agreed[0].as_str()), "{agreed:?}");
+
+    let more = Tally { batches: 1, items: 10, failed: 2, micros: 5_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), more);
+    let sum = Tally { batches: 2, items: 20, failed: 4, micros: 10_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("trial"), Tally::default(), now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("another"), Tally::default(), now).await.unwrap(), Tally::default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_agrees_with_itself() {
+        suite(&Alone::default(), "x").await;
+    }
+
+    #[test]
+    fn what_is_asked_for_is_not_forgotten() {
+        let mut agreed = Agreed::default();
+        for n in 0..10 * MOST_AGREED {
+            agreed.agree(&n.to_string(), "other");
+            assert_eq!(agreed.agree("run", if n == 0 { "first" } else { "later" }), "first");
+        }
+        assert!(agreed.now.len() + agreed.before.len() <= MOST_AGREED);
+    }
+}
