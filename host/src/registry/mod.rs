@@ -11,8 +11,14 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+#[doc(hidden)]
+pub mod contract;
+mod folder;
 mod head;
+mod layout;
+mod place;
 mod release;
+mod s3;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +28,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
+pub use self::place::open;
 pub use self::release::{Blob, Package, Release};
 use crate::job::Digest;
 
@@ -121,7 +128,8 @@ pub trait Registry: Send + Sync + 'static {
     /// The number of the newest head; 0 if there is none. Heads are numbered from 1, without gaps.
     async fn newest(&self) -> Result<u64, RegistryError>;
 
-    /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before.
+    /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before. Adding the very
+    /// same bytes again is no loss, so that a request whose answer got lost can be repeated.
     async fn advance(&self, number: u64, head: Bytes) -> Result<bool, RegistryError>;
 }
 
