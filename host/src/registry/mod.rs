@@ -11,7 +11,12 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+mod key;
+mod keyring;
+mod kms;
 mod release;
+mod signature;
+mod trust;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +25,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::key::{PrivateKey, PublicKey};
+pub use self::keyring::{KeyRef, Signer};
+pub use self::kms::{Kms, KmsKey};
 pub use self::release::{Blob, Package, Release};
+pub use self::signature::Signature;
+pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;
 
 /// A dataset's name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`, so that it is safe in a path, a key and a URL.
