@@ -9,13 +9,15 @@ pub(crate) mod replay;
 
 use std::time::Duration;
 
+pub use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::{RetryConfig, RetryMode};
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
 pub(crate) use self::fault::{Fault, LapsedCredentials};
@@ -73,6 +75,21 @@ impl Calls {
 /// needed. Ours are bounded by time, and in number by the slots: each waits longer between its attempts than its calls take.
 pub(crate) fn retry_budget(client: &'static str) -> RetryPartition {
     RetryPartition::custom(client).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// A client of Amazon S3, or of anything that speaks its protocol, with a retry budget of its own.
+pub(crate) fn s3_client(config: &SdkConfig, budget: &'static str) -> aws_sdk_s3::Client {
+    let mut builder = aws_sdk_s3::config::Builder::from(config)
+        .retry_partition(retry_budget(budget))
+        .retry_classifier(LapsedCredentials);
+    if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
+        // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
+        builder = builder
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    }
+    aws_sdk_s3::Client::from_conf(builder.build())
 }
 
 /// The SDK's configuration. It asks nobody but, when nothing else names a region, the machine's metadata service;

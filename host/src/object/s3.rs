@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -43,7 +42,8 @@ pub struct S3Store {
 impl S3Store {
     /// The store that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { client: client(&READS.limit(config)), writer: client(&WRITES.limit(config)) }
+        let client = |calls: Calls| aws::s3_client(&calls.limit(config), "objects");
+        Self { client: client(READS), writer: client(WRITES) }
     }
 
     /// One request for a range; none when the range starts behind the object's end.
@@ -97,19 +97,6 @@ impl S3Store {
         }
         Ok(())
     }
-}
-
-fn client(config: &SdkConfig) -> Client {
-    let mut builder =
-        Builder::from(config).retry_partition(aws::retry_budget("objects")).retry_classifier(aws::LapsedCredentials);
-    if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
-        // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
-        builder = builder
-            .force_path_style(true)
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    }
-    Client::from_conf(builder.build())
 }
 
 #[async_trait]

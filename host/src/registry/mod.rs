@@ -11,10 +11,16 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+#[doc(hidden)]
+pub mod contract;
+mod folder;
 mod key;
 mod keyring;
 mod kms;
+mod layout;
+mod place;
 mod release;
+mod s3;
 mod signature;
 mod trust;
 
@@ -28,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};
+pub use self::place::open;
 pub use self::release::{Blob, Package, Release};
 pub use self::signature::Signature;
 pub use self::trust::{Policy, PolicyFile, TrustError};
@@ -129,7 +136,8 @@ pub trait Registry: Send + Sync + 'static {
     /// The number of the newest head; 0 if there is none. Heads are numbered from 1, without gaps.
     async fn newest(&self) -> Result<u64, RegistryError>;
 
-    /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before.
+    /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before. Adding the very
+    /// same bytes again is no loss, so that a request whose answer got lost can be repeated.
     async fn advance(&self, number: u64, head: Bytes) -> Result<bool, RegistryError>;
 }
 

@@ -21,6 +21,7 @@ mod laptop;
 mod linters;
 mod local;
 mod model;
+mod places;
 mod proxy;
 mod rig;
 mod rooms;

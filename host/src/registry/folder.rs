@@ -1,0 +1,236 @@
+//! A registry in a folder, on this machine or on a file system that a fleet shares (NFS, Amazon EFS).
+//!
+//! A file appears under its name whole and on the disk, or not at all: it is written under another name, synced, and
+//! renamed where nothing may be replaced (`RENAME_NOREPLACE`, or a hard link where the file system has no such thing).
+//! What a process that was killed leaves behind lies in `.incoming`, and is nobody's.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::RegistryError;
+use super::layout::Keys;
+
+/// Where files are written before they get their names.
+const INCOMING: &str = ".incoming";
+
+/// Keys that are files.
+#[derive(Clone)]
+pub(super) struct Folder(Arc<Path>);
+
+impl Folder {
+    /// The folder at this path. It is made when something is written.
+    pub(super) fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into().into())
+    }
+
+    /// Keys are made of names that cannot leave a folder: `super::Name` and its like.
+    fn path(&self, key: &str) -> PathBuf {
+        self.0.join(key)
+    }
+
+    fn get_now(&self, key: &str, max: u64) -> Result<Option<Bytes>, RegistryError> {
+        let path = self.path(key);
+        let fault = |error| read_error(&path, &error);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(fault)?,
+        };
+        let size = file.metadata().map_err(fault)?.len();
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(usize::try_from(size.min(max)).unwrap_or(usize::MAX))
+            .map_err(io::Error::other)
+            .map_err(fault)?;
+        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
+        match bytes.len() as u64 > max {
+            true => Err(too_large(&path.display().to_string(), max)),
+            false => Ok(Some(bytes.into())),
+        }
+    }
+
+    fn create_now(&self, key: &str, bytes: &[u8]) -> Result<bool, RegistryError> {
+        let path = self.path(key);
+        let fault = |error| write_error(&path, &error);
+        if path.try_exists().map_err(fault)? {
+            return Ok(false);
+        }
+        let (incoming, parent) = (self.path(INCOMING), path.parent().unwrap_or(&self.0));
+        fs::create_dir_all(&incoming).and_then(|()| fs::create_dir_all(parent)).map_err(fault)?;
+        let mut builder = tempfile::Builder::new();
+        // The usual permissions of a new file; the default would hide it from workers of another user.
+        let builder = builder.permissions(fs::Permissions::from_mode(0o666));
+        let mut file = builder.tempfile_in(&incoming).map_err(fault)?;
+        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fault)?;
+        match file.persist_noclobber(&path) {
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(fault(error.error)),
+            Ok(_) => {}
+        }
+        // The name itself is on the disk when its directory is.
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(fault)?;
+        Ok(true)
+    }
+
+    fn list_now(&self, folder: &str, after: &str) -> Result<Vec<String>, RegistryError> {
+        let path = self.path(folder);
+        let fault = |error| read_error(&path, &error);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(fault)?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+        let names: Vec<String> = names.collect::<io::Result<_>>().map_err(fault)?;
+        Ok(names.into_iter().filter(|name| name.as_str() > after).collect())
+    }
+
+    /// Runs file system calls where they may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Self) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        let folder = self.clone();
+        tokio::task::spawn_blocking(move || call(&folder)).await.unwrap_or_else(|error| {
+            Err(RegistryError::Unavailable(format!("the folder {} could not be used: {error}", self.0.display())))
+        })
+    }
+}
+
+#[async_trait]
+impl Keys for Folder {
+    async fn get(&self, key: &str, max: u64) -> Result<Option<Bytes>, RegistryError> {
+        let key = key.to_owned();
+        self.blocking(move |folder| folder.get_now(&key, max)).await
+    }
+
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<bool, RegistryError> {
+        let key = key.to_owned();
+        self.blocking(move |folder| folder.create_now(&key, &bytes)).await
+    }
+
+    async fn list(&self, folder: &str, after: &str) -> Result<Vec<String>, RegistryError> {
+        let (name, after) = (folder.to_owned(), after.to_owned());
+        self.blocking(move |folder| folder.list_now(&name, &after)).await
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.path(key).display().to_string()
+    }
+}
+
+pub(super) fn too_large(place: &str, max: u64) -> RegistryError {
+    RegistryError::Damaged(format!(
+        "{place} has more than the {max} bytes that it may have: it was not written by gristmill"
+    ))
+}
+
+fn read_error(path: &Path, error: &io::Error) -> RegistryError {
+    let text = format!("{} could not be read: {error}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied => RegistryError::Denied(format!(
+            "{text}. Whoever runs gristmill needs the right to read the registry's folder"
+        )),
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+            RegistryError::Invalid(format!("{text}. Is this the folder of a registry?"))
+        }
+        _ => RegistryError::Unavailable(text),
+    }
+}
+
+fn write_error(path: &Path, error: &io::Error) -> RegistryError {
+    let text = format!("{} could not be written: {error}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => RegistryError::Denied(format!(
+            "{text}. Whoever publishes and promotes needs the right to write into the registry's folder"
+        )),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => {
+            RegistryError::Invalid(format!("{text}. Is this the folder of a registry?"))
+        }
+        _ => RegistryError::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::{self, Tampered};
+    use super::super::layout::Layout;
+    use super::super::{MAX_DOCUMENT, Name, Registry};
+    use super::*;
+    use crate::job::Digest;
+
+    struct Tampering(tempfile::TempDir);
+
+    impl Tampered for Tampering {
+        async fn open(&self) -> Arc<dyn Registry> {
+            Arc::new(Layout::new("REGISTRY", Folder::new(self.0.path().join("registry"))))
+        }
+
+        async fn damage(&self, _: &Name, digest: &Digest) {
+            let path = self.0.path().join("registry/blobs/sha256").join(digest.hex());
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[3] ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_the_contract_of_registries() {
+        let place = Tampering(tempfile::tempdir().unwrap());
+        contract::suite(&place).await;
+        let left = fs::read_dir(place.0.path().join("registry").join(INCOMING)).unwrap().count();
+        assert_eq!(left, 0, "nothing unfinished is left");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_no_registry() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let registry = Layout::new("file", Folder::new(folder.path().join("file")));
+        let read = registry.newest().await.unwrap_err();
+        let written = registry.advance(1, "x".into()).await.unwrap_err();
+        for error in [read, written] {
+            assert!(
+                matches!(&error, RegistryError::Invalid(text) if text.contains("Is this the folder of a registry?")),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_many_who_create_a_file_one_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new(folder.path());
+        for round in 0..50 {
+            let key = format!("a/{round}");
+            let wins = std::thread::scope(|scope| {
+                let racers: Vec<_> = (0..8)
+                    .map(|racer| {
+                        (racer, {
+                            let (folder, key) = (&folder, &key);
+                            scope.spawn(move || folder.create_now(key, &[racer; 9]))
+                        })
+                    })
+                    .collect();
+                let results = racers.into_iter().map(|(racer, thread)| (racer, thread.join().unwrap().unwrap()));
+                results.filter(|(_, won)| *won).map(|(racer, _)| racer).collect::<Vec<_>>()
+            });
+            assert_eq!(wins.len(), 1);
+            assert_eq!(folder.get_now(&key, 9).unwrap().unwrap(), vec![wins[0]; 9]);
+        }
+    }
+
+    #[test]
+    fn nothing_larger_than_allowed_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new(folder.path());
+        folder.create_now("k", b"0123456789").unwrap();
+        assert_eq!(folder.get_now("k", 10).unwrap().unwrap(), "0123456789");
+        assert!(matches!(folder.get_now("k", 9), Err(RegistryError::Damaged(_))));
+        assert_eq!(folder.get_now("no", MAX_DOCUMENT).unwrap(), None);
+    }
+}
