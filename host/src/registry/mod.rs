@@ -15,10 +15,15 @@
 pub mod contract;
 mod folder;
 mod head;
+mod key;
+mod keyring;
+mod kms;
 mod layout;
 mod place;
 mod release;
 mod s3;
+mod signature;
+mod trust;
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,8 +33,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
+pub use self::key::{PrivateKey, PublicKey};
+pub use self::keyring::{KeyRef, Signer};
+pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
 pub use self::release::{Blob, Package, Release};
+pub use self::signature::Signature;
+pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;
 
 /// A dataset's name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`, so that it is safe in a path, a key and a URL.

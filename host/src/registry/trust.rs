@@ -1,0 +1,436 @@
+//! Trust: whose signatures an operator demands before a release may run.
+//!
+//! ```toml
+//! all_of   = ["build"]            # each of these has to have signed
+//! any_of   = ["alice", "bob"]     # and at_least of these
+//! at_least = 1                    # 1, unless it is said
+//! [keys]
+//! build = "build.pub"             # PEM or minisign, relative to this file
+//! alice = "awskms:///arn:aws:kms:eu-west-1:123456789012:key/..."
+//! bob   = "bob.minisign.pub"
+//! ```
+//!
+//! Counted are *keys* that signed, by their material: neither names nor signatures. A key that is in the file twice is one signer,
+//! and so is one that signed twice.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::key::PublicKey;
+use super::keyring::KeyRef;
+use super::kms::Kms;
+use super::signature::Signature;
+
+/// The largest policy file, in bytes.
+const MAX_POLICY: u64 = 64 << 10;
+
+/// A release is not trusted, or it cannot be known whether it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// A key, a signature or a policy that is none, or that we are refused: somebody has to change something.
+    #[error("{0}")]
+    Invalid(String),
+    /// AWS KMS did not answer, after retries. The same may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Signatures that the policy demands are missing.
+    #[error("{0}")]
+    Untrusted(String),
+}
+
+/// Whose signatures are demanded.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// All keys of the file, each once.
+    trusted: Vec<Trusted>,
+    /// Of `trusted`, by place: each has to have signed.
+    all_of: Vec<usize>,
+    /// Of `trusted`, by place: `at_least` have to have signed; none that is in `all_of`.
+    any_of: Vec<usize>,
+    at_least: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Trusted {
+    /// The key's names in the file: more than one, if it is there more than once.
+    name: String,
+    key: PublicKey,
+}
+
+/// A policy as it is in its file, whose keys are not read yet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    #[serde(default)]
+    all_of: Vec<String>,
+    #[serde(default)]
+    any_of: Vec<String>,
+    at_least: Option<usize>,
+    keys: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// No demand: every release is trusted, signed or not.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is no demand, so that no signature needs to be fetched.
+    pub fn is_none(&self) -> bool {
+        self.trusted.is_empty()
+    }
+
+    /// Reads a policy file and its keys. Each error names the file, and the key if it is one's.
+    pub async fn load(file: &Path, kms: &Kms) -> Result<Self, TrustError> {
+        let within = |error: TrustError| error.within(&file.display().to_string());
+        let bytes = super::keyring::read(file, MAX_POLICY).map_err(within)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| within(TrustError::Invalid("it is not text".into())))?;
+        let policy = PolicyFile::parse(text).map_err(within)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut keys = BTreeMap::new();
+        for (name, reference) in &policy.keys {
+            let of_key = |error: TrustError| within(error.within(&format!("keys.{name}")));
+            let reference = KeyRef::parse(reference).map_err(of_key)?.beside(folder);
+            keys.insert(name.clone(), reference.public(kms).await.map_err(of_key)?);
+        }
+        policy.with(keys).map_err(within)
+    }
+
+    /// The names of the trusted keys that signed this document, if they are those that are demanded.
+    ///
+    /// All signatures are looked at, in whatever order they come: whoever may attach something cannot hide a good one, neither
+    /// behind many others nor behind one that cannot be read. Their size is bounded, so that the work is some tenths of a
+    /// millisecond for each signature and key, on the calling thread.
+    pub fn verify(&self, document: &[u8], signatures: &[Bytes]) -> Result<Vec<String>, TrustError> {
+        let mut signed = vec![false; self.trusted.len()];
+        let (mut strange, mut unreadable) = (0, 0);
+        for bytes in signatures {
+            match Signature::parse(bytes) {
+                // The first that fits: one signature is never two signers.
+                Ok(signature) => match self.trusted.iter().position(|it| signature.fits(&it.key, document)) {
+                    Some(place) => signed[place] = true,
+                    None => strange += 1,
+                },
+                Err(_) => unreadable += 1,
+            }
+        }
+        let missing = self.missing(&signed);
+        let signers: Vec<String> =
+            self.trusted.iter().zip(&signed).filter(|(_, signed)| **signed).map(|(it, _)| it.name.clone()).collect();
+        if missing.is_empty() {
+            return Ok(signers);
+        }
+        let by = if signers.is_empty() { "none of the trusted keys".into() } else { quoted(&signers) };
+        let more = [(strange, "by other keys or over something else"), (unreadable, "that cannot be read")];
+        let more: Vec<String> = more
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} signature{} {what}", if count == 1 { "" } else { "s" }))
+            .collect();
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+        Err(TrustError::Untrusted(format!("not signed by {}; signed by: {by}{more}", missing.join(", nor by "))))
+    }
+
+    /// What is missing, in words.
+    fn missing(&self, signed: &[bool]) -> Vec<String> {
+        let unsigned = |places: &[usize]| -> Vec<&str> {
+            places.iter().filter(|place| !signed[**place]).map(|place| &*self.trusted[*place].name).collect()
+        };
+        let mut missing: Vec<String> = unsigned(&self.all_of).into_iter().map(|name| format!("`{name}`")).collect();
+        let left = unsigned(&self.any_of);
+        let lacking = self.at_least.saturating_sub(self.any_of.len() - left.len());
+        if lacking > 0 {
+            missing.push(format!("{lacking} of {}", quoted(&left)));
+        }
+        missing
+    }
+}
+
+impl PolicyFile {
+    /// Reads the text of a policy file.
+    pub fn parse(text: &str) -> Result<Self, TrustError> {
+        let policy: Self = toml_edit::de::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            TrustError::Invalid(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// What is wrong with it whatever its keys are.
+    fn check(&self) -> Result<(), TrustError> {
+        for (list, names) in [("all_of", &self.all_of), ("any_of", &self.any_of)] {
+            if let Some(name) = names.iter().find(|name| !self.keys.contains_key(*name)) {
+                return invalid(format!("{list}: there is no key `{name}` in [keys]"));
+            }
+        }
+        if self.all_of.is_empty() && self.any_of.is_empty() {
+            return invalid("it demands nobody's signature: give all_of or any_of names of [keys]".into());
+        }
+        match self.at_least {
+            Some(_) if self.any_of.is_empty() => invalid("at_least is about any_of, which is not there".into()),
+            Some(0) => invalid("at_least: 0 would demand nobody's signature".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The policy, with a key for each name in `[keys]`.
+    pub fn with(&self, keys: BTreeMap<String, PublicKey>) -> Result<Policy, TrustError> {
+        let mut trusted: Vec<Trusted> = Vec::new();
+        let mut places = BTreeMap::new();
+        for (name, key) in keys {
+            let place = trusted.iter().position(|it| it.key.id() == key.id());
+            match place {
+                Some(place) => trusted[place].name = format!("{} = {name}", trusted[place].name),
+                None => trusted.push(Trusted { name: name.clone(), key }),
+            }
+            places.insert(name, place.unwrap_or(trusted.len() - 1));
+        }
+        let place = |name: &String| match places.get(name) {
+            Some(place) => Ok(*place),
+            None => invalid(format!("there is no key `{name}`")),
+        };
+        let mut all_of = Vec::new();
+        for name in &self.all_of {
+            let place = place(name)?;
+            if all_of.contains(&place) {
+                return invalid(format!(
+                    "all_of: `{name}` is there already, as the same key: that is one signer, not two"
+                ));
+            }
+            all_of.push(place);
+        }
+        let mut any_of = Vec::new();
+        for name in &self.any_of {
+            let place = place(name)?;
+            if all_of.contains(&place) {
+                return invalid(format!("any_of: `{name}` has to sign already, it is in all_of"));
+            }
+            if !any_of.contains(&place) {
+                any_of.push(place);
+            }
+        }
+        let at_least = self.at_least.unwrap_or(usize::from(!any_of.is_empty()));
+        if at_least > any_of.len() {
+            return invalid(format!(
+                "at_least: {at_least} are to sign, but any_of has {} different keys",
+                any_of.len()
+            ));
+        }
+        Ok(Policy { trusted, all_of, any_of, at_least })
+    }
+}
+
+impl TrustError {
+    /// The same, with the place before it.
+    pub(super) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Invalid(why) => Self::Invalid(format!("{place}: {why}")),
+            Self::Unavailable(why) => Self::Unavailable(format!("{place}: {why}")),
+            Self::Untrusted(why) => Self::Untrusted(format!("{place}: {why}")),
+        }
+    }
+}
+
+fn quoted(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn invalid<T>(why: String) -> Result<T, TrustError> {
+    Err(TrustError::Invalid(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::key::tests::private;
+    use super::super::signature;
+    use super::*;
+    use proptest::prelude::*;
+
+    const DOCUMENT: &[u8] = b"release document";
+
+    /// What the key of this seed signs.
+    fn signed(seed: u8, document: &[u8]) -> Bytes {
+        let key = private(seed);
+        signature::write(key.public().unwrap().id(), &signature::sign(&key, document)).unwrap()
+    }
+
+    /// A policy file, in which `a` and `a-again` are one key.
+    fn policy(text: &str) -> Result<Policy, TrustError> {
+        let keys = [("a", 1), ("a-again", 1), ("b", 2), ("c", 3)];
+        let names: String = keys.iter().map(|(name, _)| format!("{name} = \"{name}.pub\"\n")).collect();
+        let file = PolicyFile::parse(&format!("{text}\n[keys]\n{names}"))?;
+        file.with(keys.map(|(name, seed)| (name.to_owned(), private(seed).public().unwrap())).into())
+    }
+
+    #[test]
+    fn distinct_signers_are_counted() {
+        let [a, b, c] = [1, 2, 3].map(|seed| signed(seed, DOCUMENT));
+        let der_of_a = Bytes::copy_from_slice(signature::sign(&private(1), DOCUMENT).as_bytes());
+        let (stranger, garbage) = (signed(9, DOCUMENT), Bytes::from("garbage"));
+        for (text, signatures, expected) in [
+            ("all_of = [\"a\"]", vec![&a], Ok("a = a-again")),
+            ("all_of = [\"a\"]", vec![&garbage, &stranger, &b, &a], Ok("a = a-again, b")),
+            ("all_of = [\"a\"]", vec![], Err("not signed by `a = a-again`; signed by: none of the trusted keys")),
+            (
+                "all_of = [\"b\"]",
+                vec![&stranger, &stranger, &garbage],
+                Err(
+                    "not signed by `b`; signed by: none of the trusted keys (2 signatures by other keys or over something \
+                     else, 1 signature that cannot be read)",
+                ),
+            ),
+            ("all_of = [\"b\", \"c\"]", vec![&b], Err("not signed by `c`; signed by: `b`")),
+            ("all_of = [\"b\", \"c\"]", vec![&c, &b], Ok("b, c")),
+            ("any_of = [\"b\", \"c\"]", vec![&c], Ok("c")),
+            ("any_of = [\"b\", \"c\"]", vec![&a], Err("not signed by 1 of `b`, `c`; signed by: `a = a-again`")),
+            ("any_of = [\"b\", \"c\"]\nat_least = 2", vec![&c], Err("not signed by 1 of `b`; signed by: `c`")),
+            ("any_of = [\"b\", \"c\"]\nat_least = 2", vec![&c, &c], Err("not signed by 1 of `b`; signed by: `c`")),
+            ("any_of = [\"b\", \"c\"]\nat_least = 2", vec![&c, &b], Ok("b, c")),
+            // One key: two names, two signatures, two forms.
+            (
+                "any_of = [\"a\", \"a-again\", \"c\"]\nat_least = 2",
+                vec![&a, &der_of_a],
+                Err("not signed by 1 of `c`; signed by: `a = a-again`"),
+            ),
+            ("any_of = [\"a\", \"a-again\", \"c\"]\nat_least = 2", vec![&a, &c], Ok("a = a-again, c")),
+            (
+                "all_of = [\"a\"]\nany_of = [\"b\", \"c\"]",
+                vec![&stranger],
+                Err(
+                    "not signed by `a = a-again`, nor by 1 of `b`, `c`; signed by: none of the trusted keys (1 signature by \
+                     other keys or over something else)",
+                ),
+            ),
+            ("all_of = [\"a\"]\nany_of = [\"b\", \"c\"]", vec![&b, &a], Ok("a = a-again, b")),
+        ] {
+            let signatures: Vec<Bytes> = signatures.into_iter().cloned().collect();
+            let verified = policy(text).unwrap().verify(DOCUMENT, &signatures).map(|names| names.join(", "));
+            assert_eq!(
+                verified,
+                expected.map(str::to_owned).map_err(|why| TrustError::Untrusted(why.into())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_meant_is_refused() {
+        for (text, expected) in [
+            ("", "demands nobody's signature"),
+            ("all_of = []", "demands nobody's signature"),
+            ("all_of = [\"x\"]", "all_of: there is no key `x`"),
+            ("any_of = [\"b\", \"x\"]", "any_of: there is no key `x`"),
+            ("all_of = [\"b\"]\nat_least = 1", "any_of, which is not there"),
+            ("any_of = [\"b\"]\nat_least = 0", "at_least: 0"),
+            ("any_of = [\"b\"]\nat_least = 2", "any_of has 1 different"),
+            ("any_of = [\"b\", \"b\"]\nat_least = 2", "any_of has 1 different"),
+            ("any_of = [\"a\", \"a-again\"]\nat_least = 2", "any_of has 1 different"),
+            ("all_of = [\"a\", \"a-again\"]", "all_of: `a-again` is there already"),
+            ("all_of = [\"b\", \"b\"]", "all_of: `b` is there already"),
+            ("all_of = [\"a\"]\nany_of = [\"a-again\", \"b\"]", "any_of: `a-again` has to sign already"),
+            ("all = [\"b\"]", "unknown field `all`"),
+            ("any_of = [\"b\"]\nat_least = -1", "at_least"),
+            ("all_of = \"b\"", "expected a sequence"),
+        ] {
+            let refused = policy(text).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{text}: {refused}");
+        }
+        assert!(PolicyFile::parse("all_of = [\"b\"]").unwrap_err().to_string().contains("missing field `keys`"));
+    }
+
+    #[test]
+    fn who_demands_nothing_trusts_everything() {
+        assert!(Policy::none().is_none() && !policy("all_of = [\"a\"]").unwrap().is_none());
+        assert_eq!(Policy::none().verify(DOCUMENT, &[]), Ok(vec![]));
+        assert_eq!(Policy::none().verify(DOCUMENT, &[Bytes::from("garbage")]), Ok(vec![]));
+    }
+
+    #[test]
+    fn ten_thousand_strange_signatures_do_not_hide_a_good_one() {
+        let noise = (0..10_000).map(|number| Bytes::from(format!("noise {number}")));
+        let signatures: Vec<Bytes> = noise.chain([signed(2, DOCUMENT)]).collect();
+        assert_eq!(policy("all_of = [\"b\"]").unwrap().verify(DOCUMENT, &signatures), Ok(vec!["b".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_loaded_with_the_keys_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        write("keys/b.pub", &private(2).to_pem().unwrap().1);
+        write("keys/m.pub", super::super::key::tests::MINISIGN);
+        write("trust.toml", "all_of = [\"b\"]\nany_of = [\"m\"]\n[keys]\nb = \"keys/b.pub\"\nm = \"keys/m.pub\"\n");
+        let file = folder.path().join("trust.toml");
+        let policy = Policy::load(&file, &Kms::default()).await.unwrap();
+        let refused = policy.verify(DOCUMENT, &[signed(2, DOCUMENT)]).unwrap_err();
+        assert_eq!(refused, TrustError::Untrusted("not signed by 1 of `m`; signed by: `b`".into()));
+
+        let refused = async |text: &str| {
+            write("trust.toml", text);
+            let refused = Policy::load(&file, &Kms::default()).await.unwrap_err().to_string();
+            assert!(refused.starts_with(&file.display().to_string()), "{refused}");
+            refused
+        };
+        let lacking = refused("all_of = [\"b\"]\n[keys]\nb = \"b.pub\"\n").await;
+        assert!(lacking.contains("keys.b: ") && lacking.contains("/b.pub: No such file"), "{lacking}");
+        write("keys/b.pub", private(2).to_pem().unwrap().0.as_ref());
+        let private = refused("all_of = [\"b\"]\n[keys]\nb = \"keys/b.pub\"\n").await;
+        assert!(private.contains("keys.b: ") && private.contains("keys/b.pub: this is a private key"), "{private}");
+        assert!(refused("all_of = [\"b\"]\n[keys]\nb = \"awskms://b\"\n").await.contains("three slashes"));
+        assert!(refused("all_of = [\"b\"\n[keys]\n").await.contains("trust.toml: line 2: missing comma"));
+        assert!(refused(&"#".repeat(70_000)).await.contains("more than 65536 bytes"));
+        std::fs::remove_file(&file).unwrap();
+        let nothing = Policy::load(&file, &Kms::default()).await.unwrap_err().to_string();
+        assert!(nothing.contains("trust.toml: No such file"), "{nothing}");
+    }
+
+    proptest! {
+        /// Against the rule as one would say it: sets of keys. Names `0` to `5` are keys 0 to 3, some of them twice.
+        #[test]
+        fn a_release_is_trusted_if_the_sets_say_so(
+            keys in prop::collection::vec(0..4_u8, 6),
+            all_of in prop::collection::btree_set(0..6_usize, 0..3),
+            any_of in prop::collection::btree_set(0..6_usize, 0..5),
+            at_least in prop::option::of(1..4_usize),
+            by in prop::collection::vec(0..6_u8, 0..6),
+        ) {
+            let name = |place: &usize| place.to_string();
+            let file = PolicyFile {
+                all_of: all_of.iter().map(name).collect(),
+                any_of: any_of.iter().map(name).collect(),
+                at_least,
+                keys: (0..6).map(|place| (name(&place), String::new())).collect(),
+            };
+            let public = |key: u8| private(key + 1).public().unwrap();
+            let with = keys.iter().enumerate().map(|(place, key)| (name(&place), public(*key))).collect();
+            let policy = file.check().and_then(|()| file.with(with));
+
+            let set = |places: &BTreeSet<usize>| -> BTreeSet<u8> { places.iter().map(|place| keys[*place]).collect() };
+            let (all, any) = (set(&all_of), set(&any_of));
+            let wanted = at_least.unwrap_or(usize::from(!any.is_empty()));
+            let sensible = !(all.is_empty() && any.is_empty())
+                && all.len() == all_of.len()
+                && all.is_disjoint(&any)
+                && (at_least.is_none() || !any.is_empty())
+                && wanted <= any.len();
+            prop_assert_eq!(policy.is_ok(), sensible, "{:?}", policy);
+            let Ok(policy) = policy else { return Ok(()) };
+
+            // Keys 4 and 5 are nobody's.
+            let signers: BTreeSet<u8> = by.iter().copied().collect();
+            let signatures: Vec<Bytes> = by.iter().map(|key| signed(key + 1, DOCUMENT)).collect();
+            let trusted = all.is_subset(&signers) && any.intersection(&signers).count() >= wanted;
+            let verified = policy.verify(DOCUMENT, &signatures);
+            prop_assert_eq!(verified.is_ok(), trusted, "{:?}", verified);
+            let known: BTreeSet<u8> = keys.iter().copied().collect();
+            prop_assert!(verified.is_err() || verified.unwrap().len() == signers.intersection(&known).count());
+            prop_assert!(policy.verify(b"another document", &signatures).is_err());
+        }
+    }
+}
