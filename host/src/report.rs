@@ -45,6 +45,9 @@ pub struct Component {
     pub version: String,
     /// The digest of its bytes.
     pub digest: Digest,
+    /// The release that it belongs to; none if it came from no registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Digest>,
 }
 
 /// Items by outcome; `total` is the sum of the others.
@@ -164,7 +167,7 @@ mod tests {
         }
         BatchReport {
             dataset: "d".into(),
-            component: Component { name: "n".into(), version: "1.0.0".into(), digest: Digest::of(b"") },
+            component: Component { name: "n".into(), version: "1.0.0".into(), digest: Digest::of(b""), release: None },
             items: ItemCounts { total: 100, succeeded: 100 - failures as u64 % 100, rejected: failures as u64 % 100 },
             bytes_read: 7,
             outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30 }],

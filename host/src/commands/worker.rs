@@ -71,7 +71,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     );
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
-    let (mut catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
+    let (catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
         .await
         .with_context(|| format!("--datasets {}", args.datasets.display()))?;
     for findings in complaints {

@@ -124,4 +124,6 @@ pub struct ItemRun {
     pub rows: Vec<(usize, RecordBatch)>,
     /// How many bytes of objects the guest was given.
     pub bytes_read: u64,
+    /// How long it ran, waiting for objects included.
+    pub took: Duration,
 }
