@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::dataset::Variables;
+use crate::registry::{KeyRef, Name, Version};
 use crate::telemetry::logs::LogFormat;
 
 /// Runs the items of AWS Step Functions' Distributed Map through WebAssembly plugins.
@@ -42,6 +43,10 @@ pub enum Command {
     Plugin(PluginCommand),
     /// Ask a worker on this machine whether it is alive; for a container's health check.
     Health(HealthArgs),
+    /// Make a key that signs releases, and the public key that verifies them.
+    Keygen(KeygenArgs),
+    /// Sign a version that is in a registry, or attach a signature that another tool made.
+    Sign(SignArgs),
 }
 
 const CHECK_EXIT_CODES: &str = "\
@@ -177,6 +182,43 @@ pub struct SetArgs {
     pub set: Vec<(String, String)>,
 }
 
+/// `gristmill keygen`
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// What the files are called: PREFIX.key is secret, PREFIX.pub is for who verifies. Neither may be there yet.
+    pub prefix: PathBuf,
+}
+
+/// `gristmill sign`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["key", "signature", "document", "print_document"]))]
+pub struct SignArgs {
+    /// The dataset.
+    pub name: Name,
+    /// The version.
+    // `version` is the name of `--version`, which every command has.
+    #[arg(id = "release", value_name = "VERSION")]
+    pub version: Version,
+    /// Where the version is: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
+    #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
+    pub registry: String,
+    /// Sign with this key: a file (PKCS #8), or a key of AWS KMS (`awskms:///ARN`).
+    #[arg(long, value_name = "FILE|awskms:///KEY")]
+    pub key: Option<KeyRef>,
+    /// Attach this signature over the release document: a .minisig, or what `cosign sign-blob` or `openssl dgst` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// Attach the signature only if this key made it: a file (PEM, minisign), or a key of AWS KMS.
+    #[arg(long, value_name = "FILE|awskms:///KEY", conflicts_with_all = ["key", "document", "print_document"])]
+    pub public_key: Option<KeyRef>,
+    /// Write the release document to this file, for another tool to sign.
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
+    /// Write the release document to stdout.
+    #[arg(long)]
+    pub print_document: bool,
+}
+
 /// A lease in which there is time for three renewals.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
@@ -192,6 +234,8 @@ impl SetArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
     use crate::pipeline::LEASE;
 
@@ -201,6 +245,11 @@ mod tests {
             Command::Worker(worker) => Ok(worker.lease),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn no_command_has_two_arguments_of_one_name() {
+        Cli::command().debug_assert();
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod asl;
 mod check;
+mod keygen;
 mod map;
 mod plugin;
+mod sign;
 mod signals;
 mod waiting;
 mod worker;
@@ -37,6 +39,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Sign(args) => io.block_on(Box::pin(sign::run(args))),
     }
 }
 
