@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 pub use self::choice::{Choice, NoVersion};
 pub use self::releases::{Fetched, NotOpened, Opened, Releases};
+pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Versions};
 use crate::admission::Need;
 use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, check};

@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
+mod registry;
+
+pub use self::registry::{
+    KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
+};
 use crate::dataset::Variables;
-use crate::registry::{KeyRef, Name, Version};
 use crate::telemetry::logs::LogFormat;
 
 /// Runs the items of AWS Step Functions' Distributed Map through WebAssembly plugins.
@@ -47,6 +51,16 @@ pub enum Command {
     Keygen(KeygenArgs),
     /// Sign a version that is in a registry, or attach a signature that another tool made.
     Sign(SignArgs),
+    /// Put a version of a dataset into a registry: its file, its component and its sample.
+    Publish(PublishArgs),
+    /// List the versions of a dataset that a registry has.
+    Versions(VersionsArgs),
+    /// Take a version into use: workers switch to it within seconds.
+    Promote(PromoteArgs),
+    /// End a trial, or else go back to the version that was in use before.
+    Rollback(RollbackArgs),
+    /// Say what is in use, what is on trial, and what workers refused.
+    Status(StatusArgs),
 }
 
 const CHECK_EXIT_CODES: &str = "\
@@ -95,9 +109,16 @@ pub struct WorkerArgs {
     /// there are slots, so that one that is full does not hold up another.
     #[arg(long = "queue", env = "GRISTMILL_QUEUE", value_name = "URL", value_delimiter = ',', required = true)]
     pub queues: Vec<String>,
-    /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components.
-    #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR")]
-    pub datasets: PathBuf,
+    /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components, read once.
+    #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR", required_unless_present = "registry")]
+    pub datasets: Option<PathBuf>,
+    /// Where versions of datasets come from, and which of them is in use: a folder, `s3://bucket/prefix` or
+    /// `oci://host/prefix`. It is followed all the time. A dataset that `--datasets` has too is taken from there.
+    #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
+    pub registry: Option<String>,
+    /// The file that says who has to have signed what comes from the registry.
+    #[arg(long, env = "GRISTMILL_TRUST", value_name = "FILE", requires = "registry")]
+    pub trust: Option<PathBuf>,
     /// The DynamoDB table that remembers which batches are done (partition key `pk`, a string). Without one, a batch that is
     /// delivered twice is worked on twice, with the same result.
     #[arg(long, env = "GRISTMILL_LEDGER", value_name = "TABLE")]
@@ -180,43 +201,6 @@ pub struct SetArgs {
     /// Give a variable of the dataset file a value; the environment gives the others.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Variables::parse_set)]
     pub set: Vec<(String, String)>,
-}
-
-/// `gristmill keygen`
-#[derive(Debug, Args)]
-pub struct KeygenArgs {
-    /// What the files are called: PREFIX.key is secret, PREFIX.pub is for who verifies. Neither may be there yet.
-    pub prefix: PathBuf,
-}
-
-/// `gristmill sign`
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("what").required(true).args(["key", "signature", "document", "print_document"]))]
-pub struct SignArgs {
-    /// The dataset.
-    pub name: Name,
-    /// The version.
-    // `version` is the name of `--version`, which every command has.
-    #[arg(id = "release", value_name = "VERSION")]
-    pub version: Version,
-    /// Where the version is: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
-    #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
-    pub registry: String,
-    /// Sign with this key: a file (PKCS #8), or a key of AWS KMS (`awskms:///ARN`).
-    #[arg(long, value_name = "FILE|awskms:///KEY")]
-    pub key: Option<KeyRef>,
-    /// Attach this signature over the release document: a .minisig, or what `cosign sign-blob` or `openssl dgst` wrote.
-    #[arg(long, value_name = "FILE")]
-    pub signature: Option<PathBuf>,
-    /// Attach the signature only if this key made it: a file (PEM, minisign), or a key of AWS KMS.
-    #[arg(long, value_name = "FILE|awskms:///KEY", conflicts_with_all = ["key", "document", "print_document"])]
-    pub public_key: Option<KeyRef>,
-    /// Write the release document to this file, for another tool to sign.
-    #[arg(long, value_name = "FILE")]
-    pub document: Option<PathBuf>,
-    /// Write the release document to stdout.
-    #[arg(long)]
-    pub print_document: bool,
 }
 
 /// A lease in which there is time for three renewals.

@@ -19,6 +19,19 @@ impl Catalog {
         runtime: &Runtime,
         stores: &Stores,
     ) -> std::io::Result<(Self, Vec<Findings>)> {
+        let catalog = Self::default();
+        let complaints = catalog.load_folder(folder, variables, runtime, stores).await?;
+        Ok((catalog, complaints))
+    }
+
+    /// The same into this catalog.
+    pub async fn load_folder(
+        &self,
+        folder: &Path,
+        variables: &Variables,
+        runtime: &Runtime,
+        stores: &Stores,
+    ) -> std::io::Result<Vec<Findings>> {
         let mut datasets = BTreeMap::new();
         let mut complaints = Vec::new();
         for file in dataset_files(folder)? {
@@ -44,11 +57,10 @@ impl Catalog {
             let loaded = Loaded::open(dataset, runtime, stores).await;
             datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
         }
-        let catalog = Self::default();
         for (name, loaded) in datasets {
-            catalog.set(&name, Versions::only(loaded));
+            self.set(&name, Versions::only(loaded));
         }
-        Ok((catalog, complaints))
+        Ok(complaints)
     }
 
     /// Puts aside the datasets of which not even one item can run here.

@@ -22,14 +22,14 @@ use crate::telemetry::metrics::Metrics;
 /// What a release did with its sample.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("on item {index} of its own sample: {code}: {message}")]
-pub(super) struct SampleFailed {
+pub struct SampleFailed {
     index: usize,
     code: String,
     message: String,
 }
 
 /// Runs the sample, if the dataset has one.
-pub(super) async fn test(
+pub async fn test(
     loaded: &Arc<Loaded>,
     objects: &BTreeMap<String, Bytes>,
     admission: &Arc<Admission>,

@@ -94,7 +94,7 @@ impl Watch {
     }
 
     /// Looks until told to stop.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut answered = true;
         loop {
             // A fleet that was started at once does not ask at once.

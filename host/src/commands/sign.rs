@@ -13,7 +13,7 @@ use crate::job::Digest;
 use crate::registry::{self, Attachment, KeyRef, Kms, MAX_DOCUMENT, Registry, Release, Signature, Signer};
 
 pub(super) async fn run(args: SignArgs) -> anyhow::Result<ExitCode> {
-    let registry = registry::open(&args.registry, aws::load).await?;
+    let registry = registry::open(&args.registry.uri, aws::load).await?;
     let kms = Kms::default();
     let (digest, document) = document(&*registry, &args).await?;
     let title = format!("{} {} ({digest})", args.name, args.version);
