@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::{admin, logs};
@@ -82,9 +82,22 @@ fn io_runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
 }
 
-/// Where guests run: one thread per slot.
-fn guest_runtime(slots: usize) -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build().context("no threads")
+/// Where guests run: one thread per slot. What still runs when the process ends is not waited for.
+struct Guests(Option<Runtime>);
+
+impl Guests {
+    fn start(slots: usize) -> anyhow::Result<(Self, Handle)> {
+        let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
+        let runtime = threads.context("no threads")?;
+        let handle = runtime.handle().clone();
+        Ok((Self(Some(runtime)), handle))
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        self.0.take().map(Runtime::shutdown_background);
+    }
 }
 
 /// The cores that this process may use, a container's limit included.

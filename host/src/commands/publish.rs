@@ -44,11 +44,10 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
     let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
-    let guests = super::guest_runtime(1)?;
-    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests.handle())
+    let (_threads, guests) = super::Guests::start(1)?;
+    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), &guests)
         .await
         .with_context(|| file.display().to_string())?;
-    guests.shutdown_background();
 
     let name = loaded.dataset.name.parse()?;
     let version = loaded.plugin.manifest.version.parse().context("the component's own version")?;
