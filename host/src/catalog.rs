@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::admission::{Admission, Need};
-use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
+use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
+use crate::registry::fetch_component;
 use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
@@ -212,12 +215,15 @@ impl Catalog {
 }
 
 /// The component, or what is wrong with it and what to do.
-async fn open_plugin(path: &Path, runtime: &Runtime) -> Result<Plugin, (String, Option<String>)> {
-    let bytes = tokio::fs::read(path).await.map_err(|error| {
-        let help = "build the plugin, or correct the key".to_owned();
-        (format!("the component {} cannot be read: {error}", path.display()), Some(help))
-    })?;
-    runtime.open(&bytes).await.map_err(|error| (format!("{}: {error}", path.display()), None))
+async fn open_plugin(component: &ComponentRef, runtime: &Runtime) -> Result<Plugin, (String, Option<String>)> {
+    let bytes = match component {
+        ComponentRef::File(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|error| {
+            let help = "build the plugin, or correct the key".to_owned();
+            (format!("the component {} cannot be read: {error}", path.display()), Some(help))
+        })?,
+        ComponentRef::Oci(reference) => fetch_component(reference).await.map_err(|error| (error.to_string(), None))?.1,
+    };
+    runtime.open(&bytes).await.map_err(|error| (format!("{component}: {error}"), None))
 }
 
 /// Findings of the comparison with the component name a key; the file says where that is.

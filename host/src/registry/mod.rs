@@ -11,10 +11,12 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+mod component;
 #[doc(hidden)]
 pub mod contract;
 mod folder;
 mod layout;
+mod oci;
 mod place;
 mod release;
 mod s3;
@@ -26,8 +28,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::component::{OciReference, fetch_component};
 pub use self::place::open;
-pub use self::release::{Blob, Package, Release};
+pub use self::release::{Blob, Interfaces, Package, Release};
 use crate::job::Digest;
 
 /// A dataset's name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`, so that it is safe in a path, a key and a URL.
