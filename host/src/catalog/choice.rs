@@ -95,7 +95,9 @@ impl Catalog {
         let unknown = NoVersion::Unknown(self.names().join(", "));
         let Some(releases) = self.releases() else { return unknown };
         match timeout(PATIENCE, registry::newest(&*releases.registry)).await {
-            Ok(Ok(head)) if head.is_some_and(|head| head.names.keys().any(|name| name.as_str() == dataset)) => {
+            Ok(Ok(head))
+                if head.as_ref().is_some_and(|head| head.names.keys().any(|name| name.as_str() == dataset)) =>
+            {
                 NoVersion::Later("its first version is not open here yet".into())
             }
             Ok(Ok(_)) => unknown,

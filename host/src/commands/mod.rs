@@ -15,7 +15,6 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -62,9 +61,9 @@ fn say(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
-async fn patiently<T>(component: &Path, open: impl Future<Output = T>) -> T {
+async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
     const LONG: Duration = Duration::from_secs(1);
-    let name = component.display().to_string();
+    let name = component.to_string();
     // A task of its own: compiling keeps this one's thread busy.
     let notice = tokio::spawn(async move {
         tokio::time::sleep(LONG).await;

@@ -12,6 +12,7 @@
 //! ```
 
 mod change;
+mod component;
 #[doc(hidden)]
 pub mod contract;
 mod folder;
@@ -20,6 +21,7 @@ mod key;
 mod keyring;
 mod kms;
 mod layout;
+mod oci;
 mod place;
 mod release;
 mod s3;
@@ -34,12 +36,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{NotChanged, change, newest};
+pub use self::component::{OciReference, fetch_component};
 pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
-pub use self::release::{Blob, Package, Release};
+pub use self::release::{Blob, Interfaces, Package, Release};
 pub use self::signature::Signature;
 pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;

@@ -8,6 +8,7 @@ mod bad_input;
 mod boundary;
 mod chaos;
 mod cloud;
+mod container_registry;
 mod crash;
 mod emulator;
 mod fates;
