@@ -32,6 +32,7 @@ mod support;
 mod surroundings;
 mod takeover;
 mod tools;
+mod versions;
 mod victim;
 mod weather;
 mod worker;
