@@ -221,7 +221,9 @@ async fn open_plugin(component: &ComponentRef, runtime: &Runtime) -> Result<Plug
             let help = "build the plugin, or correct the key".to_owned();
             (format!("the component {} cannot be read: {error}", path.display()), Some(help))
         })?,
-        ComponentRef::Oci(reference) => fetch_component(reference).await.map_err(|error| (error.to_string(), None))?.1,
+        ComponentRef::Oci(reference) => {
+            Box::pin(fetch_component(reference)).await.map_err(|error| (error.to_string(), None))?.1
+        }
     };
     runtime.open(&bytes).await.map_err(|error| (format!("{component}: {error}"), None))
 }

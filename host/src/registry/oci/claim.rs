@@ -139,8 +139,8 @@ mod tests {
         }
 
         /// The same registry, seen by another one.
-        fn seen(&self, delays: &[u64], slow: u64) -> Self {
-            let delays = Arc::new(Mutex::new(delays.to_vec().into_iter().cycle()));
+        fn seen(&self, delays: Vec<u64>, slow: u64) -> Self {
+            let delays = Arc::new(Mutex::new(delays.into_iter().cycle()));
             Self { delays, slow: Duration::from_millis(slow), ..self.clone() }
         }
 
@@ -192,7 +192,7 @@ mod tests {
             let far = Far::new(immutable);
             let run = async |(number, (begin, delays, slow)): (usize, Racer)| {
                 tokio::time::sleep(Duration::from_millis(begin)).await;
-                let tags = far.seen(&delays, slow);
+                let tags = far.seen(delays, slow);
                 write_once(&tags, "claim", "tag", &format!("{number}").into()).await.unwrap().then_some(number)
             };
             let won = join_all(racers.into_iter().enumerate().map(run)).await;
