@@ -167,7 +167,7 @@ async fn component(component: &ComponentRef) -> Result<Bytes, (String, Option<St
             let help = "build the plugin, or correct the key".to_owned();
             (format!("the component {} cannot be read: {error}", path.display()), Some(help))
         }),
-        ComponentRef::Oci(reference) => match fetch_component(reference).await {
+        ComponentRef::Oci(reference) => match Box::pin(fetch_component(reference)).await {
             Ok((_, bytes)) => Ok(bytes),
             Err(error) => Err((error.to_string(), None)),
         },

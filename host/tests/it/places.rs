@@ -116,6 +116,8 @@ async fn a_component_lies_there_as_other_tools_expect_it() {
     let manifest = pulled.manifest.unwrap();
     assert_eq!((manifest.layers.len(), &*manifest.layers[0].media_type), (1, "application/wasm"));
     assert_eq!(manifest.media_type.as_deref(), Some(OCI_IMAGE_MEDIA_TYPE));
+    let annotations = manifest.layers[0].annotations.as_ref().unwrap();
+    assert_eq!(annotations["org.opencontainers.image.title"], "noaa.wasm");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ struct House {
 struct Running {
     metrics: Arc<Metrics>,
     catalog: Arc<Catalog>,
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
     _runtime: Runtime,
 }
 
@@ -71,6 +71,12 @@ impl House {
     }
 
     async fn worker(&self, policy: Policy) -> Running {
+        let (mut running, mut watch) = self.worker_that_looks_when_told(policy).await;
+        running._tasks.spawn(async move { watch.run(CancellationToken::new()).await });
+        running
+    }
+
+    async fn worker_that_looks_when_told(&self, policy: Policy) -> (Running, Watch) {
         let runtime = Runtime::new(&RuntimeConfig { slots: 2, cache: None, io: Handle::current() }).unwrap();
         let tables = self.folder.path().join("tables.sqlite");
         let stores = Stores {
@@ -110,10 +116,9 @@ impl House {
         let mut tasks = JoinSet::new();
         let worker = Worker { pipeline, batches: 8, drain: Duration::from_secs(5), activity: Activity::default() };
         let never = CancellationToken::new();
-        let (stop, hurry) = (never.clone(), never.clone());
+        let (stop, hurry) = (never.clone(), never);
         tasks.spawn(async move { worker.run(stop, hurry).await.unwrap() });
-        tasks.spawn(async move { watch.run(never).await });
-        Running { metrics, catalog, tasks, _runtime: runtime }
+        (Running { metrics, catalog, _tasks: tasks, _runtime: runtime }, watch)
     }
 
     /// Sends a batch of one item.
@@ -375,12 +380,13 @@ async fn a_hundred_swaps_leave_nothing_behind() {
         house.shelf.publish(&format!("0.{version}.0"), GOOD, "").await;
     }
     house.shelf.promote("0.0.0").await;
-    let worker = house.worker(Policy::none()).await;
+    let (worker, mut watch) = house.worker_that_looks_when_told(Policy::none()).await;
     let mut old = Vec::new();
     for version in 1..100 {
         old.push(Arc::downgrade(&worker.catalog.get("d").unwrap().ok().unwrap()));
-        let head = house.shelf.promote(&format!("0.{version}.0")).await;
-        worker.reaches(head).await;
+        house.shelf.promote(&format!("0.{version}.0")).await;
+        watch.step().await.unwrap();
+        assert_eq!(worker.catalog.get("d").unwrap().ok().unwrap().plugin.manifest.version, format!("0.{version}.0"));
     }
     let alive = old.iter().filter(|old| old.strong_count() > 0).count();
     assert!(alive <= 5, "{alive} of 99 old versions are still in memory");

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use oci_client::annotations::ORG_OPENCONTAINERS_IMAGE_TITLE;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use serde_json::json;
 
@@ -50,7 +51,11 @@ impl Artifact {
             },
         });
         let config = written(&config)?;
-        let manifest = manifest(WASM_CONFIG, &config, vec![descriptor(WASM, digest, size)], None);
+        let mut layer = descriptor(WASM, digest, size);
+        // Without a name, `oras pull` would leave the layer where it is.
+        let file = format!("{}.wasm", package.release.name);
+        layer.annotations = Some(BTreeMap::from([(ORG_OPENCONTAINERS_IMAGE_TITLE.into(), file)]));
+        let manifest = manifest(WASM_CONFIG, &config, vec![layer], None);
         Ok(Self { manifest: written(&manifest)?, blobs: vec![config] })
     }
 

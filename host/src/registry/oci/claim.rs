@@ -33,6 +33,11 @@ pub(super) trait Tags: Sync {
 
     /// For people.
     fn place(&self, name: &str) -> String;
+
+    /// For how long a claim is open.
+    fn settle(&self) -> Duration {
+        SETTLE
+    }
 }
 
 /// A repository of a registry server.
@@ -71,7 +76,7 @@ pub(super) async fn claim(tags: &impl Tags, tag: &str, manifest: &Bytes) -> Resu
         None => tags.put(tag, manifest).await,
         Some(_) => Ok(()),
     };
-    tokio::time::sleep(SETTLE.max(began.elapsed())).await;
+    tokio::time::sleep(tags.settle().max(began.elapsed())).await;
     found_after(tags, tag, pushed).await
 }
 
@@ -122,6 +127,7 @@ mod tests {
     struct Far {
         tags: Arc<Mutex<BTreeMap<String, Bytes>>>,
         immutable: bool,
+        settle: Duration,
         /// How long requests take to get there, and answers to come back, in milliseconds; over and over.
         delays: Arc<Mutex<std::iter::Cycle<std::vec::IntoIter<u64>>>>,
         /// How much longer the write of a claim takes to get there.
@@ -129,18 +135,14 @@ mod tests {
     }
 
     impl Far {
-        fn new(immutable: bool) -> Self {
-            Self {
-                tags: Arc::default(),
-                immutable,
-                delays: Arc::new(Mutex::new(vec![0].into_iter().cycle())),
-                slow: Duration::ZERO,
-            }
+        fn new(immutable: bool, settle: Duration) -> Self {
+            let delays = Arc::new(Mutex::new(vec![0].into_iter().cycle()));
+            Self { tags: Arc::default(), immutable, settle, delays, slow: Duration::ZERO }
         }
 
         /// The same registry, seen by another one.
-        fn seen(&self, delays: &[u64], slow: u64) -> Self {
-            let delays = Arc::new(Mutex::new(delays.to_vec().into_iter().cycle()));
+        fn seen(&self, delays: Vec<u64>, slow: u64) -> Self {
+            let delays = Arc::new(Mutex::new(delays.into_iter().cycle()));
             Self { delays, slow: Duration::from_millis(slow), ..self.clone() }
         }
 
@@ -180,19 +182,23 @@ mod tests {
         fn place(&self, name: &str) -> String {
             name.into()
         }
+
+        fn settle(&self) -> Duration {
+            self.settle
+        }
     }
 
     /// Who begins when, how far away the registry is from there, and how much its claim is delayed, in milliseconds.
     type Racer = (u64, Vec<u64>, u64);
 
     /// Lets all of them write; returns who was told that it won, and whose manifest stands there at the end.
-    fn race(immutable: bool, racers: Vec<Racer>) -> (Vec<usize>, usize) {
+    fn race(immutable: bool, settle: Duration, racers: Vec<Racer>) -> (Vec<usize>, usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let far = Far::new(immutable);
+            let far = Far::new(immutable, settle);
             let run = async |(number, (begin, delays, slow)): (usize, Racer)| {
                 tokio::time::sleep(Duration::from_millis(begin)).await;
-                let tags = far.seen(&delays, slow);
+                let tags = far.seen(delays, slow);
                 write_once(&tags, "claim", "tag", &format!("{number}").into()).await.unwrap().then_some(number)
             };
             let won = join_all(racers.into_iter().enumerate().map(run)).await;
@@ -209,7 +215,7 @@ mod tests {
     proptest! {
         #[test]
         fn of_many_one_wins(racers in prop::collection::vec((0..2500_u64, near(), Just(0)), 1..9), immutable: bool) {
-            let (won, stands) = race(immutable, racers);
+            let (won, stands) = race(immutable, SETTLE, racers);
             prop_assert_eq!(won, [stands]);
         }
 
@@ -218,7 +224,7 @@ mod tests {
             late in (0..2500_u64, near(), 0..10_000_u64),
             other in (0..2500_u64, near(), Just(0)),
         ) {
-            let (won, stands) = race(false, vec![late, other]);
+            let (won, stands) = race(false, SETTLE, vec![late, other]);
             prop_assert_eq!(won, [stands]);
         }
 
@@ -226,14 +232,34 @@ mod tests {
         fn where_tags_cannot_be_moved_nothing_depends_on_time(
             racers in prop::collection::vec((0..9000_u64, prop::collection::vec(0..5000_u64, 1..12), 0..20_000_u64), 1..9),
         ) {
-            let (won, stands) = race(true, racers);
+            let (won, stands) = race(true, SETTLE, racers);
             prop_assert_eq!(won, [stands]);
         }
     }
 
+    /// Most ways are short, some are long: what the wait is for.
+    #[test]
+    fn without_the_wait_two_would_win_and_with_it_the_same_schedules_have_one_winner() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut wrong, rounds) = (0, 3000);
+        for _ in 0..rounds {
+            let mut racer = || {
+                let delays = (0..16).map(|_| if random.u8(..4) == 0 { random.u64(..200) } else { random.u64(..10) });
+                let delays = delays.collect();
+                (random.u64(..100), delays, 0)
+            };
+            let racers = vec![racer(), racer(), racer()];
+            let (won, stands) = race(false, Duration::ZERO, racers.clone());
+            wrong += usize::from(won != [stands]);
+            let (won, stands) = race(false, SETTLE, racers);
+            assert_eq!(won, [stands]);
+        }
+        assert!(wrong > 0, "none of {rounds} schedules needs the wait: this shows nothing");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_somebody_began_who_is_no_more_is_ended_by_the_next() {
-        let far = Far::new(false);
+        let far = Far::new(false, SETTLE);
         claim(&far, "claim", &"first".into()).await.unwrap();
         assert!(!write_once(&far, "claim", "tag", &"second".into()).await.unwrap());
         assert_eq!(far.get("tag").await.unwrap().unwrap(), "first");

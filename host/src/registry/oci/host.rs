@@ -1,6 +1,7 @@
 //! One OCI registry server: its requests, repeated while that helps, and what its errors mean.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -22,9 +23,10 @@ use crate::job::Digest;
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// For a connection to stand, and for the next bytes to come.
+/// For a connection to stand; for the next bytes of an answer; for the answer to a blob of 256 MiB on a slow line.
 const CONNECT: Duration = Duration::from_secs(4);
-const READ: Duration = Duration::from_secs(15);
+const READ: Duration = Duration::from_secs(10);
+const WRITE: Duration = Duration::from_secs(180);
 
 /// How many tags are asked for at once.
 const PAGE: usize = 1000;
@@ -72,7 +74,8 @@ impl Host {
         place(&self.name, repository, name)
     }
 
-    /// The manifest that a tag names now, or that has this digest; none if there is none.
+    /// The manifest that a tag names now, or that has this digest; none if there is none. The client reads manifests whole,
+    /// however large: whoever runs the registry is trusted with our memory, though not with what we run.
     pub(in super::super) async fn manifest(
         &self,
         repository: &str,
@@ -80,7 +83,7 @@ impl Host {
     ) -> Result<Option<Bytes>, RegistryError> {
         let image = self.image(repository, name);
         let pull = |Session { client, auth, .. }: Session, image: Reference| async move {
-            let (manifest, _) = client.pull_manifest_raw(&image, &auth, &[OCI_IMAGE_MEDIA_TYPE]).await?;
+            let (manifest, _) = soon(client.pull_manifest_raw(&image, &auth, &[OCI_IMAGE_MEDIA_TYPE])).await??;
             Ok(manifest)
         };
         self.call("read", &image, RegistryOperation::Pull, ATTEMPTS, pull).await
@@ -96,9 +99,9 @@ impl Host {
         let image = self.image(repository, &digest.to_string());
         let pull = |Session { client, .. }: Session, image: Reference| async move {
             // The stream ends with an error if what came has another digest.
-            let mut stream = client.pull_blob_stream(&image, &*digest.to_string()).await?;
+            let mut stream = soon(client.pull_blob_stream(&image, &*digest.to_string())).await??;
             let mut bytes = Vec::new();
-            while let Some(piece) = stream.next().await {
+            while let Some(piece) = soon(stream.next()).await? {
                 let piece = piece?;
                 if (bytes.len() + piece.len()) as u64 > max {
                     return Ok(None);
@@ -205,7 +208,8 @@ impl Host {
             if matches!(fault(&error), Fault::Denied) {
                 self.session.lock().await.take();
                 // The client says this also when it could not reach who gives out tokens.
-                if let Err(reason) = session.client.auth(image, &session.auth, operation).await {
+                let login = soon(session.client.auth(image, &session.auth, operation)).await;
+                if let Err(reason) = login.and_then(|login| login) {
                     error = reason;
                 }
             }
@@ -239,7 +243,7 @@ impl Host {
         let config = ClientConfig {
             protocol,
             connect_timeout: Some(CONNECT),
-            read_timeout: Some(READ),
+            read_timeout: Some(WRITE),
             user_agent: concat!("gristmill/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
@@ -272,6 +276,12 @@ impl Host {
         };
         RegistryError::NotFound(format!("oci://{} has no repository `{repository}`: {create}", self.name))
     }
+}
+
+/// Ends what takes too long, as a fault that passes.
+async fn soon<T>(answer: impl Future<Output = T>) -> Answer<T> {
+    let late = |_| OciDistributionError::IoError(ErrorKind::TimedOut.into());
+    tokio::time::timeout(READ, answer).await.map_err(late)
 }
 
 /// The URI of a tag or a digest.
@@ -340,6 +350,10 @@ fn fault(error: &OciDistributionError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::super::ecr::Ecr;
     use crate::aws::replay::{Replay, Response};
 
     /// A server that gives these answers. Before each request, the client asks how to log in.
@@ -411,6 +425,34 @@ mod tests {
         assert!(
             matches!(host.blob("p/d", &digest, 9).await, Err(RegistryError::Damaged(text)) if text.contains("9 bytes"))
         );
+    }
+
+    #[tokio::test]
+    async fn a_password_is_asked_for_once_until_it_has_to_be_renewed() {
+        let password = |user: &str, expires: u64| {
+            let token = STANDARD.encode(format!("{user}:secret"));
+            let data = format!(r#"{{"authorizationToken":"{token}","expiresAt":{expires}}}"#);
+            Response::json(200, &format!(r#"{{"authorizationData":[{data}]}}"#))
+        };
+        let replay = Replay::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
+        let ecr = Ecr::new(&replay.config, "ecr", "123456789012", "eu-west-1");
+        let host = Host { name: "ecr".into(), login: Login::Ecr(ecr), session: Mutex::new(None) };
+        for expected in ["old", "new", "new"] {
+            let session = host.session().await.unwrap();
+            assert_eq!(session.auth, RegistryAuth::Basic(expected.into(), "secret".into()));
+        }
+        assert_eq!(replay.requests().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_given_up() {
+        let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = hole.local_addr().unwrap().to_string();
+        let host = Host { name, login: Login::Fixed(RegistryAuth::Anonymous), session: Mutex::new(None) };
+        let begin = tokio::time::Instant::now();
+        let error = host.manifest("p/d", "1").await.unwrap_err();
+        assert!(matches!(&error, RegistryError::Unavailable(text) if text.contains("timed out")), "{error:?}");
+        assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
     }
 
     #[test]
