@@ -9,11 +9,10 @@ use crate::admission::{Admission, Need};
 use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
 use crate::job::Batch;
 use crate::object::ObjectStore;
-use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
+use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
 use crate::sink::{OutputSchema, Sink, Stores};
-use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -81,7 +80,7 @@ impl Loaded {
         batch: &Batch,
         started: SystemTime,
         objects: &Arc<dyn ObjectStore>,
-        metrics: &Arc<Metrics>,
+        metrics: Arc<dyn GuestMetrics>,
     ) -> BatchContext {
         let plugin = &self.dataset.plugin;
         BatchContext {
@@ -100,7 +99,7 @@ impl Loaded {
             grants: self.dataset.grants.clone(),
             objects: objects.clone(),
             rows: Arc::new(Decoder(self.outputs.clone())),
-            metrics: Arc::new(DatasetMetrics::new(metrics.clone(), &self.dataset.name)),
+            metrics,
         }
     }
 }

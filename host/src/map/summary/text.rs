@@ -113,10 +113,21 @@ mod tests {
             message: "the object is empty".into(),
             kind: FailureKind::Rejected,
         };
-        let written = |output: &str, place: String| Written { output: output.into(), place, rows: 100, bytes: 4_000 };
+        let written = |output: &str, place: String| Written {
+            output: output.into(),
+            place,
+            rows: 100,
+            bytes: 4_000,
+            digest: None,
+        };
         BatchReport {
             dataset: "noaa".into(),
-            component: Component { name: "noaa".into(), version: "0.1.0".into(), digest: Digest::of(b"") },
+            component: Component {
+                name: "noaa".into(),
+                version: "0.1.0".into(),
+                digest: Digest::of(b""),
+                release: None,
+            },
             items: ItemCounts { total: 100, succeeded: 100 - rejected, rejected },
             bytes_read: 10_000_000,
             outputs: vec![
