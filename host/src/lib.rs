@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod commands;
 mod commit;
+pub mod compare;
 pub mod dataset;
 mod fate;
 mod fault;

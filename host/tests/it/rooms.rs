@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["report"],
     &["admission", "telemetry"],
     &["catalog", "pressure"],
+    &["compare"],
     &["pipeline"],
     &["map", "worker"],
     &["cli"],
