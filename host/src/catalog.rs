@@ -1,13 +1,23 @@
 //! The datasets that this process can work on, each with its plugin opened and its outputs connected.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod choice;
+mod folder;
+mod judge;
+mod releases;
+mod smoke;
+mod versions;
+pub mod watch;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::admission::{Admission, Need};
-use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, Variables, check};
-use crate::job::Batch;
+pub use self::choice::{Choice, NoVersion};
+pub use self::releases::{Fetched, NotOpened, Opened, Releases};
+pub use self::smoke::{SampleFailed, test as try_sample};
+pub use self::versions::{Catalog, OnTrial, Versions};
+use crate::admission::Need;
+use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, check};
+use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
@@ -26,6 +36,8 @@ pub struct Loaded {
     pub outputs: Vec<Arc<OutputSchema>>,
     /// Where each output's rows go.
     pub sinks: Vec<Arc<dyn Sink>>,
+    /// The release that it is, if it came from a registry.
+    pub release: Option<Digest>,
 }
 
 impl Loaded {
@@ -53,7 +65,7 @@ impl Loaded {
         };
         let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
-        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks })
+        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks, release: None })
     }
 
     /// Opens the dataset's component and checks both against each other. What is wrong comes all at once, each with its
@@ -61,6 +73,11 @@ impl Loaded {
     pub async fn examine(dataset: &Dataset, runtime: &Runtime) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
         let (text, component) = read(dataset).await?;
         fit(dataset, &text, &component, runtime).await
+    }
+
+    /// What tells this version from all others: its release, or where there is none its component.
+    pub(crate) fn identity(&self) -> Digest {
+        self.release.unwrap_or(self.plugin.digest)
     }
 
     /// What its items and batches need.
@@ -123,81 +140,6 @@ impl RowDecoder for Decoder {
     }
 }
 
-/// All datasets of a process. One that cannot be worked on is kept with the reason, so that its batches can be told.
-#[derive(Default)]
-pub struct Catalog(BTreeMap<String, Result<Arc<Loaded>, Arc<str>>>);
-
-impl Catalog {
-    /// A catalog of one dataset.
-    pub fn of(loaded: Arc<Loaded>) -> Self {
-        Self(BTreeMap::from([(loaded.dataset.name.clone(), Ok(loaded))]))
-    }
-
-    /// Opens every dataset of a folder: `*.toml`, and `*/dataset.toml`. A file that cannot even be read as a dataset has no
-    /// name that a message could give; it is returned as a complaint, and the others work.
-    pub async fn load(
-        folder: &Path,
-        variables: &Variables,
-        runtime: &Runtime,
-        stores: &Stores,
-    ) -> std::io::Result<(Self, Vec<Findings>)> {
-        let mut datasets = BTreeMap::new();
-        let mut complaints = Vec::new();
-        for file in dataset_files(folder)? {
-            let dataset = match Dataset::load(&file, variables) {
-                Ok(dataset) => dataset,
-                Err(findings) => {
-                    complaints.push(findings);
-                    continue;
-                }
-            };
-            let name = dataset.name.clone();
-            if datasets.contains_key(&name) {
-                let message = format!("a second dataset is called `{name}`; the first one found is used");
-                complaints.push(Findings(vec![Finding {
-                    file,
-                    position: None,
-                    place: Place::default().key("dataset"),
-                    message,
-                    help: Some("give each dataset a name of its own".into()),
-                }]));
-                continue;
-            }
-            let loaded = Loaded::open(dataset, runtime, stores).await;
-            datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
-        }
-        Ok((Self(datasets), complaints))
-    }
-
-    /// Puts aside the datasets of which not even one item can run here.
-    pub fn admit(&mut self, admission: &Admission) {
-        for loaded in self.0.values_mut() {
-            let objection = loaded.as_ref().ok().and_then(|loaded| {
-                let file = loaded.dataset.file.display();
-                Some(format!("{file}: plugin.memory: {}", admission.objection(&loaded.need())?))
-            });
-            if let Some(objection) = objection {
-                *loaded = Err(objection.into());
-            }
-        }
-    }
-
-    /// The dataset of this name, or why it cannot be worked on.
-    pub fn get(&self, name: &str) -> Option<Result<Arc<Loaded>, Arc<str>>> {
-        self.0.get(name).cloned()
-    }
-
-    /// The names of all datasets.
-    pub fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
-    }
-
-    /// The datasets that cannot be worked on, each with the reason.
-    pub fn broken(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, loaded)| Some((name.as_str(), &**loaded.as_ref().err()?)))
-    }
-}
-
 /// The dataset file's text and the component's bytes.
 async fn read(dataset: &Dataset) -> Result<(String, Vec<u8>), Findings> {
     // The file was read before: without its text findings only lack their lines.
@@ -256,19 +198,4 @@ fn located(text: &str, mut findings: Vec<Finding>) -> Findings {
         dataset::locate(&mut findings, text);
     }
     Findings(findings)
-}
-
-fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let nested = path.join("dataset.toml");
-        if nested.is_file() {
-            files.push(nested);
-        } else if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

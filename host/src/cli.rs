@@ -8,6 +8,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
+mod registry;
+
+pub use self::registry::{
+    KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
+};
 use crate::dataset::Variables;
 use crate::telemetry::logs::LogFormat;
 
@@ -42,6 +47,20 @@ pub enum Command {
     Plugin(PluginCommand),
     /// Ask a worker on this machine whether it is alive; for a container's health check.
     Health(HealthArgs),
+    /// Make a key that signs releases, and the public key that verifies them.
+    Keygen(KeygenArgs),
+    /// Sign a version that is in a registry, or attach a signature that another tool made.
+    Sign(SignArgs),
+    /// Put a version of a dataset into a registry: its file, its component and its sample.
+    Publish(PublishArgs),
+    /// List the versions of a dataset that a registry has.
+    Versions(VersionsArgs),
+    /// Take a version into use: workers switch to it within seconds.
+    Promote(PromoteArgs),
+    /// End a trial, or else go back to the version that was in use before.
+    Rollback(RollbackArgs),
+    /// Say what is in use, what is on trial, and what workers refused.
+    Status(StatusArgs),
 }
 
 const CHECK_EXIT_CODES: &str = "\
@@ -90,9 +109,16 @@ pub struct WorkerArgs {
     /// there are slots, so that one that is full does not hold up another.
     #[arg(long = "queue", env = "GRISTMILL_QUEUE", value_name = "URL", value_delimiter = ',', required = true)]
     pub queues: Vec<String>,
-    /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components.
-    #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR")]
-    pub datasets: PathBuf,
+    /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components, read once.
+    #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR", required_unless_present = "registry")]
+    pub datasets: Option<PathBuf>,
+    /// Where versions of datasets come from, and which of them is in use: a folder, `s3://bucket/prefix` or
+    /// `oci://host/prefix`. It is followed all the time. A dataset that `--datasets` has too is taken from there.
+    #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
+    pub registry: Option<String>,
+    /// The file that says who has to have signed what comes from the registry.
+    #[arg(long, env = "GRISTMILL_TRUST", value_name = "FILE", requires = "registry")]
+    pub trust: Option<PathBuf>,
     /// The DynamoDB table that remembers which batches are done (partition key `pk`, a string). Without one, a batch that is
     /// delivered twice is worked on twice, with the same result.
     #[arg(long, env = "GRISTMILL_LEDGER", value_name = "TABLE")]
@@ -192,6 +218,8 @@ impl SetArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
     use crate::pipeline::LEASE;
 
@@ -201,6 +229,11 @@ mod tests {
             Command::Worker(worker) => Ok(worker.lease),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn no_command_has_two_arguments_of_one_name() {
+        Cli::command().debug_assert();
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod rows;
 mod text;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 
@@ -84,12 +84,11 @@ impl Side {
     /// None when a store kept the item from a result: that says nothing of the version.
     async fn run(&mut self, item: &Item) -> Option<Ran> {
         let mut call = 1;
-        let (run, took) = loop {
-            let start = Instant::now();
+        let run = loop {
             let run = self.lane.run(item).await;
             let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
             if !asks || call == ITEM_ATTEMPTS {
-                break (run, start.elapsed());
+                break run;
             }
             tokio::time::sleep(runtime::pause_after(call)).await;
             call += 1;
@@ -98,7 +97,7 @@ impl Side {
         if waited && self.watched.trouble().is_some() {
             return None;
         }
-        let ItemRun { result, rows, memory, .. } = run;
+        let ItemRun { result, rows, took, memory, .. } = run;
         let result = result.and_then(|value| fits(&self.outputs, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
     }

@@ -10,7 +10,7 @@ use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
 use crate::lease::Lost;
 use crate::ledger::LedgerError;
 use crate::object::ObjectError;
-use crate::pipeline::{Pipeline, Work};
+use crate::pipeline::Pipeline;
 use crate::queue::Delivery;
 use crate::report::BatchReport;
 use crate::sink::SinkError;
@@ -47,9 +47,11 @@ pub(crate) enum Fault {
     Record(String),
     #[error(
         "an earlier attempt wrote rows with component {begun} and did not end; only that component can finish the batch, and \
-         this worker has {ours}"
+         this worker has {ours}: {why}"
     )]
-    OtherComponent { begun: Digest, ours: Digest },
+    OtherComponent { begun: Digest, ours: Digest, why: String },
+    #[error("{0}")]
+    Version(String),
 }
 
 impl Fault {
@@ -71,6 +73,7 @@ impl Fault {
             Self::Callback(_) => FaultKind::CallbackUnavailable,
             Self::Record(_) => FaultKind::RecordUnreadable,
             Self::OtherComponent { .. } => FaultKind::BegunByOther,
+            Self::Version(_) => FaultKind::VersionUnavailable,
         }
     }
 
@@ -86,7 +89,7 @@ impl Fault {
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
             // Another worker may have what this one lacks.
-            Self::Record(_) | Self::OtherComponent { .. } => false,
+            Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) => false,
         }
     }
 }
@@ -142,13 +145,13 @@ impl Pipeline {
     }
 
     /// The host failed, not the batch: the message goes back, and at the last delivery it is set aside.
-    pub(crate) async fn fault(&self, work: &Work, delivery: &Delivery, fault: Fault) -> End {
+    pub(crate) async fn fault(&self, batch: &Arc<Batch>, delivery: &Delivery, fault: Fault) -> End {
         let kind = fault.kind();
-        End { kind: Some(kind), ..self.fate_of(work, delivery, kind, fault).await }
+        End { kind: Some(kind), ..self.fate_of(batch, delivery, kind, fault).await }
     }
 
-    async fn fate_of(&self, work: &Work, delivery: &Delivery, kind: FaultKind, fault: Fault) -> End {
-        let reason = format!("dataset {}, batch {}: {fault}", work.batch.dataset, work.batch.id);
+    async fn fate_of(&self, batch: &Arc<Batch>, delivery: &Delivery, kind: FaultKind, fault: Fault) -> End {
+        let reason = format!("dataset {}, batch {}: {fault}", batch.dataset, batch.id);
         let last = delivery.receives >= self.deliveries;
         let after = match fault {
             // Whoever waited has stopped: there is nobody to work for.
@@ -159,7 +162,7 @@ impl Pipeline {
             // Telling has just failed.
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
-                let (batch, token) = (Some(work.batch.clone()), Some(work.batch.token.clone()));
+                let (batch, token) = (Some(batch.clone()), Some(batch.token.clone()));
                 let error = error_names::HOST_FAULT;
                 return self.refuse(delivery, Refusal { kind, batch, token, error, reason }).await;
             }

@@ -12,6 +12,8 @@ pub(crate) enum FaultKind {
     BrokenDataset,
     /// It asks for a component that this worker does not have.
     OtherComponent,
+    /// The version that it has to run on is not here yet.
+    VersionUnavailable,
     /// More items were rejected than the dataset tolerates.
     ItemsRejected,
     /// An item still asked for another attempt.
@@ -66,6 +68,7 @@ impl FaultKind {
             Self::UnknownDataset => "unknown_dataset",
             Self::BrokenDataset => "broken_dataset",
             Self::OtherComponent => "other_component",
+            Self::VersionUnavailable => "version_unavailable",
             Self::ItemsRejected => "items_rejected",
             Self::ItemRetry => "item_retry",
             Self::ObjectsUnavailable => "objects_unavailable",

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +18,7 @@ use crate::commit::{Attempt, Ready, Uploads};
 use crate::dataset::Target;
 use crate::fate;
 use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
+use crate::ledger::fleet::Tally;
 use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
@@ -42,6 +43,8 @@ pub(crate) struct Outcome {
     results: Vec<(u32, String)>,
     items: usize,
     bytes_read: u64,
+    /// How long items ran, together.
+    ran: Duration,
     /// What the store of objects did wrong meanwhile.
     trouble: Option<String>,
 }
@@ -211,13 +214,21 @@ impl Taker {
         }
         let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
         let items = batch.items.len();
-        let outcome =
-            Outcome { stagings, failures: Vec::new(), results: Vec::new(), items, bytes_read: 0, trouble: None };
+        let outcome = Outcome {
+            stagings,
+            failures: Vec::new(),
+            results: Vec::new(),
+            items,
+            bytes_read: 0,
+            ran: Duration::ZERO,
+            trouble: None,
+        };
         Ok(Self { outcome, keys, staged: 0 })
     }
 
     async fn take(&mut self, item: &Item, run: ItemRun) -> Result<(), SinkError> {
         self.outcome.bytes_read += run.bytes_read;
+        self.outcome.ran += run.took;
         let result = match run.result {
             Ok(value) => self.check(&run.rows).map(|()| value),
             Err(fault) => Err(fault),
@@ -288,6 +299,12 @@ fn room(staged: usize, more: usize) -> Result<usize, String> {
 }
 
 impl Outcome {
+    /// What a version on trial is judged by.
+    pub(crate) fn tally(&self) -> Tally {
+        let micros = u64::try_from(self.ran.as_micros()).unwrap_or(u64::MAX);
+        Tally { batches: 1, items: self.items as u64, failed: self.failures.len() as u64, micros }
+    }
+
     /// The first item that is worth another attempt: then so is the batch.
     pub(crate) fn retryable(&self) -> Option<&ItemFailure> {
         self.failures.iter().find(|failure| failure.kind == FailureKind::Retryable)
@@ -337,7 +354,7 @@ impl Outcome {
             name: loaded.plugin.manifest.name.clone(),
             version: loaded.plugin.manifest.version.clone(),
             digest: loaded.plugin.digest,
-            release: None,
+            release: loaded.release,
         };
         let at = report_place(loaded, batch);
         if let Some(at) = &at {

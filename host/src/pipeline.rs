@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
-use crate::catalog::{Catalog, Loaded};
+use crate::catalog::{Catalog, Choice, Loaded, NoVersion};
 use crate::commit::{Attempt, Ready};
 use crate::fate::{End, Fault, Refusal, crowded, line};
 use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
 use crate::lease::{self, Lease, Lost};
-use crate::ledger::{Claim, ClaimRequest, Ledger, LedgerError, Receipt, Release};
+use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Release};
 use crate::pressure::Pressure;
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
@@ -93,8 +93,22 @@ impl Identity {
 /// A batch with everything that is needed to work on it.
 pub(crate) struct Work {
     pub(crate) batch: Arc<Batch>,
-    loaded: Arc<Loaded>,
+    choice: Choice,
     fingerprint: Digest,
+}
+
+/// Why there is no work in a delivery.
+enum Unread {
+    /// Nobody can work on it.
+    Refused(Refusal),
+    /// It may be another time.
+    Later(Arc<Batch>, Fault),
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Pipeline {
@@ -103,15 +117,19 @@ impl Pipeline {
     /// Dropping the future gives the batch up too, but its claim has to run out.
     pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {
         let start = Instant::now();
-        let (batch, loaded, end) = match self.read(delivery) {
+        let (batch, loaded, end) = match self.read(delivery).await {
             Ok(work) => {
                 let end = match self.work(&work, delivery, give_up).await {
                     Ok(end) => end,
-                    Err(fault) => self.fault(&work, delivery, fault).await,
+                    Err(fault) => self.fault(&work.batch, delivery, fault).await,
                 };
-                (Some(work.batch), Some(work.loaded), end)
+                (Some(work.batch), Some(work.choice.loaded), end)
             }
-            Err(refusal) => (refusal.batch.clone(), None, self.refuse(delivery, refusal).await),
+            Err(Unread::Refused(refusal)) => (refusal.batch.clone(), None, self.refuse(delivery, refusal).await),
+            Err(Unread::Later(batch, fault)) => {
+                let end = self.fault(&batch, delivery, fault).await;
+                (Some(batch), None, end)
+            }
         };
         let took = start.elapsed();
         // Only names that this worker knows are labels: there are few of them.
@@ -122,8 +140,8 @@ impl Pipeline {
         end.disposition
     }
 
-    /// Reads the message and finds its dataset.
-    fn read(&self, delivery: &Delivery) -> Result<Work, Refusal> {
+    /// Reads the message, and finds the version of its dataset that it runs on.
+    async fn read(&self, delivery: &Delivery) -> Result<Work, Unread> {
         let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
             kind: FaultKind::Malformed,
             batch: None,
@@ -132,33 +150,26 @@ impl Pipeline {
             reason: format!("message {}: {}", delivery.id, malformed.reason),
         })?;
         let batch = Arc::new(batch);
-        let refuse = |kind, error, reason: String| {
-            let reason = format!("dataset {}, batch {}: {reason}", batch.dataset, batch.id);
-            Refusal { kind, batch: Some(batch.clone()), token: Some(batch.token.clone()), error, reason }
-        };
-        let loaded = match self.catalog.get(&batch.dataset) {
-            Some(Ok(loaded)) => loaded,
-            Some(Err(broken)) => {
-                return Err(refuse(FaultKind::BrokenDataset, error_names::BAD_PLUGIN, broken.to_string()));
-            }
-            None => {
-                let reason = format!(
-                    "this worker has no such dataset (it has {}): put its file into the folder of `--datasets`",
-                    self.catalog.names().join(", ")
-                );
-                return Err(refuse(FaultKind::UnknownDataset, error_names::BAD_MESSAGE, reason));
+        let choice = match self.catalog.choose(&batch).await {
+            Ok(choice) => choice,
+            Err(NoVersion::Later(why)) => return Err(Unread::Later(batch, Fault::Version(why))),
+            Err(refused) => {
+                let (kind, error) = match refused {
+                    NoVersion::Unknown(_) => (FaultKind::UnknownDataset, error_names::BAD_MESSAGE),
+                    NoVersion::Other { .. } => (FaultKind::OtherComponent, error_names::BAD_PLUGIN),
+                    _ => (FaultKind::BrokenDataset, error_names::BAD_PLUGIN),
+                };
+                let reason = format!("dataset {}, batch {}: {refused}", batch.dataset, batch.id);
+                let token = Some(batch.token.clone());
+                return Err(Refusal { kind, batch: Some(batch), token, error, reason }.into());
             }
         };
-        if let Some(wanted) = batch.component.filter(|wanted| *wanted != loaded.plugin.digest) {
-            let reason = format!("the message asks for component {wanted}, this worker has {}", loaded.plugin.digest);
-            return Err(refuse(FaultKind::OtherComponent, error_names::BAD_PLUGIN, reason));
-        }
-        let fingerprint = self.fingerprint(&batch, &loaded);
-        Ok(Work { batch, loaded, fingerprint })
+        let fingerprint = self.fingerprint(&batch, &choice.loaded);
+        Ok(Work { batch, choice, fingerprint })
     }
 
     async fn work(&self, work: &Work, delivery: &Delivery, give_up: &CancellationToken) -> Result<End, Fault> {
-        let Work { batch, loaded, .. } = work;
+        let Work { batch, choice: Choice { loaded, .. }, .. } = work;
         // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
         let last = delivery.receives >= self.deliveries;
         let Some(_seat) = self.admission.seat(&loaded.need(), last) else { return Ok(crowded(delivery, loaded)) };
@@ -218,12 +229,13 @@ impl Pipeline {
 
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
     async fn run(&self, work: &Work, attempt: &Attempt) -> Result<(Answer, Option<BatchReport>), Fault> {
-        let Work { batch, loaded, .. } = work;
-        let (claimed, ours) = (&attempt.claimed, loaded.plugin.digest);
-        if claimed.resumed && loaded.has_only_tables() && claimed.component != ours {
-            return Err(Fault::OtherComponent { begun: claimed.component, ours });
-        }
+        let Work { batch, choice, .. } = work;
+        let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?;
+        let claimed = &attempt.claimed;
         let outcome = items::run(self, loaded, batch, attempt).await?;
+        if loaded.identity() == choice.loaded.identity() {
+            self.catalog.count(choice, outcome.tally());
+        }
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
             outcome.abort().await;
@@ -249,6 +261,16 @@ impl Pipeline {
             self.prepare(attempt, &ready, uploads).await?;
         }
         self.finish(work, attempt, ready, recorded).await
+    }
+
+    /// The version to run on: the one that was chosen, unless somebody began with another one and may have written rows.
+    async fn as_begun(&self, batch: &Batch, choice: &Choice, claimed: &Claimed) -> Result<Arc<Loaded>, Fault> {
+        let (begun, ours) = (claimed.component, choice.loaded.identity());
+        if !claimed.resumed || !choice.loaded.has_only_tables() || begun == ours {
+            return Ok(choice.loaded.clone());
+        }
+        let version = self.catalog.version(&batch.dataset, &begun).await;
+        version.map_err(|why| Fault::OtherComponent { begun, ours, why: why.to_string() })
     }
 
     /// Makes visible what is ready, and writes down that it is.
@@ -278,7 +300,7 @@ impl Pipeline {
         let request = ClaimRequest {
             id: work.batch.id.clone(),
             fingerprint: work.fingerprint,
-            component: work.loaded.plugin.digest,
+            component: work.choice.loaded.identity(),
             now: (self.now)(),
             lease: self.lease,
         };

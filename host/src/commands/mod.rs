@@ -2,9 +2,14 @@
 
 mod asl;
 mod check;
+mod keygen;
 mod map;
 mod plugin;
+mod promote;
+mod publish;
+mod sign;
 mod signals;
+mod status;
 mod waiting;
 mod worker;
 
@@ -37,6 +42,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("no healthy worker at {}", args.admin))?;
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Sign(args) => io.block_on(Box::pin(sign::run(args))),
+        Command::Publish(args) => io.block_on(Box::pin(publish::run(args))),
+        Command::Versions(args) => io.block_on(Box::pin(status::versions(args))),
+        Command::Promote(args) => io.block_on(Box::pin(promote::run(args))),
+        Command::Rollback(args) => io.block_on(Box::pin(promote::roll_back(args))),
+        Command::Status(args) => io.block_on(Box::pin(status::run(args))),
     }
 }
 

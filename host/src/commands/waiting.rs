@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ledger::LedgerError;
 use crate::queue::QueueError;
+use crate::registry::RegistryError;
 use crate::telemetry::admin::Readiness;
 
 /// Between the first two attempts; doubled with each up to the longest. The clients repeat their calls too.
@@ -59,6 +60,15 @@ impl From<QueueError> for Obstacle {
         match &error {
             QueueError::Unavailable(_) => Self::Passing(error.to_string()),
             QueueError::Refused(_) => Self::Lasting(error.to_string()),
+        }
+    }
+}
+
+impl From<RegistryError> for Obstacle {
+    fn from(error: RegistryError) -> Self {
+        match &error {
+            RegistryError::Unavailable(_) => Self::Passing(error.to_string()),
+            _ => Self::Lasting(error.to_string()),
         }
     }
 }

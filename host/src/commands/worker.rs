@@ -17,10 +17,12 @@ use super::waiting::wait_for;
 use crate::admission::{self, Admission};
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
-use crate::catalog::Catalog;
+use crate::catalog::watch::Watch;
+use crate::catalog::{Catalog, Opened, Releases};
 use crate::cli::WorkerArgs;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
+use crate::ledger::fleet::{Alone, Fleet};
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::pipeline::{Identity, Pipeline};
@@ -28,6 +30,7 @@ use crate::pressure::Pressure;
 use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
+use crate::registry::{self, Kms, Policy};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
@@ -71,35 +74,64 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     );
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
-    let (mut catalog, complaints) = Catalog::load(&args.datasets, &args.variables.variables(), &runtime, &stores)
-        .await
-        .with_context(|| format!("--datasets {}", args.datasets.display()))?;
-    for findings in complaints {
-        tracing::error!("{findings}");
-    }
-    catalog.admit(&admission);
-    for (dataset, reason) in catalog.broken() {
-        tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
-    }
-    anyhow::ensure!(
-        !catalog.names().is_empty(),
-        "--datasets {}: there is no dataset file that can be read (`*.toml` or `*/dataset.toml`)",
-        args.datasets.display()
-    );
-    let ledger: Arc<dyn Ledger> = match &args.ledger {
+    let (ledger, fleet): (Arc<dyn Ledger>, Arc<dyn Fleet>) = match &args.ledger {
         Some(table) => {
             let ledger = DynamoLedger::new(&config, table);
             let probe = async || Ok(ledger.probe().await?);
             let Some(()) = wait_for(&format!("--ledger {table}"), &readiness, &stop, probe).await? else {
                 return stopped_early();
             };
-            Arc::new(ledger)
+            let ledger = Arc::new(ledger);
+            (ledger.clone(), ledger)
         }
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
-            Arc::new(NoLedger)
+            (Arc::new(NoLedger), Arc::new(Alone::default()))
         }
     };
+    let variables = args.variables.variables();
+    let catalog = Arc::new(Catalog::with(fleet));
+    if let Some(folder) = &args.datasets {
+        let complaints = catalog.load_folder(folder, &variables, &runtime, &stores).await;
+        for findings in complaints.with_context(|| format!("--datasets {}", folder.display()))? {
+            tracing::error!("{findings}");
+        }
+        anyhow::ensure!(
+            !catalog.names().is_empty() || args.registry.is_some(),
+            "--datasets {}: there is no dataset file that can be read (`*.toml` or `*/dataset.toml`)",
+            folder.display()
+        );
+    }
+    catalog.admit(&admission);
+    for (dataset, reason) in catalog.broken() {
+        tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
+    }
+    let guests = super::guest_runtime(slots)?;
+    if let Some(uri) = &args.registry {
+        let registry = registry::open(uri, async || config.clone()).await?;
+        let policy = match &args.trust {
+            Some(file) => Policy::load(file, &Kms::new(&config)).await?,
+            None => Policy::none(),
+        };
+        let releases = Releases {
+            registry,
+            policy,
+            variables,
+            runtime: runtime.in_background()?,
+            stores: stores.clone(),
+            admission: admission.clone(),
+            guests: guests.handle().clone(),
+            opened: Opened::default(),
+        };
+        let watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
+        let watch = Arc::new(tokio::sync::Mutex::new(watch));
+        let look = async || Ok(watch.lock().await.start().await?);
+        let Some(()) = wait_for(&format!("--registry {uri}"), &readiness, &stop, look).await? else {
+            return stopped_early();
+        };
+        let stop = stop.clone();
+        tokio::spawn(async move { watch.lock().await.run(stop).await });
+    }
     let mut queues = Vec::new();
     for url in args.queues {
         let connect = async || Ok(SqsQueue::connect(&config, &url).await?);
@@ -114,9 +146,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     // What strains a service is felt by the batches of all queues.
     let pressure = Arc::new(Pressure::default());
-    let guests = super::guest_runtime(slots)?;
     let datasets = catalog.names().join(", ");
-    let catalog = Arc::new(catalog);
     let callback = Arc::new(StepFunctions::new(&config));
     let pipeline = |queue: Arc<SqsQueue>| Pipeline {
         catalog: catalog.clone(),

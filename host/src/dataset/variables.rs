@@ -52,6 +52,21 @@ impl Variables {
         }
     }
 
+    /// Gives every variable of the text that has no value one that stands for it: its own name, as a bucket may be called. For
+    /// looking at a dataset where nobody knows the values yet. Returns the names too.
+    pub fn stand_in(mut self, text: &str) -> (Self, Vec<String>) {
+        let mut names = Vec::new();
+        for error in self.expand(text).err().unwrap_or_default() {
+            if let VariableError::Unset(name) = error
+                && !self.0.contains_key(&name)
+            {
+                self.0.insert(name.clone(), name.to_ascii_lowercase().replace('_', "-"));
+                names.push(name);
+            }
+        }
+        (self, names)
+    }
+
     /// Puts in the values; all errors at once. `$${` stands for `${`. A value is taken as it is, not expanded again.
     pub fn expand(&self, text: &str) -> Result<String, Vec<VariableError>> {
         let (mut expanded, mut errors, mut rest) = (String::with_capacity(text.len()), Vec::new(), text);
@@ -103,6 +118,13 @@ mod tests {
     #[test]
     fn the_command_line_wins_and_values_are_not_expanded_again() {
         assert_eq!(variables().expand("s3://${A}/${B}/${EMPTY}.").unwrap(), "s3://set/${A}/.");
+    }
+
+    #[test]
+    fn what_has_no_value_can_stand_for_itself() {
+        let (variables, names) = variables().stand_in("${A} ${DATA_BUCKET} ${DATA_BUCKET}/${X} ${");
+        assert_eq!(names, ["DATA_BUCKET", "X"]);
+        assert_eq!(variables.expand("s3://${DATA_BUCKET}/${A}").unwrap(), "s3://data-bucket/set");
     }
 
     #[test]

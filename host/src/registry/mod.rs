@@ -11,6 +11,7 @@
 //!    └─ follows 41                                                         signatures
 //! ```
 
+mod change;
 #[doc(hidden)]
 pub mod contract;
 mod folder;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::change::{NotChanged, change, newest};
 pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};

@@ -100,7 +100,9 @@ impl Signature {
         let own: Own = match serde_json::from_str(text) {
             Ok(own) => own,
             Err(error) => {
-                return unreadable(&format!("it is neither gristmill's nor a sigstore bundle over a blob: {error}"));
+                // It repeats the names of members, which are as long as whoever attached them liked.
+                let why: String = error.to_string().chars().take(200).collect();
+                return unreadable(&format!("it is neither gristmill's nor a sigstore bundle over a blob: {why}"));
             }
         };
         if own.gristmill != 1 || own.algorithm != ALGORITHM {
@@ -256,6 +258,7 @@ mod tests {
             (own.replace(":1,", ":2,"), "another one"),
             (own.replace("ecdsa-p256-sha256", "none"), "another one"),
             (own.replace("\"}", "\",\"x\":1}"), "unknown field"),
+            (format!("{{\"{}\":1}}", "x".repeat(1000)), "unknown field `xxx"),
             (own.replace(",\"", ", \""), "as gristmill writes it"),
             (own.trim_end().into(), "as gristmill writes it"),
             ("untrusted comment: x\n".into(), "four lines"),

@@ -335,7 +335,7 @@ mod tests {
             ("all_of = [\"b\", \"b\"]", "all_of: `b` is there already"),
             ("all_of = [\"a\"]\nany_of = [\"a-again\", \"b\"]", "any_of: `a-again` has to sign already"),
             ("all = [\"b\"]", "unknown field `all`"),
-            ("any_of = [\"b\"]\nat_least = -1", "at_least"),
+            ("any_of = [\"b\"]\nat_least = -1", "line 2: invalid value"),
             ("all_of = \"b\"", "expected a sequence"),
         ] {
             let refused = policy(text).unwrap_err().to_string();

@@ -5,9 +5,10 @@ use std::sync::Weak;
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
-use wasmtime::component::{HasSelf, Linker};
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::bindings;
@@ -30,8 +31,15 @@ pub struct RuntimeConfig {
     pub io: Handle,
 }
 
-/// Opens components and runs them.
+/// Opens components and runs them. Clones are the same runtime.
+#[derive(Clone)]
 pub struct Runtime {
+    shared: Arc<Shared>,
+    /// Who compiles; none compiles where it is called, with all cores.
+    background: Option<Arc<ThreadPool>>,
+}
+
+struct Shared {
     engine: Engine,
     linker: Linker<Guest>,
     cache: Option<PathBuf>,
@@ -39,6 +47,13 @@ pub struct Runtime {
     kept: Arc<Semaphore>,
     _ticker: Ticker,
 }
+
+/// The priority of threads that compile in the background (setpriority(2)): where everything else wants the CPU too, such a
+/// thread gets a tenth of what another one gets; an idle CPU it gets whole.
+const BACKGROUND: i32 = 10;
+
+/// Of how many cores one compiles in the background.
+const CORES_PER_COMPILER: usize = 4;
 
 impl Runtime {
     /// Sets the engine up.
@@ -48,23 +63,55 @@ impl Runtime {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
         bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
             .map_err(PluginError::engine)?;
-        Ok(Self {
+        let shared = Shared {
             _ticker: Ticker::start(&engine),
             engine,
             linker,
             cache: config.cache.clone(),
             io: config.io.clone(),
             kept: Arc::new(Semaphore::new(config.slots)),
-        })
+        };
+        Ok(Self { shared: Arc::new(shared), background: None })
+    }
+
+    /// The same runtime for one that works meanwhile: it compiles on a quarter of the cores (one at least), and only what CPU
+    /// nobody else wants.
+    pub fn in_background(&self) -> Result<Self, PluginError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let pool = ThreadPoolBuilder::new()
+            .num_threads((cores / CORES_PER_COMPILER).max(1))
+            .thread_name(|_| "compiler".into())
+            .start_handler(|_| {
+                // On Linux this is the thread's own priority, whatever the name says.
+                if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
+                    tracing::warn!(%error, "compiling in the background has no lower priority");
+                }
+            })
+            .build()
+            .map_err(|error| PluginError::Engine(error.to_string()))?;
+        Ok(Self { background: Some(Arc::new(pool)), ..self.clone() })
     }
 
     /// Compiles a component (or takes it from the cache), checks it against the contract, and asks it to describe itself.
-    /// Compiling takes a CPU for seconds: call this where that hurts nobody.
+    /// Compiling takes a CPU for seconds: call this where that hurts nobody, or [`Runtime::in_background`].
     pub async fn open(&self, bytes: &[u8]) -> Result<Plugin, PluginError> {
         let digest = Digest::of(bytes);
-        let (component, compiled_in) = component::compile(&self.engine, bytes, &digest, self.cache.as_deref())?;
-        let pre = component::check(&self.engine, &self.linker, &component)?;
-        Plugin::open(component, pre, digest, bytes.len() as u64, compiled_in, self.io.clone(), self.kept.clone()).await
+        let (component, compiled_in) = self.compile(bytes, digest).await?;
+        let Shared { engine, linker, io, kept, .. } = &*self.shared;
+        let pre = component::check(engine, linker, &component)?;
+        Plugin::open(component, pre, digest, bytes.len() as u64, compiled_in, io.clone(), kept.clone()).await
+    }
+
+    async fn compile(&self, bytes: &[u8], digest: Digest) -> Result<(Component, Option<Duration>), PluginError> {
+        let Some(pool) = &self.background else {
+            return component::compile(&self.shared.engine, bytes, &digest, self.shared.cache.as_deref());
+        };
+        let (shared, bytes, (compiled, done)) = (self.shared.clone(), bytes.to_vec(), oneshot::channel());
+        // The compiler spreads its own work over the pool that it is called in.
+        pool.spawn(move || {
+            let _ = compiled.send(component::compile(&shared.engine, &bytes, &digest, shared.cache.as_deref()));
+        });
+        done.await.unwrap_or_else(|_| Err(PluginError::Engine("the compiler gave up".into())))
     }
 }
 

@@ -62,7 +62,7 @@ impl Lane {
 
     /// Runs one item. Must be polled on a runtime where nothing waits that cannot wait for a busy guest.
     pub async fn run(&mut self, item: &Item) -> ItemRun {
-        let limit = self.context.limits.timeout;
+        let (start, limit) = (Instant::now(), self.context.limits.timeout);
         // An item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
         let mut result = match tokio::time::timeout(limit, self.attempt(kept, item)).await {
@@ -72,6 +72,7 @@ impl Lane {
         if let Err(fault) = &mut result.result {
             fault.message = cut(&fault.message, MAX_MESSAGE).to_owned();
         }
+        result.took = start.elapsed();
         result
     }
 
@@ -112,13 +113,13 @@ impl Lane {
             let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
             self.kept = place.map(|place| Kept { store, instance, place });
         }
-        ItemRun { result, rows, bytes_read, memory }
+        ItemRun { result, rows, bytes_read, took: Duration::ZERO, memory }
     }
 }
 
 impl ItemRun {
     fn failed(fault: Fault) -> Self {
-        Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, memory: 0 }
+        Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 }
 

@@ -124,6 +124,8 @@ pub struct ItemRun {
     pub rows: Vec<(usize, RecordBatch)>,
     /// How many bytes of objects the guest was given.
     pub bytes_read: u64,
+    /// How long it ran, waiting for objects included.
+    pub took: Duration,
     /// How large the instance's memories were together at the end, in bytes: they never shrink. 0 when its time was over.
     pub memory: u64,
 }

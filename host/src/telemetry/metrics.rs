@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::job::Disposition;
@@ -32,6 +32,12 @@ pub struct Metrics {
     pub pressure: Gauge,
     /// Bytes that items may take together; zero where there is no limit.
     pub memory: IntGauge,
+    /// Whether the registry answered when it was asked last.
+    pub registry_answers: IntGauge,
+    /// The number of the registry's head that is in use.
+    pub registry_head: IntGauge,
+    version: IntGaugeVec,
+    versions_refused: IntCounterVec,
     memory_busy: IntGauge,
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
@@ -54,6 +60,8 @@ struct Bounded {
     counters: HashMap<(String, String), IntCounter>,
     histograms: HashMap<(String, String), Histogram>,
     guest_names: HashMap<String, BTreeSet<String>>,
+    /// The version of each dataset that is in use.
+    versions: HashMap<String, String>,
 }
 
 impl Metrics {
@@ -75,6 +83,23 @@ impl Metrics {
                 )?,
             )?,
             memory: gauge("gristmill_memory_bytes", "Memory that items may take together; 0 is no limit.")?,
+            registry_answers: gauge(
+                "gristmill_registry_answers",
+                "1 if the registry answered when it was asked last, else 0; also 0 without a registry.",
+            )?,
+            registry_head: gauge("gristmill_registry_head", "The number of the registry's head that is in use.")?,
+            version: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("gristmill_version", "1 for the version of each dataset that batches begin with."),
+                    &["dataset", "version"],
+                )?,
+            )?,
+            versions_refused: counter(
+                "gristmill_versions_refused_total",
+                "Versions that the registry wants in use and that were refused; the log says why.",
+                &["dataset"],
+            )?,
             memory_busy: gauge(
                 "gristmill_memory_busy_bytes",
                 "Memory that is set aside for items that run right now.",
@@ -139,6 +164,20 @@ impl Metrics {
     /// Counts what happened to a delivery that did not simply succeed.
     pub fn fault(&self, kind: &'static str) {
         self.faults.with_label_values(&[kind]).inc();
+    }
+
+    /// Says which version of a dataset is in use. Its earlier versions are labels no more: they would only add up.
+    pub fn version(&self, dataset: &str, version: &str) {
+        let before = self.bounded().versions.insert(dataset.to_owned(), version.to_owned());
+        if let Some(before) = before {
+            let _ = self.version.remove_label_values(&[dataset, &before]);
+        }
+        self.version.with_label_values(&[dataset, version]).set(1);
+    }
+
+    /// Counts a version that is not taken into use.
+    pub fn version_refused(&self, dataset: &str) {
+        self.versions_refused.with_label_values(&[dataset]).inc();
     }
 
     /// Counts a batch that was found prepared, and ended.

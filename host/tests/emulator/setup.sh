@@ -6,9 +6,10 @@
 #   TARGET/venv-emulator   Python: aws.py, lint_asl.py, pytest
 #   TARGET/venv-moto       Python: moto.py
 #   TARGET/node-linters    Node.js: asl-validator
+#   minisign, openssl      whose signatures are verified
 #
 # Each part is stamped with what it was made from, and made again only when that changes: a second run takes no time.
-# As root on Debian it installs Python's venv module and npm if they are missing; elsewhere it says what is missing.
+# As root on Debian it installs those two, Python's venv module and npm if they are missing; elsewhere it says what is missing.
 set -eu
 
 ASL_VALIDATOR=asl-validator@4.0.0
@@ -22,6 +23,8 @@ main() {
     venv emulator "$here/requirements.txt"
     venv moto "$here/requirements-moto.txt"
     node_linters
+    need minisign minisign
+    need openssl openssl
 }
 
 # Two test runs may start at once: the second one waits for the first.

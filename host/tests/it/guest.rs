@@ -17,6 +17,8 @@ pub(crate) struct Guest<'g> {
     pub(crate) also: &'g str,
     /// The body of `describe`: leaves a pointer to a `manifest`. [`MANIFEST`] is an honest one.
     pub(crate) describe: &'g str,
+    /// Its version.
+    pub(crate) version: &'g str,
     /// The settings' JSON Schema.
     pub(crate) schema: &'g str,
     /// The names of its outputs, at most two; each has one column, `id`.
@@ -43,6 +45,7 @@ impl Default for Guest<'_> {
             process: "(i32.const 0)",
             also: "",
             describe: "(i32.const 32768)",
+            version: "1.0.0",
             schema: "{}",
             outputs: &["rows"],
             realloc: ALLOCATOR,
@@ -72,7 +75,7 @@ impl<'g> Guest<'g> {
         let also = texts.place(self.also);
         let describe = texts.place(self.describe);
         let helpers = texts.place(HELPERS);
-        let manifest = texts.manifest(self.schema, self.outputs);
+        let manifest = texts.manifest(self.version, self.schema, self.outputs);
         let code = format!("{process}{also}{describe}");
         let called: Vec<_> = HOST.iter().filter(|(name, ..)| calls(&code, name)).collect();
         let wanted: Vec<&str> = called.iter().map(|(_, interface, ..)| *interface).collect();
@@ -170,9 +173,9 @@ impl Texts {
     }
 
     /// A manifest with these outputs, all of which have the same column.
-    fn manifest(&mut self, schema: &str, outputs: &[&str]) -> String {
+    fn manifest(&mut self, version: &str, schema: &str, outputs: &[&str]) -> String {
         let mut words = Vec::new();
-        for text in ["hostile", "1.0.0", "means no good", schema] {
+        for text in ["hostile", version, "means no good", schema] {
             let (at, length) = self.put(text);
             words.extend([at, u32::try_from(length).unwrap()]);
         }

@@ -157,7 +157,7 @@ impl House {
         let (datasets, variables) = (folder.path().join("datasets"), Variables::default());
         let (catalog, complaints) = Catalog::load(&datasets, &variables, &runtime, &stores).await.unwrap();
         assert!(complaints.is_empty(), "{complaints:?}");
-        assert_eq!(catalog.broken().map(|(name, _)| name).collect::<Vec<_>>(), ["broken"]);
+        assert_eq!(catalog.broken().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["broken"]);
         let ledger = match setup.ledger {
             Some(ledger) => ledger,
             None => Arc::new(SqliteLedger::open(folder.path()).unwrap()),

@@ -26,6 +26,7 @@ mod proxy;
 mod rig;
 mod rooms;
 mod shares;
+mod signing;
 mod support;
 mod surroundings;
 mod takeover;

@@ -276,7 +276,7 @@ impl World {
         let datasets = self.root().join(format!("datasets-{}", rows[0]));
         let (catalog, complaints) =
             Catalog::load(&datasets, &Variables::default(), &self.runtime, &stores).await.unwrap();
-        assert!(complaints.is_empty() && catalog.broken().count() == 0, "{complaints:?}");
+        assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?}");
         let callback = Answers { inner: self.callback.clone(), given: self.answers.clone() };
         let pipeline = Pipeline {
             catalog: Arc::new(catalog),

@@ -14,6 +14,7 @@ mod manifest;
 mod message;
 mod rows;
 mod store;
+mod trust;
 
 pub use dataset::dataset;
 pub use guest_calls::{component, compressed, host_calls};
@@ -21,6 +22,7 @@ pub use item::item;
 pub use manifest::manifest;
 pub use message::message;
 pub use rows::rows;
+pub use trust::trust;
 
 /// A target: takes bytes, panics if a promise is broken, and says whether the bytes were taken.
 pub type Target = fn(&[u8]) -> bool;
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("message", message),
     ("rows", rows),
+    ("trust", trust),
 ];
 
 /// The longest sentence that says what is wrong with something, in bytes.

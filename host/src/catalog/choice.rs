@@ -1,0 +1,167 @@
+//! Which version a batch runs on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Catalog, Loaded, NotOpened, OnTrial, Versions};
+use crate::dataset::Pin;
+use crate::job::{Batch, Digest};
+use crate::ledger::fleet::Tally;
+use crate::registry::{Name, TrialKind};
+
+/// How long a version that is not open is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The version that a batch runs on.
+pub struct Choice {
+    /// The version.
+    pub loaded: Arc<Loaded>,
+    /// The trial that is on, and whether the batch runs on the new version.
+    trial: Option<(u64, bool)>,
+    /// The version that shall run beside it, with nothing written.
+    pub shadow: Option<OnTrial>,
+}
+
+/// Why there is no version for a batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoVersion {
+    /// There is no such dataset.
+    #[error(
+        "this worker has no such dataset (it has {0}): promote it in the registry, or put its file into the folder of `--datasets`"
+    )]
+    Unknown(String),
+    /// The dataset cannot be worked on.
+    #[error("{0}")]
+    Broken(Arc<str>),
+    /// The message asks for what there is not.
+    #[error("the message asks for component {wanted}, this worker has {ours}{}", because(.why))]
+    Other {
+        /// What it asks for.
+        wanted: Digest,
+        /// What is in use.
+        ours: Digest,
+        /// What was found out about it.
+        why: Option<String>,
+    },
+    /// It may be another time, or another worker.
+    #[error("{0}")]
+    Later(String),
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+}
+
+impl Catalog {
+    /// The version for this batch: what the message asks for; else the canary's, if the batch is in its share; else the one
+    /// of its run; else the stable one.
+    pub async fn choose(&self, batch: &Batch) -> Result<Choice, NoVersion> {
+        let versions = self.versions(&batch.dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
+        let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
+        if let Some(wanted) = batch.component {
+            let loaded = self.asked_for(&versions, &stable, &wanted).await?;
+            return Ok(Choice { loaded, trial: None, shadow: None });
+        }
+        let key = batch.id.key();
+        let on_trial = |kind| versions.trial.as_ref().filter(|trial| trial.kind == kind);
+        let canary = on_trial(TrialKind::Canary);
+        if let Some(trial) = canary.filter(|trial| trial.share.takes(&trial.loaded.identity(), &key)) {
+            return Ok(Choice { loaded: trial.loaded.clone(), trial: Some((trial.head, true)), shadow: None });
+        }
+        let loaded = self.of_the_run(batch, &versions, stable.clone()).await?;
+        let is_stable = loaded.identity() == stable.identity();
+        let trial = canary.filter(|_| is_stable).map(|trial| (trial.head, false));
+        let shadow = on_trial(TrialKind::Shadow).filter(|_| is_stable);
+        Ok(Choice { loaded, trial, shadow: shadow.cloned() })
+    }
+
+    /// The version with this identity, wherever it is: for a batch that somebody began with it.
+    pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
+        let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
+        self.open(&versions, dataset, identity).await
+    }
+
+    /// Counts how a batch did, where that is of interest.
+    pub(crate) fn count(&self, choice: &Choice, tally: Tally) {
+        if let Some((head, new)) = choice.trial {
+            self.tell((choice.loaded.dataset.name.clone(), head, new), tally);
+        }
+    }
+
+    async fn asked_for(
+        &self,
+        versions: &Versions,
+        stable: &Arc<Loaded>,
+        wanted: &Digest,
+    ) -> Result<Arc<Loaded>, NoVersion> {
+        let in_use = [Some(stable), versions.trial.as_ref().map(|trial| &trial.loaded)];
+        let fits = |loaded: &&Arc<Loaded>| loaded.plugin.digest == *wanted || loaded.release == Some(*wanted);
+        if let Some(loaded) = in_use.into_iter().flatten().find(fits) {
+            return Ok(loaded.clone());
+        }
+        let other = |why: Option<String>| NoVersion::Other { wanted: *wanted, ours: stable.plugin.digest, why };
+        let Some((releases, name)) = self.releases().zip(stable.dataset.name.parse::<Name>().ok()) else {
+            return Err(other(None));
+        };
+        let found = match timeout(PATIENCE, releases.find(&name, wanted)).await {
+            Ok(found) => found,
+            Err(_) => return Err(NoVersion::Later(format!("the registry did not say what {wanted} is"))),
+        };
+        match found {
+            Ok(Some(release)) => match self.open(versions, name.as_str(), &release).await {
+                Err(NoVersion::Broken(why)) => Err(other(Some(why.to_string()))),
+                opened => opened,
+            },
+            Ok(None) => Err(other(Some(format!("no version of {name} in the registry has it")))),
+            Err(NotOpened::Later(why)) => Err(NoVersion::Later(why)),
+            Err(NotOpened::Refused(why)) => Err(other(Some(why))),
+        }
+    }
+
+    /// All batches of a run have one version, if the dataset has it so. One that was rolled back is nobody's any more.
+    async fn of_the_run(
+        &self,
+        batch: &Batch,
+        versions: &Versions,
+        stable: Arc<Loaded>,
+    ) -> Result<Arc<Loaded>, NoVersion> {
+        let (Some(run), Some(proposal), Pin::Run) = (&batch.run, stable.release, stable.dataset.release.pin) else {
+            return Ok(stable);
+        };
+        let silent = |_| NotOpened::Later("the version of its run is not known: the ledger does not answer".into());
+        let pinned = timeout(PATIENCE, self.pinned(&batch.dataset, run, proposal)).await.map_err(silent).flatten();
+        let pinned = pinned.map_err(|error| NoVersion::Later(error.to_string()))?;
+        if pinned == proposal || !versions.known.contains(&pinned) {
+            return Ok(stable);
+        }
+        match self.open(versions, &batch.dataset, &pinned).await {
+            Err(NoVersion::Broken(why)) => {
+                Err(NoVersion::Later(format!("its run is of a version that is refused here: {why}")))
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open(&self, versions: &Versions, name: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
+        let in_use = [versions.stable.as_ref().ok(), versions.trial.as_ref().map(|trial| &trial.loaded)];
+        if let Some(loaded) = in_use.into_iter().flatten().find(|loaded| loaded.identity() == *identity) {
+            return Ok(loaded.clone());
+        }
+        let later = |why: &str| NoVersion::Later(format!("version {identity} is not open: {why}"));
+        let Some((releases, name)) = self.releases().zip(name.parse::<Name>().ok()) else {
+            return Err(later("this worker has no registry"));
+        };
+        // A task of its own: what takes longer than we may wait is there when the message comes back.
+        let (releases, identity) = (releases.clone(), *identity);
+        let opening = tokio::spawn(async move { releases.open(&name, &identity).await });
+        match timeout(PATIENCE, opening).await {
+            Ok(Ok(Ok(loaded))) => Ok(loaded),
+            Ok(Ok(Err(NotOpened::Later(why)))) => Err(later(&why)),
+            Ok(Ok(Err(NotOpened::Refused(why)))) => Err(NoVersion::Broken(why.into())),
+            Ok(Err(_)) => Err(later("the host lost it")),
+            Err(_) => Err(later("it takes long to compile")),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `gristmill publish`: from a plugin's folder to a version in a registry. What a worker would refuse is refused here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use crate::admission::Admission;
+use crate::aws;
+use crate::catalog::{Loaded, try_sample};
+use crate::cli::PublishArgs;
+use crate::dataset::{Dataset, SampleObjects};
+use crate::object::folder::FolderStore;
+use crate::registry::{self, Attachment, Kms, Package, Signer};
+use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::Stores;
+use crate::sink::sqlite::SqliteSink;
+
+/// How large a sample may be: every worker reads it, for every version.
+const MAX_SAMPLE: u64 = 16 << 20;
+
+pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
+    let file = if args.plugin.is_dir() { args.plugin.join("dataset.toml") } else { args.plugin };
+    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let (variables, unset) = args.variables.variables().stand_in(&text);
+    let dataset = Dataset::parse(&text, &file, &variables)?;
+    let component = dataset.plugin.component.clone();
+    let bytes = Bytes::from(std::fs::read(&component).with_context(|| component.display().to_string())?);
+    let sample = match dataset.sample.as_ref().and_then(|sample| sample.objects.as_ref()) {
+        Some(objects) => read_sample(objects)?,
+        None => BTreeMap::new(),
+    };
+
+    // Nothing is written to where rows go: a place that is gone afterwards does.
+    let nowhere = tempfile::tempdir()?;
+    let stores = Stores {
+        objects: Arc::new(FolderStore::new(nowhere.path())),
+        tables: Arc::new(SqliteSink::open(&nowhere.path().join("tables.sqlite"))?),
+    };
+    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
+    let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
+    let loaded = Arc::new(opened?);
+    let guests = super::guest_runtime(1)?;
+    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests.handle())
+        .await
+        .with_context(|| file.display().to_string())?;
+    guests.shutdown_background();
+
+    let name = loaded.dataset.name.parse()?;
+    let version = loaded.plugin.manifest.version.parse().context("the component's own version")?;
+    let package = Package::new(name, version, text.into(), bytes, sample)?;
+    let (release, digest) = (&package.release, package.digest());
+    let registry = registry::open(&args.registry.uri, aws::load).await?;
+    // Signed before it can be found, so that nobody finds it unsigned.
+    let kms = Kms::default();
+    for key in &args.keys {
+        let signer = Signer::open(key, &kms).await?;
+        let signature = signer.sign(&package.document).await?;
+        registry.attach(&release.name, &digest, Attachment::Signature, signature).await?;
+    }
+    registry.add(&package).await?;
+    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(&package, args.keys.len(), &unset)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn hints(package: &Package, signatures: usize, unset: &[String]) -> String {
+    let Package { release, .. } = package;
+    let mut text = format!("  component  {} ({} bytes)\n", release.component.digest, release.component.size);
+    text += &match (release.sample.len(), signatures) {
+        (files, 0) => format!("  sample     {files} files; not signed\n"),
+        (files, signatures) => format!("  sample     {files} files; {signatures} signatures\n"),
+    };
+    if !unset.is_empty() {
+        text += &format!("  variables  {}: workers give them their values\n", unset.join(", "));
+    }
+    text + &format!("  next       gristmill promote {} {}\n", release.name, release.version)
+}
+
+/// The files of a sample by their paths below its folder.
+fn read_sample(objects: &SampleObjects) -> anyhow::Result<BTreeMap<String, Bytes>> {
+    let (mut files, mut size) = (BTreeMap::new(), 0);
+    let mut folders = vec![objects.folder.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("sample.folder {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            size += bytes.len() as u64;
+            anyhow::ensure!(
+                size <= MAX_SAMPLE,
+                "the sample {} is larger than {} MiB: every worker reads it, for every version",
+                objects.folder.display(),
+                MAX_SAMPLE >> 20
+            );
+            files.insert(key(&path, &objects.folder)?, bytes.into());
+        }
+    }
+    Ok(files)
+}
+
+/// A path as a part of an object's key, which has `/` between its parts everywhere.
+fn key(path: &Path, folder: &Path) -> anyhow::Result<String> {
+    let parts: Option<Vec<&str>> = path.strip_prefix(folder)?.iter().map(|part| part.to_str()).collect();
+    Ok(parts.with_context(|| format!("{}: its name is not UTF-8", path.display()))?.join("/"))
+}

@@ -1,0 +1,149 @@
+//! `gristmill status` and `gristmill versions`: what a registry has, and what of it is in use.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::aws;
+use crate::cli::{StatusArgs, VersionsArgs};
+use crate::job::Digest;
+use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, Version};
+
+/// How many reasons of refusals are shown: each is said by many workers, and is one.
+const MAX_REFUSALS: usize = 5;
+
+/// What there is to say of one dataset.
+#[derive(Debug, Serialize)]
+struct Status {
+    #[serde(flatten)]
+    in_use: InUse,
+    /// Why workers do not use a version that they should, by version.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    refused: BTreeMap<Version, Vec<String>>,
+}
+
+pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let registry = registry::open(&args.registry.uri, aws::load).await?;
+    let head = registry::newest(&*registry).await?;
+    let mut names = BTreeMap::new();
+    for (name, in_use) in head.iter().flat_map(|head| &head.names) {
+        if args.name.as_ref().is_none_or(|wanted| wanted == name) {
+            names.insert(name.clone(), status(&*registry, name, in_use.clone()).await?);
+        }
+    }
+    if let Some(name) = args.name.as_ref().filter(|name| !names.contains_key(name)) {
+        anyhow::bail!("{}: no version of {name} is in use: `gristmill promote {name} VERSION`", registry.uri());
+    }
+    if args.json {
+        let number = head.as_ref().map(|head| head.number);
+        super::say(serde_json::to_string_pretty(&serde_json::json!({"head": number, "datasets": names}))? + "\n")?;
+    } else {
+        super::say(as_text(head.as_ref(), &names)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<Status, RegistryError> {
+    let mut refused = BTreeMap::new();
+    let trial = in_use.trial.as_ref().map(|trial| &trial.chosen);
+    for chosen in std::iter::once(&in_use.stable).chain(trial) {
+        let mut reasons = registry.attached(name, &chosen.release, Attachment::Refusal).await?;
+        reasons.sort();
+        if !reasons.is_empty() {
+            let text = |reason: &Bytes| String::from_utf8_lossy(reason).into_owned();
+            refused.insert(chosen.version.clone(), reasons.iter().take(MAX_REFUSALS).map(text).collect());
+        }
+    }
+    Ok(Status { in_use, refused })
+}
+
+fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Result<String> {
+    let Some(head) = head else { return Ok("nothing is in use yet: `gristmill promote NAME VERSION`\n".into()) };
+    let mut text = String::new();
+    for (name, Status { in_use, refused }) in names {
+        writeln!(text, "{name}")?;
+        let of =
+            |chosen: &Chosen| format!("{}  {}  since head {}", chosen.version, short(&chosen.release), chosen.head);
+        writeln!(text, "  stable   {}", of(&in_use.stable))?;
+        if let Some(trial) = &in_use.trial {
+            writeln!(text, "  {:7}  {}, {} of the batches", trial.kind.word(), of(&trial.chosen), trial.share)?;
+        }
+        if let Some(before) = in_use.before.first() {
+            writeln!(text, "  before   {}", of(before))?;
+        }
+        for (version, reasons) in refused {
+            for reason in reasons {
+                writeln!(text, "  REFUSED  {version}: {}", reason.replace('\n', "\n           "))?;
+            }
+        }
+    }
+    writeln!(text, "head {}: {}, by {}, {}", head.number, head.change, head.by, at(head.at))?;
+    Ok(text)
+}
+
+/// One version of a dataset.
+#[derive(Debug, Serialize)]
+struct Listed {
+    version: Version,
+    release: Digest,
+    signatures: usize,
+    in_use: Option<&'static str>,
+}
+
+pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
+    let registry = registry::open(&args.registry.uri, aws::load).await?;
+    let (name, head) = (&args.name, registry::newest(&*registry).await?);
+    let in_use = head.as_ref().and_then(|head| head.names.get(name));
+    let mut listed = Vec::new();
+    for version in registry.versions(name).await? {
+        let Some(release) = registry.find(name, &version).await? else { continue };
+        let signatures = registry.attached(name, &release, Attachment::Signature).await?.len();
+        let in_use = in_use.and_then(|in_use| role(in_use, &release));
+        listed.push(Listed { version, release, signatures, in_use });
+    }
+    anyhow::ensure!(
+        !listed.is_empty(),
+        "{} has no version of {name}: `gristmill publish` puts one there",
+        registry.uri()
+    );
+    if args.json {
+        super::say(serde_json::to_string_pretty(&listed)? + "\n")?;
+    } else {
+        let mut text = String::new();
+        for Listed { version, release, signatures, in_use } in &listed {
+            let version = version.to_string();
+            writeln!(
+                text,
+                "{version:12}  {}  signatures: {signatures}  {}",
+                short(release),
+                in_use.unwrap_or_default()
+            )?;
+        }
+        super::say(text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn role(in_use: &InUse, release: &Digest) -> Option<&'static str> {
+    let trial = in_use.trial.as_ref().filter(|trial| trial.chosen.release == *release);
+    if in_use.stable.release == *release {
+        Some("stable")
+    } else if let Some(trial) = trial {
+        Some(trial.kind.word())
+    } else {
+        in_use.before.iter().any(|chosen| chosen.release == *release).then_some("before")
+    }
+}
+
+fn short(digest: &Digest) -> String {
+    format!("sha256:{}…", &digest.hex()[..12])
+}
+
+fn at(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
+}
