@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::choice::{Choice, NoVersion};
-pub use self::releases::{Fetched, NotOpened, Opened, Releases};
+pub use self::releases::{Fetched, NotOpened, Opened, Releases, find_release};
 pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Versions};
 use crate::admission::Need;

@@ -25,6 +25,7 @@ pub mod pressure;
 pub mod protection;
 pub mod queue;
 pub mod registry;
+pub mod replay;
 pub mod report;
 pub mod runtime;
 pub mod sink;

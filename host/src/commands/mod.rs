@@ -2,11 +2,14 @@
 
 mod asl;
 mod check;
+mod desk;
+mod diff;
 mod keygen;
 mod map;
 mod plugin;
 mod promote;
 mod publish;
+mod replay;
 mod sign;
 mod signals;
 mod status;
@@ -15,12 +18,12 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::{admin, logs};
@@ -49,6 +52,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Promote(args) => io.block_on(Box::pin(promote::run(args))),
         Command::Rollback(args) => io.block_on(Box::pin(promote::roll_back(args))),
         Command::Status(args) => io.block_on(Box::pin(status::run(args))),
+        Command::Diff(args) => io.block_on(Box::pin(diff::run(args))),
+        Command::Replay(args) => io.block_on(Box::pin(replay::run(args))),
     }
 }
 
@@ -82,9 +87,43 @@ fn io_runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
 }
 
-/// Where guests run: one thread per slot.
-fn guest_runtime(slots: usize) -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build().context("no threads")
+/// Where guests run. It ends without waiting for them, which could not be done here: a command that stops with an error is
+/// itself run by threads of tokio.
+struct Guests {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Guests {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn shutdown_background(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Threads for guests, one per slot.
+fn guest_runtime(slots: usize) -> anyhow::Result<Guests> {
+    let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
+    let runtime = threads.context("no threads")?;
+    Ok(Guests { handle: runtime.handle().clone(), runtime: Some(runtime) })
+}
+
+/// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.
+fn user_cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(caches.join("gristmill"))
 }
 
 /// The cores that this process may use, a container's limit included.

@@ -9,6 +9,7 @@ mod boundary;
 mod chaos;
 mod cloud;
 mod crash;
+mod desk;
 mod emulator;
 mod fates;
 mod fleet;

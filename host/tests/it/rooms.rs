@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["catalog", "pressure"],
     &["compare"],
     &["pipeline"],
-    &["map", "worker"],
+    &["map", "replay", "worker"],
     &["cli"],
     &["commands"],
     &["lib", "main"],
