@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 pub use self::choice::{Choice, NoVersion};
-pub use self::releases::{Fetched, NotOpened, Opened, Releases};
+pub use self::releases::{Fetched, NotOpened, Opened, Releases, find_release};
 pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Versions};
 use crate::admission::Need;
@@ -22,11 +22,10 @@ use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Targ
 use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
 use crate::registry::fetch_component;
-use crate::runtime::{BatchContext, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
+use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
 use crate::sink::{OutputSchema, Sink, Stores};
-use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -106,7 +105,7 @@ impl Loaded {
         batch: &Batch,
         started: SystemTime,
         objects: &Arc<dyn ObjectStore>,
-        metrics: &Arc<Metrics>,
+        metrics: Arc<dyn GuestMetrics>,
     ) -> BatchContext {
         let plugin = &self.dataset.plugin;
         BatchContext {
@@ -125,7 +124,7 @@ impl Loaded {
             grants: self.dataset.grants.clone(),
             objects: objects.clone(),
             rows: Arc::new(Decoder(self.outputs.clone())),
-            metrics: Arc::new(DatasetMetrics::new(metrics.clone(), &self.dataset.name)),
+            metrics,
         }
     }
 }

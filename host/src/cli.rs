@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
+mod desk;
 mod registry;
 
+pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
 };
@@ -61,6 +63,10 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Say what is in use, what is on trial, and what workers refused.
     Status(StatusArgs),
+    /// Say what a version would change, item by item and row by row, and write nothing.
+    Diff(DiffArgs),
+    /// Run a recorded batch again, and say whether it comes to the same.
+    Replay(ReplayArgs),
 }
 
 const CHECK_EXIT_CODES: &str = "\

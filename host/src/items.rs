@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -23,14 +22,12 @@ use crate::ledger::fleet::Tally;
 use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
-use crate::report::{BatchReport, Component, Failures, ItemCounts};
-use crate::runtime::{BatchContext, Fault, ItemRun, Lane};
+use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
+use crate::runtime::{self, BatchContext, Fault, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::sink::keys::KeySet;
 use crate::sink::{Effect, OutputSchema, SinkError, Staging};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
-/// How often an item is called in one attempt of its batch, when it says that something was not ready.
-const ITEM_ATTEMPTS: u32 = 3;
 /// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
 const AHEAD_PER_LANE: usize = 8;
 /// How much memory rows of tables may take that wait for the end of their batch, in bytes. What goes to objects is uploaded
@@ -65,7 +62,8 @@ pub(crate) async fn run(
     }
     let watched = Arc::new(WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout));
     let objects: Arc<dyn ObjectStore> = watched.clone();
-    let context = Arc::new(loaded.context(batch, claimed.started, &objects, &pipeline.metrics));
+    let metrics = Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &batch.dataset));
+    let context = Arc::new(loaded.context(batch, claimed.started, &objects, metrics));
     let mut taker = Taker::begin(loaded, batch).await?;
     let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
     // Lanes finish items out of order; what is ahead of its turn waits here.
@@ -106,7 +104,7 @@ async fn remove_staged(
 }
 
 /// Where the batch's full report is, if there is one.
-fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
+pub(crate) fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
     let prefix = loaded.dataset.map.reports.as_ref()?;
     Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
 }
@@ -188,9 +186,7 @@ impl Runner {
             if !again {
                 return Some(run);
             }
-            let pause = Duration::from_millis(400) * 2_u32.pow(attempt - 1);
-            // Items that were refused together do not all come back together.
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(runtime::pause_after(attempt)).await;
             attempt += 1;
         }
     }
@@ -337,6 +333,7 @@ impl Outcome {
         pipeline: &Pipeline,
         loaded: &Loaded,
         batch: &Batch,
+        started: SystemTime,
     ) -> Result<(Ready, Uploads), fate::Fault> {
         let (mut outputs, mut effects) = (Vec::new(), Vec::new());
         let mut uploads = Uploads::new(pipeline.stores.objects.clone());
@@ -352,11 +349,25 @@ impl Outcome {
         }
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
-        let more = self.failures.len() > FIRST_FAILURES || !self.results.is_empty();
-        let at = report_place(loaded, batch).filter(|_| more);
+        let items = ItemCounts { total, succeeded: total - rejected, rejected };
+        let component = Component {
+            name: loaded.plugin.manifest.name.clone(),
+            version: loaded.plugin.manifest.version.clone(),
+            digest: loaded.plugin.digest,
+            release: loaded.release,
+        };
+        let at = report_place(loaded, batch);
         if let Some(at) = &at {
+            let recorded = Recorded {
+                message: batch.message().map_err(|error| fate::Fault::Record(error.to_string()))?,
+                component: component.clone(),
+                started: started.into(),
+                items,
+                outputs: outputs.clone(),
+            };
+            let report = FullReport::new(recorded, &self.failures, &self.results);
             let mut upload = pipeline.stores.objects.upload(at).await?;
-            upload.write(full_report(&self.failures, &self.results)).await?;
+            upload.write(report.to_lines()).await?;
             let effect = Effect::Complete(upload.finish().await?);
             uploads.watch(&effect);
             effects.push(effect);
@@ -365,13 +376,8 @@ impl Outcome {
         first.truncate(FIRST_FAILURES);
         let report = BatchReport {
             dataset: batch.dataset.clone(),
-            component: Component {
-                name: loaded.plugin.manifest.name.clone(),
-                version: loaded.plugin.manifest.version.clone(),
-                digest: loaded.plugin.digest,
-                release: loaded.release,
-            },
-            items: ItemCounts { total, succeeded: total - rejected, rejected },
+            component,
+            items,
             bytes_read: self.bytes_read,
             outputs,
             failures: Failures { by_code, first },
@@ -383,19 +389,6 @@ impl Outcome {
         effects.sort_by_key(Effect::puts_rows);
         Ok((Ready { report, answer, effects }, uploads))
     }
-}
-
-/// One line per item that failed or has something to say, in the items' order.
-fn full_report(failures: &[ItemFailure], results: &[(u32, String)]) -> Bytes {
-    let mut lines: Vec<(u32, String)> = Vec::new();
-    for failure in failures {
-        lines.push((failure.index, serde_json::json!({"index": failure.index, "failure": failure}).to_string()));
-    }
-    for (index, value) in results {
-        lines.push((*index, format!("{{\"index\":{index},\"result\":{value}}}")));
-    }
-    lines.sort_by_key(|(index, _)| *index);
-    lines.into_iter().map(|(_, line)| line + "\n").collect::<String>().into()
 }
 
 #[cfg(test)]

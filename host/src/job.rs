@@ -32,7 +32,7 @@ const MAX_NAME_BYTES: usize = 1000;
 const MAX_REASON: usize = 500;
 
 /// The token with which Step Functions waits for this batch's answer. It is a credential: it is never logged.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskToken(String);
 
@@ -45,6 +45,10 @@ impl TaskToken {
     /// The token itself, for the callback only.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether Step Functions may have made it.
@@ -139,13 +143,14 @@ pub struct Malformed {
 }
 
 /// The message body as it is on the wire.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// [`MESSAGE_VERSION`].
     pub gristmill: u64,
     /// The dataset's name.
     pub dataset: String,
-    /// `$$.Task.Token`.
+    /// `$$.Task.Token`; empty where nobody waits, which is in records of a message.
+    #[serde(default, skip_serializing_if = "TaskToken::is_empty")]
     pub task_token: TaskToken,
     /// `$$.Execution.Id`: the child execution's ARN.
     pub execution: String,
@@ -165,7 +170,7 @@ pub struct Message {
 }
 
 /// What `ItemBatcher` hands to the child workflow.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct MessageInput {
     /// What all items share.
@@ -225,6 +230,28 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// The message that this batch was, without its task token, which is a credential. Line breaks between the tokens of an item's
+    /// JSON are blanks in it, so that it fits a line.
+    pub fn message(&self) -> Result<Message, serde_json::Error> {
+        let raw = |text: &str| RawValue::from_string(text.replace(['\n', '\r'], " "));
+        Ok(Message {
+            gristmill: MESSAGE_VERSION,
+            dataset: self.dataset.clone(),
+            task_token: TaskToken::default(),
+            execution: self.id.execution.clone(),
+            state: self.id.state.clone(),
+            attempt: self.attempt,
+            component: self.component,
+            run: self.run.clone(),
+            input: MessageInput {
+                batch_input: Some(&*self.batch_input).filter(|input| *input != "null").map(raw).transpose()?,
+                items: self.items.iter().map(|item| raw(&item.body)).collect::<Result<_, _>>()?,
+            },
+        })
+    }
+}
+
 impl Malformed {
     fn new(body: &str, reason: String) -> Self {
         #[derive(Deserialize)]
@@ -280,6 +307,13 @@ impl Digest {
     /// The digest in hexadecimal, without the algorithm's name.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
+    }
+}
+
+impl From<Sha256> for Digest {
+    /// The digest of what was hashed.
+    fn from(hash: Sha256) -> Self {
+        Self(hash.finalize().into())
     }
 }
 
@@ -445,6 +479,16 @@ mod tests {
         let malformed = Batch::parse(&body(|v| v["attempt"] = "x".repeat(100_000).into())).unwrap_err();
         assert!(malformed.reason.len() < 700 && malformed.reason.ends_with("… at line 1 column 100013"), "{malformed}");
         assert_eq!(malformed.token, Some(TaskToken::new("t")));
+    }
+
+    #[test]
+    fn a_batch_gives_its_message_back_without_the_token() {
+        let text = r#"{"gristmill":1,"dataset":"d","execution":"e","state":"s","attempt":2,"run":"r","input":{"BatchInput":{"b": 1.50},"Items":[ {"a":[
+ ]},"t"]}}"#;
+        let batch = Batch::parse(&text.replacen('{', r#"{"task_token":"secret","#, 1)).unwrap();
+        let message = serde_json::to_string(&batch.message().unwrap()).unwrap();
+        assert_eq!(message, text.replace("[ {", "[{").replace('\n', " "));
+        assert!(Batch::parse(&message).unwrap_err().to_string().contains("`task_token` of the message is empty"));
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Pipeline {
             self.ledger.release(claimed, attempt.release()).await?;
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
-        let (ready, uploads) = outcome.prepare(self, loaded, batch).await?;
+        let (ready, uploads) = outcome.prepare(self, loaded, batch, claimed.started).await?;
         let recorded = !loaded.has_only_tables();
         if recorded {
             self.prepare(attempt, &ready, uploads).await?;

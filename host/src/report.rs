@@ -1,11 +1,14 @@
 //! What a batch answers: counts of items, rows and failures, where the rows lie, and the first failures. Step Functions
 //! gets it as the output of a success or as the cause of a failure; the local Distributed Map makes its summary of it.
 
+mod full;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::full::{FullReport, ItemLine, Recorded};
 use crate::callback::Answer;
 use crate::job::{Digest, ItemFailure, MAX_STEP_FUNCTIONS_PAYLOAD, error_names};
 use crate::sink::Written;
@@ -28,7 +31,7 @@ pub struct BatchReport {
     /// The items without a result.
     #[serde(default)]
     pub failures: Failures,
-    /// The URI of the full report, when not all failures are in this one.
+    /// The URI of the full report, where the dataset file has a place for it.
     #[serde(default)]
     pub report: Option<String>,
     /// Whether an earlier run had committed the batch already, so that nothing ran now.
@@ -170,7 +173,7 @@ mod tests {
             component: Component { name: "n".into(), version: "1.0.0".into(), digest: Digest::of(b""), release: None },
             items: ItemCounts { total: 100, succeeded: 100 - failures as u64 % 100, rejected: failures as u64 % 100 },
             bytes_read: 7,
-            outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30 }],
+            outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30, digest: None }],
             failures: Failures { by_code, first },
             report: Some("s3://b/report.json".into()),
             replayed: false,

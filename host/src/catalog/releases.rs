@@ -166,21 +166,26 @@ impl Releases {
 
     /// The release with this digest, or the newest with this component.
     pub async fn find(&self, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
-        match self.registry.blob(name, wanted, MAX_DOCUMENT).await.map(|document| Release::parse(&document)) {
-            Ok(Ok(_)) => return Ok(Some(*wanted)),
-            // A component is no document.
-            Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for version in self.registry.versions(name).await?.into_iter().rev() {
-            let Some(digest) = self.registry.find(name, &version).await? else { continue };
-            let document = self.registry.blob(name, &digest, MAX_DOCUMENT).await?;
-            if Release::parse(&document).is_ok_and(|release| release.component.digest == *wanted) {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
+        find_release(&*self.registry, name, wanted).await
     }
+}
+
+/// The release with this digest, or the newest with this component.
+pub async fn find_release(registry: &dyn Registry, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
+    match registry.blob(name, wanted, MAX_DOCUMENT).await.map(|document| Release::parse(&document)) {
+        Ok(Ok(_)) => return Ok(Some(*wanted)),
+        // A component is no document.
+        Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    for version in registry.versions(name).await?.into_iter().rev() {
+        let Some(digest) = registry.find(name, &version).await? else { continue };
+        let document = registry.blob(name, &digest, MAX_DOCUMENT).await?;
+        if Release::parse(&document).is_ok_and(|release| release.component.digest == *wanted) {
+            return Ok(Some(digest));
+        }
+    }
+    Ok(None)
 }
 
 impl Opened {

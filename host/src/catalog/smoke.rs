@@ -17,7 +17,7 @@ use crate::job::{Batch, BatchId, Digest, Item, TaskToken};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use crate::runtime::Lane;
 use crate::sink::keys::KeySet;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{DatasetMetrics, Metrics};
 
 /// What a release did with its sample.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +41,8 @@ pub async fn test(
     let batch = batch(loaded, sample);
     // Numbers of their own: what a sample counts has not happened.
     let metrics = Metrics::new().map_err(|error| failed(0, "Gristmill.HostFault", error.to_string()))?;
-    let context = Arc::new(loaded.context(&batch, SystemTime::UNIX_EPOCH, &store, &Arc::new(metrics)));
+    let metrics = Arc::new(DatasetMetrics::new(Arc::new(metrics), &loaded.dataset.name));
+    let context = Arc::new(loaded.context(&batch, SystemTime::UNIX_EPOCH, &store, metrics));
     let need = loaded.need();
     let mut keys: Vec<KeySet> = loaded.outputs.iter().map(|_| KeySet::default()).collect();
     for (index, item) in batch.items.into_iter().enumerate() {

@@ -62,7 +62,8 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
     let plan = plan(dataset, &input, folder.objects.clone())?;
 
-    let (_threads, guests) = super::Guests::start(slots)?;
+    let threads = super::Guests::start(slots)?;
+    let guests = threads.handle();
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
     let callback = Arc::new(LocalCallback::new());
     let pipeline = Arc::new(Pipeline {

@@ -2,11 +2,14 @@
 
 mod asl;
 mod check;
+mod desk;
+mod diff;
 mod keygen;
 mod map;
 mod plugin;
 mod promote;
 mod publish;
+mod replay;
 mod sign;
 mod signals;
 mod status;
@@ -15,6 +18,7 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,6 +52,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Promote(args) => io.block_on(Box::pin(promote::run(args))),
         Command::Rollback(args) => io.block_on(Box::pin(promote::roll_back(args))),
         Command::Status(args) => io.block_on(Box::pin(status::run(args))),
+        Command::Diff(args) => io.block_on(Box::pin(diff::run(args))),
+        Command::Replay(args) => io.block_on(Box::pin(replay::run(args))),
     }
 }
 
@@ -81,22 +87,36 @@ fn io_runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
 }
 
-/// Where guests run: one thread per slot. What still runs when the process ends is not waited for.
-struct Guests(Option<Runtime>);
+/// Where guests run: one thread per slot. What still runs when the process ends is not waited for, which could not be done
+/// here: a command that stops with an error is itself run by threads of tokio.
+struct Guests {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
 
 impl Guests {
-    fn start(slots: usize) -> anyhow::Result<(Self, Handle)> {
+    fn start(slots: usize) -> anyhow::Result<Self> {
         let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
         let runtime = threads.context("no threads")?;
-        let handle = runtime.handle().clone();
-        Ok((Self(Some(runtime)), handle))
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
 impl Drop for Guests {
     fn drop(&mut self) {
-        self.0.take().map(Runtime::shutdown_background);
+        self.runtime.take().map(Runtime::shutdown_background);
     }
+}
+
+/// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.
+fn user_cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(caches.join("gristmill"))
 }
 
 /// The cores that this process may use, a container's limit included.

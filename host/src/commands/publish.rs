@@ -44,8 +44,9 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
     let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
-    let (_threads, guests) = super::Guests::start(1)?;
-    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), &guests)
+    let threads = super::Guests::start(1)?;
+    let guests = threads.handle();
+    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests)
         .await
         .with_context(|| file.display().to_string())?;
 

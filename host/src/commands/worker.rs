@@ -1,6 +1,5 @@
 //! `gristmill worker`: the fleet's process.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -72,7 +71,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         config.region().is_some(),
         "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
     );
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(user_cache), io: Handle::current() })?;
+    let runtime =
+        Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(super::user_cache), io: Handle::current() })?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
     let (ledger, fleet): (Arc<dyn Ledger>, Arc<dyn Fleet>) = match &args.ledger {
         Some(table) => {
@@ -106,7 +106,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
-    let (_threads, guests) = super::Guests::start(slots)?;
+    let threads = super::Guests::start(slots)?;
+    let guests = threads.handle();
     if let Some(uri) = &args.registry {
         let registry = registry::open(uri, async || config.clone()).await?;
         let policy = match &args.trust {
@@ -227,11 +228,4 @@ impl Protection {
             let _ = kept.await;
         }
     }
-}
-
-/// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.
-fn user_cache() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(caches.join("gristmill"))
 }

@@ -1,5 +1,6 @@
 //! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
 
+pub mod aside;
 #[doc(hidden)]
 pub mod contract;
 pub mod folder;

@@ -106,19 +106,20 @@ impl Lane {
             Ok(Err(failure)) => (Err(guest.refused.take().unwrap_or_else(|| guest_fault(failure))), false),
             Ok(Ok(value)) => (guest.refused.take().map_or_else(|| item_result(value), Err), false),
         };
+        let memory = store.data().memory.used();
         let rows = if result.is_ok() { std::mem::take(&mut store.data_mut().rows) } else { Vec::new() };
         if context.limits.instance == InstanceLife::Batch && !trapped {
             // A lane may wait long for its next slot. Without a place the instance ends here, and the next item has a new one.
             let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
             self.kept = place.map(|place| Kept { store, instance, place });
         }
-        ItemRun { result, rows, bytes_read, took: Duration::ZERO }
+        ItemRun { result, rows, bytes_read, took: Duration::ZERO, memory }
     }
 }
 
 impl ItemRun {
     fn failed(fault: Fault) -> Self {
-        Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO }
+        Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 }
 

@@ -29,6 +29,11 @@ impl MemoryBudget {
         self.exceeded
     }
 
+    /// How much the memories hold, in bytes.
+    pub(super) fn used(&self) -> u64 {
+        self.used as u64
+    }
+
     /// Forgets what was asked for in vain: the next item is not to blame for it.
     pub(super) fn forgive(&mut self) {
         self.exceeded = false;

@@ -126,4 +126,15 @@ pub struct ItemRun {
     pub bytes_read: u64,
     /// How long it ran, waiting for objects included.
     pub took: Duration,
+    /// How large the instance's memories were together at the end, in bytes: they never shrink. 0 when its time was over.
+    pub memory: u64,
+}
+
+/// How often an item is called in one attempt of its batch, when it says that something was not ready.
+pub(crate) const ITEM_ATTEMPTS: u32 = 3;
+
+/// How long to wait after the call of this number, from 1. Items that were refused together do not all come back together.
+pub(crate) fn pause_after(call: u32) -> Duration {
+    let pause = Duration::from_millis(400) * 2_u32.pow(call.saturating_sub(1).min(8));
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

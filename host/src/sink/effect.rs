@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::cells::Cells;
-use super::encode::JsonLines;
+use super::digest::RowsDigest;
 use super::{Ours, OutputSchema, SinkError, TableSink, Written};
 use crate::dataset::{Column, Target};
 use crate::object::{Location, ObjectError, ObjectWriter, Uploaded};
@@ -74,16 +74,14 @@ impl TableRows {
 
     /// What the table will hold of it, for the report.
     pub(super) fn measure(&self) -> Result<Written, SinkError> {
-        let (rows, mut bytes, mut json) =
-            (self.blocks.iter().map(|block| block.num_rows() as u64).sum(), 0, JsonLines::new(&self.schema));
-        for cells in self.cells()? {
-            bytes += json.measure(&cells);
-        }
+        let mut digest = RowsDigest::new(&self.schema);
+        self.cells()?.iter().for_each(|cells| digest.add_cells(cells));
         let place = match &self.schema.target {
             Target::Table { table, .. } => format!("table:{table}"),
             Target::Objects { prefix, .. } => prefix.to_string(),
         };
-        Ok(Written { output: self.schema.name.clone(), place, rows, bytes })
+        let (output, rows, bytes) = (self.schema.name.clone(), digest.rows(), digest.bytes());
+        Ok(Written { output, place, rows, bytes, digest: Some(digest.finish()) })
     }
 
     pub(super) fn cells(&self) -> Result<Vec<Cells<'_>>, SinkError> {

@@ -118,31 +118,35 @@ impl JsonLines {
         for row in 0..cells.rows() {
             for (before, cell) in self.before.iter().zip(cells.row(row)) {
                 self.out.extend_from_slice(before);
-                let out = &mut self.out;
-                match cell {
-                    Cell::Null => out.extend_from_slice(b"null"),
-                    Cell::Boolean(value) => serde_json::to_writer(out, &value)?,
-                    Cell::Int64(value) => serde_json::to_writer(out, &value)?,
-                    Cell::Float64(value) => serde_json::to_writer(out, &value)?,
-                    Cell::Text(text) => serde_json::to_writer(out, text)?,
-                    Cell::Date(days) => write!(out, "\"{}\"", cells::date(days))?,
-                    Cell::Timestamp(micros) => write!(out, "\"{}\"", cells::timestamp(micros))?,
-                    Cell::Json(text) => out.extend_from_slice(text.as_bytes()),
-                }
+                append(&mut self.out, cell)?;
             }
             self.out.extend_from_slice(b"}\n");
         }
         Ok(())
     }
 
-    /// How many bytes rows have as JSON lines.
-    pub(super) fn measure(&mut self, cells: &Cells<'_>) -> u64 {
+    /// Rows as JSON lines, on their own.
+    pub(super) fn lines(&mut self, cells: &Cells<'_>) -> &[u8] {
+        self.out.clear();
         // Writing to memory does not fail.
         let _ = self.write(cells);
-        let bytes = self.out.len() as u64;
-        self.out.clear();
-        bytes
+        &self.out
     }
+}
+
+/// A value as JSON.
+pub(super) fn append(out: &mut Vec<u8>, cell: Cell<'_>) -> std::io::Result<()> {
+    match cell {
+        Cell::Null => out.extend_from_slice(b"null"),
+        Cell::Boolean(value) => serde_json::to_writer(out, &value)?,
+        Cell::Int64(value) => serde_json::to_writer(out, &value)?,
+        Cell::Float64(value) => serde_json::to_writer(out, &value)?,
+        Cell::Text(text) => serde_json::to_writer(out, text)?,
+        Cell::Date(days) => write!(out, "\"{}\"", cells::date(days))?,
+        Cell::Timestamp(micros) => write!(out, "\"{}\"", cells::timestamp(micros))?,
+        Cell::Json(text) => out.extend_from_slice(text.as_bytes()),
+    }
+    Ok(())
 }
 
 /// Null is an empty field: RFC 4180 has no other word for it.

@@ -5,6 +5,7 @@
 //! the batch and a table's rows from their keys.
 
 mod cells;
+mod digest;
 pub mod dynamodb;
 mod effect;
 mod encode;
@@ -15,6 +16,7 @@ pub mod schema;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod values;
 
 use std::sync::Arc;
@@ -24,9 +26,11 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::digest::RowsDigest;
 pub use self::effect::{Effect, TableRows};
+pub use self::texts::RowTexts;
 use crate::dataset::{Column, Target};
-use crate::job::BatchId;
+use crate::job::{BatchId, Digest};
 use crate::object::ObjectWriter;
 
 /// An output whose columns are known: the dataset file's, or else the manifest's.
@@ -54,6 +58,9 @@ pub struct Written {
     pub rows: u64,
     /// How many bytes the object has; for a table, of the rows as JSON.
     pub bytes: u64,
+    /// What the rows are, wherever they lie and in whatever format. None in what an earlier gristmill wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// Rows could not be written.
@@ -82,6 +89,15 @@ impl Ours<'_> {
     /// An error when it is not.
     pub fn still(self) -> Result<(), SinkError> {
         if (self.0)() { Ok(()) } else { Err(SinkError::Lost) }
+    }
+}
+
+/// Why the place of this output could not take these rows, if so. Locally the same rows are refused as in the cloud, so that this
+/// needs no place to ask.
+pub(crate) fn refusal(schema: &OutputSchema, rows: &RecordBatch) -> Result<(), String> {
+    match schema.target {
+        Target::Table { .. } => dynamodb::check(schema, rows),
+        Target::Objects { .. } => Ok(()),
     }
 }
 

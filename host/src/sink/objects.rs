@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::digest::RowsDigest;
 use super::effect::object_error;
 use super::encode::Encoder;
 use super::{Effect, OutputSchema, Prepared, Sink, SinkError, Staging, Written};
@@ -45,7 +46,7 @@ impl Sink for ObjectsSink {
             format,
             pending: Pending::default(),
             writing: None,
-            rows: 0,
+            digest: RowsDigest::new(schema),
         }))
     }
 
@@ -72,7 +73,8 @@ struct Staged {
     pending: Pending,
     /// None until there are rows: an output without rows is no object.
     writing: Option<Writing>,
-    rows: u64,
+    /// Of all rows but those that are pending.
+    digest: RowsDigest,
 }
 
 /// Rows that are not encoded yet.
@@ -94,7 +96,6 @@ impl Staging for Staged {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        self.rows += rows.num_rows() as u64;
         self.pending.rows += rows.num_rows();
         self.pending.bytes += rows.get_array_memory_size();
         self.pending.blocks.push(rows);
@@ -120,7 +121,8 @@ impl Staging for Staged {
             }
         };
         let (output, place) = (self.schema.name.clone(), self.at.to_string());
-        Ok(Prepared { written: Written { output, place, rows: self.rows, bytes }, effect })
+        let rows = self.digest.rows();
+        Ok(Prepared { written: Written { output, place, rows, bytes, digest: Some(self.digest.finish()) }, effect })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -146,13 +148,16 @@ impl Staged {
             },
         };
         let schema = Arc::clone(&self.schema);
+        let mut digest = std::mem::replace(&mut self.digest, RowsDigest::new(&schema));
         let encode = move || {
             encoder.write(&schema, &pending.blocks)?;
             let ready = encoder.take()?;
-            Ok((encoder, ready))
+            pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?;
+            Ok((encoder, ready, digest))
         };
-        let (encoder, ready) = if pending.bytes < INLINE_BYTES { encode()? } else { blocking(encode).await? };
+        let (encoder, ready, digest) = if pending.bytes < INLINE_BYTES { encode()? } else { blocking(encode).await? };
         send(&mut upload, ready).await?;
+        self.digest = digest;
         self.writing = Some(Writing { encoder, upload });
         Ok(())
     }

@@ -12,7 +12,8 @@ use super::objects::ObjectsSink;
 use super::rows::{Rows, decode};
 use super::sqlite::SqliteSink;
 use super::{
-    Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
+    Effect, Ours, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written,
+    cells,
 };
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
@@ -121,6 +122,10 @@ pub(super) async fn contract(subject: &dyn Subject) {
     }
     assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
     assert!(once.bytes > 0);
+    // Whatever the sink, the same rows have the same digest.
+    let mut digest = RowsDigest::new(&schema);
+    digest.add(&schema, &rows(&schema, &format!("{first}\n{second}"))).unwrap();
+    assert_eq!(once.digest, Some(digest.finish()));
 
     // The same batch again, cut differently, changes nothing.
     let mut staged = subject.sink().stage(&id, &schema).await.unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use gristmill::callback::Answer;
-use gristmill::job::{BatchId, MAX_MESSAGE_BYTES};
+use gristmill::job::{BatchId, Digest, MAX_MESSAGE_BYTES};
 use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
 use insta::assert_snapshot;
@@ -93,7 +93,7 @@ async fn a_message_that_is_no_batch_is_answered_if_it_has_a_token_and_set_aside(
 no JSON → nobody: message 1: the message is not JSON: EOF while parsing an object at line 1 column 1
 no JSON at all → nobody: message 2: the message is not JSON: expected value at line 1 column 1
 an event of S3 → nobody: message 3: the message is not a batch: missing field `gristmill` at line 1 column 24
-no token → nobody: message 4: the message is not a batch: missing field `task_token` at line 1 column 217
+no token → nobody: message 4: `task_token` of the message is empty
 an empty token → nobody: message 5: `task_token` of the message is empty
 another version → Gristmill.BadMessage: message 6: the message is of version 2, this worker reads version 1: generate the state machine again with `gristmill asl`
 no version → Gristmill.BadMessage: message 7: the message is not a batch: missing field `gristmill` at line 1 column 229
@@ -165,7 +165,7 @@ async fn a_large_message_has_an_answer_of_bounded_size() {
     assert_eq!((&output["items"]["rejected"], &output["failures"]["first"][9]["index"]), (&json!(9_000), &json!(9)));
     let report = output["report"].as_str().unwrap().strip_prefix("s3://").unwrap();
     let report = std::fs::read_to_string(house.folder.path().join("s3").join(report)).unwrap();
-    assert_eq!(report.lines().count(), 9_000);
+    assert_eq!(report.lines().count(), 1 + 9_000);
     let last: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
     assert_eq!((&last["index"], &last["failure"]["code"]), (&json!(8_999), &json!("ObjectNotFound")));
 }
@@ -181,6 +181,11 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
     let mut output: Value = serde_json::from_str(&output).unwrap();
     let report = output["report"].as_str().unwrap().strip_prefix("s3://").unwrap().to_owned();
     output["component"]["digest"] = "sha256:DIGEST".into();
+    let rows = Digest::of(
+        b"{\"pk\":\"A\",\"PRCP\":10,\"DATE\":\"2020-01-02\"}\n{\"pk\":\"B\",\"PRCP\":20,\"DATE\":\"2020-01-02\"}\n",
+    );
+    assert_eq!(output["outputs"][0]["digest"], json!(rows));
+    output["outputs"][0]["digest"] = "sha256:ROWS".into();
     output["bytes_read"] = json!(output["bytes_read"].as_u64().unwrap() > 100);
     assert_snapshot!(serde_json::to_string_pretty(&output).unwrap(), @r#"
 {
@@ -203,6 +208,7 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
   "outputs": [
     {
       "bytes": 82,
+      "digest": "sha256:ROWS",
       "output": "stations",
       "place": "table:stations",
       "rows": 2
@@ -213,6 +219,12 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
 }
 "#);
     let report = std::fs::read_to_string(house.folder.path().join("s3").join(report)).unwrap();
+    let (first, report) = report.split_once('\n').unwrap();
+    let mut first: Value = serde_json::from_str(first).unwrap();
+    first["batch"]["outputs"][0]["digest"] = "sha256:ROWS".into();
+    first["batch"]["component"]["digest"] = "sha256:DIGEST".into();
+    assert!(first["batch"]["started"].take().as_str().unwrap().ends_with('Z'));
+    assert_snapshot!(first.to_string(), @r#"{"batch":{"component":{"digest":"sha256:DIGEST","name":"noaa-precipitation","version":"0.1.0"},"items":{"rejected":0,"succeeded":2,"total":2},"message":{"attempt":0,"dataset":"stations","execution":"arn:aws:states:us-east-1:000000000000:execution:map/stations:b","gristmill":1,"input":{"BatchInput":{"Bucket":"data"},"Items":[{"Key":"stations/A.csv"},{"Key":"stations/B.csv"}]},"state":"Batch"},"outputs":[{"bytes":82,"digest":"sha256:ROWS","output":"stations","place":"table:stations","rows":2}],"started":null}}"#);
     assert_snapshot!(report, @r#"
 {"index":0,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0}}
 {"index":1,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0}}

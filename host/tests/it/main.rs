@@ -10,6 +10,7 @@ mod chaos;
 mod cloud;
 mod container_registry;
 mod crash;
+mod desk;
 mod emulator;
 mod fates;
 mod fleet;

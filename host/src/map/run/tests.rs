@@ -87,7 +87,13 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
         component: Component { name: "p".into(), version: "1.0.0".into(), digest: Digest::of(b""), release: None },
         items: ItemCounts { total, succeeded: total - rejected, rejected },
         bytes_read: 1000,
-        outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: total - rejected, bytes: 10 }],
+        outputs: vec![Written {
+            output: "o".into(),
+            place: "table:t".into(),
+            rows: total - rejected,
+            bytes: 10,
+            digest: None,
+        }],
         failures: Failures {
             by_code: (rejected > 0).then(|| ("bad".to_owned(), rejected)).into_iter().collect(),
             first: (0..rejected)

@@ -113,7 +113,13 @@ mod tests {
             message: "the object is empty".into(),
             kind: FailureKind::Rejected,
         };
-        let written = |output: &str, place: String| Written { output: output.into(), place, rows: 100, bytes: 4_000 };
+        let written = |output: &str, place: String| Written {
+            output: output.into(),
+            place,
+            rows: 100,
+            bytes: 4_000,
+            digest: None,
+        };
         BatchReport {
             dataset: "noaa".into(),
             component: Component {

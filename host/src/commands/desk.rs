@@ -1,0 +1,97 @@
+//! What `diff` and `replay` run on: inputs from S3 or a folder, and outputs that go to a folder which is gone afterwards.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::aws;
+use crate::catalog::{Fetched, Loaded};
+use crate::cli::DeskArgs;
+use crate::dataset::Variables;
+use crate::job::Digest;
+use crate::object::aside::Aside;
+use crate::object::folder::FolderStore;
+use crate::object::s3::S3Store;
+use crate::object::{ObjectStore, ObjectWriter};
+use crate::registry::{Kms, Name, Policy, Registry};
+use crate::replay;
+use crate::runtime::{Runtime, RuntimeConfig};
+use crate::sink::Stores;
+use crate::sink::sqlite::SqliteSink;
+
+/// A desk.
+pub(super) struct Desk {
+    pub(super) runtime: Runtime,
+    pub(super) guests: super::Guests,
+    pub(super) slots: usize,
+    pub(super) variables: Variables,
+    /// What is there to be read.
+    pub(super) inputs: Arc<dyn ObjectStore>,
+    /// The same, and outputs aside.
+    pub(super) stores: Stores,
+    aside: Arc<dyn ObjectWriter>,
+    policy: Policy,
+    _folder: TempDir,
+}
+
+impl Desk {
+    pub(super) async fn open(args: DeskArgs) -> anyhow::Result<Self> {
+        let slots = args.slots.unwrap_or_else(super::cores).max(1);
+        let inputs: Arc<dyn ObjectStore> = match &args.local {
+            Some(folder) => {
+                anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
+                Arc::new(FolderStore::new(folder.join("s3")))
+            }
+            None => {
+                let config = aws::load().await;
+                anyhow::ensure!(
+                    config.region().is_some(),
+                    "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names; or read copies with \
+                     `--local DIR`"
+                );
+                Arc::new(S3Store::new(&config))
+            }
+        };
+        let folder = tempfile::tempdir().context("a folder for what is not to be kept")?;
+        let aside: Arc<dyn ObjectWriter> = Arc::new(FolderStore::new(folder.path().join("s3")));
+        let stores = Stores {
+            objects: Arc::new(Aside { inputs: inputs.clone(), outputs: aside.clone() }),
+            tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite"))?),
+        };
+        let cache: Option<PathBuf> = args.cache.or_else(super::user_cache);
+        let policy = match &args.trust {
+            Some(file) => Policy::load(file, &Kms::default()).await?,
+            None => Policy::none(),
+        };
+        Ok(Self {
+            runtime: Runtime::new(&RuntimeConfig { slots, cache, io: Handle::current() })?,
+            guests: super::Guests::start(slots)?,
+            slots,
+            variables: args.variables.variables(),
+            inputs,
+            stores,
+            aside,
+            policy,
+            _folder: folder,
+        })
+    }
+
+    /// A release, verified and opened.
+    pub(super) async fn load(&self, registry: &dyn Registry, name: &Name, release: &Digest) -> anyhow::Result<Loaded> {
+        let fetched = Fetched::get(registry, &self.policy, name, release).await?;
+        let component = fetched.release.title();
+        Ok(super::patiently(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
+    }
+
+    pub(super) fn replay(&self) -> replay::Desk {
+        replay::Desk {
+            stores: self.stores.clone(),
+            aside: self.aside.clone(),
+            guests: self.guests.handle().clone(),
+            slots: self.slots,
+        }
+    }
+}

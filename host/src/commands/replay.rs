@@ -1,0 +1,267 @@
+//! `gristmill replay`: a recorded batch again, with the very component, and whether it comes to the same.
+
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use crate::aws;
+use crate::catalog::{Loaded, find_release};
+use crate::cli::ReplayArgs;
+use crate::dataset::Dataset;
+use crate::job::{Batch, Digest, Message, TaskToken};
+use crate::object::{Location, ObjectError};
+use crate::registry::{self, Name, Registry};
+use crate::replay::{self, Differs, NotReplayed, Rows, read_report, verdict};
+use crate::report::{Component, FullReport, Recorded};
+
+/// A bucket that no desk reads: where the report goes of a dataset that writes none.
+const REPORTS: &str = "s3://replay/reports/";
+
+pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+    let ReplayArgs { batch, version, registry, dataset, report, desk } = args;
+    let json = desk.json;
+    let desk = Desk::open(desk).await?;
+    let (message, recorded) = match read(&desk, &batch).await? {
+        What::Report(report) => (of_report(&report, &batch)?.message.clone(), Some(report)),
+        What::Message(message) => (*message, None),
+    };
+    let recorded = match (&report, recorded) {
+        (Some(place), _) => Some(recorded_at(&desk, place).await?),
+        (None, recorded) => recorded,
+    };
+    let source = match (dataset, registry) {
+        (Some(file), _) => Source::File(file),
+        (None, Some(uri)) => {
+            Source::Registry(registry::open(&uri, aws::load).await?, message.dataset.parse()?, version)
+        }
+        (None, None) => anyhow::bail!("where is the dataset? give `--registry URI`, or `--dataset FILE`"),
+    };
+    let mut loaded = source.load(&desk, &message, recorded.as_ref()).await?;
+    // A message alone: what was recorded is where the dataset's reports are.
+    let recorded = match recorded {
+        None => match replay::place_of(&loaded, &message)? {
+            Some(at) => at_its_place(&desk, &at).await?,
+            None => None,
+        },
+        recorded => recorded,
+    };
+    if recorded.is_none() && !source.is_chosen() {
+        fits(&message, &loaded)?;
+    }
+    if let Some(recorded) = &recorded {
+        let recorded = of_report(recorded, "the report")?;
+        same_batch(&message, &recorded.message)?;
+        if !source.is_chosen() && differ(loaded.plugin.digest, loaded.release, &recorded.component) {
+            loaded = source.load_recorded(&desk, &recorded.component).await?;
+        }
+    }
+    if loaded.dataset.map.reports.is_none() {
+        loaded.dataset.map.reports = Some(REPORTS.parse()?);
+    }
+    let batch = recorded.as_ref().and_then(|report| report.batch.as_ref());
+    let started = batch.map_or_else(SystemTime::now, |batch| batch.started.into());
+    let now = desk.replay().run(Arc::new(loaded), &message, started).await?;
+    let ran = of_report(&now, "the report of now")?;
+    let differences = recorded.as_ref().map(|recorded| verdict(recorded, &now));
+    if json {
+        super::say(serde_json::to_string_pretty(&as_json(ran, batch, differences.as_deref()))? + "\n")?;
+    } else {
+        super::say(as_text(ran, batch, differences.as_deref()))?;
+    }
+    let differs = differences.is_some_and(|differences| !differences.is_empty());
+    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is given to be run again.
+enum What {
+    Report(FullReport),
+    Message(Box<Message>),
+}
+
+async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
+    if given.starts_with("s3://") {
+        return Ok(What::Report(recorded_at(desk, given).await?));
+    }
+    let text = if given == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("stdin")?;
+        text
+    } else {
+        std::fs::read_to_string(given).with_context(|| given.to_owned())?
+    };
+    // A message is one JSON value, on however many lines.
+    if let Ok(mut message) = serde_json::from_str::<Message>(&text) {
+        // Nobody waits at a desk, and a token may have been taken out.
+        message.task_token = TaskToken::new("replay");
+        Batch::parse(&serde_json::to_string(&message)?).with_context(|| given.to_owned())?;
+        return Ok(What::Message(Box::new(message)));
+    }
+    let report = FullReport::parse(text.as_bytes());
+    Ok(What::Report(report.map_err(|why| anyhow::anyhow!("{given} is neither a report nor a message: {why}"))?))
+}
+
+/// The report at a place that somebody named.
+async fn recorded_at(desk: &Desk, place: &str) -> anyhow::Result<FullReport> {
+    if place.starts_with("s3://") {
+        return Ok(read_report(&*desk.inputs, &place.parse()?).await?);
+    }
+    let bytes = std::fs::read(place).with_context(|| place.to_owned())?;
+    FullReport::parse(&bytes).map_err(|why| anyhow::anyhow!("{place}: {why}"))
+}
+
+/// The report where it should be, if it is there.
+async fn at_its_place(desk: &Desk, at: &Location) -> anyhow::Result<Option<FullReport>> {
+    match read_report(&*desk.inputs, at).await {
+        Err(NotReplayed::Objects(ObjectError::NotFound(_))) => Ok(None),
+        read => Ok(Some(read?)),
+    }
+}
+
+fn of_report<'r>(report: &'r FullReport, given: &str) -> anyhow::Result<&'r Recorded> {
+    report.batch.as_ref().with_context(|| {
+        format!("{given} does not hold its batch: an earlier gristmill wrote it. Give the body of the batch's message instead")
+    })
+}
+
+fn same_batch(message: &Message, recorded: &Message) -> anyhow::Result<()> {
+    let same = (&message.dataset, &message.execution, &message.state)
+        == (&recorded.dataset, &recorded.execution, &recorded.state);
+    anyhow::ensure!(same, "the report is of another batch: {}, {}", recorded.dataset, recorded.execution);
+    Ok(())
+}
+
+/// A message may ask for the version that it runs on.
+fn fits(message: &Message, loaded: &Loaded) -> anyhow::Result<()> {
+    let Some(wanted) = message.component else { return Ok(()) };
+    let fits = loaded.plugin.digest == wanted || loaded.release == Some(wanted);
+    anyhow::ensure!(fits, "the message asks for {wanted}, and this is {}", loaded.plugin.digest);
+    Ok(())
+}
+
+/// Where the dataset comes from.
+enum Source {
+    File(std::path::PathBuf),
+    Registry(Arc<dyn Registry>, Name, Option<registry::Version>),
+}
+
+impl Source {
+    /// Whether somebody said which version is to run.
+    fn is_chosen(&self) -> bool {
+        matches!(self, Self::Registry(_, _, Some(_)))
+    }
+
+    /// The dataset to run: what was said, what was recorded, what the message asks for, or what is in use.
+    async fn load(&self, desk: &Desk, message: &Message, recorded: Option<&FullReport>) -> anyhow::Result<Loaded> {
+        match self {
+            Self::File(file) => {
+                let dataset = Dataset::load(file, &desk.variables)?;
+                anyhow::ensure!(
+                    dataset.name == message.dataset,
+                    "{} is of dataset {}, the batch is of {}",
+                    file.display(),
+                    dataset.name,
+                    message.dataset
+                );
+                let component = dataset.plugin.component.clone();
+                Ok(super::patiently(&component, Loaded::open(dataset, &desk.runtime, &desk.stores)).await?)
+            }
+            Self::Registry(registry, name, Some(version)) => {
+                let release = registry.find(name, version).await?.with_context(|| {
+                    format!("{} has no {name} {version}: `gristmill versions {name}` lists what it has", registry.uri())
+                })?;
+                desk.load(&**registry, name, &release).await
+            }
+            Self::Registry(registry, name, None) => {
+                if let Some(batch) = recorded.and_then(|report| report.batch.as_ref()) {
+                    return self.load_recorded(desk, &batch.component).await;
+                }
+                let release = match message.component {
+                    Some(wanted) => found(&**registry, name, &wanted).await?,
+                    None => {
+                        let head = registry::newest(&**registry).await?;
+                        let in_use = head.as_ref().and_then(|head| head.names.get(name));
+                        let stable = in_use.map(|in_use| in_use.stable.release);
+                        stable.with_context(|| {
+                            format!("{}: no version of {name} is in use: give `--version`", registry.uri())
+                        })?
+                    }
+                };
+                desk.load(&**registry, name, &release).await
+            }
+        }
+    }
+
+    /// What ran then.
+    async fn load_recorded(&self, desk: &Desk, ran: &Component) -> anyhow::Result<Loaded> {
+        let Component { name: called, version, digest, release } = ran;
+        match self {
+            Self::File(file) => anyhow::bail!(
+                "the batch ran on component {called} {version} ({digest}), and {} has another one: give the file with that component, or \
+                 `--registry URI`, with `--version VERSION` to run another one",
+                file.display()
+            ),
+            Self::Registry(registry, name, _) => {
+                let release = match release {
+                    Some(release) => *release,
+                    None => found(&**registry, name, digest).await?,
+                };
+                desk.load(&**registry, name, &release).await
+            }
+        }
+    }
+}
+
+/// The release with this digest, or with this component.
+async fn found(registry: &dyn Registry, name: &Name, wanted: &Digest) -> anyhow::Result<Digest> {
+    find_release(registry, name, wanted).await?.with_context(|| {
+        format!("{} has no release of {name} with {wanted}: `--version VERSION` runs another one", registry.uri())
+    })
+}
+
+/// Whether a component, or the release that it belongs to, is another one than what ran. The release is known where both came from
+/// a registry.
+fn differ(component: Digest, release: Option<Digest>, ran: &Component) -> bool {
+    component != ran.digest || release.zip(ran.release).is_some_and(|(ours, theirs)| ours != theirs)
+}
+
+fn as_text(ran: &Recorded, recorded: Option<&Recorded>, differences: Option<&[Differs]>) -> String {
+    let titled = |component: &Component| {
+        format!("{} {} ({}…)", component.name, component.version, &component.digest.to_string()[..19])
+    };
+    let title = match differences {
+        None => "there is nothing recorded to compare with",
+        Some([]) => "equal",
+        Some(_) => "differs",
+    };
+    let name = ran.message.execution.rsplit(':').next().unwrap_or_default();
+    let mut text = format!("{}, batch {name}: {title}\n", ran.message.dataset);
+    text += &format!("  component  {}\n", titled(&ran.component));
+    let other = recorded.map(|recorded| &recorded.component);
+    if let Some(other) = other.filter(|other| differ(ran.component.digest, ran.component.release, other)) {
+        text += &format!("  recorded   {}\n", titled(other));
+    }
+    let items = ran.items;
+    text += &format!("  items      {}: {} succeeded, {} rejected\n", items.total, items.succeeded, items.rejected);
+    for written in &ran.outputs {
+        text += &format!("  output     {}: {}\n", written.output, Rows { rows: written.rows, digest: written.digest });
+    }
+    differences.unwrap_or_default().iter().fold(text, |text, difference| text + &format!("  {difference}\n"))
+}
+
+fn as_json(ran: &Recorded, recorded: Option<&Recorded>, differences: Option<&[Differs]>) -> Value {
+    json!({
+        "dataset": ran.message.dataset,
+        "execution": ran.message.execution,
+        "equal": differences.map(<[Differs]>::is_empty),
+        "component": ran.component,
+        "recorded_component": recorded.map(|recorded| &recorded.component),
+        "items": ran.items,
+        "outputs": ran.outputs.iter().map(|written| json!({"output": written.output, "rows": written.rows, "digest": written.digest})).collect::<Vec<_>>(),
+        "differences": differences.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,136 @@
+//! What another version of a dataset would have changed: each item runs with both versions, nothing of it is kept, and the rows,
+//! the returned values and the failures are compared.
+//!
+//! An item is a pure function of itself, the settings and what it reads, so that whatever differs is the version's doing, or that
+//! of an object that changed in between.
+
+mod comparison;
+mod rows;
+mod text;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arrow::array::RecordBatch;
+
+pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
+use crate::catalog::Loaded;
+use crate::job::{Batch, FailureKind, Item, error_names, item_name};
+use crate::object::ObjectStore;
+use crate::object::watch::WatchedStore;
+use crate::runtime::{self, Fault, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::sink::keys::KeySet;
+use crate::sink::{self, OutputSchema};
+
+/// Runs these items of a batch with two versions, one after the other, and says what differs. Nothing is written, logged or
+/// counted on the plugin's behalf. The batch says what the items share, `started` where
+/// their clock stands.
+///
+/// To be polled where guests run (as [`Lane::run`]). It runs one item at a time; with `instance = "batch"` both versions keep an
+/// instance, so that it takes the memory of one item of each.
+pub async fn compare(
+    old: Arc<Loaded>,
+    new: Arc<Loaded>,
+    batch: Arc<Batch>,
+    items: Vec<Item>,
+    started: SystemTime,
+    objects: Arc<dyn ObjectStore>,
+) -> Comparison {
+    let mut comparison = Comparison { schema: rows::schema_changes(&old, &new), ..Comparison::default() };
+    let mut sides = [Side::new(&old, &batch, started, &objects), Side::new(&new, &batch, started, &objects)];
+    for (number, item) in items.iter().enumerate() {
+        let [before, after] = &mut sides;
+        // Each version is first every other time: what the first one has read, the second one finds warm.
+        let (was, is) = if number % 2 == 0 {
+            let was = before.run(item).await;
+            (was, after.run(item).await)
+        } else {
+            let is = after.run(item).await;
+            (before.run(item).await, is)
+        };
+        match (was, is) {
+            (Some(was), Some(is)) => rows::add(&mut comparison, item, (&old.outputs, was), (&new.outputs, is)),
+            _ => comparison.undecided += 1,
+        }
+    }
+    comparison
+}
+
+/// One of the two versions.
+struct Side {
+    lane: Lane,
+    outputs: Vec<Arc<OutputSchema>>,
+    watched: Arc<WatchedStore>,
+}
+
+/// What one version made of an item.
+struct Ran {
+    result: Result<Option<String>, Fault>,
+    rows: Vec<(usize, RecordBatch)>,
+    took: Duration,
+    memory: u64,
+}
+
+impl Side {
+    fn new(loaded: &Loaded, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
+        let watched = Arc::new(WatchedStore::new(objects.clone(), loaded.dataset.plugin.timeout));
+        let store: Arc<dyn ObjectStore> = watched.clone();
+        let mut context = loaded.context(batch, started, &store, Arc::new(Unheard));
+        context.limits.max_log = 0;
+        let lane = Lane::new(loaded.plugin.clone(), Arc::new(context));
+        Self { lane, outputs: loaded.outputs.clone(), watched }
+    }
+
+    /// None when a store kept the item from a result: that says nothing of the version.
+    async fn run(&mut self, item: &Item) -> Option<Ran> {
+        let mut call = 1;
+        let run = loop {
+            let run = self.lane.run(item).await;
+            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+            if !asks || call == ITEM_ATTEMPTS {
+                break run;
+            }
+            tokio::time::sleep(runtime::pause_after(call)).await;
+            call += 1;
+        };
+        let waited = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable || fault.code == error_names::TIMEOUT);
+        if waited && self.watched.trouble().is_some() {
+            return None;
+        }
+        let ItemRun { result, rows, took, memory, .. } = run;
+        let result = result.and_then(|value| fits(&self.outputs, &rows).map(|()| value));
+        Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
+    }
+}
+
+/// Refuses what would be refused of an item on its own where its rows count.
+fn fits(outputs: &[Arc<OutputSchema>], rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
+    let rejected = |code: &str, schema: &OutputSchema, why: String| Fault {
+        code: code.into(),
+        message: format!("output `{}`: {why}", schema.name),
+        kind: FailureKind::Rejected,
+    };
+    for (output, rows) in rows {
+        let schema = &outputs[*output];
+        sink::refusal(schema, rows).map_err(|why| rejected(error_names::BAD_OUTPUT, schema, why))?;
+    }
+    for (number, schema) in outputs.iter().enumerate() {
+        let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == number).map(|(_, rows)| rows.clone()).collect();
+        let keys = KeySet::default().check(schema, &blocks).map(drop);
+        keys.map_err(|bad| rejected(error_names::BAD_KEY, schema, bad.to_string()))?;
+    }
+    Ok(())
+}
+
+/// What an item is called in a difference.
+fn name_of(item: &Item) -> Option<String> {
+    item_name(&item.body).map(|name| comparison::short(&name))
+}
+
+/// Nobody counts what a comparison's plugins report.
+struct Unheard;
+
+impl GuestMetrics for Unheard {
+    fn count(&self, _: &str, _: u64) {}
+    fn observe(&self, _: &str, _: f64) {}
+}

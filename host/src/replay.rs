@@ -1,0 +1,166 @@
+//! One recorded batch, again: the very pipeline, over a queue of one message, a ledger that knows what time it was, and stores
+//! that write aside.
+
+mod verdict;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+pub use self::verdict::{Differs, Rows, verdict};
+use crate::admission::Admission;
+use crate::callback::Answer;
+use crate::callback::local::LocalCallback;
+use crate::catalog::{Catalog, Loaded};
+use crate::items::report_place;
+use crate::job::{Batch, Disposition, Message, TaskToken};
+use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use crate::object::{Location, ObjectError, ObjectStore};
+use crate::pipeline::{Identity, LEASE, Pipeline};
+use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::{Queue as _, QueueError};
+use crate::report::FullReport;
+use crate::sink::Stores;
+use crate::telemetry::metrics::Metrics;
+
+/// The largest report that is read, in bytes.
+const MAX_REPORT: u64 = 256 << 20;
+
+/// Nobody takes the batch away meanwhile.
+const VISIBILITY: Duration = Duration::from_secs(3600);
+
+/// Why there is no result to compare.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReplayed {
+    /// The message makes no batch, or the dataset is of another name or has no place for a report.
+    #[error("{0}")]
+    Invalid(String),
+    /// The batch came to no result: an item asks for another try, or what it reads cannot be had.
+    #[error("the batch came to no result: {0}")]
+    NoResult(String),
+    /// What is read, or written aside, cannot be had.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// The queue of one message failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// There can be no metrics.
+    #[error("{0}")]
+    Metrics(String),
+}
+
+/// Where and how a batch runs again.
+pub struct Desk {
+    /// What is read, and where outputs go: aside, and with them the report.
+    pub stores: Stores,
+    /// What was written aside.
+    pub aside: Arc<dyn ObjectStore>,
+    /// Where guests run.
+    pub guests: Handle,
+    /// How many items run at once.
+    pub slots: usize,
+}
+
+impl Desk {
+    /// Runs a batch whose guests' clock stands at `started`, and gives its full report. The dataset's outputs go to this desk's
+    /// stores, and it has a place for reports.
+    pub async fn run(
+        &self,
+        loaded: Arc<Loaded>,
+        message: &Message,
+        started: SystemTime,
+    ) -> Result<FullReport, NotReplayed> {
+        let token = TaskToken::new("replay");
+        // The version was chosen: neither what the message asks for nor its run has a say any more.
+        let message = Message { task_token: token.clone(), component: None, run: None, ..message.clone() };
+        let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
+        let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
+        let at = report_place(&loaded, &batch)
+            .ok_or_else(|| NotReplayed::Invalid(format!("dataset {} has no place for reports", batch.dataset)))?;
+        let queue = Arc::new(EmbeddedQueue::new(VISIBILITY));
+        let callback = Arc::new(LocalCallback::new());
+        let metrics = Metrics::new().map_err(|error| NotReplayed::Metrics(error.to_string()))?;
+        let pipeline = Pipeline {
+            catalog: Arc::new(Catalog::of(loaded)),
+            queue: queue.clone(),
+            ledger: Arc::new(Clock(started)),
+            callback: callback.clone(),
+            stores: self.stores.clone(),
+            guests: self.guests.clone(),
+            admission: Admission::new(self.slots, u64::MAX),
+            lanes: self.slots,
+            identity: Identity::Contents,
+            lease: LEASE,
+            // The host's faults are to be told, not repeated.
+            deliveries: 1,
+            metrics: Arc::new(metrics),
+            pressure: Arc::default(),
+            now: SystemTime::now,
+        };
+        let mut answer = callback.register(token);
+        queue.send(body);
+        for delivery in queue.receive(1).await? {
+            if let Disposition::Parked { reason } | Disposition::Returned { reason, .. } =
+                pipeline.process(&delivery, &CancellationToken::new()).await
+            {
+                return Err(NotReplayed::NoResult(reason));
+            }
+        }
+        match read_report(&*self.aside, &at).await {
+            Err(NotReplayed::Objects(ObjectError::NotFound(_))) => {
+                Err(NotReplayed::NoResult(match answer.try_recv() {
+                    Ok(Answer::Failure { error, cause }) => format!("{error}: {cause}"),
+                    _ => "it wrote no report".into(),
+                }))
+            }
+            read => read,
+        }
+    }
+}
+
+/// Reads the full report at a place.
+pub async fn read_report(objects: &dyn ObjectStore, at: &Location) -> Result<FullReport, NotReplayed> {
+    let (metadata, bytes) = objects.open(at, MAX_REPORT).await?;
+    if metadata.size > bytes.len() as u64 {
+        return Err(NotReplayed::Invalid(format!("{at} has {} bytes: that is no report", metadata.size)));
+    }
+    FullReport::parse(&bytes).map_err(|why| NotReplayed::Invalid(format!("{at}: {why}")))
+}
+
+/// Where the report of a message's batch is, if the dataset has a place for reports.
+pub fn place_of(loaded: &Loaded, message: &Message) -> Result<Option<Location>, NotReplayed> {
+    let message = Message { task_token: TaskToken::new("replay"), ..message.clone() };
+    let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
+    let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
+    Ok(report_place(loaded, &batch))
+}
+
+/// A ledger that remembers one thing: when the batch was begun.
+struct Clock(SystemTime);
+
+#[async_trait]
+impl Ledger for Clock {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
+        let ClaimRequest { id, component, .. } = request.clone();
+        Ok(Claim::Taken(Claimed { id, fence: 0, component, resumed: false, started: self.0 }))
+    }
+
+    async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
