@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub use self::choice::{Choice, NoVersion};
 pub use self::releases::{Fetched, NotOpened, Opened, Releases, find_release};
 pub use self::smoke::{SampleFailed, test as try_sample};
-pub use self::versions::{Catalog, OnTrial, Versions};
+pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};
 use crate::admission::Need;
 use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
 use crate::job::{Batch, Digest};

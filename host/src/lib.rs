@@ -28,6 +28,7 @@ pub mod registry;
 pub mod replay;
 pub mod report;
 pub mod runtime;
+pub mod shadow;
 pub mod sink;
 mod sqlite;
 pub mod telemetry;

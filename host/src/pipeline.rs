@@ -213,6 +213,9 @@ impl Pipeline {
                     self.metrics.rolled_forward(&batch.dataset);
                 }
                 let end = self.answer(work, answer, report).await?;
+                if record.is_none() {
+                    self.catalog.answered(&work.choice, batch, attempt.claimed.started);
+                }
                 Ok(End { rolled_forward: record.is_some(), ..end })
             }
             Err(fault) => {

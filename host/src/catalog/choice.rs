@@ -1,11 +1,11 @@
 //! Which version a batch runs on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::{Catalog, Loaded, NotOpened, OnTrial, Versions};
+use super::{Catalog, Loaded, NotOpened, OnTrial, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
@@ -81,6 +81,15 @@ impl Catalog {
     pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
         let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
         self.open(&versions, dataset, identity).await
+    }
+
+    /// Has a batch that is answered shadowed, if its version has a shadow and the batch is in its share.
+    pub(crate) fn answered(&self, choice: &Choice, batch: &Arc<Batch>, started: SystemTime) {
+        let Some(trial) = &choice.shadow else { return };
+        if trial.share.takes(&trial.loaded.identity(), &batch.id.key()) {
+            let (old, new) = (choice.loaded.clone(), trial.loaded.clone());
+            self.shadow(Shadowed { batch: batch.clone(), started, old, new, head: trial.head });
+        }
     }
 
     /// Counts how a batch did, where that is of interest.

@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
 
 use super::releases::Releases;
 use super::{Loaded, NotOpened};
-use crate::job::Digest;
+use crate::job::{Batch, Digest};
 use crate::ledger::fleet::{Alone, Fleet, Tally};
 use crate::registry::{Share, TrialKind};
 
@@ -55,7 +58,27 @@ pub struct Catalog {
     pins: Mutex<HashMap<String, Digest>>,
     /// What batches under trial came to and nobody was told yet.
     untold: Mutex<HashMap<Side, Tally>>,
+    /// Who runs shadows.
+    shadows: OnceLock<mpsc::Sender<Shadowed>>,
 }
+
+/// A batch that shall run once more, with two versions.
+#[derive(Clone)]
+pub struct Shadowed {
+    /// The batch.
+    pub batch: Arc<Batch>,
+    /// Where its clock stands.
+    pub started: SystemTime,
+    /// The version that it ran on.
+    pub old: Arc<Loaded>,
+    /// The version that is tried.
+    pub new: Arc<Loaded>,
+    /// The head that began the trial.
+    pub head: u64,
+}
+
+/// How many batches may wait for their shadow; further ones have none: work that counts is never held up by it.
+const MOST_SHADOWED: usize = 16;
 
 /// How many runs' versions are remembered before they are asked for again.
 const MOST_PINS: usize = 10_000;
@@ -75,6 +98,7 @@ impl Catalog {
             fleet,
             pins: Mutex::default(),
             untold: Mutex::default(),
+            shadows: OnceLock::new(),
         }
     }
 
@@ -127,7 +151,7 @@ impl Catalog {
         if let Some(pinned) = lock(&self.pins).get(&key) {
             return Ok(*pinned);
         }
-        let now = std::time::SystemTime::now();
+        let now = SystemTime::now();
         let agreed = self.fleet.agree(&key, &proposal.to_string(), now).await;
         let agreed =
             agreed.map_err(|error| NotOpened::Later(format!("the version of its run is not known: {error}")))?;
@@ -138,6 +162,19 @@ impl Catalog {
         }
         pins.insert(key, pinned);
         Ok(pinned)
+    }
+
+    /// From now on whoever has this gets batches for shadows. There is one.
+    pub fn shadows(&self) -> Option<mpsc::Receiver<Shadowed>> {
+        let (sender, receiver) = mpsc::channel(MOST_SHADOWED);
+        self.shadows.set(sender).ok().map(|()| receiver)
+    }
+
+    /// Has a batch shadowed, if anybody does that and is not behind.
+    pub(super) fn shadow(&self, work: Shadowed) {
+        if let Some(shadows) = self.shadows.get() {
+            let _ = shadows.try_send(work);
+        }
     }
 
     pub(super) fn releases(&self) -> Option<&Arc<Releases>> {

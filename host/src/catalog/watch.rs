@@ -85,6 +85,9 @@ impl Watch {
             let gone = || RegistryError::Damaged(format!("head {newest} of the registry is listed and is not there"));
             self.head = Some(Head::parse(newest, &document.ok_or_else(gone)?)?);
             self.apply().await;
+        } else {
+            let registry = self.releases.registry.uri();
+            tracing::warn!(registry, "nothing is in use in this registry yet: `gristmill promote NAME VERSION`");
         }
         self.step().await?;
         if let Some(name) = self.unfinished.iter().next() {

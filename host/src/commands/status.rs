@@ -11,8 +11,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::aws;
 use crate::cli::{StatusArgs, VersionsArgs};
+use crate::compare::Comparison;
 use crate::job::Digest;
-use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, Version};
+use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, TrialKind, Version};
+use crate::shadow::ShadowReport;
 
 /// How many reasons of refusals are shown: each is said by many workers, and is one.
 const MAX_REFUSALS: usize = 5;
@@ -25,6 +27,9 @@ struct Status {
     /// Why workers do not use a version that they should, by version.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     refused: BTreeMap<Version, Vec<String>>,
+    /// What the shadow would have changed so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<Comparison>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
@@ -59,13 +64,18 @@ async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<S
             refused.insert(chosen.version.clone(), reasons.iter().take(MAX_REFUSALS).map(text).collect());
         }
     }
-    Ok(Status { in_use, refused })
+    let mut shadow = None;
+    if let Some(trial) = in_use.trial.as_ref().filter(|trial| trial.kind == TrialKind::Shadow) {
+        let reports = registry.attached(name, &trial.chosen.release, Attachment::Shadow).await?;
+        shadow = Some(ShadowReport::sum(trial.chosen.head, &reports));
+    }
+    Ok(Status { in_use, refused, shadow })
 }
 
 fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Result<String> {
     let Some(head) = head else { return Ok("nothing is in use yet: `gristmill promote NAME VERSION`\n".into()) };
     let mut text = String::new();
-    for (name, Status { in_use, refused }) in names {
+    for (name, Status { in_use, refused, shadow }) in names {
         writeln!(text, "{name}")?;
         let of =
             |chosen: &Chosen| format!("{}  {}  since head {}", chosen.version, short(&chosen.release), chosen.head);
@@ -75,6 +85,9 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
         }
         if let Some(before) = in_use.before.first() {
             writeln!(text, "  before   {}", of(before))?;
+        }
+        if let Some(found) = shadow {
+            writeln!(text, "           {}", found.to_string().trim_end().replace('\n', "\n           "))?;
         }
         for (version, reasons) in refused {
             for reason in reasons {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
@@ -31,6 +31,7 @@ use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::registry::{self, Kms, Policy};
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::shadow::Shadows;
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
@@ -40,6 +41,9 @@ use crate::worker::{Activity, Worker};
 /// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
 /// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
 const DELIVERIES: u32 = 10;
+
+/// How long shadows have to say what they found, once all batches have ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
@@ -108,6 +112,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     let threads = super::Guests::start(slots)?;
     let guests = threads.handle();
+    let mut shadowing = None;
     if let Some(uri) = &args.registry {
         let registry = registry::open(uri, async || config.clone()).await?;
         let policy = match &args.trust {
@@ -115,7 +120,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             None => Policy::none(),
         };
         let releases = Releases {
-            registry,
+            registry: registry.clone(),
             policy,
             variables,
             runtime: runtime.in_background()?,
@@ -130,8 +135,19 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         let Some(()) = wait_for(&format!("--registry {uri}"), &readiness, &stop, look).await? else {
             return stopped_early();
         };
-        let stop = stop.clone();
-        tokio::spawn(async move { watch.lock().await.run(stop).await });
+        let stopped = stop.clone();
+        tokio::spawn(async move { watch.lock().await.run(stopped).await });
+        if let Some(work) = catalog.shadows() {
+            let shadows = Shadows {
+                work,
+                objects: stores.objects.clone(),
+                guests: guests.clone(),
+                admission: admission.clone(),
+                registry,
+                worker: format!("{} {}", super::promote::whoever(), std::process::id()),
+            };
+            shadowing = Some(tokio::spawn(shadows.run(stop.clone())));
+        }
     }
     let mut queues = Vec::new();
     for url in args.queues {
@@ -188,6 +204,9 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         // A queue that refuses us ends the work on the others, in order.
         stop.cancel();
         worked = worked.and(ended.map_err(anyhow::Error::from).flatten());
+    }
+    if let Some(shadowing) = shadowing {
+        let _ = tokio::time::timeout(LAST_WORDS, shadowing).await;
     }
     protection.end().await;
     worked?;

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["admission", "telemetry"],
     &["catalog", "pressure"],
     &["compare"],
-    &["pipeline"],
+    &["pipeline", "shadow"],
     &["map", "replay", "worker"],
     &["cli"],
     &["commands"],
