@@ -80,7 +80,8 @@ impl Catalog {
     /// The version with this identity, wherever it is: for a batch that somebody began with it.
     pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
         let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
-        self.open(&versions, dataset, identity).await
+        let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
+        self.asked_for(&versions, &stable, identity).await
     }
 
     /// Has a batch that is answered shadowed, if its version has a shadow and the batch is in its share.

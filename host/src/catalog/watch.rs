@@ -4,12 +4,13 @@
 //! does not answer changes nothing either.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::judge::{Verdict, judge};
@@ -51,6 +52,8 @@ pub struct Watch {
     ended: HashSet<u64>,
     /// When it added to the fleet's counts.
     tallied: Option<Instant>,
+    /// Where this machine remembers how far the registry was.
+    memory: Option<PathBuf>,
 }
 
 impl Watch {
@@ -69,7 +72,41 @@ impl Watch {
             ours,
             ended: HashSet::new(),
             tallied: None,
+            memory: None,
         }
+    }
+
+    /// Remembers below this folder, which only this user may write, how far the registry was: a registry that is taken back to an
+    /// older state is then noticed by workers that start later, too.
+    pub fn remembering(mut self, folder: &Path) -> Self {
+        let uri = Digest::of(self.releases.registry.uri().as_bytes());
+        self.memory = Some(folder.join(format!("registry-{}", &uri.hex()[..16])));
+        self
+    }
+
+    fn remember(&self) -> Result<(), RegistryError> {
+        let Some(file) = &self.memory else { return Ok(()) };
+        let number = self.number();
+        // Without a memory work goes on: what it would have noticed is rare, and the registry is not what failed.
+        let seen = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        if number < seen {
+            return Err(RegistryError::Damaged(format!(
+                "{}: its newest head is {number}, and head {seen} was seen on this machine before: somebody took the registry back to an \
+                 older state. If that was meant, remove {}",
+                self.releases.registry.uri(),
+                file.display()
+            )));
+        }
+        if number > seen {
+            let kept = file
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(file, format!("{number}\n")));
+            if let Err(error) = kept {
+                tracing::debug!(%error, "how far the registry was is not remembered");
+            }
+        }
+        Ok(())
     }
 
     /// The number of the head that is in use; 0 before the first.
@@ -84,6 +121,9 @@ impl Watch {
             let document = self.releases.registry.head(newest).await?;
             let gone = || RegistryError::Damaged(format!("head {newest} of the registry is listed and is not there"));
             self.head = Some(Head::parse(newest, &document.ok_or_else(gone)?)?);
+        }
+        self.remember()?;
+        if newest > 0 {
             self.apply().await;
         } else {
             let registry = self.releases.registry.uri();
@@ -107,11 +147,10 @@ impl Watch {
                 () = stop.cancelled() => return,
             }
             let step = tokio::select! {
-                step = tokio::time::timeout(PATIENCE, self.step()) => step,
+                step = self.step() => step,
                 () = stop.cancelled() => return,
             };
-            let silent = |_| RegistryError::Unavailable(format!("no answer in {} s", PATIENCE.as_secs()));
-            match step.map_err(silent).flatten() {
+            match step {
                 Ok(()) if !answered => {
                     answered = true;
                     tracing::info!(registry = self.releases.registry.uri(), "the registry answers again");
@@ -134,7 +173,9 @@ impl Watch {
         let mut last = self.head.clone();
         loop {
             let number = last.as_ref().map_or(0, |head| head.number) + 1;
-            let Some(document) = self.releases.registry.head(number).await? else { break };
+            let probe = timeout(PATIENCE, self.releases.registry.head(number)).await;
+            let silent = |_| RegistryError::Unavailable(format!("no answer in {} s", PATIENCE.as_secs()));
+            let Some(document) = probe.map_err(silent).flatten()? else { break };
             let head = Head::parse(number, &document)?;
             head.follows(last.as_ref())?;
             tracing::info!(head = head.number, by = head.by, change = head.change, "the registry has changed");
@@ -143,6 +184,7 @@ impl Watch {
         }
         if newer.is_some() {
             self.head = newer;
+            self.remember()?;
             self.apply().await;
         } else if !self.unfinished.is_empty() {
             self.apply().await;
@@ -153,20 +195,16 @@ impl Watch {
     /// Takes into use what the head says, as far as it can be used.
     async fn apply(&mut self) {
         let Some(head) = self.head.clone() else { return };
-        self.unfinished.clear();
-        for (name, in_use) in &head.names {
-            if self.ours.contains(name.as_str()) {
-                continue;
-            }
-            match self.prepare(name, in_use).await {
-                Ok(versions) => self.switch(name, versions),
+        self.unfinished = head.names.keys().filter(|name| !self.ours.contains(name.as_str())).cloned().collect();
+        for name in self.unfinished.clone() {
+            match self.prepare(&name, &head.names[&name]).await {
+                Ok(versions) => {
+                    self.switch(&name, versions);
+                    self.unfinished.remove(&name);
+                }
                 Err(why) => {
-                    tracing::warn!(
-                        dataset = name.as_str(),
-                        why,
-                        "a version cannot be read yet; what is in use stays in use"
-                    );
-                    self.unfinished.insert(name.clone());
+                    let dataset = name.as_str();
+                    tracing::warn!(dataset, why, "a version cannot be read yet; what is in use stays in use");
                 }
             }
         }

@@ -20,6 +20,7 @@ use gristmill::pipeline::{Identity, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::registry::{self, Attachment, Change, Package, Policy, PrivateKey, Registry, TrialKind};
 use gristmill::runtime::{Runtime, RuntimeConfig};
+use gristmill::shadow::{ShadowReport, Shadows};
 use gristmill::sink::Stores;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
@@ -480,6 +481,70 @@ async fn a_head_that_was_tampered_with_or_does_not_follow_changes_nothing() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_taken_back_is_noticed_by_workers_that_start_later() {
+    let house = House::new().await;
+    house.shelf.publish("0.1.0", GOOD, "").await;
+    house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    house.shelf.promote("0.2.0").await;
+    let memory = house.folder.path().join("cache");
+    let start = async |house: &House| {
+        let (_worker, watch) = house.worker_that_looks_when_told(Policy::none()).await;
+        watch.remembering(&memory).start().await
+    };
+    assert_eq!(start(&house).await, Ok(()));
+    let second = house.shelf.head(2).await.unwrap().unwrap();
+    house.shelf.remove_head(2);
+    let later = House { shelf: Arc::new(house.shelf.again().await), ..house };
+    let refused = start(&later).await.unwrap_err().to_string();
+    assert!(refused.contains("its newest head is 1, and head 2 was seen on this machine before"), "{refused}");
+    assert!(refused.contains("If that was meant, remove "), "{refused}");
+    later.shelf.overwrite_head(2, &second);
+    assert_eq!(start(&later).await, Ok(()));
+}
+
+/// A shadow of half of the batches: what it found of 40.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_says_what_would_change_and_changes_nothing() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let other = r#"(call $emit «rows» (i32.const 0) «{"id":2}» $out) (i32.const 0)"#;
+    let b = house.shelf.publish("0.2.0", other, "").await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    let stop = CancellationToken::new();
+    let shadows = Shadows {
+        work: worker.catalog.shadows().unwrap(),
+        objects: Arc::new(FolderStore::new(house.folder.path().join("s3"))),
+        guests: Handle::current(),
+        admission: Admission::new(2, u64::MAX),
+        registry: house.shelf.clone(),
+        worker: "a worker".into(),
+    };
+    let shadowing = tokio::spawn(shadows.run(stop.clone()));
+    let head = house.shelf.attempt("0.2.0", TrialKind::Shadow, "50%").await;
+    worker.reaches(head).await;
+    for _ in 0..40 {
+        assert_eq!(house.release(None).await, Ok(a));
+    }
+    stop.cancel();
+    shadowing.await.unwrap();
+    let attached = house.shelf.attached(&"d".parse().unwrap(), &b, Attachment::Shadow).await.unwrap();
+    let found = ShadowReport::sum(head, &attached);
+    assert!((5..36).contains(&found.items) && found.changed == found.items, "{found:?}");
+    let rows = found.rows["rows"];
+    assert_eq!((rows.added, rows.removed, rows.same), (found.items, found.items, 0));
+    assert!(attached.len() < 10, "{} reports", attached.len());
+    let tables = rusqlite::Connection::open(house.folder.path().join("tables.sqlite")).unwrap();
+    let ids: i64 = tables
+        .query_row("SELECT group_concat(id) FROM rows", [], |row| row.get::<_, String>(0))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(ids, 1, "the shadow's row is nowhere");
 }
 
 /// What a worker that looks now says of the registry.

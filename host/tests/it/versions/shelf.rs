@@ -24,7 +24,7 @@ pub(crate) fn key() -> &'static PrivateKey {
 }
 
 pub(crate) struct Shelf {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     inner: Arc<dyn Registry>,
     is_away: AtomicBool,
     stop: Mutex<Option<(Digest, Arc<Stop>)>>,
@@ -54,7 +54,15 @@ fn name() -> Name {
 
 impl Shelf {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// The same place, as a process sees it that was started later.
+    pub(crate) async fn again(&self) -> Self {
+        Self::in_folder(self.folder.clone()).await
+    }
+
+    async fn in_folder(folder: Arc<tempfile::TempDir>) -> Self {
         let uri = folder.path().join("registry").to_str().unwrap().to_owned();
         let inner = registry::open(&uri, async || unreachable!("a folder needs no AWS")).await.unwrap();
         Self { folder, inner, is_away: AtomicBool::new(false), stop: Mutex::default() }
