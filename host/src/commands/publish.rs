@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use bytesize::ByteSize;
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
@@ -15,7 +16,7 @@ use crate::catalog::{Loaded, try_sample};
 use crate::cli::PublishArgs;
 use crate::dataset::{Dataset, SampleObjects};
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Interfaces, Kms, Package, Signer};
+use crate::registry::{self, Attachment, Blob, Interfaces, Kms, Package, Release, Signer};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
@@ -65,21 +66,19 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         registry.attach(&release.name, &digest, Attachment::Signature, signature).await?;
     }
     registry.add(&package).await?;
-    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(&package, args.keys.len(), &unset)))?;
+    let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
+    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn hints(package: &Package, signatures: usize, unset: &[String]) -> String {
-    let Package { release, .. } = package;
-    let mut text = format!("  component  {} ({} bytes)\n", release.component.digest, release.component.size);
-    text += &match (release.sample.len(), signatures) {
-        (files, 0) => format!("  sample     {files} files; not signed\n"),
-        (files, signatures) => format!("  sample     {files} files; {signatures} signatures\n"),
-    };
+fn hints(release: &Release, signatures: usize, unset: &[String]) -> String {
+    let Blob { digest, size } = release.component;
+    let mut text = format!("  component   {digest} ({})\n", ByteSize(size).display().iec());
+    text += &format!("  sample      files: {}\n  signatures  {signatures}\n", release.sample.len());
     if !unset.is_empty() {
-        text += &format!("  variables  {}: workers give them their values\n", unset.join(", "));
+        text += &format!("  variables   {}: workers give them their values\n", unset.join(", "));
     }
-    text + &format!("  next       gristmill promote {} {}\n", release.name, release.version)
+    text + &format!("  next        gristmill promote {} {}\n", release.name, release.version)
 }
 
 /// The files of a sample by their paths below its folder.
