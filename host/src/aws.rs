@@ -20,7 +20,7 @@ use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
-pub(crate) use self::fault::{Fault, LapsedCredentials};
+pub(crate) use self::fault::{Fault, LapsedCredentials, causes};
 
 /// For a connection to stand: three of the kernel's first attempts (0 s, 1 s, 3 s).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);

@@ -11,14 +11,17 @@ pub mod watch;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 pub use self::choice::{Choice, NoVersion};
 pub use self::releases::{Fetched, NotOpened, Opened, Releases, find_release};
 pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Versions};
 use crate::admission::Need;
-use crate::dataset::{self, Dataset, Finding, Findings, Place, Target, check};
+use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
 use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
+use crate::registry::fetch_component;
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
@@ -66,6 +69,11 @@ impl Loaded {
         let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
         Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks, release: None })
+    }
+
+    /// The component that the dataset file names, wherever that lies.
+    pub async fn component(dataset: &Dataset) -> Result<Bytes, Findings> {
+        read(dataset).await.map(|(_, component)| component)
     }
 
     /// Opens the dataset's component and checks both against each other. What is wrong comes all at once, each with its
@@ -141,17 +149,27 @@ impl RowDecoder for Decoder {
 }
 
 /// The dataset file's text and the component's bytes.
-async fn read(dataset: &Dataset) -> Result<(String, Vec<u8>), Findings> {
+async fn read(dataset: &Dataset) -> Result<(String, Bytes), Findings> {
     // The file was read before: without its text findings only lack their lines.
     let text = tokio::fs::read_to_string(&dataset.file).await.unwrap_or_default();
-    let path = &dataset.plugin.component;
-    match tokio::fs::read(path).await {
+    let component = component(&dataset.plugin.component).await;
+    match component {
         Ok(component) => Ok((text, component)),
-        Err(error) => {
-            let message = format!("the component {} cannot be read: {error}", path.display());
-            let help = Some("build the plugin, or correct the key".to_owned());
-            Err(located(&text, vec![of_component(dataset, message, help)]))
-        }
+        Err((message, help)) => Err(located(&text, vec![of_component(dataset, message, help)])),
+    }
+}
+
+/// The component's bytes, or what is wrong and what to do.
+async fn component(component: &ComponentRef) -> Result<Bytes, (String, Option<String>)> {
+    match component {
+        ComponentRef::File(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|error| {
+            let help = "build the plugin, or correct the key".to_owned();
+            (format!("the component {} cannot be read: {error}", path.display()), Some(help))
+        }),
+        ComponentRef::Oci(reference) => match Box::pin(fetch_component(reference)).await {
+            Ok((_, bytes)) => Ok(bytes),
+            Err(error) => Err((error.to_string(), None)),
+        },
     }
 }
 
@@ -163,7 +181,7 @@ async fn fit(
     runtime: &Runtime,
 ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
     let plugin = runtime.open(component).await.map_err(|error| {
-        let message = format!("{}: {error}", dataset.plugin.component.display());
+        let message = format!("{}: {error}", dataset.plugin.component);
         located(text, vec![of_component(dataset, message, None)])
     })?;
     let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports);

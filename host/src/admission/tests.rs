@@ -225,7 +225,7 @@ fn a_dataset_has_no_more_batches_than_it_may_except_at_the_last_delivery() {
 #[test]
 fn an_item_that_never_fits_is_objected_to() {
     let plugin = crate::dataset::PluginSpec {
-        component: "p.wasm".into(),
+        component: crate::dataset::ComponentRef::File("p.wasm".into()),
         memory: 64 << 20,
         timeout: std::time::Duration::from_secs(1),
         max_output: 16 << 20,

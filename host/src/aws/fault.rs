@@ -121,7 +121,7 @@ fn skew(theirs: &str, ours: SystemTime) -> Option<String> {
 }
 
 /// The error and its causes, without those that only repeat what the one before says.
-fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut text = String::new();
     for cause in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string) {
         if text.is_empty() {

@@ -9,7 +9,7 @@ use super::{Catalog, Loaded, NotOpened, OnTrial, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
-use crate::registry::{Name, TrialKind};
+use crate::registry::{self, Name, TrialKind};
 
 /// How long a version that is not open is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,7 +29,7 @@ pub struct Choice {
 pub enum NoVersion {
     /// There is no such dataset.
     #[error(
-        "this worker has no such dataset (it has {0}): promote it in the registry, or put its file into the folder of `--datasets`"
+        "this worker has no such dataset (it has {0}): put its file into the folder of `--datasets`, or promote it in the registry"
     )]
     Unknown(String),
     /// The dataset cannot be worked on.
@@ -58,7 +58,7 @@ impl Catalog {
     /// The version for this batch: what the message asks for; else the canary's, if the batch is in its share; else the one
     /// of its run; else the stable one.
     pub async fn choose(&self, batch: &Batch) -> Result<Choice, NoVersion> {
-        let versions = self.versions(&batch.dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
+        let Some(versions) = self.versions(&batch.dataset) else { return Err(self.unknown(&batch.dataset).await) };
         let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
         if let Some(wanted) = batch.component {
             let loaded = self.asked_for(&versions, &stable, &wanted).await?;
@@ -87,6 +87,24 @@ impl Catalog {
     pub(crate) fn count(&self, choice: &Choice, tally: Tally) {
         if let Some((head, new)) = choice.trial {
             self.tell((choice.loaded.dataset.name.clone(), head, new), tally);
+        }
+    }
+
+    /// A dataset that was promoted just now is not unknown: it is not here yet.
+    async fn unknown(&self, dataset: &str) -> NoVersion {
+        let unknown = NoVersion::Unknown(self.names().join(", "));
+        let Some(releases) = self.releases() else { return unknown };
+        match timeout(PATIENCE, registry::newest(&*releases.registry)).await {
+            Ok(Ok(head))
+                if head.as_ref().is_some_and(|head| head.names.keys().any(|name| name.as_str() == dataset)) =>
+            {
+                NoVersion::Later("its first version is not open here yet".into())
+            }
+            Ok(Ok(_)) => unknown,
+            Ok(Err(error)) => NoVersion::Later(format!("whether there is such a dataset is not known: {error}")),
+            Err(_) => {
+                NoVersion::Later("whether there is such a dataset is not known: the registry does not answer".into())
+            }
         }
     }
 

@@ -68,7 +68,7 @@ impl Desk {
         };
         Ok(Self {
             runtime: Runtime::new(&RuntimeConfig { slots, cache, io: Handle::current() })?,
-            guests: super::guest_runtime(slots)?,
+            guests: super::Guests::start(slots)?,
             slots,
             variables: args.variables.variables(),
             inputs,
@@ -82,7 +82,7 @@ impl Desk {
     /// A release, verified and opened.
     pub(super) async fn load(&self, registry: &dyn Registry, name: &Name, release: &Digest) -> anyhow::Result<Loaded> {
         let fetched = Fetched::get(registry, &self.policy, name, release).await?;
-        let component = PathBuf::from(fetched.release.title());
+        let component = fetched.release.title();
         Ok(super::patiently(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
     }
 

@@ -62,7 +62,8 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
     let plan = plan(dataset, &input, folder.objects.clone())?;
 
-    let guests = super::guest_runtime(slots)?;
+    let threads = super::Guests::start(slots)?;
+    let guests = threads.handle();
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
     let callback = Arc::new(LocalCallback::new());
     let pipeline = Arc::new(Pipeline {
@@ -71,7 +72,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         ledger: folder.ledger.clone(),
         callback: callback.clone(),
         stores,
-        guests: guests.handle().clone(),
+        guests: guests.clone(),
         // A laptop has memory to swap to, and nobody else's work.
         admission: Admission::new(slots, u64::MAX),
         lanes: slots,
@@ -95,7 +96,6 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     stop.cancel();
     queue.close();
     worker.await??;
-    guests.shutdown_background();
     if summary.status == Status::Succeeded {
         folder.forget_stale(dataset, &input, summary.batches.total()).await?;
     }

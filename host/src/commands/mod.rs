@@ -18,7 +18,7 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,9 +67,9 @@ fn say(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
-async fn patiently<T>(component: &Path, open: impl Future<Output = T>) -> T {
+async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
     const LONG: Duration = Duration::from_secs(1);
-    let name = component.display().to_string();
+    let name = component.to_string();
     // A task of its own: compiling keeps this one's thread busy.
     let notice = tokio::spawn(async move {
         tokio::time::sleep(LONG).await;
@@ -87,36 +87,29 @@ fn io_runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
 }
 
-/// Where guests run. It ends without waiting for them, which could not be done here: a command that stops with an error is
-/// itself run by threads of tokio.
+/// Where guests run: one thread per slot. What still runs when the process ends is not waited for, which could not be done
+/// here: a command that stops with an error is itself run by threads of tokio.
 struct Guests {
     handle: Handle,
     runtime: Option<Runtime>,
 }
 
 impl Guests {
-    fn handle(&self) -> &Handle {
-        &self.handle
+    fn start(slots: usize) -> anyhow::Result<Self> {
+        let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
+        let runtime = threads.context("no threads")?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    fn shutdown_background(self) {
-        drop(self);
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
 impl Drop for Guests {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.runtime.take().map(Runtime::shutdown_background);
     }
-}
-
-/// Threads for guests, one per slot.
-fn guest_runtime(slots: usize) -> anyhow::Result<Guests> {
-    let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
-    let runtime = threads.context("no threads")?;
-    Ok(Guests { handle: runtime.handle().clone(), runtime: Some(runtime) })
 }
 
 /// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.

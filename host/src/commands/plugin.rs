@@ -16,7 +16,8 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json } = command;
     let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
-    let plugin = super::patiently(&file, runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
+    let plugin =
+        super::patiently(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
         super::say(serde_json::to_string_pretty(&as_json(&plugin))? + "\n")?;
     } else {

@@ -15,7 +15,7 @@ use crate::catalog::{Loaded, try_sample};
 use crate::cli::PublishArgs;
 use crate::dataset::{Dataset, SampleObjects};
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Kms, Package, Signer};
+use crate::registry::{self, Attachment, Interfaces, Kms, Package, Signer};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
@@ -29,7 +29,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let (variables, unset) = args.variables.variables().stand_in(&text);
     let dataset = Dataset::parse(&text, &file, &variables)?;
     let component = dataset.plugin.component.clone();
-    let bytes = Bytes::from(std::fs::read(&component).with_context(|| component.display().to_string())?);
+    let bytes = Loaded::component(&dataset).await?;
     let sample = match dataset.sample.as_ref().and_then(|sample| sample.objects.as_ref()) {
         Some(objects) => read_sample(objects)?,
         None => BTreeMap::new(),
@@ -44,15 +44,17 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
     let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
-    let guests = super::guest_runtime(1)?;
-    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests.handle())
+    let threads = super::Guests::start(1)?;
+    let guests = threads.handle();
+    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests)
         .await
         .with_context(|| file.display().to_string())?;
-    guests.shutdown_background();
 
     let name = loaded.dataset.name.parse()?;
     let version = loaded.plugin.manifest.version.parse().context("the component's own version")?;
-    let package = Package::new(name, version, text.into(), bytes, sample)?;
+    let mut package = Package::new(name, version, text.into(), bytes, sample)?;
+    let (imports, exports) = (loaded.plugin.imports.clone(), loaded.plugin.exports.clone());
+    package.interfaces = Interfaces { imports, exports };
     let (release, digest) = (&package.release, package.digest());
     let registry = registry::open(&args.registry.uri, aws::load).await?;
     // Signed before it can be found, so that nobody finds it unsigned.

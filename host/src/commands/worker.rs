@@ -106,7 +106,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
-    let guests = super::guest_runtime(slots)?;
+    let threads = super::Guests::start(slots)?;
+    let guests = threads.handle();
     if let Some(uri) = &args.registry {
         let registry = registry::open(uri, async || config.clone()).await?;
         let policy = match &args.trust {
@@ -120,7 +121,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             runtime: runtime.in_background()?,
             stores: stores.clone(),
             admission: admission.clone(),
-            guests: guests.handle().clone(),
+            guests: guests.clone(),
             opened: Opened::default(),
         };
         let watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
@@ -155,7 +156,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         ledger: ledger.clone(),
         callback: callback.clone(),
         stores: stores.clone(),
-        guests: guests.handle().clone(),
+        guests: guests.clone(),
         admission: admission.clone(),
         lanes: slots,
         identity: Identity::Execution,
@@ -189,7 +190,6 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         worked = worked.and(ended.map_err(anyhow::Error::from).flatten());
     }
     protection.end().await;
-    guests.shutdown_background();
     worked?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

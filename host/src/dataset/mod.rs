@@ -13,6 +13,7 @@ mod template;
 mod tree;
 mod variables;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use self::template::{Template, TemplateError};
 pub use self::variables::{VariableError, Variables};
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 use crate::object::Location;
+use crate::registry::OciReference;
 
 /// A dataset that makes sense by itself. Whether its component fits is known only once that was opened.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,11 +80,29 @@ impl Dataset {
     }
 }
 
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComponentRef {
+    /// A file.
+    File(PathBuf),
+    /// An artifact in an OCI registry.
+    Oci(OciReference),
+}
+
+impl fmt::Display for ComponentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Oci(reference) => reference.fmt(f),
+        }
+    }
+}
+
 /// `[plugin]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSpec {
     /// Where the component comes from.
-    pub component: PathBuf,
+    pub component: ComponentRef,
     /// The sum of an instance's linear memories, in bytes. Default 64 MiB.
     pub memory: u64,
     /// How long one item may take. Default 30 s.

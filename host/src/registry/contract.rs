@@ -146,7 +146,7 @@ async fn attachments_add_up(place: &impl Tampered) {
 
 async fn heads_are_numbered_and_given_once(place: &impl Tampered) {
     let (one, two) = (place.open().await, place.open().await);
-    for number in 1..=12 {
+    for number in 1..=6 {
         let head = format!("{{\"head\":{number}}}");
         assert_eq!(two.head(number).await, Ok(None), "{number}");
         assert_eq!(one.advance(number, head.clone().into()).await, Ok(true));
@@ -156,8 +156,8 @@ async fn heads_are_numbered_and_given_once(place: &impl Tampered) {
         assert_eq!(two.head(number).await.unwrap().unwrap(), head);
         assert_eq!(two.newest().await, Ok(number));
     }
-    assert_eq!(place.open().await.newest().await, Ok(12));
-    assert_eq!(one.head(13).await, Ok(None));
+    assert_eq!(place.open().await.newest().await, Ok(6));
+    assert_eq!(one.head(7).await, Ok(None));
 }
 
 async fn one_of_many_who_advance_wins(place: &impl Tampered) {
@@ -182,8 +182,8 @@ async fn what_was_damaged_is_refused(place: &impl Tampered) {
     place.damage(name, &component).await;
     let refused = place.open().await.blob(name, &component, MAX_BLOB).await.unwrap_err();
     let RegistryError::Damaged(text) = &refused else { panic!("{refused:?}") };
-    let digests = text.matches("sha256:").count();
-    assert!(text.contains(&component.to_string()) && digests == 2 && text.contains("publish"), "{text}");
+    let said = text.contains(&format!("expected {component}")) && text.contains("found sha256:");
+    assert!(said && text.contains("publish the version again"), "{text}");
     // What else belongs to it is still good.
     assert_eq!(registry.blob(name, &package.digest(), MAX_DOCUMENT).await.unwrap(), package.document);
 }

@@ -159,9 +159,10 @@ fn write_error(path: &Path, error: &io::Error) -> RegistryError {
 mod tests {
     use super::super::contract::{self, Tampered};
     use super::super::layout::Layout;
-    use super::super::{MAX_DOCUMENT, Name, Registry};
+    use super::super::{MAX_DOCUMENT, Name, Package, Registry};
     use super::*;
     use crate::job::Digest;
+    use std::collections::BTreeMap;
 
     struct Tampering(tempfile::TempDir);
 
@@ -184,6 +185,21 @@ mod tests {
         contract::suite(&place).await;
         let left = fs::read_dir(place.0.path().join("registry").join(INCOMING)).unwrap().count();
         assert_eq!(left, 0, "nothing unfinished is left");
+    }
+
+    #[tokio::test]
+    async fn what_was_damaged_and_removed_is_published_again() {
+        let place = Tampering(tempfile::tempdir().unwrap());
+        let (name, version) = ("d".parse().unwrap(), "1.0.0".parse().unwrap());
+        let package = Package::new(name, version, "toml".into(), "wasm".into(), BTreeMap::new()).unwrap();
+        let (name, component) = (&package.release.name, &package.release.component.digest);
+        let registry = place.open().await;
+        registry.add(&package).await.unwrap();
+        place.damage(name, component).await;
+        assert!(matches!(registry.add(&package).await, Err(RegistryError::Damaged(_))));
+        fs::remove_file(place.0.path().join("registry/blobs/sha256").join(component.hex())).unwrap();
+        registry.add(&package).await.unwrap();
+        assert_eq!(registry.blob(name, component, 4).await.unwrap(), "wasm");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@
 //! ```
 
 mod change;
+mod component;
 #[doc(hidden)]
 pub mod contract;
 mod folder;
@@ -20,6 +21,7 @@ mod key;
 mod keyring;
 mod kms;
 mod layout;
+mod oci;
 mod place;
 mod release;
 mod s3;
@@ -34,12 +36,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{NotChanged, change, newest};
+pub use self::component::{OciReference, fetch_component};
 pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
-pub use self::release::{Blob, Package, Release};
+pub use self::release::{Blob, Interfaces, Package, Release};
 pub use self::signature::Signature;
 pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;
@@ -131,7 +134,8 @@ pub trait Registry: Send + Sync + 'static {
     /// Attaches something to a release. Attaching the same bytes again is no error and no second attachment.
     async fn attach(&self, name: &Name, release: &Digest, kind: Attachment, bytes: Bytes) -> Result<(), RegistryError>;
 
-    /// What is attached to a release, in no particular order.
+    /// What is attached to a release, in no particular order. What is not any more what was attached is left out, with a
+    /// warning: one damaged attachment does not hide the others.
     async fn attached(&self, name: &Name, release: &Digest, kind: Attachment) -> Result<Vec<Bytes>, RegistryError>;
 
     /// The head of this number; none if there is none yet. Cheap: workers ask for the next one all the time.
@@ -143,6 +147,15 @@ pub trait Registry: Send + Sync + 'static {
     /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before. Adding the very
     /// same bytes again is no loss, so that a request whose answer got lost can be repeated.
     async fn advance(&self, number: u64, head: Bytes) -> Result<bool, RegistryError>;
+}
+
+/// See [`Registry::attached`].
+fn unless_damaged(found: Result<Option<Bytes>, RegistryError>) -> Result<Option<Bytes>, RegistryError> {
+    if let Err(RegistryError::Damaged(why)) = found {
+        tracing::warn!("an attachment is damaged and counts as none: {why}");
+        return Ok(None);
+    }
+    found
 }
 
 impl Name {

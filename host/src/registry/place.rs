@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::folder::Folder;
 use super::layout::Layout;
+use super::oci::{self, Oci};
 use super::s3::S3;
 use super::{Registry, RegistryError};
 use crate::aws::SdkConfig;
@@ -20,6 +21,7 @@ where
     match Place::parse(uri)? {
         Place::Folder(path) => Ok(Arc::new(Layout::new(uri, Folder::new(path)))),
         Place::S3 { bucket, prefix } => Ok(Arc::new(Layout::new(uri, S3::new(&aws().await, bucket, prefix)))),
+        Place::Oci { host, prefix } => Ok(Arc::new(Oci::new(uri, host, prefix, aws).await?)),
     }
 }
 
@@ -28,6 +30,7 @@ where
 enum Place<'a> {
     Folder(PathBuf),
     S3 { bucket: &'a str, prefix: &'a str },
+    Oci { host: &'a str, prefix: &'a str },
 }
 
 impl<'a> Place<'a> {
@@ -46,6 +49,13 @@ impl<'a> Place<'a> {
                     invalid("a prefix has no `.` and `..`")
                 }
                 _ => Ok(Self::S3 { bucket, prefix }),
+            };
+        }
+        if let Some(rest) = uri.strip_prefix("oci://") {
+            let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            return match oci::is_host(host) {
+                true => Ok(Self::Oci { host, prefix: prefix.trim_end_matches('/') }),
+                false => invalid("it names no host"),
             };
         }
         if let Some(rest) = uri.strip_prefix("file:") {
@@ -82,6 +92,8 @@ mod tests {
             ("file://localhost/srv", folder("/srv")),
             ("s3://bucket", Place::S3 { bucket: "bucket", prefix: "" }),
             ("s3://bucket/a/b/", Place::S3 { bucket: "bucket", prefix: "a/b/" }),
+            ("oci://ghcr.io/acme/datasets/", Place::Oci { host: "ghcr.io", prefix: "acme/datasets" }),
+            ("oci://localhost:5000", Place::Oci { host: "localhost:5000", prefix: "" }),
         ] {
             assert_eq!(Place::parse(uri).unwrap(), expected, "{uri}");
         }
@@ -89,7 +101,9 @@ mod tests {
 
     #[test]
     fn what_is_no_registry_is_told_the_three_forms() {
-        for uri in ["", "s3://", "s3:///x", "s3://b/../x", "https://x/y", "file://host/x", "file:x"] {
+        for uri in
+            ["", "s3://", "s3:///x", "s3://b/../x", "oci://", "oci://a@b/x", "https://x/y", "file://host/x", "file:x"]
+        {
             let error = Place::parse(uri).unwrap_err();
             assert!(
                 matches!(&error, RegistryError::Invalid(text) if text.contains("s3://BUCKET/PREFIX, or oci://HOST/PREFIX")

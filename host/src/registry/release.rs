@@ -59,6 +59,17 @@ pub struct Package {
     pub document: Bytes,
     /// What it names: dataset file, component, sample files.
     pub blobs: BTreeMap<Digest, Bytes>,
+    /// What the component imports and exports, for those who look at it in an OCI registry. No part of the release.
+    pub interfaces: Interfaces,
+}
+
+/// Interfaces by their full names, such as `gristmill:plugin/output@0.1.0`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// What the component asks for.
+    pub imports: Vec<String>,
+    /// What it offers.
+    pub exports: Vec<String>,
 }
 
 impl Package {
@@ -83,7 +94,8 @@ impl Package {
             |error: serde_json::Error| RegistryError::Invalid(format!("the release cannot be written: {error}"));
         let document = Bytes::from(serde_json::to_vec_pretty(&release).map_err(unwritable)?);
         let blobs = [dataset, component].into_iter().chain(sample.into_values());
-        Ok(Self { release, document, blobs: blobs.map(|bytes| (Digest::of(&bytes), bytes)).collect() })
+        let blobs = blobs.map(|bytes| (Digest::of(&bytes), bytes)).collect();
+        Ok(Self { release, document, blobs, interfaces: Interfaces::default() })
     }
 
     /// The release's own name.

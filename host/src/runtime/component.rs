@@ -75,6 +75,8 @@ pub struct Plugin {
     pub digest: Digest,
     /// The interfaces that it imports: what it can reach.
     pub imports: Vec<String>,
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
     /// The size of the component in bytes.
     pub size: u64,
     /// How long it took to compile; none if it came from the cache.
@@ -92,8 +94,9 @@ impl Plugin {
         kept: Arc<Semaphore>,
     ) -> Result<Self, PluginError> {
         let manifest = lane::describe(&pre, &io).await?;
-        let imports = names(component.component_type().imports(pre.engine()));
-        Ok(Self { pre, io, kept, manifest, digest, imports, size, compiled_in })
+        let ty = component.component_type();
+        let (imports, exports) = (names(ty.imports(pre.engine())), names(ty.exports(pre.engine())));
+        Ok(Self { pre, io, kept, manifest, digest, imports, exports, size, compiled_in })
     }
 }
 

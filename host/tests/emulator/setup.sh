@@ -6,10 +6,12 @@
 #   TARGET/venv-emulator   Python: aws.py, lint_asl.py, pytest
 #   TARGET/venv-moto       Python: moto.py
 #   TARGET/node-linters    Node.js: asl-validator
+#   TARGET/docker-registry Debian's docker-registry, unpacked: it is not installed, and no service is started
 #   minisign, openssl      whose signatures are verified
 #
 # Each part is stamped with what it was made from, and made again only when that changes: a second run takes no time.
-# As root on Debian it installs those two, Python's venv module and npm if they are missing; elsewhere it says what is missing.
+# As root on Debian it installs those two, Python's venv module and npm if they are missing, and on any Debian it fetches
+# docker-registry; elsewhere it says what is missing.
 set -eu
 
 ASL_VALIDATOR=asl-validator@4.0.0
@@ -25,6 +27,7 @@ main() {
     node_linters
     need minisign minisign
     need openssl openssl
+    docker_registry
 }
 
 # Two test runs may start at once: the second one waits for the first.
@@ -56,6 +59,26 @@ node_linters() {
     mkdir -p "$folder"
     npm install --prefix "$folder" --silent --no-audit --no-fund --no-package-lock "$ASL_VALIDATOR"
     echo "$ASL_VALIDATOR" >"$folder/.stamp"
+}
+
+docker_registry() {
+    folder=$target/docker-registry
+    is_made "$folder" unpacked && return
+    rm -rf "$folder"
+    mkdir -p "$folder/usr/bin"
+    if found=$(command -v docker-registry); then
+        ln -s "$found" "$folder/usr/bin/docker-registry"
+    elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+        [ "$(id -u)" != 0 ] || apt-get update >"$target/apt-get.log" 2>&1 || true
+        { (cd "$folder" && apt-get download docker-registry) && dpkg-deb -x "$folder"/docker-registry_*.deb "$folder"; } >>"$target/apt-get.log" 2>&1 || {
+            echo "gristmill: docker-registry is missing, and apt-get download docker-registry failed: see $target/apt-get.log" >&2
+            exit 1
+        }
+    else
+        echo "gristmill: docker-registry is missing: apt-get install docker-registry" >&2
+        exit 1
+    fi
+    echo unpacked >"$folder/.stamp"
 }
 
 # is_made FOLDER STAMP

@@ -98,7 +98,7 @@ an empty token → nobody: message 5: `task_token` of the message is empty
 another version → Gristmill.BadMessage: message 6: the message is of version 2, this worker reads version 1: generate the state machine again with `gristmill asl`
 no version → Gristmill.BadMessage: message 7: the message is not a batch: missing field `gristmill` at line 1 column 229
 no dataset → Gristmill.BadMessage: message 8: the message is not a batch: missing field `dataset` at line 1 column 222
-an unknown dataset → Gristmill.BadMessage: dataset nosuch, batch b: this worker has no such dataset (it has broken, endless, stations): put its file into the folder of `--datasets`
+an unknown dataset → Gristmill.BadMessage: dataset nosuch, batch b: this worker has no such dataset (it has broken, endless, stations): put its file into the folder of `--datasets`, or promote it in the registry
 a broken dataset → Gristmill.BadPlugin: dataset broken, batch b: FOLDER/datasets/broken.toml:3:1: plugin.component: the component FOLDER/nosuch.wasm cannot be read: No such file or directory (os error 2)
     help: build the plugin, or correct the key
 another component → Gristmill.BadPlugin: dataset stations, batch b: the message asks for component sha256:OTHER, this worker has sha256:OURS

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use gristmill::admission::Admission;
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
-use gristmill::catalog::Catalog;
+use gristmill::catalog::{Catalog, Opened, Releases};
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
@@ -24,6 +24,7 @@ use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWrit
 use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
+use gristmill::registry::{Policy, Registry};
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{Stores, TableSink};
@@ -52,7 +53,7 @@ pub(crate) struct House {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pipeline: Arc<Pipeline>,
     log: Log,
-    _runtime: Runtime,
+    runtime: Runtime,
     _logging: tracing::subscriber::DefaultGuard,
 }
 
@@ -181,7 +182,21 @@ impl House {
             pressure: Arc::default(),
             now: setup.now,
         });
-        Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, _runtime: runtime, _logging: logging }
+        Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, runtime: runtime, _logging: logging }
+    }
+
+    /// Lets the house open versions of this registry.
+    pub(crate) fn follow(&self, registry: Arc<dyn Registry>) {
+        self.pipeline.catalog.attach(Arc::new(Releases {
+            registry,
+            policy: Policy::none(),
+            variables: Variables::default(),
+            runtime: self.runtime.clone(),
+            stores: self.pipeline.stores.clone(),
+            admission: self.pipeline.admission.clone(),
+            guests: self.pipeline.guests.clone(),
+            opened: Opened::default(),
+        }));
     }
 
     /// Starts a worker with so many permits.

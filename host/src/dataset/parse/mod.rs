@@ -7,7 +7,7 @@ mod release;
 mod values;
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,7 +17,8 @@ use self::values::{GIB, KIB, MIB, duration, is_name, location, name, object, siz
 use super::findings::Step;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
-use super::{Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
+use super::{ComponentRef, Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
+use crate::registry::RegistryError;
 
 /// An item is worked on while its batch's message is hidden from other workers, which Amazon SQS does for at most 12 hours.
 const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -82,7 +83,7 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
 
 fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
     keys!(let { component, memory, timeout, max_output, max_log, instance, max_slots, max_batches } = node);
-    let component = component.required(|node| component_path(node, file));
+    let component = component.required(|node| component_ref(node, file));
     let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
     let timeout =
         timeout.or(Duration::from_secs(30), |node| duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT));
@@ -104,15 +105,19 @@ fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
     })
 }
 
-fn component_path(node: &Node<'_>, file: &Path) -> Option<PathBuf> {
+fn component_ref(node: &Node<'_>, file: &Path) -> Option<ComponentRef> {
     let text = node.text()?;
     let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
-    if text.ends_with(".wasm") && !text.contains("://") {
-        Some(beside(text))
+    if text.starts_with("oci://") {
+        let refused = |error: RegistryError| node.note::<()>(error.to_string(), None);
+        text.parse().map(ComponentRef::Oci).map_err(refused).ok()
+    } else if text.ends_with(".wasm") && !text.contains("://") {
+        Some(ComponentRef::File(beside(text)))
     } else if is_name(text) {
-        Some(beside(&format!("{text}.wasm")))
+        Some(ComponentRef::File(beside(&format!("{text}.wasm"))))
     } else {
-        let help = "give a name (`NAME.wasm` beside this file), or a path that ends with `.wasm`";
+        let help =
+            "give a name (`NAME.wasm` beside this file), a path that ends with `.wasm`, or `oci://HOST/REPOSITORY:TAG`";
         node.note(format!("`{text}` is not a component that can be found"), Some(help))
     }
 }

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use insta::assert_snapshot;
@@ -96,7 +96,7 @@ fn a_whole_file_is_understood() {
             name: "noaa-precipitation".into(),
             file: "sets/d.toml".into(),
             plugin: PluginSpec {
-                component: "sets/noaa-precipitation.wasm".into(),
+                component: ComponentRef::File("sets/noaa-precipitation.wasm".into()),
                 memory: 128 << 20,
                 timeout: Duration::from_secs(90),
                 max_output: 1024,
@@ -183,7 +183,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(
         dataset.plugin,
         PluginSpec {
-            component: PathBuf::from("sets/lib/p.wasm"),
+            component: ComponentRef::File("sets/lib/p.wasm".into()),
             memory: 64 << 20,
             timeout: Duration::from_secs(30),
             max_output: 16 << 20,
@@ -413,10 +413,17 @@ fn what_is_to_come_is_refused_today() {
     sets/d.toml:4:3: stage: unknown key `stage`
         help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`
     ");
-    let registry = parse("dataset = 'd'\nmap.items = []\nplugin.component = 'oci://registry/p@sha256:00'");
-    assert_snapshot!(registry.unwrap_err(), @r"
-    sets/d.toml:3:20: plugin.component: `oci://registry/p@sha256:00` is not a component that can be found
-        help: give a name (`NAME.wasm` beside this file), or a path that ends with `.wasm`
+}
+
+#[test]
+fn a_component_may_lie_in_an_oci_registry() {
+    let of = |reference: &str| parse(&format!("dataset = 'd'\nmap.items = []\nplugin.component = '{reference}'"));
+    let found = of("oci://ghcr.io/acme/p:1.0.0").unwrap().plugin.component;
+    assert_eq!(found, ComponentRef::Oci("oci://ghcr.io/acme/p:1.0.0".parse().unwrap()));
+    assert_snapshot!(of("oci://registry/p@sha256:00").unwrap_err(), @"sets/d.toml:3:20: plugin.component: `oci://registry/p@sha256:00` is not a component in an OCI registry: it needs a tag or a digest. Expected oci://HOST/REPOSITORY:TAG, or @sha256:DIGEST");
+    assert_snapshot!(of("https://registry/p").unwrap_err(), @r"
+    sets/d.toml:3:20: plugin.component: `https://registry/p` is not a component that can be found
+        help: give a name (`NAME.wasm` beside this file), a path that ends with `.wasm`, or `oci://HOST/REPOSITORY:TAG`
     ");
 }
 

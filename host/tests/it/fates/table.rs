@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::{DRAIN, NoLedger, NoTables, nobody, with, without};
 use crate::house::{House, Setup, VISIBILITY, message};
 use crate::support::project;
+use crate::versions::shelf::Shelf;
 use crate::worker::id;
 
 /// What a scenario leaves behind.
@@ -41,6 +42,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     unknown_dataset,
     broken_dataset,
     other_component,
+    version_unavailable,
     not_parked,
     rejected_within_tolerance,
     rejected_beyond_tolerance,
@@ -182,6 +184,15 @@ async fn broken_dataset() -> Seen {
 
 async fn other_component() -> Seen {
     said(with(|message| message["component"] = format!("sha256:{}", "0".repeat(64)).into())).await
+}
+
+async fn version_unavailable() -> Seen {
+    let house = House::new().await;
+    let shelf = Shelf::new().await;
+    shelf.be_away(true);
+    house.follow(Arc::new(shelf));
+    let body = with(|message| message["component"] = Digest::of(b"wherever it is").to_string().into());
+    deliver(house, body, 1).await
 }
 
 async fn not_parked() -> Seen {

@@ -1,0 +1,89 @@
+//! A registry of containers to test against: Debian's `docker-registry` over a folder, on a free port of this machine and gone
+//! with the test.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use gristmill::job::Digest;
+use tempfile::TempDir;
+
+use crate::support::project;
+
+/// A running registry.
+pub(crate) struct ContainerRegistry {
+    /// `127.0.0.1:PORT`
+    pub(crate) host: String,
+    folder: TempDir,
+    process: Child,
+    /// The registry ends when this does, so that a test that is killed leaves none behind.
+    alive: Option<ChildStdin>,
+}
+
+impl ContainerRegistry {
+    /// One that everybody may write to.
+    pub(crate) fn open() -> Self {
+        Self::start("")
+    }
+
+    /// One for this user alone; `entry` is a line of `htpasswd` (bcrypt).
+    pub(crate) fn for_one(entry: &str) -> Self {
+        Self::start(entry)
+    }
+
+    fn start(htpasswd: &str) -> Self {
+        let binary = project("target/docker-registry/usr/bin/docker-registry");
+        assert!(binary.is_file(), "{} is missing: run `make emulator` first", binary.display());
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut config = format!(
+            "version: 0.1\nlog:\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
+             http:\n  addr: 127.0.0.1:0\n",
+            path("data")
+        );
+        if !htpasswd.is_empty() {
+            std::fs::write(path("htpasswd"), htpasswd).unwrap();
+            config.push_str(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path("htpasswd")));
+        }
+        std::fs::write(path("config.yml"), config).unwrap();
+        let mut process = Command::new("sh")
+            .args(["-c", r#""$0" serve "$1" & read -r _; kill $!; wait"#])
+            .args([binary, folder.path().join("config.yml")])
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (mut host, mut said) = (None, Vec::new());
+        while host.is_none() {
+            let line = log.next().unwrap_or_else(|| panic!("docker-registry did not start: {said:?}")).unwrap();
+            let address = line.split("listening on ").nth(1).and_then(|rest| rest.split(['"', ' ', ',']).next());
+            host = address.map(|address| address.trim_end_matches('\\').to_owned());
+            said.push(line);
+        }
+        // What nobody reads would stop it.
+        std::thread::spawn(move || log.for_each(drop));
+        let alive = process.stdin.take();
+        Self { host: host.unwrap(), folder, process, alive }
+    }
+
+    /// The file of a blob.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(&hex).join("data")
+    }
+
+    /// The folder, for what a test looks for.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for ContainerRegistry {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,502 @@
+//! Versions that come and go under batches: several workers in this process, each with a catalog and a watch of its own, over one
+//! queue and one registry.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use gristmill::admission::Admission;
+use gristmill::callback::Answer;
+use gristmill::catalog::watch::Watch;
+use gristmill::catalog::{Catalog, Opened, Releases};
+use gristmill::dataset::Variables;
+use gristmill::job::{Digest, TaskToken};
+use gristmill::ledger::fleet::{Alone, Fleet};
+use gristmill::ledger::sqlite::SqliteLedger;
+use gristmill::object::folder::FolderStore;
+use gristmill::pipeline::{Identity, Pipeline};
+use gristmill::queue::embedded::EmbeddedQueue;
+use gristmill::registry::{self, Attachment, Change, Package, Policy, PrivateKey, Registry, TrialKind};
+use gristmill::runtime::{Runtime, RuntimeConfig};
+use gristmill::sink::Stores;
+use gristmill::sink::sqlite::SqliteSink;
+use gristmill::telemetry::metrics::Metrics;
+use gristmill::worker::{Activity, Worker};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::shelf::Shelf;
+
+pub(crate) mod shelf;
+
+/// Emits one row, whose key is the item's place.
+const GOOD: &str = r#"(call $emit «rows» (i32.const 0) «{"id":1}» $out) (i32.const 0)"#;
+const FAILS: &str = "(call $reject «Bad» «it is bad»)";
+const TRAPS: &str = "(unreachable)";
+
+/// What workers share.
+struct House {
+    folder: tempfile::TempDir,
+    shelf: Arc<Shelf>,
+    queue: Arc<EmbeddedQueue>,
+    callback: Arc<gristmill::callback::local::LocalCallback>,
+    fleet: Arc<dyn Fleet>,
+    sent: AtomicU64,
+}
+
+/// A worker, until it is dropped: then it is gone from one moment to the next, as with kill -9.
+struct Running {
+    metrics: Arc<Metrics>,
+    catalog: Arc<Catalog>,
+    _tasks: JoinSet<()>,
+    _runtime: Runtime,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            shelf: Arc::new(Shelf::new().await),
+            queue: Arc::new(EmbeddedQueue::new(Duration::from_secs(2))),
+            callback: Arc::default(),
+            fleet: Arc::new(Alone::default()),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    async fn worker(&self, policy: Policy) -> Running {
+        let (mut running, mut watch) = self.worker_that_looks_when_told(policy).await;
+        running._tasks.spawn(async move { watch.run(CancellationToken::new()).await });
+        running
+    }
+
+    async fn worker_that_looks_when_told(&self, policy: Policy) -> (Running, Watch) {
+        let runtime = Runtime::new(&RuntimeConfig { slots: 2, cache: None, io: Handle::current() }).unwrap();
+        let tables = self.folder.path().join("tables.sqlite");
+        let stores = Stores {
+            objects: Arc::new(FolderStore::new(self.folder.path().join("s3"))),
+            tables: Arc::new(SqliteSink::open(&tables).unwrap()),
+        };
+        let (admission, metrics) = (Admission::new(2, u64::MAX), Arc::new(Metrics::new().unwrap()));
+        let releases = Releases {
+            registry: self.shelf.clone(),
+            policy,
+            variables: Variables::default(),
+            runtime: runtime.in_background().unwrap(),
+            stores: stores.clone(),
+            admission: admission.clone(),
+            guests: Handle::current(),
+            opened: Opened::default(),
+        };
+        let catalog = Arc::new(Catalog::with(self.fleet.clone()));
+        let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), "a worker");
+        let _ = watch.start().await;
+        let pipeline = Arc::new(Pipeline {
+            catalog: catalog.clone(),
+            queue: self.queue.clone(),
+            ledger: Arc::new(SqliteLedger::open(self.folder.path()).unwrap()),
+            callback: self.callback.clone(),
+            stores,
+            guests: Handle::current(),
+            admission,
+            lanes: 2,
+            identity: Identity::Execution,
+            lease: Duration::from_secs(2),
+            deliveries: 10,
+            metrics: metrics.clone(),
+            pressure: Arc::default(),
+            now: SystemTime::now,
+        });
+        let mut tasks = JoinSet::new();
+        let worker = Worker { pipeline, batches: 8, drain: Duration::from_secs(5), activity: Activity::default() };
+        let never = CancellationToken::new();
+        let (stop, hurry) = (never.clone(), never);
+        tasks.spawn(async move { worker.run(stop, hurry).await.unwrap() });
+        (Running { metrics, catalog, _tasks: tasks, _runtime: runtime }, watch)
+    }
+
+    /// Sends a batch of one item.
+    fn send(&self, run: Option<&str>, change: impl FnOnce(&mut Value)) -> oneshot::Receiver<Answer> {
+        let number = self.sent.fetch_add(1, Relaxed);
+        let token = format!("token-{number}");
+        let mut message = json!({
+            "gristmill": 1, "dataset": "d", "task_token": token, "execution": format!("arn:child-{number}"), "state": "Batch",
+            "attempt": 0, "input": {"Items": [1]},
+        });
+        if let Some(run) = run {
+            message["run"] = run.into();
+        }
+        change(&mut message);
+        let waiting = self.callback.register(TaskToken::new(token));
+        self.queue.send(message.to_string());
+        waiting
+    }
+
+    /// The release that a batch ran on, or what was said instead.
+    async fn release(&self, run: Option<&str>) -> Result<Digest, String> {
+        said(self.send(run, |_| ()).await.unwrap())
+    }
+}
+
+impl Running {
+    fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics.render();
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// Waits until this worker has done what this head says.
+    async fn reaches(&self, head: u64) {
+        while self.metric("gristmill_registry_head") < head as f64 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn stable(&self) -> Digest {
+        self.catalog.get("d").unwrap().ok().unwrap().release.unwrap()
+    }
+}
+
+/// The one release that a report names.
+fn said(answer: Answer) -> Result<Digest, String> {
+    match answer {
+        Answer::Success { output } => {
+            let report: Value = serde_json::from_str(&output).unwrap();
+            Ok(report["component"]["release"].as_str().unwrap().parse().unwrap())
+        }
+        Answer::Failure { error, cause } => Err(format!("{error}: {cause}")),
+    }
+}
+
+/// All that the load has found so far.
+#[derive(Default)]
+struct Load {
+    failures: Vec<String>,
+    by_run: BTreeMap<&'static str, BTreeSet<Digest>>,
+    unpinned: BTreeMap<Digest, u64>,
+    done: u64,
+}
+
+const RUNS: [&str; 5] = ["run-1", "run-2", "run-3", "run-4", "run-5"];
+
+/// Keeps the workers busy until `enough`, with half of the batches belonging to `run`.
+async fn load(house: &House, load: &Arc<Mutex<Load>>, run: &'static str, enough: impl AsyncFn() -> bool) {
+    let mut waiting = JoinSet::new();
+    let mut number = 0_u64;
+    loop {
+        while waiting.len() < 64 {
+            number += 1;
+            let run = (number % 2 == 0).then_some(run);
+            let (answer, load) = (house.send(run, |_| ()), load.clone());
+            waiting.spawn(async move {
+                let said = said(answer.await.unwrap());
+                let mut load = load.lock().unwrap();
+                load.done += 1;
+                match (said, run) {
+                    (Err(failure), _) => load.failures.push(failure),
+                    (Ok(release), Some(run)) => _ = load.by_run.entry(run).or_default().insert(release),
+                    (Ok(release), None) => *load.unpinned.entry(release).or_default() += 1,
+                }
+            });
+        }
+        waiting.join_next().await.unwrap().unwrap();
+        if enough().await {
+            break;
+        }
+    }
+    waiting.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_batches_while_versions_come_and_go() {
+    let house = House::new().await;
+    let shelf = &house.shelf;
+    let a = shelf.publish("0.1.0", GOOD, "").await;
+    let b = shelf.publish("0.2.0", GOOD, "").await;
+    // Broken in a way that only its sample shows.
+    let c = shelf.publish("0.3.0", TRAPS, "[sample]\nitems = [1]").await;
+    shelf.promote("0.1.0").await;
+    let none = Policy::none;
+    let mut workers = vec![house.worker(none()).await, house.worker(none()).await, house.worker(none()).await];
+    let found = Arc::new(Mutex::new(Load::default()));
+    let done = |least: u64| {
+        let found = found.clone();
+        async move || found.lock().unwrap().done >= least
+    };
+
+    load(&house, &found, RUNS[0], done(800)).await;
+    // Run 1 began on A and goes on while B comes; run 2 begins somewhere in between.
+    let head = shelf.promote("0.2.0").await;
+    load(&house, &found, RUNS[0], done(1200)).await;
+    load(&house, &found, RUNS[1], async || {
+        workers.iter().all(|worker| worker.metric("gristmill_registry_head") >= head as f64)
+    })
+    .await;
+    load(&house, &found, RUNS[1], done(2000)).await;
+    assert!(workers.iter().all(|worker| worker.stable() == b));
+
+    // C is refused by everybody, and everybody says so.
+    let head = shelf.promote("0.3.0").await;
+    load(&house, &found, RUNS[2], async || {
+        workers.iter().all(|worker| worker.metric("gristmill_registry_head") >= head as f64)
+    })
+    .await;
+    load(&house, &found, RUNS[2], done(3000)).await;
+    assert!(workers.iter().all(|worker| worker.stable() == b));
+    assert!(workers.iter().all(|worker| worker.metric(r#"gristmill_versions_refused_total{dataset="d"}"#) == 1.0));
+    let refusals = shelf.attached(&"d".parse().unwrap(), &c, Attachment::Refusal).await.unwrap();
+    assert_eq!(refusals.len(), 1, "the same reason is one reason");
+    let why = String::from_utf8(refusals[0].to_vec()).unwrap();
+    assert!(why.starts_with("d 0.3.0: on item 0 of its own sample: Gristmill.Trap: "), "{why}");
+    // A worker that starts now has no version before: it takes the one that was in use before C.
+    workers.push(house.worker(none()).await);
+    assert_eq!(workers[3].stable(), b);
+
+    // A again, while one worker dies in the middle of reading it, and another is cut off from the registry.
+    let dying = shelf.stop_at(&a);
+    let head = shelf.promote_again("0.1.0").await;
+    load(&house, &found, RUNS[3], async || dying.has_come()).await;
+    drop(workers.remove(3));
+    dying.go_on();
+    shelf.be_away(true);
+    load(&house, &found, RUNS[3], done(4000)).await;
+    shelf.be_away(false);
+    load(&house, &found, RUNS[4], async || {
+        workers.iter().all(|worker| worker.metric("gristmill_registry_head") >= head as f64)
+    })
+    .await;
+    load(&house, &found, RUNS[4], done(5000)).await;
+    assert!(workers.iter().all(|worker| worker.stable() == a));
+
+    let found = found.lock().unwrap();
+    assert_eq!(found.failures, [""; 0]);
+    assert!(found.done >= 5000);
+    assert!(found.by_run.values().all(|releases| releases.len() == 1), "{:?}", found.by_run);
+    assert_eq!(found.by_run.len(), RUNS.len());
+    let used: BTreeSet<Digest> = found.unpinned.keys().copied().collect();
+    assert_eq!(used, BTreeSet::from([a, b]), "{:?}", found.unpinned);
+    assert!(found.by_run[RUNS[0]].contains(&a) && found.by_run[RUNS[2]].contains(&b), "{:?}", found.by_run);
+    assert_eq!(house.queue.dead_letters().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_stays_with_its_version_and_a_message_may_name_another() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "[release]\npin = \"batch\"").await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    assert_eq!(house.release(Some("run")).await, Ok(a));
+    let head = house.shelf.promote("0.2.0").await;
+    worker.reaches(head).await;
+    assert_eq!(house.release(None).await, Ok(b));
+    // The version in use says that a run is nothing to it.
+    assert_eq!(house.release(Some("run")).await, Ok(b));
+    let asked = |digest: Digest| {
+        let answer = house.send(None, |message| message["component"] = digest.to_string().into());
+        async move { said(answer.await.unwrap()) }
+    };
+    assert_eq!(asked(a).await, Ok(a));
+    // By the component's own digest too, of which the newest release is meant.
+    let component = Digest::of(&Shelf::component("0.1.0", GOOD));
+    assert_eq!(asked(component).await, Ok(a));
+    let nowhere = asked(Digest::of(b"nowhere")).await.unwrap_err();
+    assert!(
+        nowhere.starts_with("Gristmill.BadPlugin: ") && nowhere.contains("no version of d in the registry has it"),
+        "{nowhere}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolled_back_is_no_runs_version_any_more() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    house.shelf.promote("0.2.0").await;
+    let worker = house.worker(Policy::none()).await;
+    assert_eq!(house.release(Some("run")).await, Ok(b));
+    let head = house.shelf.change(&Change::RollBack).await;
+    worker.reaches(head).await;
+    assert_eq!(house.release(Some("run")).await, Ok(a));
+    assert_eq!(house.release(Some("another")).await, Ok(a));
+}
+
+/// A canary of 50 %: what it did, and what became of it.
+async fn canary(process: &str, keys: &str) -> (House, Running, u64) {
+    let house = House::new().await;
+    let keys = format!("[release.canary]\nmin_items = 20\ntolerated_slowdown_percentage = 100000\n{keys}");
+    house.shelf.publish("0.1.0", GOOD, &keys).await;
+    house.shelf.publish("0.2.0", process, "").await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    let head = house.shelf.attempt("0.2.0", TrialKind::Canary, "50%").await;
+    worker.reaches(head).await;
+    (house, worker, head)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_does_well_becomes_the_stable_version() {
+    let (house, worker, head) = canary(GOOD, "promote_after = \"0s\"").await;
+    let stable = worker.stable();
+    let mut releases = HashMap::<Digest, u64>::new();
+    for _ in 0..60 {
+        *releases.entry(house.release(Some("run")).await.unwrap()).or_default() += 1;
+    }
+    assert!(releases.len() == 2 && releases.values().all(|count| *count > 10), "{releases:?}");
+    worker.reaches(head + 1).await;
+    assert_ne!(worker.stable(), stable);
+    let head = registry::newest(&*house.shelf).await.unwrap().unwrap();
+    assert_eq!((head.change.as_str(), head.by.as_str()), ("the canary of d did well", "a worker"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_fails_more_than_the_stable_version_is_rolled_back() {
+    let (house, worker, head) = canary(FAILS, "promote_after = \"1h\"").await;
+    let stable = worker.stable();
+    for _ in 0..60 {
+        // Failing batches are the canary's: it is what a canary is for.
+        let _ = house.release(None).await;
+    }
+    worker.reaches(head + 1).await;
+    assert_eq!(worker.stable(), stable);
+    let head = registry::newest(&*house.shelf).await.unwrap().unwrap();
+    assert!(head.change.starts_with("the canary of d was rolled back: 100.00 % of its "), "{}", head.change);
+    for _ in 0..20 {
+        assert_eq!(house.release(None).await, Ok(stable));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_swaps_leave_nothing_behind() {
+    let house = House::new().await;
+    for version in 0..100 {
+        house.shelf.publish(&format!("0.{version}.0"), GOOD, "").await;
+    }
+    house.shelf.promote("0.0.0").await;
+    let (worker, mut watch) = house.worker_that_looks_when_told(Policy::none()).await;
+    let mut old = Vec::new();
+    for version in 1..100 {
+        old.push(Arc::downgrade(&worker.catalog.get("d").unwrap().ok().unwrap()));
+        house.shelf.promote(&format!("0.{version}.0")).await;
+        watch.step().await.unwrap();
+        assert_eq!(worker.catalog.get("d").unwrap().ok().unwrap().plugin.manifest.version, format!("0.{version}.0"));
+    }
+    let alive = old.iter().filter(|old| old.strong_count() > 0).count();
+    assert!(alive <= 5, "{alive} of 99 old versions are still in memory");
+    let series = worker.metrics.render().lines().filter(|line| line.starts_with("gristmill_version{")).count();
+    assert_eq!(series, 1);
+}
+
+/// What is wrong with a release is said once, in one sentence; what is in use stays in use.
+async fn refused(policy: Policy, tamper: impl AsyncFnOnce(&Shelf, Digest)) -> String {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.sign(&a).await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(policy).await;
+    assert_eq!(worker.stable(), a);
+    house.shelf.sign(&b).await;
+    tamper(&house.shelf, b).await;
+    let head = house.shelf.promote("0.2.0").await;
+    worker.reaches(head).await;
+    assert_eq!(worker.stable(), a);
+    assert_eq!(house.release(None).await, Ok(a));
+    let refusals = house.shelf.attached(&"d".parse().unwrap(), &b, Attachment::Refusal).await.unwrap();
+    assert_eq!(refusals.len(), 1);
+    String::from_utf8(refusals[0].to_vec()).unwrap()
+}
+
+fn policy(key: &PrivateKey) -> Policy {
+    let keys = BTreeMap::from([("build".to_owned(), key.public().unwrap())]);
+    registry::PolicyFile::parse("all_of = ['build']\n[keys]\nbuild = 'build.pub'").unwrap().with(keys).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_component_is_refused() {
+    let said = refused(policy(shelf::key()), async |shelf, release| shelf.flip_component(&release).await).await;
+    assert!(said.contains("sha256:"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_signature_is_refused() {
+    let said = refused(policy(shelf::key()), async |shelf, release| shelf.flip_signatures(&release)).await;
+    assert!(said.contains("build"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_by_another_key_is_refused() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    house.shelf.sign(&a).await;
+    house.shelf.promote("0.1.0").await;
+    let other = PrivateKey::generate().unwrap();
+    let worker = house.worker(policy(&other)).await;
+    let why = worker.catalog.get("d").unwrap().err().unwrap();
+    assert!(why.contains("d 0.1.0") && why.contains("build"), "{why}");
+    let answer = house.release(None).await.unwrap_err();
+    assert!(answer.starts_with("Gristmill.BadPlugin: "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_tampered_with_or_does_not_follow_changes_nothing() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    let head = registry::newest(&*house.shelf).await.unwrap().unwrap();
+    let (version, release) = ("0.2.0".parse().unwrap(), house.shelf.find_release("0.2.0").await);
+    let promote = Change::Promote { version, release, downgrade: false };
+    let next = |before| {
+        registry::Head::after(before, &"d".parse().unwrap(), &promote, "me", OffsetDateTime::UNIX_EPOCH).unwrap()
+    };
+    let good = next(Some(&head)).document();
+    let mut flipped = good.to_vec();
+    flipped[good.len() / 2] ^= 1;
+    let mut foreign = next(Some(&head));
+    foreign.previous = Some(Digest::of(b"another history"));
+    for (document, expected) in
+        [(Bytes::from(flipped), "its seal does not fit"), (foreign.document(), "rewrote the registry's history")]
+    {
+        house.shelf.overwrite_head(2, &document);
+        while worker.metric("gristmill_registry_answers") != 0.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(worker.stable(), a);
+        assert_eq!(house.release(None).await, Ok(a));
+        let said = worker_says(&house).await;
+        assert!(said.contains(expected) && said.contains("head 2"), "{said}");
+        house.shelf.remove_head(2);
+        while worker.metric("gristmill_registry_answers") != 1.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// What a worker that looks now says of the registry.
+async fn worker_says(house: &House) -> String {
+    let head = registry::Head::parse(1, &house.shelf.head(1).await.unwrap().unwrap()).unwrap();
+    let document = house.shelf.head(2).await.unwrap().unwrap();
+    match registry::Head::parse(2, &document).and_then(|next| next.follows(Some(&head))) {
+        Ok(()) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A dataset of one table around a plugin of this version.
+fn package(version: &str, process: &str, keys: &str) -> Package {
+    let text = format!(
+        "dataset = \"d\"\nplugin.component = \"d.wasm\"\nmap.items = []\n[[output]]\nname = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]\n{keys}\n"
+    );
+    let component = Shelf::component(version, process).into();
+    Package::new("d".parse().unwrap(), version.parse().unwrap(), text.into(), component, BTreeMap::new()).unwrap()
+}
