@@ -162,22 +162,8 @@ pub enum ChangeError {
         stable: Version,
     },
     /// The version was something else when it was taken into use.
-    #[error(
-        "{name} {version} was release {was} when head {head} took it into use, and is {is} now: somebody moved the version. It is not \
-         taken into use; publish what is new under a version of its own"
-    )]
-    Moved {
-        /// The dataset.
-        name: Name,
-        /// The version.
-        version: Version,
-        /// What it was.
-        was: Digest,
-        /// What it is.
-        is: Digest,
-        /// When it was.
-        head: u64,
-    },
+    #[error(transparent)]
+    Moved(Box<Moved>),
     /// A trial needs something to compare with.
     #[error(
         "no version of {0} is in use, so that there is nothing to compare with: promote one without `--canary` and `--shadow` first"
@@ -199,6 +185,25 @@ pub enum ChangeError {
     /// The trial ended meanwhile.
     #[error("the trial of {0} that head {1} began is over")]
     TrialOver(Name, u64),
+}
+
+/// A version that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name} {version} was release {was} when head {head} took it into use, and is {is} now: somebody moved the version. It is not \
+     taken into use; publish what is new under a version of its own"
+)]
+pub struct Moved {
+    /// The dataset.
+    pub name: Name,
+    /// The version.
+    pub version: Version,
+    /// What it was.
+    pub was: Digest,
+    /// What it is.
+    pub is: Digest,
+    /// When it was.
+    pub head: u64,
 }
 
 impl Head {
@@ -289,7 +294,8 @@ impl InUse {
             let known = now.into_iter().flat_map(Self::known).find(|chosen| chosen.version == *version);
             if let Some(was) = known.filter(|chosen| chosen.release != *release) {
                 let (name, version) = (name.clone(), version.clone());
-                return Err(ChangeError::Moved { name, version, was: was.release, is: *release, head: was.head });
+                let moved = Moved { name, version, was: was.release, is: *release, head: was.head };
+                return Err(ChangeError::Moved(Box::new(moved)));
             }
         }
         match (change, now) {

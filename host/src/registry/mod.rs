@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::{NotChanged, change, newest};
 pub use self::component::{OciReference, fetch_component};
-pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
+pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Moved, Share, Trial, TrialKind};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};

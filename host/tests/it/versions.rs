@@ -193,7 +193,7 @@ async fn load(house: &House, load: &Arc<Mutex<Load>>, run: &'static str, enough:
     loop {
         while waiting.len() < 64 {
             number += 1;
-            let run = (number % 2 == 0).then_some(run);
+            let run = number.is_multiple_of(2).then_some(run);
             let (answer, load) = (house.send(run, |_| ()), load.clone());
             waiting.spawn(async move {
                 let said = said(answer.await.unwrap());
