@@ -191,8 +191,10 @@ impl Pipeline {
                 };
             }
         };
-        // Without a record only rows of tables can be visible: all else is recorded before.
-        let seen = record.is_some() || (claimed.resumed && loaded.has_only_tables());
+        // Without a record only rows of tables can be visible: all else is recorded before. What another version shows is not known
+        // here.
+        let unrecorded = loaded.has_only_tables() || claimed.component != loaded.identity();
+        let seen = record.is_some() || (claimed.resumed && unrecorded);
         let attempt = Attempt::new(claimed, lease, seen);
         let ran = tokio::select! {
             // First: an attempt that lost the batch while the process was stopped must not go on.
@@ -236,13 +238,13 @@ impl Pipeline {
         let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?;
         let claimed = &attempt.claimed;
         let outcome = items::run(self, loaded, batch, attempt).await?;
-        if loaded.identity() == choice.loaded.identity() {
-            self.catalog.count(choice, outcome.tally());
-        }
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
             outcome.abort().await;
             return Err(fault);
+        }
+        if loaded.identity() == choice.loaded.identity() {
+            self.catalog.count(choice, outcome.tally());
         }
         if let Some(failure) = outcome.retryable() {
             let cause = format!(
@@ -268,12 +270,14 @@ impl Pipeline {
 
     /// The version to run on: the one that was chosen, unless somebody began with another one and may have written rows.
     async fn as_begun(&self, batch: &Batch, choice: &Choice, claimed: &Claimed) -> Result<Arc<Loaded>, Fault> {
-        let (begun, ours) = (claimed.component, choice.loaded.identity());
-        if !claimed.resumed || !choice.loaded.has_only_tables() || begun == ours {
-            return Ok(choice.loaded.clone());
+        let (chosen, begun) = (&choice.loaded, claimed.component);
+        if !claimed.resumed || begun == chosen.identity() || (chosen.release.is_none() && !chosen.has_only_tables()) {
+            return Ok(chosen.clone());
         }
         let version = self.catalog.version(&batch.dataset, &begun).await;
-        version.map_err(|why| Fault::OtherComponent { begun, ours, why: why.to_string() })
+        let ours = chosen.identity();
+        let version = version.map_err(|why| Fault::OtherComponent { begun, ours, why: why.to_string() })?;
+        Ok(if version.has_only_tables() { version } else { chosen.clone() })
     }
 
     /// Makes visible what is ready, and writes down that it is.
