@@ -86,7 +86,7 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
         if let Some(before) = in_use.before.first() {
             writeln!(text, "  before   {}", of(before))?;
         }
-        if let Some(found) = shadow {
+        if let Some(found) = shadow.as_ref().filter(|found| found.items + found.undecided > 0) {
             writeln!(text, "           {}", found.to_string().trim_end().replace('\n', "\n           "))?;
         }
         for (version, reasons) in refused {

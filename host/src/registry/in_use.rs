@@ -200,7 +200,8 @@ impl InUse {
                 }
                 Ok(now.with(Chosen { version: version.clone(), release: *release, head }))
             }
-            (Change::Try { .. } | Change::RollBack, None) => Err(ChangeError::NothingStable(name.clone())),
+            (Change::Try { .. }, None) => Err(ChangeError::NothingStable(name.clone())),
+            (Change::RollBack, None) => Err(ChangeError::NothingBefore(name.clone())),
             (Change::Try { version, release, kind, share }, Some(now)) => {
                 if now.stable.release == *release {
                     return Err(ChangeError::AlreadyInUse { name: name.clone(), version: version.clone() });
