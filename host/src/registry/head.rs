@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Change, ChangeError, InUse, Name, RegistryError};
+use super::{Change, ChangeError, InUse, Name, RegistryError, in_short};
 use crate::job::Digest;
 
 /// The version of the document that this host writes and reads.
@@ -44,7 +44,7 @@ impl Head {
                 "head {number} of the registry is damaged ({why}): what is in use stays in use; find out who wrote it"
             ))
         };
-        let text = std::str::from_utf8(document).map_err(|error| damaged(error.to_string()))?;
+        let text = std::str::from_utf8(document).map_err(|error| damaged(in_short(&error)))?;
         let (line, seal) = text.split_once('\n').ok_or_else(|| damaged("it has no seal".into()))?;
         // Compared as text: a digest in capitals is another text.
         if seal != seal_of(line) {
@@ -54,14 +54,14 @@ impl Head {
         struct Versioned {
             gristmill: u64,
         }
-        let found: Versioned = serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
+        let found: Versioned = serde_json::from_str(line).map_err(|error| damaged(in_short(&error)))?;
         if found.gristmill != DOCUMENT_VERSION {
             let version = found.gristmill;
             return Err(damaged(format!(
                 "it is of version {version}, this gristmill reads version {DOCUMENT_VERSION}"
             )));
         }
-        let head: Self = serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
+        let head: Self = serde_json::from_str(line).map_err(|error| damaged(in_short(&error)))?;
         if head.number != number {
             return Err(damaged(format!("it says that it is head {}", head.number)));
         }

@@ -153,6 +153,19 @@ pub trait Registry: Send + Sync + 'static {
     async fn advance(&self, number: u64, head: Bytes) -> Result<bool, RegistryError>;
 }
 
+/// What a parser says of a document, in so many characters at most: it may show what it found, and that may be a megabyte.
+const MAX_REASON: usize = 500;
+
+/// See [`MAX_REASON`].
+fn in_short(why: &dyn fmt::Display) -> String {
+    let mut text = why.to_string();
+    if let Some((end, _)) = text.char_indices().nth(MAX_REASON) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// See [`Registry::attached`].
 fn unless_damaged(found: Result<Option<Bytes>, RegistryError>) -> Result<Option<Bytes>, RegistryError> {
     if let Err(RegistryError::Damaged(why)) = found {
