@@ -26,6 +26,7 @@ mod model;
 mod places;
 mod proxy;
 mod rig;
+mod rollout;
 mod rooms;
 mod shares;
 mod signing;
