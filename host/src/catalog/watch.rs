@@ -255,7 +255,9 @@ impl Watch {
     /// Says why a release is not used: in the log, as a metric, and where `gristmill status` finds it.
     async fn refuse(&mut self, name: &Name, chosen: &Chosen, why: &Arc<str>) {
         let (dataset, version) = (name.as_str(), chosen.version.to_string());
-        tracing::error!(dataset, version, release = %chosen.release, "this version is not taken into use: {why}");
+        // A backtrace has lines of its own; a line of the log is one line.
+        let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        tracing::error!(dataset, version, release = %chosen.release, "this version is not taken into use: {line}");
         self.metrics.version_refused(dataset);
         self.refused.insert(chosen.release, why.clone());
         // The same reason by all workers is one attachment.

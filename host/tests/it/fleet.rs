@@ -200,12 +200,7 @@ impl Process {
 
     /// The status and the body of a page of the admin port, or none when nobody is there.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.admin).ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+        get(self.admin, path)
     }
 
     /// What `gristmill health` says of it.
@@ -224,6 +219,16 @@ impl Process {
     pub(crate) fn end(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
+}
+
+/// The status and the body of a page of an admin port, or none when nobody is there.
+pub(crate) fn get(admin: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(admin).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
 impl Drop for Process {

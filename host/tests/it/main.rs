@@ -27,6 +27,7 @@ mod places;
 mod proxy;
 mod publishing;
 mod rig;
+mod rollout;
 mod rooms;
 mod shares;
 mod signing;

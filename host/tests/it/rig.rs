@@ -100,9 +100,13 @@ impl Rig {
 
     /// The lines about batches in a worker's log. The last line of a killed one may be half written.
     pub(crate) fn batches(&self, log: &str) -> Vec<Value> {
+        self.lines(log).into_iter().filter(|line| line["message"] == "batch").collect()
+    }
+
+    /// All lines of a worker's log.
+    pub(crate) fn lines(&self, log: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join(log)).unwrap();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == "batch").collect()
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Creates a state machine and starts it: the execution's ARN.
