@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
+use super::versions::Pinned;
 use super::{Catalog, Loaded, NotOpened, OnTrial, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
@@ -139,7 +140,15 @@ impl Catalog {
         let Some((releases, name)) = self.releases().zip(stable.dataset.name.parse::<Name>().ok()) else {
             return Err(other(None));
         };
-        match releases.find(&name, wanted).await {
+        if let Some(loaded) = releases.opened(name.as_str(), wanted) {
+            return Ok(loaded);
+        }
+        // A task of its own: it goes on when nobody waits any more, and is remembered.
+        let found = {
+            let (releases, name, wanted) = (releases.clone(), name.clone(), *wanted);
+            tokio::spawn(async move { releases.find(&name, &wanted).await })
+        };
+        match found.await.unwrap_or_else(|_| Err(NotOpened::Later("the host lost it".into()))) {
             Ok(Some(release)) => match self.open(versions, name.as_str(), &release).await {
                 Err(NoVersion::Broken(why)) => Err(other(Some(why.to_string()))),
                 opened => opened,
@@ -160,12 +169,15 @@ impl Catalog {
         let (Some(run), Some(proposal), Pin::Run) = (&batch.run, stable.release, stable.dataset.release.pin) else {
             return Ok(stable);
         };
+        let proposal = Pinned { release: proposal, head: versions.head };
         let pinned = self.pinned(&batch.dataset, run, proposal).await;
         let pinned = pinned.map_err(|error| NoVersion::Later(error.to_string()))?;
-        if pinned == proposal || !versions.known.contains(&pinned) {
+        // What a later head took into use cannot have been rolled back before.
+        let rolled_back = pinned.head <= versions.head && !versions.known.contains(&pinned.release);
+        if pinned.release == proposal.release || rolled_back {
             return Ok(stable);
         }
-        match self.open(versions, &batch.dataset, &pinned).await {
+        match self.open(versions, &batch.dataset, &pinned.release).await {
             Err(NoVersion::Broken(why)) => {
                 Err(NoVersion::Later(format!("its run is of a version that is refused here: {why}")))
             }

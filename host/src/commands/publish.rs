@@ -58,6 +58,10 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     package.interfaces = Interfaces { imports, exports };
     let (release, digest) = (&package.release, package.digest());
     let registry = registry::open(&args.registry.uri, aws::load).await?;
+    if registry.find(&release.name, &release.version).await?.is_some_and(|found| found != digest) {
+        // Refused, and nothing that is refused is signed.
+        registry.add(&package).await?;
+    }
     // Signed before it can be found, so that nobody finds it unsigned.
     let kms = Kms::default();
     for key in &args.keys {
@@ -66,15 +70,21 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         registry.attach(&release.name, &digest, Attachment::Signature, signature).await?;
     }
     registry.add(&package).await?;
+    let tried = loaded.dataset.sample.as_ref().map_or(0, |sample| sample.items.len());
     let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
-    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, signatures, &unset)))?;
+    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn hints(release: &Release, signatures: usize, unset: &[String]) -> String {
+fn hints(release: &Release, tried: usize, signatures: usize, unset: &[String]) -> String {
     let Blob { digest, size } = release.component;
     let mut text = format!("  component   {digest} ({})\n", ByteSize(size).display().iec());
-    text += &format!("  sample      files: {}\n  signatures  {signatures}\n", release.sample.len());
+    text += &match tried {
+        0 => "  sample      none: give the dataset file a `[sample]`, and a version is tried before it is used\n"
+            .to_owned(),
+        items => format!("  sample      items: {items}, files: {}\n", release.sample.len()),
+    };
+    text += &format!("  signatures  {signatures}\n");
     if !unset.is_empty() {
         text += &format!("  variables   {}: workers give them their values\n", unset.join(", "));
     }

@@ -123,7 +123,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             registry: registry.clone(),
             policy,
             variables,
-            runtime: runtime.in_background()?,
+            runtime: runtime.clone(),
             stores: stores.clone(),
             admission: admission.clone(),
             guests: guests.clone(),

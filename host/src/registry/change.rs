@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Change, ChangeError, Head, Name, Registry, RegistryError};
+use super::{Change, ChangeError, Head, MAX_DOCUMENT, Name, Registry, RegistryError};
 
 /// How often a change is made again because others changed other datasets meanwhile.
 const ATTEMPTS: usize = 10;
@@ -59,7 +59,17 @@ pub async fn change(
     let mut before = newest(registry).await?;
     for _ in 0..ATTEMPTS {
         let next = Head::after(before.as_ref(), name, change, by, now)?;
-        if registry.advance(next.number, next.document()).await? {
+        let document = next.document();
+        if document.len() as u64 > MAX_DOCUMENT {
+            let uri = registry.uri();
+            return Err(RegistryError::Invalid(format!(
+                "{uri}: with {} datasets its head would have more than {MAX_DOCUMENT} bytes, which nobody would read: give further \
+                 datasets a registry of their own",
+                next.names.len()
+            ))
+            .into());
+        }
+        if registry.advance(next.number, document).await? {
             return Ok(next);
         }
         let winner = read(registry, next.number).await?;
@@ -122,6 +132,26 @@ mod tests {
             assert!(results.iter().any(Result::is_ok), "{results:?}");
         }
         assert!(told > 0, "in twenty rounds no two met");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_nobody_would_read_is_not_written() {
+        let (_folder, registry) = folder().await;
+        promote(&*registry, "first", "1.0.0", "somebody").await.unwrap();
+        let mut head = newest(&*registry).await.unwrap().unwrap();
+        (head.number, head.previous) = (2, Some(Digest::of(&head.document())));
+        let in_use = head.names.values().next().unwrap().clone();
+        let each = head.document().len() as u64 / 2;
+        for number in 0..MAX_DOCUMENT / each {
+            head.names.insert(format!("{number:060}").parse().unwrap(), in_use.clone());
+        }
+        while head.document().len() as u64 > MAX_DOCUMENT {
+            head.names.pop_first();
+        }
+        assert!(registry.advance(2, head.document()).await.unwrap());
+        let refused = promote(&*registry, "one-more", "1.0.0", "somebody").await.unwrap_err().to_string();
+        assert!(refused.contains("a registry of their own"), "{refused}");
+        assert_eq!(newest(&*registry).await, Ok(Some(head)));
     }
 
     #[tokio::test(flavor = "multi_thread")]

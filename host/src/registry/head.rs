@@ -135,7 +135,7 @@ mod tests {
 
     fn attempt(text: &str, kind: TrialKind, share: &str) -> Change {
         let (version, release) = version(text);
-        Change::Try { version, release, kind, share: share.parse().unwrap() }
+        Change::Try { version, release, kind, share: share.parse().unwrap(), downgrade: false }
     }
 
     fn after(head: &Head, change: &Change) -> Result<Head, ChangeError> {
@@ -169,6 +169,9 @@ mod tests {
         let second = after(&first(), &promote("0.2.0")).unwrap();
         let refused = after(&second, &promote("0.1.9")).unwrap_err().to_string();
         assert!(refused.contains("0.1.9 is older than 0.2.0") && refused.contains("--downgrade"), "{refused}");
+        let canary = after(&second, &attempt("0.1.9", TrialKind::Canary, "10%"));
+        assert!(matches!(canary, Err(ChangeError::Downgrade { .. })), "{canary:?}");
+        after(&second, &attempt("0.1.9", TrialKind::Shadow, "10%")).unwrap();
         let (version, release) = version("0.1.9");
         let third = after(&second, &Change::Promote { version, release, downgrade: true }).unwrap();
         assert_eq!(stable(&third), "0.1.9");

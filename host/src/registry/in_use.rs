@@ -7,7 +7,7 @@ use super::{Name, Share, Version};
 use crate::job::Digest;
 
 /// How many earlier versions of a dataset a head remembers: so far `rollback` can go back.
-const MAX_BEFORE: usize = 20;
+const MAX_BEFORE: usize = 10;
 
 /// What is in use of one dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ pub enum Change {
         kind: TrialKind,
         /// How large a share.
         share: Share,
+        /// Whether it may be an older version than the one in use.
+        downgrade: bool,
     },
     /// A trial ends; without one, the version before is in use again.
     RollBack,
@@ -194,21 +196,20 @@ impl InUse {
                 if now.stable.release == *release {
                     return Err(ChangeError::AlreadyInUse { name: name.clone(), version: version.clone() });
                 }
-                if *version < now.stable.version && !downgrade {
-                    let stable = now.stable.version.clone();
-                    return Err(ChangeError::Downgrade { name: name.clone(), version: version.clone(), stable });
-                }
+                now.is_no_downgrade(name, version, *downgrade)?;
                 Ok(now.with(Chosen { version: version.clone(), release: *release, head }))
             }
             (Change::Try { .. }, None) => Err(ChangeError::NothingStable(name.clone())),
             (Change::RollBack, None) => Err(ChangeError::NothingBefore(name.clone())),
-            (Change::Try { version, release, kind, share }, Some(now)) => {
+            (Change::Try { version, release, kind, share, downgrade }, Some(now)) => {
                 if now.stable.release == *release {
                     return Err(ChangeError::AlreadyInUse { name: name.clone(), version: version.clone() });
                 }
                 if let Some(trial) = now.trial.as_ref().filter(|trial| trial.chosen.release != *release) {
                     return Err(ChangeError::OnTrial { name: name.clone(), version: trial.chosen.version.clone() });
                 }
+                // A canary that does well becomes what is in use.
+                now.is_no_downgrade(name, version, *downgrade || *kind == TrialKind::Shadow)?;
                 let chosen = Chosen { version: version.clone(), release: *release, head };
                 let trial = Some(Trial { chosen, kind: *kind, share: *share, since: at });
                 Ok(Self { trial, ..now.clone() })
@@ -232,6 +233,14 @@ impl InUse {
                 })
             }
         }
+    }
+
+    fn is_no_downgrade(&self, name: &Name, version: &Version, may_be: bool) -> Result<(), ChangeError> {
+        let stable = &self.stable.version;
+        if version >= stable || may_be {
+            return Ok(());
+        }
+        Err(ChangeError::Downgrade { name: name.clone(), version: version.clone(), stable: stable.clone() })
     }
 
     /// With another stable version, and no trial.

@@ -35,6 +35,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{NotChanged, change, newest};
@@ -88,6 +89,10 @@ impl Attachment {
 
 /// The largest document that is read whole: a release, a head, an attachment.
 pub const MAX_DOCUMENT: u64 = 1 << 20;
+
+/// The most that all attachments of one kind to one release may have together: they are read into memory, and who may write to the
+/// registry need not mean well.
+pub const MAX_ATTACHED: u64 = 32 << 20;
 
 /// The largest blob of a release.
 pub const MAX_BLOB: u64 = 256 << 20;
@@ -164,6 +169,26 @@ fn in_short(why: &dyn fmt::Display) -> String {
         text.push('…');
     }
     text
+}
+
+/// Collects attachments, up to [`MAX_ATTACHED`].
+async fn collect(
+    found: impl Stream<Item = Result<Option<Bytes>, RegistryError>>,
+    of: &Digest,
+) -> Result<Vec<Bytes>, RegistryError> {
+    let (mut collected, mut size) = (Vec::new(), 0);
+    let mut found = std::pin::pin!(found.map(unless_damaged));
+    while let Some(bytes) = found.next().await {
+        let Some(bytes) = bytes? else { continue };
+        size += bytes.len() as u64;
+        if size > MAX_ATTACHED {
+            return Err(RegistryError::Damaged(format!(
+                "release {of} has attachments of more than {MAX_ATTACHED} bytes: find out who wrote them, and remove them"
+            )));
+        }
+        collected.push(bytes);
+    }
+    Ok(collected)
 }
 
 /// See [`Registry::attached`].

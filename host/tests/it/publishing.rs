@@ -64,7 +64,7 @@ fn a_version_from_its_folder_into_use_and_away_again() {
     exit 0
     rows 0.1.0 is published as sha256:DIGEST
       component   sha256:DIGEST (3.3 KiB)
-      sample      files: 0
+      sample      items: 1, files: 0
       signatures  0
       variables   TABLE: workers give them their values
       next        gristmill promote rows 0.1.0

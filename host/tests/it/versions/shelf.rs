@@ -80,6 +80,15 @@ impl Shelf {
         package.digest()
     }
 
+    /// The same with this dataset file.
+    pub(crate) async fn publish_text(&self, version: &str, process: &str, text: &str) -> Digest {
+        let component = Self::component(version, process).into();
+        let version = version.parse().unwrap();
+        let package = Package::new(name(), version, text.to_owned().into(), component, Default::default()).unwrap();
+        self.inner.add(&package).await.unwrap();
+        package.digest()
+    }
+
     pub(crate) async fn find_release(&self, version: &str) -> Digest {
         self.inner.find(&name(), &version.parse().unwrap()).await.unwrap().unwrap()
     }
@@ -104,7 +113,7 @@ impl Shelf {
     pub(crate) async fn attempt(&self, version: &str, kind: TrialKind, share: &str) -> u64 {
         let (release, version, share) =
             (self.find_release(version).await, version.parse().unwrap(), share.parse().unwrap());
-        self.change(&Change::Try { version, release, kind, share }).await
+        self.change(&Change::Try { version, release, kind, share, downgrade: false }).await
     }
 
     /// Signs a release with [`key`].
@@ -138,7 +147,11 @@ impl Shelf {
     pub(crate) async fn flip_component(&self, release: &Digest) {
         let document = self.inner.blob(&name(), release, MAX_DOCUMENT).await.unwrap();
         let component = Release::parse(&document).unwrap().component.digest;
-        flip(&self.path(&format!("blobs/sha256/{}", component.hex())));
+        self.flip_blob(&component);
+    }
+
+    pub(crate) fn flip_blob(&self, digest: &Digest) {
+        flip(&self.path(&format!("blobs/sha256/{}", digest.hex())));
     }
 
     pub(crate) fn flip_signatures(&self, release: &Digest) {
