@@ -1,7 +1,7 @@
 //! Follows a registry: looks for the next head all the time, prepares what it takes into use, and switches when that is ready.
 //!
 //! A release that cannot be used never is: what is in use stays, and the log, a metric and the registry say why. A registry that
-//! does not answer changes nothing either.
+//! does not answer changes nothing either. A compiler that takes its time holds up nothing: heads are looked for meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::judge::{Verdict, judge};
 use super::{Catalog, Loaded, NotOpened, OnTrial, Releases, Versions};
@@ -41,8 +42,10 @@ pub struct Watch {
     by: String,
     /// The head that is in use, as far as that works.
     head: Option<Head>,
-    /// Names whose versions could not be prepared because the registry did not answer.
+    /// Names for which it is not done yet what the head says: the registry did not answer, or the compiler is at work.
     unfinished: HashSet<Name>,
+    /// Releases that are being opened.
+    opening: HashMap<Digest, Opening>,
     /// Releases that were refused, so that each is said once.
     refused: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
@@ -51,6 +54,21 @@ pub struct Watch {
     ended: HashSet<u64>,
     /// When it added to the fleet's counts.
     tallied: Option<Instant>,
+}
+
+/// A release that is being opened, unless it is not wanted any more.
+struct Opening {
+    task: AbortOnDropHandle<Result<Arc<Loaded>, NotOpened>>,
+    /// Whether the log has it that this takes a while.
+    is_said: bool,
+}
+
+/// Why a version is not open yet.
+enum NotYet {
+    /// It is being opened.
+    Opening,
+    /// The registry did not answer.
+    Unread(String),
 }
 
 impl Watch {
@@ -65,6 +83,7 @@ impl Watch {
             by: by.into(),
             head: None,
             unfinished: HashSet::new(),
+            opening: HashMap::new(),
             refused: HashMap::new(),
             ours,
             ended: HashSet::new(),
@@ -83,8 +102,8 @@ impl Watch {
         if newest > 0 {
             let document = self.releases.registry.head(newest).await?;
             let gone = || RegistryError::Damaged(format!("head {newest} of the registry is listed and is not there"));
-            self.head = Some(Head::parse(newest, &document.ok_or_else(gone)?)?);
-            self.apply().await;
+            self.take_up(Head::parse(newest, &document.ok_or_else(gone)?)?);
+            self.apply(None).await;
         } else {
             let registry = self.releases.registry.uri();
             tracing::warn!(registry, "nothing is in use in this registry yet: `gristmill promote NAME VERSION`");
@@ -100,8 +119,9 @@ impl Watch {
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut answered = true;
         loop {
-            // A fleet that was started at once does not ask at once.
-            let pause = PERIOD.mul_f64(0.8 + fastrand::f64() / 5.0);
+            // A fleet that was started at once does not ask at once. A step that waits for the compiler is a pause by itself.
+            let compiles = answered && !self.opening.is_empty();
+            let pause = if compiles { Duration::ZERO } else { PERIOD.mul_f64(0.8 + fastrand::f64() / 5.0) };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return,
@@ -128,7 +148,8 @@ impl Watch {
         }
     }
 
-    /// Looks once: takes up every head that is there by now, and judges what is on trial.
+    /// Looks once: takes up every head that is there by now, and judges what is on trial. What is not open after one
+    /// [`PERIOD`] is for a later step.
     pub async fn step(&mut self) -> Result<(), RegistryError> {
         let mut newer = None;
         let mut last = self.head.clone();
@@ -141,42 +162,56 @@ impl Watch {
             last = Some(head);
             newer = last.clone();
         }
-        if newer.is_some() {
-            self.head = newer;
-            self.apply().await;
-        } else if !self.unfinished.is_empty() {
-            self.apply().await;
+        if let Some(head) = newer {
+            self.take_up(head);
+        }
+        if !self.unfinished.is_empty() {
+            self.apply(Some(Instant::now() + PERIOD)).await;
         }
         self.judge().await
     }
 
-    /// Takes into use what the head says, as far as it can be used.
-    async fn apply(&mut self) {
+    /// From now on this is what has to be done.
+    fn take_up(&mut self, head: Head) {
+        let theirs = head.names.keys().filter(|name| !self.ours.contains(name.as_str()));
+        self.unfinished = theirs.cloned().collect();
+        let on_trial = |in_use: &InUse| in_use.trial.as_ref().map(|trial| trial.chosen.release);
+        let wanted = |in_use: &InUse, release| in_use.stable.release == release || on_trial(in_use) == Some(release);
+        self.opening.retain(|release, _| head.names.values().any(|in_use| wanted(in_use, *release)));
+        self.head = Some(head);
+    }
+
+    /// Takes into use what the head says, as far as that can be done by the deadline. It may be abandoned anywhere: what is not
+    /// done stays unfinished.
+    async fn apply(&mut self, deadline: Option<Instant>) {
         let Some(head) = self.head.clone() else { return };
-        self.unfinished.clear();
-        for (name, in_use) in &head.names {
-            if self.ours.contains(name.as_str()) {
-                continue;
-            }
-            match self.prepare(name, in_use).await {
-                Ok(versions) => self.switch(name, versions),
-                Err(why) => {
+        for (name, in_use) in head.names.iter().filter(|(name, _)| self.unfinished.contains(*name)).collect::<Vec<_>>()
+        {
+            match self.prepare(name, in_use, deadline).await {
+                Ok(versions) => {
+                    self.switch(name, versions);
+                    self.unfinished.remove(name);
+                }
+                Err(NotYet::Opening) => {}
+                Err(NotYet::Unread(why)) => {
                     tracing::warn!(
                         dataset = name.as_str(),
                         why,
                         "a version cannot be read yet; what is in use stays in use"
                     );
-                    self.unfinished.insert(name.clone());
                 }
             }
         }
-        self.metrics.registry_head.set(i64::try_from(head.number).unwrap_or(i64::MAX));
+        if self.unfinished.is_empty() {
+            self.opening.clear();
+            self.metrics.registry_head.set(i64::try_from(head.number).unwrap_or(i64::MAX));
+        }
     }
 
-    /// Everything that the head wants of a dataset, opened. An error is a registry that did not answer.
-    async fn prepare(&mut self, name: &Name, in_use: &InUse) -> Result<Versions, String> {
+    /// Everything that the head wants of a dataset, opened.
+    async fn prepare(&mut self, name: &Name, in_use: &InUse, deadline: Option<Instant>) -> Result<Versions, NotYet> {
         let now = self.catalog.versions(name.as_str());
-        let mut stable = match self.open(name, &in_use.stable).await? {
+        let mut stable = match self.open(name, &in_use.stable, deadline).await? {
             Ok(loaded) => Ok(loaded),
             // The one that is in use stays. A worker that has none takes what was in use before.
             Err(why) => now.and_then(|now| now.stable.ok()).ok_or(why),
@@ -184,12 +219,12 @@ impl Watch {
         for before in &in_use.before {
             let Err(why) = &stable else { break };
             let why = why.clone();
-            stable = self.open(name, before).await?.map_err(|_| why);
+            stable = self.open(name, before, deadline).await?.map_err(|_| why);
         }
         let trial = match &in_use.trial {
             Some(trial) if !self.ended.contains(&trial.chosen.head) => {
                 let Trial { chosen, kind, share, .. } = trial;
-                let opened = self.open(name, chosen).await?.ok();
+                let opened = self.open(name, chosen, deadline).await?.ok();
                 opened.map(|loaded| OnTrial { head: chosen.head, kind: *kind, share: *share, loaded })
             }
             _ => None,
@@ -199,18 +234,46 @@ impl Watch {
     }
 
     /// Opens a version; the inner error is one that never can be.
-    async fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, Arc<str>>, String> {
-        if let Some(why) = self.refused.get(&chosen.release) {
+    async fn open(
+        &mut self,
+        name: &Name,
+        chosen: &Chosen,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
+        let release = chosen.release;
+        if let Some(why) = self.refused.get(&release) {
             return Ok(Err(why.clone()));
         }
-        match self.releases.open(name, &chosen.release).await {
-            Ok(loaded) => Ok(Ok(loaded)),
-            Err(NotOpened::Later(why)) => Err(why),
-            Err(NotOpened::Refused(why)) => {
+        let opening = self.opening.entry(release).or_insert_with(|| {
+            let (releases, name) = (self.releases.clone(), name.clone());
+            let task = tokio::spawn(async move { releases.open(&name, &release).await });
+            Opening { task: AbortOnDropHandle::new(task), is_said: false }
+        });
+        let opened = match deadline {
+            Some(deadline) => timeout_at(deadline, &mut opening.task).await.ok(),
+            None => Some((&mut opening.task).await),
+        };
+        let Some(opened) = opened else {
+            if !std::mem::replace(&mut opening.is_said, true) {
+                let (dataset, version) = (name.as_str(), chosen.version.to_string());
+                tracing::info!(
+                    dataset,
+                    version,
+                    "this version is being prepared; what is in use stays in use until then"
+                );
+            }
+            return Err(NotYet::Opening);
+        };
+        self.opening.remove(&release);
+        match opened {
+            Ok(Ok(loaded)) => Ok(Ok(loaded)),
+            Ok(Err(NotOpened::Later(why))) => Err(NotYet::Unread(why)),
+            Ok(Err(NotOpened::Refused(why))) => {
                 let why: Arc<str> = why.into();
                 self.refuse(name, chosen, &why).await;
                 Ok(Err(why))
             }
+            Err(lost) => Err(NotYet::Unread(format!("the host lost it: {lost}"))),
         }
     }
 
