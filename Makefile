@@ -99,6 +99,10 @@ bench-worker: host plugin-noaa-precipitation emulator ## a worker: start to read
 bench-price: host plugin-noaa-precipitation emulator ## what ledger and commit cost: requests and time per batch
 	host/benches/price.py
 
+.PHONY: bench-swap
+bench-swap: host plugins emulator ## a version: publish to first batch, throughput in a swap, memory after 100
+	host/benches/swap.py
+
 .PHONY: bench-compare
 bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill map` beside Polars, DuckDB, pandas and csv.DictReader
 	host/benches/compare/setup.sh

@@ -161,14 +161,14 @@ def create_queue(endpoint: str) -> str:
 
 @contextlib.contextmanager
 def started_worker(
-    options: argparse.Namespace, datasets: pathlib.Path, endpoint: str, queue: str, *more: str, port: int = 0
+    options: argparse.Namespace, datasets: pathlib.Path, endpoint: str, queue: str, *more: str, port: int = 0, drain: str = "0s"
 ) -> Iterator[tuple[subprocess.Popen, float]]:
     """A worker that is ready, and how many seconds that took."""
     if port == 0:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-    command = [options.gristmill, "worker", "--queue", queue, "--datasets", datasets, "--cache", options.work / "cache", "--drain", "0s", *more]
+    command = [options.gristmill, "worker", "--queue", queue, "--datasets", datasets, "--cache", options.work / "cache", "--drain", drain, *more]
     environment = os.environ | {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",

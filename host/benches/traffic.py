@@ -1,4 +1,4 @@
-"""A worker under load, without a state machine: messages straight into the queue, for `price.py` and `soak.py`.
+"""A worker under load, without a state machine: messages straight into the queue, for `price.py`, `soak.py` and `swap.py`.
 
 Nobody waits for these batches' answers: Step Functions says so to each (`InvalidToken`), which settles it, as it does for a batch whose
 execution was stopped. All the rest is as in a Distributed Map.
@@ -23,6 +23,8 @@ from collections.abc import Iterator
 import processes
 
 STATION = "ID,DATE,ELEMENT,DATA_VALUE,M_FLAG,Q_FLAG,S_FLAG,OBS_TIME\nBENCH000001,20200101,PRCP,12,,,C,0700\n"
+DATASET = "noaa-precipitation"
+ITEMS = [{"Key": "csv/by_station/a.csv"}]
 
 
 class Cloud:
@@ -61,10 +63,10 @@ class Cloud:
             raise SystemExit(f"traffic: {method} {path} {headers.get('X-Amz-Target', '')}: {response.status} {answer[:500]!r}")
         return answer
 
-    def send(self, batches: int) -> None:
-        """So many messages of one item each, ten per request."""
+    def send(self, batches: int, dataset: str = DATASET, items: list = ITEMS) -> None:
+        """So many messages with these items each, ten per request."""
         for start in range(0, batches, 10):
-            entries = [{"Id": str(n), "MessageBody": message()} for n in range(start, min(start + 10, batches))]
+            entries = [{"Id": str(n), "MessageBody": message(dataset, items)} for n in range(start, min(start + 10, batches))]
             self.call("sqs", "AmazonSQS.SendMessageBatch", QueueUrl=self.queue, Entries=entries)
 
     def waiting(self) -> int:
@@ -74,16 +76,16 @@ class Cloud:
         return sum(int(answer["Attributes"][name]) for name in names)
 
 
-def message() -> str:
+def message(dataset: str, items: list) -> str:
     return json.dumps(
         {
             "gristmill": 1,
-            "dataset": "noaa-precipitation",
+            "dataset": dataset,
             "task_token": "nobody",
             "execution": f"arn:aws:states:us-east-1:000000000000:execution:map/traffic:{uuid.uuid4()}",
             "state": "Batch",
             "attempt": 0,
-            "input": {"BatchInput": {"Bucket": processes.BUCKET}, "Items": [{"Key": "csv/by_station/a.csv"}]},
+            "input": {"BatchInput": {"Bucket": processes.BUCKET}, "Items": items},
         }
     )
 
@@ -154,12 +156,12 @@ class Counting:
 
 
 @contextlib.contextmanager
-def worker(options: argparse.Namespace, endpoint: str, queue: str, *more: str) -> Iterator[tuple[subprocess.Popen, int]]:
+def worker(options: argparse.Namespace, endpoint: str, queue: str, *more: str, log: str = "warn") -> Iterator[tuple[subprocess.Popen, int]]:
     """A worker that is ready, and its admin port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with processes.started_worker(options, options.work / "datasets", endpoint, queue, "--log", "warn", *more, port=port) as (process, _):
+    with processes.started_worker(options, options.work / "datasets", endpoint, queue, "--log", log, *more, port=port) as (process, _):
         yield process, port
 
 

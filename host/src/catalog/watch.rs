@@ -1,16 +1,17 @@
 //! Follows a registry: looks for the next head all the time, prepares what it takes into use, and switches when that is ready.
 //!
 //! A release that cannot be used never is: what is in use stays, and the log, a metric and the registry say why. A registry that
-//! does not answer changes nothing either.
+//! does not answer changes nothing either. A compiler that takes its time holds up nothing: heads are looked for meanwhile.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::seen::Seen;
 use super::trials::Trials;
@@ -35,18 +36,31 @@ pub struct Watch {
     metrics: Arc<Metrics>,
     /// The head that is in use, as far as that works.
     head: Option<Head>,
-    /// Names whose versions are not all in use yet.
-    unfinished: BTreeSet<Name>,
-    /// Whether one of those waits for an answer of the registry; else for something to change.
-    unanswered: bool,
-    /// When they were looked at.
-    applied: Option<Instant>,
+    /// Names whose versions are not all in use yet, each with when it is worth another look.
+    unfinished: BTreeMap<Name, Instant>,
+    /// Releases that are being opened.
+    opening: HashMap<Digest, Opening>,
     /// Why releases were refused, so that each reason is said once.
     said: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
     ours: HashSet<String>,
     trials: Trials,
     seen: Option<Seen>,
+}
+
+/// A release that is being opened, unless it is not wanted any more.
+struct Opening {
+    task: AbortOnDropHandle<Result<Arc<Loaded>, NotOpened>>,
+    /// Whether the log has it that this takes a while.
+    is_said: bool,
+}
+
+/// Why a version is not open yet.
+enum NotYet {
+    /// It is being opened.
+    Opening,
+    /// The registry did not answer.
+    Unread(String),
 }
 
 impl Watch {
@@ -61,9 +75,8 @@ impl Watch {
             releases,
             metrics,
             head: None,
-            unfinished: BTreeSet::new(),
-            unanswered: false,
-            applied: None,
+            unfinished: BTreeMap::new(),
+            opening: HashMap::new(),
             said: HashMap::new(),
             ours,
             seen: None,
@@ -94,7 +107,8 @@ impl Watch {
         if newest > 0 {
             let document = registry.head(newest).await?;
             let gone = || RegistryError::Damaged(format!("head {newest} of the registry is listed and is not there"));
-            self.take_up(Head::parse(newest, &document.ok_or_else(gone)?)?).await;
+            self.take_up(Head::parse(newest, &document.ok_or_else(gone)?)?);
+            self.apply(None).await;
         } else {
             tracing::warn!(
                 registry = registry.uri(),
@@ -102,11 +116,10 @@ impl Watch {
             );
         }
         self.step().await?;
-        match self.unfinished.first() {
-            Some(name) if self.unanswered => {
-                Err(RegistryError::Unavailable(format!("{name}: its version could not be read yet")))
-            }
-            _ => Ok(()),
+        // What was refused waits for something to change, and is worth no wait.
+        match self.unfinished.iter().find(|(_, again)| **again <= Instant::now()) {
+            Some((name, _)) => Err(RegistryError::Unavailable(format!("{name}: its version could not be read yet"))),
+            None => Ok(()),
         }
     }
 
@@ -115,8 +128,9 @@ impl Watch {
         self.releases.in_background();
         let mut answered = true;
         loop {
-            // A fleet that was started at once does not ask at once.
-            let pause = PERIOD.mul_f64(0.8 + fastrand::f64() / 5.0);
+            // A fleet that was started at once does not ask at once. A step that waits for the compiler is a pause by itself.
+            let compiles = answered && !self.opening.is_empty();
+            let pause = if compiles { Duration::ZERO } else { PERIOD.mul_f64(0.8 + fastrand::f64() / 5.0) };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return,
@@ -139,7 +153,8 @@ impl Watch {
         }
     }
 
-    /// Looks once: takes up every head that is there by now, and judges what is on trial.
+    /// Looks once: takes up every head that is there by now, and judges what is on trial. What is not open after one [`PERIOD`]
+    /// is for a later step.
     pub async fn step(&mut self) -> Result<(), RegistryError> {
         let looked = self.look().await;
         // A registry that is away keeps nobody from ending a trial that goes badly.
@@ -161,11 +176,11 @@ impl Watch {
                 }
             }
         }
-        let due = self.applied.is_none_or(|applied| self.unanswered || applied.elapsed() >= AGAIN);
-        match last {
-            Some(head) if head.number > self.number() => self.take_up(head).await,
-            Some(head) if !self.unfinished.is_empty() && due => self.take_up(head).await,
-            _ => {}
+        if let Some(head) = last.filter(|head| head.number > self.number()) {
+            self.take_up(head);
+        }
+        if self.unfinished.values().any(|again| *again <= Instant::now()) {
+            self.apply(Some(Instant::now() + PERIOD)).await;
         }
         followed
     }
@@ -180,37 +195,52 @@ impl Watch {
         Ok(Some(head))
     }
 
-    /// Takes into use what the head says, as far as it can be used.
-    async fn take_up(&mut self, head: Head) {
-        if head.number > self.number() {
-            self.unfinished = head.names.keys().filter(|name| !self.ours.contains(name.as_str())).cloned().collect();
+    /// From now on this is what has to be done.
+    fn take_up(&mut self, head: Head) {
+        let theirs = head.names.keys().filter(|name| !self.ours.contains(name.as_str()));
+        self.unfinished = theirs.map(|name| (name.clone(), Instant::now())).collect();
+        self.opening.retain(|release, _| head.names.values().any(|in_use| in_use.wants(release)));
+        if let Some(seen) = &self.seen {
+            seen.remember(head.number);
         }
-        let number = head.number;
-        self.head = Some(head.clone());
-        self.unanswered = false;
-        for name in self.unfinished.clone() {
-            match self.prepare(&name, &head.names[&name], number).await {
+        self.head = Some(head);
+    }
+
+    /// Takes into use what the head says, as far as that can be done by the deadline. It may be abandoned anywhere: what is not
+    /// done stays unfinished.
+    async fn apply(&mut self, deadline: Option<Instant>) {
+        let Some(head) = self.head.clone() else { return };
+        let now = Instant::now();
+        let due: Vec<Name> =
+            self.unfinished.iter().filter(|(_, again)| **again <= now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            match self.prepare(&name, &head.names[&name], head.number, deadline).await {
                 Ok(true) => _ = self.unfinished.remove(&name),
-                Ok(false) => {}
-                Err(why) => {
-                    self.unanswered = true;
+                Ok(false) => _ = self.unfinished.insert(name, Instant::now() + AGAIN),
+                Err(NotYet::Opening) => {}
+                Err(NotYet::Unread(why)) => {
                     let dataset = name.as_str();
                     tracing::warn!(dataset, why, "a version cannot be read yet; what is in use stays in use");
                 }
             }
         }
-        self.applied = Some(Instant::now());
-        self.metrics.registry_head.set(i64::try_from(number).unwrap_or(i64::MAX));
-        if let Some(seen) = &self.seen {
-            seen.remember(number);
+        // What is refused is done, as far as this head is concerned.
+        if self.unfinished.values().all(|again| *again > Instant::now()) {
+            self.opening.clear();
+            self.metrics.registry_head.set(i64::try_from(head.number).unwrap_or(i64::MAX));
         }
     }
 
-    /// Opens and takes into use everything that the head wants of a dataset; says whether that is all. An error is a registry that
-    /// did not answer.
-    async fn prepare(&mut self, name: &Name, in_use: &InUse, head: u64) -> Result<bool, String> {
+    /// Opens and takes into use everything that the head wants of a dataset; says whether nothing of it was refused.
+    async fn prepare(
+        &mut self,
+        name: &Name,
+        in_use: &InUse,
+        head: u64,
+        deadline: Option<Instant>,
+    ) -> Result<bool, NotYet> {
         let now = self.catalog.versions(name.as_str());
-        let wanted = self.open(name, &in_use.stable).await?;
+        let wanted = self.open(name, &in_use.stable, deadline).await?;
         let mut all = wanted.is_ok();
         let mut stable = match wanted {
             Ok(loaded) => Ok(loaded),
@@ -220,7 +250,7 @@ impl Watch {
         for before in &in_use.before {
             let Err(why) = &stable else { break };
             let why = why.clone();
-            stable = self.open(name, before).await?.map_err(|_| why);
+            stable = self.open(name, before, deadline).await?.map_err(|_| why);
         }
         let known = in_use.known().map(|chosen| chosen.release).collect();
         // First without the trial: what is stable does not wait for what is tried.
@@ -232,7 +262,7 @@ impl Watch {
         self.switch(name, versions.clone());
         if let Some(trial) = in_use.trial.as_ref().filter(|trial| !self.trials.is_over(trial.chosen.head)) {
             let Trial { chosen, kind, share, .. } = trial;
-            match self.open(name, chosen).await? {
+            match self.open(name, chosen, deadline).await? {
                 Ok(loaded) => {
                     versions.trial = Some(OnTrial { head: chosen.head, kind: *kind, share: *share, loaded });
                     self.catalog.set(name.as_str(), versions);
@@ -244,15 +274,20 @@ impl Watch {
     }
 
     /// Opens a version; the inner error is one that cannot be used as it is.
-    async fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, Arc<str>>, String> {
-        let why = match self.releases.open(name, &chosen.release).await {
+    async fn open(
+        &mut self,
+        name: &Name,
+        chosen: &Chosen,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
+        let why = match self.opened(name, chosen, deadline).await? {
             // The head's word for it is for people, and has to be the release's own.
             Ok(loaded) if loaded.plugin.manifest.version != chosen.version.to_string() => {
                 let version = &loaded.plugin.manifest.version;
                 format!("{name} {}: the head calls it so, and it is version {version}", chosen.version)
             }
             Ok(loaded) => return Ok(Ok(loaded)),
-            Err(NotOpened::Later(why)) => return Err(why),
+            Err(NotOpened::Later(why)) => return Err(NotYet::Unread(why)),
             Err(NotOpened::Refused(why)) => why,
         };
         let why: Arc<str> = why.into();
@@ -260,6 +295,38 @@ impl Watch {
             self.refuse(name, chosen, &why).await;
         }
         Ok(Err(why))
+    }
+
+    /// What came of opening a version, in a task of its own.
+    async fn opened(
+        &mut self,
+        name: &Name,
+        chosen: &Chosen,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
+        let release = chosen.release;
+        let opening = self.opening.entry(release).or_insert_with(|| {
+            let (releases, name) = (self.releases.clone(), name.clone());
+            let task = tokio::spawn(async move { releases.open(&name, &release).await });
+            Opening { task: AbortOnDropHandle::new(task), is_said: false }
+        });
+        let opened = match deadline {
+            Some(deadline) => timeout_at(deadline, &mut opening.task).await.ok(),
+            None => Some((&mut opening.task).await),
+        };
+        let Some(opened) = opened else {
+            if !std::mem::replace(&mut opening.is_said, true) {
+                let (dataset, version) = (name.as_str(), chosen.version.to_string());
+                tracing::info!(
+                    dataset,
+                    version,
+                    "this version is being prepared; what is in use stays in use until then"
+                );
+            }
+            return Err(NotYet::Opening);
+        };
+        self.opening.remove(&release);
+        opened.map_err(|lost| NotYet::Unread(format!("the host lost it: {lost}")))
     }
 
     /// Says why a release is not used: in the log, as a metric, and where `gristmill status` finds it.

@@ -251,6 +251,12 @@ impl InUse {
         Self { stable, before, trial: None }
     }
 
+    /// Whether batches run on this release, or shall be tried on it.
+    pub fn wants(&self, release: &Digest) -> bool {
+        let trial = self.trial.as_ref().map(|trial| &trial.chosen);
+        std::iter::once(&self.stable).chain(trial).any(|chosen| chosen.release == *release)
+    }
+
     /// All versions that were or are taken into use, as far as is known.
     pub fn known(&self) -> impl Iterator<Item = &Chosen> {
         let trial = self.trial.as_ref().map(|trial| &trial.chosen);

@@ -438,6 +438,40 @@ async fn a_canary_whose_rows_are_refused_is_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_takes_long_to_open_holds_up_no_other_and_is_in_use_in_the_end() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    let c = house.shelf.publish("0.3.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    let (worker, mut watch) = house.worker_that_looks_when_told(Policy::none()).await;
+
+    let slow = house.shelf.stop_at(&b);
+    house.shelf.promote("0.2.0").await;
+    // Abandoned where it waits, as a look that takes too long is.
+    tokio::select! {
+        step = watch.step() => panic!("it waits for nothing: {step:?}"),
+        () = async { while !slow.has_come() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
+    }
+    watch.step().await.unwrap();
+    assert_eq!((worker.stable(), watch.number()), (a, 2));
+    let head = house.shelf.promote("0.3.0").await;
+    for _ in 0..20 {
+        watch.step().await.unwrap();
+    }
+    assert_eq!((worker.stable(), watch.number()), (c, head));
+
+    let head = house.shelf.promote_again("0.2.0").await;
+    watch.step().await.unwrap();
+    assert_eq!((worker.stable(), watch.number()), (c, head));
+    slow.go_on();
+    for _ in 0..20 {
+        watch.step().await.unwrap();
+    }
+    assert_eq!((worker.stable(), worker.metric("gristmill_registry_head")), (b, head as f64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_swaps_leave_nothing_behind() {
     let house = House::new().await;
     for version in 0..100 {
@@ -448,8 +482,10 @@ async fn a_hundred_swaps_leave_nothing_behind() {
     let mut old = Vec::new();
     for version in 1..100 {
         old.push(Arc::downgrade(&worker.catalog.get("d").unwrap().ok().unwrap()));
-        house.shelf.promote(&format!("0.{version}.0")).await;
-        watch.step().await.unwrap();
+        let head = house.shelf.promote(&format!("0.{version}.0")).await;
+        while worker.metric("gristmill_registry_head") < head as f64 {
+            watch.step().await.unwrap();
+        }
         assert_eq!(worker.catalog.get("d").unwrap().ok().unwrap().plugin.manifest.version, format!("0.{version}.0"));
     }
     let alive = old.iter().filter(|old| old.strong_count() > 0).count();
