@@ -101,14 +101,23 @@ pub(crate) struct Attempt {
     seen: AtomicBool,
     /// What is being shown without a record.
     unrecorded: OnceLock<Arc<Ready>>,
-    /// What its items came to.
+    /// Whether it runs the version that was chosen for the batch, not one that somebody else began with.
+    pub(crate) runs_chosen: AtomicBool,
+    /// What the items came to then.
     pub(crate) tally: OnceLock<Tally>,
 }
 
 impl Attempt {
     /// `seen` says whether an earlier attempt may have made a part visible.
     pub(crate) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
-        Self { claimed, lease, seen: AtomicBool::new(seen), unrecorded: OnceLock::new(), tally: OnceLock::new() }
+        Self {
+            claimed,
+            lease,
+            seen: AtomicBool::new(seen),
+            unrecorded: OnceLock::new(),
+            runs_chosen: AtomicBool::new(false),
+            tally: OnceLock::new(),
+        }
     }
 
     /// How the claim is given back if the attempt ends here.

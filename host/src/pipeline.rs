@@ -9,6 +9,7 @@
 //! pure, and their rows are taken in the items' order, so that the same rows lie under the same keys.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
@@ -247,7 +248,7 @@ impl Pipeline {
                     self.give_back(&attempt).await;
                 }
                 // An output that a version's rows do not get into is that version's failure, as far as anybody can tell.
-                if fault.is_refusal() || (last && !matches!(fault, Fault::Stopped | Fault::Lost(_))) {
+                if attempt.runs_chosen.load(Ordering::Relaxed) && fault.is_refusal() {
                     let items = batch.items.len() as u64;
                     let micros = attempt.tally.get().map_or(0, |tally| tally.micros);
                     self.catalog.count(&work.choice, Tally { batches: 1, items, failed: items, micros });
@@ -262,13 +263,15 @@ impl Pipeline {
         let Work { batch, choice, .. } = work;
         let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?;
         let claimed = &attempt.claimed;
+        let is_chosen = loaded.identity() == choice.loaded.identity();
+        attempt.runs_chosen.store(is_chosen, Ordering::Relaxed);
         let outcome = items::run(self, loaded, batch, attempt).await?;
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
             outcome.abort().await;
             return Err(fault);
         }
-        if loaded.identity() == choice.loaded.identity() {
+        if is_chosen {
             let _ = attempt.tally.set(outcome.tally());
         }
         if let Some(failure) = outcome.retryable() {
@@ -298,6 +301,10 @@ impl Pipeline {
     async fn as_begun(&self, batch: &Batch, choice: &Choice, claimed: &Claimed) -> Result<Arc<Loaded>, Fault> {
         let (chosen, begun) = (&choice.loaded, claimed.component);
         if !claimed.resumed || begun == Begun::of(chosen) || begun == Begun::any() {
+            return Ok(chosen.clone());
+        }
+        // A gristmill that knew no registry claimed with the component in any case.
+        if chosen.release.is_none() && !chosen.has_only_tables() {
             return Ok(chosen.clone());
         }
         let version = self.catalog.version(&batch.dataset, &begun).await;

@@ -135,11 +135,14 @@ impl Admission {
     /// What nobody wants right now: a permit, if one is free and nobody waits. For what must not hold up anything.
     pub fn spare(self: &Arc<Self>, need: &Need) -> Option<Permit> {
         let mut state = self.state();
-        let waits = state.members.values().any(|member| member.waiting.iter().any(|waiter| !waiter.permit.is_closed()));
-        if waits || state.free_slots == 0 || need.memory > state.free_memory {
+        // What would never fit has all there is, as one that waits would.
+        let memory = need.memory.min(self.memory);
+        let could_run =
+            |member: &Member| member.wants() && member.waiting.iter().any(|waiter| !waiter.permit.is_closed());
+        if state.members.values().any(could_run) || state.free_slots == 0 || memory > state.free_memory {
             return None;
         }
-        let permit = Permit { admission: self.clone(), dataset: need.dataset.clone(), memory: need.memory };
+        let permit = Permit { admission: self.clone(), dataset: need.dataset.clone(), memory };
         state.take(&permit);
         Some(permit)
     }

@@ -57,9 +57,9 @@ pub struct Opened {
     /// The latest last.
     kept: Mutex<VecDeque<Arc<Loaded>>>,
     /// What was refused, why, and until when that is believed.
-    refused: Mutex<HashMap<Digest, Refused>>,
+    refused: Mutex<HashMap<(Name, Digest), Refused>>,
     /// The releases of components that were asked for.
-    found: Mutex<HashMap<Digest, Digest>>,
+    found: Mutex<HashMap<(Name, Digest), Digest>>,
     /// What compiles while batches run.
     background: OnceLock<Runtime>,
     /// One at a time: compiling takes its share of the CPU only once, and nobody opens what another one is about to have.
@@ -190,7 +190,7 @@ impl Releases {
         let opened = self.open_now(name, digest).await;
         match &opened {
             Ok(loaded) => self.opened.keep(loaded.clone()),
-            Err(NotOpened::Refused(why)) => self.opened.refuse(digest, why),
+            Err(NotOpened::Refused(why)) => self.opened.refuse(name, digest, why),
             Err(NotOpened::Later(_)) => {}
         }
         opened
@@ -209,6 +209,11 @@ impl Releases {
         Ok(loaded)
     }
 
+    /// What is known of a release without looking: that it is open, or why it was refused just now.
+    pub fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
+        self.opened.known(name, digest)
+    }
+
     /// What is open with this digest, of a release or of a component.
     pub fn opened(&self, name: &str, wanted: &Digest) -> Option<Arc<Loaded>> {
         self.opened.find(name, |loaded| loaded.release == Some(*wanted) || loaded.plugin.digest == *wanted)
@@ -216,7 +221,8 @@ impl Releases {
 
     /// The release with this digest, or the newest with this component.
     pub async fn find(&self, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
-        if let Some(found) = lock(&self.opened.found).get(wanted) {
+        let key = (name.clone(), *wanted);
+        if let Some(found) = lock(&self.opened.found).get(&key) {
             return Ok(Some(*found));
         }
         let found = find_release(&*self.registry, name, wanted).await?;
@@ -224,7 +230,7 @@ impl Releases {
         if known.len() >= MOST_FOUND {
             known.clear();
         }
-        known.extend(found.map(|found| (*wanted, found)));
+        known.extend(found.map(|found| (key, found)));
         Ok(found)
     }
 }
@@ -232,7 +238,9 @@ impl Releases {
 /// The release with this digest, or the newest with this component.
 pub async fn find_release(registry: &dyn Registry, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
     match registry.blob(name, wanted, MAX_DOCUMENT).await.map(|document| Release::parse(&document)) {
-        Ok(Ok(_)) => return Ok(Some(*wanted)),
+        Ok(Ok(release)) if release.name == *name => return Ok(Some(*wanted)),
+        // Another dataset's.
+        Ok(Ok(_)) => return Ok(None),
         // A component is no document, and may be larger than one.
         Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_) | RegistryError::Damaged(_)) => {}
         Err(error) => return Err(error.into()),
@@ -258,7 +266,7 @@ impl Opened {
             return Some(Ok(loaded));
         }
         let refused = lock(&self.refused);
-        let refused = refused.get(digest).filter(|refused| Instant::now() < refused.until)?;
+        let refused = refused.get(&(name.clone(), *digest)).filter(|refused| Instant::now() < refused.until)?;
         Some(Err(NotOpened::Refused(refused.why.clone())))
     }
 
@@ -282,10 +290,10 @@ impl Opened {
         }
     }
 
-    fn refuse(&self, digest: &Digest, why: &str) {
-        let mut refused = lock(&self.refused);
-        let pause = refused.get(digest).map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
-        refused.insert(*digest, Refused { why: why.to_owned(), until: Instant::now() + pause, pause });
+    fn refuse(&self, name: &Name, digest: &Digest, why: &str) {
+        let (mut refused, key) = (lock(&self.refused), (name.clone(), *digest));
+        let pause = refused.get(&key).map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        refused.insert(key, Refused { why: why.to_owned(), until: Instant::now() + pause, pause });
     }
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Loaded;
 use crate::admission::Admission;
@@ -49,8 +50,11 @@ pub async fn test(
         let stopped = || failed(index, "Gristmill.HostFault", "the host stops".into());
         let permit = admission.acquire(&need).await.ok_or_else(stopped)?;
         let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
-        let run = guests.spawn(async move { lane.run(&item).await }).await.map_err(|_| stopped())?;
-        drop(permit);
+        let running = guests.spawn(async move {
+            let _permit = permit;
+            lane.run(&item).await
+        });
+        let run = AbortOnDropHandle::new(running).await.map_err(|_| stopped())?;
         if let Err(fault) = run.result {
             return Err(failed(index, &fault.code, fault.message));
         }

@@ -11,7 +11,7 @@ use super::judge::{Verdict, judge};
 use super::watch::PATIENCE;
 use super::{Catalog, Versions};
 use crate::ledger::fleet::Tally;
-use crate::registry::{Change, Head, Name, Registry, RegistryError, TrialKind};
+use crate::registry::{self, Change, Head, Name, Registry, RegistryError, TrialKind};
 
 /// Between two times that a worker adds what its batches under trial came to. All workers add to the same two entries of the
 /// ledger, and DynamoDB takes 1,000 writes per second to one: enough for some thousand workers.
@@ -101,7 +101,7 @@ impl Trials {
         };
         let now = OffsetDateTime::now_utc();
         let Ok(next) = Head::after(Some(head), name, &change, &self.by, now) else { return Ok(()) };
-        match timeout(PATIENCE, self.registry.advance(next.number, next.document())).await {
+        match timeout(PATIENCE, registry::add(&*self.registry, &next)).await {
             // Whoever was first: the next look finds it.
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RegistryError::Denied(why))) => {

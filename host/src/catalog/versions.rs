@@ -103,7 +103,8 @@ impl FromStr for Pinned {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (release, head) = text.split_once('@').ok_or("no head")?;
+        // An earlier gristmill wrote no head: what is known now decides then.
+        let (release, head) = text.split_once('@').unwrap_or((text, "0"));
         Ok(Self { release: release.parse()?, head: head.parse().map_err(|_| "no head")? })
     }
 }

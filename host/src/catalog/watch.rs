@@ -40,6 +40,8 @@ pub struct Watch {
     unfinished: BTreeMap<Name, Instant>,
     /// Releases that are being opened.
     opening: HashMap<Digest, Opening>,
+    /// Whether the last step waited for one of them.
+    waited: bool,
     /// Why releases were refused, so that each reason is said once.
     said: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
@@ -77,6 +79,7 @@ impl Watch {
             head: None,
             unfinished: BTreeMap::new(),
             opening: HashMap::new(),
+            waited: false,
             said: HashMap::new(),
             ours,
             seen: None,
@@ -129,7 +132,7 @@ impl Watch {
         let mut answered = true;
         loop {
             // A fleet that was started at once does not ask at once. A step that waits for the compiler is a pause by itself.
-            let compiles = answered && !self.opening.is_empty();
+            let compiles = answered && self.waited;
             let pause = if compiles { Duration::ZERO } else { PERIOD.mul_f64(0.8 + fastrand::f64() / 5.0) };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -179,6 +182,7 @@ impl Watch {
         if let Some(head) = last.filter(|head| head.number > self.number()) {
             self.take_up(head);
         }
+        self.waited = false;
         if self.unfinished.values().any(|again| *again <= Instant::now()) {
             self.apply(Some(Instant::now() + PERIOD)).await;
         }
@@ -199,7 +203,18 @@ impl Watch {
     fn take_up(&mut self, head: Head) {
         let theirs = head.names.keys().filter(|name| !self.ours.contains(name.as_str()));
         self.unfinished = theirs.map(|name| (name.clone(), Instant::now())).collect();
+        // What is not wanted any more gives way to what is.
         self.opening.retain(|release, _| head.names.values().any(|in_use| in_use.wants(release)));
+        // A trial that is over is over now, whatever else takes its time.
+        for (name, in_use) in &head.names {
+            let on = |trial: &OnTrial| in_use.trial.as_ref().is_some_and(|wanted| wanted.chosen.head == trial.head);
+            if let Some(versions) = self.catalog.versions(name.as_str())
+                && versions.trial.as_ref().is_some_and(|trial| !on(trial))
+                && !self.ours.contains(name.as_str())
+            {
+                self.catalog.set(name.as_str(), Versions { trial: None, ..versions });
+            }
+        }
         if let Some(seen) = &self.seen {
             seen.remember(head.number);
         }
@@ -286,7 +301,10 @@ impl Watch {
                 let version = &loaded.plugin.manifest.version;
                 format!("{name} {}: the head calls it so, and it is version {version}", chosen.version)
             }
-            Ok(loaded) => return Ok(Ok(loaded)),
+            Ok(loaded) => {
+                self.said.remove(&chosen.release);
+                return Ok(Ok(loaded));
+            }
             Err(NotOpened::Later(why)) => return Err(NotYet::Unread(why)),
             Err(NotOpened::Refused(why)) => why,
         };
@@ -305,6 +323,10 @@ impl Watch {
         deadline: Option<Instant>,
     ) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
         let release = chosen.release;
+        if let Some(known) = self.releases.known(name, &release) {
+            self.opening.remove(&release);
+            return Ok(known);
+        }
         let opening = self.opening.entry(release).or_insert_with(|| {
             let (releases, name) = (self.releases.clone(), name.clone());
             let task = tokio::spawn(async move { releases.open(&name, &release).await });
@@ -323,10 +345,14 @@ impl Watch {
                     "this version is being prepared; what is in use stays in use until then"
                 );
             }
+            self.waited = true;
             return Err(NotYet::Opening);
         };
         self.opening.remove(&release);
-        opened.map_err(|lost| NotYet::Unread(format!("the host lost it: {lost}")))
+        opened.or_else(|lost| match lost.is_panic() {
+            true => Ok(Err(NotOpened::Refused(format!("{name} {}: the host broke on it: {lost}", chosen.version)))),
+            false => Err(NotYet::Unread(format!("the host lost it: {lost}"))),
+        })
     }
 
     /// Says why a release is not used: in the log, as a metric, and where `gristmill status` finds it.

@@ -90,7 +90,7 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
             writeln!(text, "           {}", plain(&found.to_string()).trim_end().replace('\n', "\n           "))?;
         }
         for (version, reasons) in refused {
-            writeln!(text, "  REFUSED  {version}, by workers that go on with what they had:")?;
+            writeln!(text, "  REFUSED  {version}, by workers at some time; they went on with what they had:")?;
             for reason in reasons {
                 let reason = reason.strip_prefix(&format!("{name} {version}: ")).unwrap_or(reason);
                 for line in reason.lines().filter(|line| !line.trim().is_empty()) {

@@ -48,6 +48,20 @@ async fn read(registry: &dyn Registry, number: u64) -> Result<Head, RegistryErro
     Head::parse(number, &registry.head(number).await?.ok_or_else(gone)?)
 }
 
+/// Adds a head, unless somebody else was first (`false`), or nobody could read it.
+pub(crate) async fn add(registry: &dyn Registry, head: &Head) -> Result<bool, RegistryError> {
+    let document = head.document();
+    if document.len() as u64 > MAX_DOCUMENT {
+        let uri = registry.uri();
+        return Err(RegistryError::Invalid(format!(
+            "{uri}: with {} datasets its head would have more than {MAX_DOCUMENT} bytes, which nobody would read: give further datasets a \
+             registry of their own",
+            head.names.len()
+        )));
+    }
+    registry.advance(head.number, document).await
+}
+
 /// Makes a change, unless somebody changes the same dataset meanwhile: then that one has won, whatever it was.
 pub async fn change(
     registry: &dyn Registry,
@@ -59,17 +73,7 @@ pub async fn change(
     let mut before = newest(registry).await?;
     for _ in 0..ATTEMPTS {
         let next = Head::after(before.as_ref(), name, change, by, now)?;
-        let document = next.document();
-        if document.len() as u64 > MAX_DOCUMENT {
-            let uri = registry.uri();
-            return Err(RegistryError::Invalid(format!(
-                "{uri}: with {} datasets its head would have more than {MAX_DOCUMENT} bytes, which nobody would read: give further \
-                 datasets a registry of their own",
-                next.names.len()
-            ))
-            .into());
-        }
-        if registry.advance(next.number, document).await? {
+        if add(registry, &next).await? {
             return Ok(next);
         }
         let winner = read(registry, next.number).await?;

@@ -38,6 +38,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::change::add;
 pub use self::change::{NotChanged, change, newest};
 pub use self::component::{OciReference, fetch_component};
 pub use self::head::Head;

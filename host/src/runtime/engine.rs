@@ -104,16 +104,18 @@ impl Runtime {
     }
 
     async fn compile(&self, bytes: &[u8], digest: Digest) -> Result<(Component, Option<Duration>), PluginError> {
-        let Some(pool) = &self.background else {
-            return component::compile(&self.shared.engine, bytes, &digest, self.shared.cache.as_deref());
-        };
-        let (shared, bytes, (compiled, done)) = (self.shared.clone(), bytes.to_vec(), oneshot::channel());
-        // The compiler spreads its own work over the pool that it is called in. A pool ends the process when something panics in
-        // it, and a component that breaks the compiler is a component's fault.
-        pool.spawn(move || {
+        let (shared, bytes) = (self.shared.clone(), bytes.to_vec());
+        // A component that breaks the compiler is a component's fault.
+        let compile = move || {
             let compile = || component::compile(&shared.engine, &bytes, &digest, shared.cache.as_deref());
-            let _ = compiled.send(catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| Err(gave_up())));
-        });
+            catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| Err(gave_up()))
+        };
+        let Some(pool) = &self.background else {
+            return tokio::task::spawn_blocking(compile).await.unwrap_or_else(|_| Err(gave_up()));
+        };
+        let (compiled, done) = oneshot::channel();
+        // The compiler spreads its own work over the pool that it is called in.
+        pool.spawn(move || _ = compiled.send(compile()));
         done.await.unwrap_or_else(|_| Err(gave_up()))
     }
 }

@@ -54,7 +54,7 @@ async fn versions_come_and_go_under_worker_processes_of_which_one_dies_while_the
     copies
       stable   0.3.0  sha256:DIGEST  since head 3
       before   0.2.0  sha256:DIGEST  since head 2
-      REFUSED  0.3.0, by workers that go on with what they had:
+      REFUSED  0.3.0, by workers at some time; they went on with what they had:
                on item 0 of its own sample: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
                error while executing at wasm backtrace:
                    0:    0x25b - Main!<wasm function 8>
