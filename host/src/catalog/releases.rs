@@ -284,9 +284,14 @@ impl Opened {
         let mut kept = lock(&self.kept);
         let idle = |loaded: &Arc<Loaded>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
         kept.push_back(loaded);
-        while kept.iter().filter(|loaded| idle(loaded)).count() > KEPT {
-            let oldest = kept.iter().position(idle);
-            oldest.and_then(|at| kept.remove(at));
+        loop {
+            let idle = || kept.iter().enumerate().filter(|(_, loaded)| idle(loaded));
+            let sizes: Vec<u64> = idle().map(|(_, loaded)| loaded.plugin.size).collect();
+            if sizes.len() <= 1 || (sizes.len() <= KEPT && sizes.iter().sum::<u64>() <= KEPT_BYTES) {
+                break;
+            }
+            let Some((oldest, _)) = idle().next() else { break };
+            kept.remove(oldest);
         }
     }
 
