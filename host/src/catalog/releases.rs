@@ -20,8 +20,12 @@ use crate::runtime::Runtime;
 use crate::sink::Stores;
 
 /// How many releases of a dataset that nobody has under way are kept for whoever asks next: those that runs are pinned to, those
-/// that were in use before. Each is compiled code in memory, a few MB.
+/// that were in use before.
 const KEPT: usize = 4;
+
+/// How large their components are together, in bytes, unless it is only one. Compiled they are some five times as large: a Rust
+/// component of 250 kB is a MB then, a Python component of 19 MB is 40 to 100 MB.
+const KEPT_BYTES: u64 = 16 << 20;
 
 /// A release that was refused is looked at again after this time, and after twice as long each time, up to the longest: what was
 /// missing (a signature, a variable, memory) may have come.
