@@ -18,8 +18,12 @@ use crate::runtime::Runtime;
 use crate::sink::Stores;
 
 /// How many releases that nobody has under way are kept for whoever asks next: those that runs are pinned to, those that were
-/// in use before. Each is compiled code in memory, a few MB.
+/// in use before.
 const KEPT: usize = 4;
+
+/// How large their components are together, in bytes, unless it is only one. Compiled they are some five times as large: a Rust
+/// component of 250 kB is a MB then, a Python component of 19 MB is 40 to 100 MB.
+const KEPT_BYTES: u64 = 16 << 20;
 
 /// Opens releases of a registry.
 pub struct Releases {
@@ -202,9 +206,14 @@ impl Opened {
     fn keep(&self, loaded: Arc<Loaded>) {
         let mut kept = self.kept();
         kept.push_back(loaded);
-        while kept.iter().filter(|loaded| Arc::strong_count(loaded) == 1).count() > KEPT {
-            let idle = kept.iter().position(|loaded| Arc::strong_count(loaded) == 1);
-            idle.and_then(|at| kept.remove(at));
+        loop {
+            let idle = || kept.iter().enumerate().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
+            let sizes: Vec<u64> = idle().map(|(_, loaded)| loaded.plugin.size).collect();
+            if sizes.len() <= 1 || (sizes.len() <= KEPT && sizes.iter().sum::<u64>() <= KEPT_BYTES) {
+                break;
+            }
+            let Some((oldest, _)) = idle().next() else { break };
+            kept.remove(oldest);
         }
     }
 

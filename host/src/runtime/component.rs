@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Linker};
 use super::bindings::{self, CONTRACT, PluginPre};
 use super::cache;
 use super::guest::Guest;
+use super::heap;
 use super::lane;
 use crate::dataset::Manifest;
 use crate::job::Digest;
@@ -136,6 +137,7 @@ pub(super) fn compile(
     if let Some(entry) = entry {
         entry.store(&component);
     }
+    heap::give_back();
     Ok((component, Some(compiled_in)))
 }
 

@@ -11,6 +11,7 @@ mod cache;
 mod component;
 mod engine;
 mod guest;
+mod heap;
 mod lane;
 mod limits;
 mod logging;
