@@ -4,7 +4,9 @@ mod choice;
 mod folder;
 mod judge;
 mod releases;
+mod seen;
 mod smoke;
+mod trials;
 mod versions;
 pub mod watch;
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::callback::Answer;
 use crate::fate::Fault;
 use crate::lease::Lease;
+use crate::ledger::fleet::Tally;
 use crate::ledger::{Claimed, LedgerError, Record, Release};
 use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
@@ -100,12 +101,14 @@ pub(crate) struct Attempt {
     seen: AtomicBool,
     /// What is being shown without a record.
     unrecorded: OnceLock<Arc<Ready>>,
+    /// What its items came to.
+    pub(crate) tally: OnceLock<Tally>,
 }
 
 impl Attempt {
     /// `seen` says whether an earlier attempt may have made a part visible.
     pub(crate) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
-        Self { claimed, lease, seen: AtomicBool::new(seen), unrecorded: OnceLock::new() }
+        Self { claimed, lease, seen: AtomicBool::new(seen), unrecorded: OnceLock::new(), tally: OnceLock::new() }
     }
 
     /// How the claim is given back if the attempt ends here.

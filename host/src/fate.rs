@@ -78,7 +78,7 @@ impl Fault {
     }
 
     /// Whether the same would be refused again until somebody changes something.
-    fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Sink(error) => matches!(error, SinkError::Refused(_)),
             Self::Report(error) => {

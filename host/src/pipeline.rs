@@ -24,6 +24,7 @@ use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
 use crate::lease::{self, Lease, Lost};
+use crate::ledger::fleet::Tally;
 use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Release};
 use crate::pressure::Pressure;
 use crate::queue::{Delivery, Queue};
@@ -95,6 +96,21 @@ pub(crate) struct Work {
     pub(crate) batch: Arc<Batch>,
     choice: Choice,
     fingerprint: Digest,
+}
+
+/// What a claim says of the version that begins: only that version can end what it shows without a record. One that records before
+/// it shows anything can be followed by any.
+struct Begun;
+
+impl Begun {
+    fn of(loaded: &Loaded) -> Digest {
+        if loaded.has_only_tables() { loaded.identity() } else { Self::any() }
+    }
+
+    /// The digest of nothing: no component has it.
+    fn any() -> Digest {
+        Digest::of(b"")
+    }
 }
 
 /// Why there is no work in a delivery.
@@ -191,8 +207,10 @@ impl Pipeline {
                 };
             }
         };
-        // Without a record only rows of tables can be visible: all else is recorded before.
-        let seen = record.is_some() || (claimed.resumed && loaded.has_only_tables());
+        // Without a record only rows of tables can be visible: all else is recorded before. What another version shows is not known
+        // here.
+        let unrecorded = loaded.has_only_tables() || claimed.component != Begun::of(loaded);
+        let seen = record.is_some() || (claimed.resumed && unrecorded);
         let attempt = Attempt::new(claimed, lease, seen);
         let ran = tokio::select! {
             // First: an attempt that lost the batch while the process was stopped must not go on.
@@ -212,6 +230,9 @@ impl Pipeline {
                 if record.is_some() {
                     self.metrics.rolled_forward(&batch.dataset);
                 }
+                if let Some(tally) = attempt.tally.get() {
+                    self.catalog.count(&work.choice, *tally);
+                }
                 let end = self.answer(work, answer, report).await?;
                 if record.is_none() {
                     self.catalog.answered(&work.choice, batch, attempt.claimed.started);
@@ -225,6 +246,12 @@ impl Pipeline {
                 if !matches!(fault, Fault::Lost(Lost::Claim(_))) {
                     self.give_back(&attempt).await;
                 }
+                // An output that a version's rows do not get into is that version's failure, as far as anybody can tell.
+                if fault.is_refusal() || (last && !matches!(fault, Fault::Stopped | Fault::Lost(_))) {
+                    let items = batch.items.len() as u64;
+                    let micros = attempt.tally.get().map_or(0, |tally| tally.micros);
+                    self.catalog.count(&work.choice, Tally { batches: 1, items, failed: items, micros });
+                }
                 Err(fault)
             }
         }
@@ -236,13 +263,13 @@ impl Pipeline {
         let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?;
         let claimed = &attempt.claimed;
         let outcome = items::run(self, loaded, batch, attempt).await?;
-        if loaded.identity() == choice.loaded.identity() {
-            self.catalog.count(choice, outcome.tally());
-        }
         if let Some(trouble) = outcome.trouble() {
             let fault = Fault::Objects(trouble);
             outcome.abort().await;
             return Err(fault);
+        }
+        if loaded.identity() == choice.loaded.identity() {
+            let _ = attempt.tally.set(outcome.tally());
         }
         if let Some(failure) = outcome.retryable() {
             let cause = format!(
@@ -259,7 +286,8 @@ impl Pipeline {
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
         let (ready, uploads) = outcome.prepare(self, loaded, batch, claimed.started).await?;
-        let recorded = !loaded.has_only_tables();
+        // Without a record the claim has to say what is running.
+        let recorded = !loaded.has_only_tables() || claimed.component != Begun::of(loaded);
         if recorded {
             self.prepare(attempt, &ready, uploads).await?;
         }
@@ -268,11 +296,12 @@ impl Pipeline {
 
     /// The version to run on: the one that was chosen, unless somebody began with another one and may have written rows.
     async fn as_begun(&self, batch: &Batch, choice: &Choice, claimed: &Claimed) -> Result<Arc<Loaded>, Fault> {
-        let (begun, ours) = (claimed.component, choice.loaded.identity());
-        if !claimed.resumed || !choice.loaded.has_only_tables() || begun == ours {
-            return Ok(choice.loaded.clone());
+        let (chosen, begun) = (&choice.loaded, claimed.component);
+        if !claimed.resumed || begun == Begun::of(chosen) || begun == Begun::any() {
+            return Ok(chosen.clone());
         }
         let version = self.catalog.version(&batch.dataset, &begun).await;
+        let ours = chosen.identity();
         version.map_err(|why| Fault::OtherComponent { begun, ours, why: why.to_string() })
     }
 
@@ -303,7 +332,7 @@ impl Pipeline {
         let request = ClaimRequest {
             id: work.batch.id.clone(),
             fingerprint: work.fingerprint,
-            component: work.choice.loaded.identity(),
+            component: Begun::of(&work.choice.loaded),
             now: (self.now)(),
             lease: self.lease,
         };

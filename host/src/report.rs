@@ -190,6 +190,9 @@ mod tests {
         let text = r#"{"dataset":"d","component":{"name":"n","version":"1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"items":{"total":1,"succeeded":1,"rejected":0}}"#;
         let report: BatchReport = serde_json::from_str(text).unwrap();
         assert!(report.outputs.is_empty() && !report.replayed && report.report.is_none());
+        // As an earlier gristmill recorded them.
+        let written: Written = serde_json::from_str(r#"{"output":"o","place":"table:t","rows":3,"bytes":30}"#).unwrap();
+        assert!(written.digest.is_none() && report.component.release.is_none());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Shadows: versions that run beside the stable one on a share of the batches, of which nothing counts. A batch is answered first; then
-//! its items run again with both versions, where there is a slot, and what differs is reported in the registry.
+//! its items run again with both versions, where there is a slot that nobody wants, and what differs is reported in the registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admission::{Admission, Need};
 use crate::catalog::{Loaded, Shadowed};
@@ -18,14 +19,14 @@ use crate::job::Digest;
 use crate::object::ObjectStore;
 use crate::registry::{Attachment, Name, Registry};
 
-/// How many items of a batch are compared in a row: between them others have the slot.
-const ITEMS_AT_ONCE: usize = 8;
+/// How many items of a batch are compared in a row, before others may have the slot. Two: each version is first once.
+const ITEMS_AT_ONCE: usize = 2;
 
-/// How often a report is written that has grown by less than [`GROWTH`].
-const PERIOD: Duration = Duration::from_secs(60);
+/// Between two looks whether there is a slot that nobody wants.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// A worker reports when it has compared so many times as many items as in its report before: soon at first, and seldom later, so that
-/// reports, which are never removed, are few.
+/// A worker reports when it has compared so many times as many items as in its report before, and at its end: soon at first and seldom
+/// later, so that reports, which are never removed, are few.
 const GROWTH: u64 = 3;
 
 /// What one worker found, up to some moment. Its latest report is the one with the most items.
@@ -63,7 +64,7 @@ pub struct Shadows {
     pub objects: Arc<dyn ObjectStore>,
     /// Where guests run.
     pub guests: Handle,
-    /// Which item may run next: those of shadows are a dataset of their own, which has its turn like others.
+    /// What is left of slots and memory: shadows have what nobody else wants.
     pub admission: Arc<Admission>,
     /// Where reports go.
     pub registry: Arc<dyn Registry>,
@@ -83,14 +84,9 @@ impl Shadows {
     /// Works until told to stop, and then says what it found.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut trials: BTreeMap<(Name, Digest, u64), Found> = BTreeMap::new();
-        let mut tick = tokio::time::interval(PERIOD);
         loop {
             let work = tokio::select! {
                 work = self.work.recv() => work,
-                _ = tick.tick() => {
-                    self.tell(&mut trials, false).await;
-                    continue;
-                }
                 () = stop.cancelled() => None,
             };
             let Some(work) = work else { break };
@@ -102,17 +98,19 @@ impl Shadows {
                 () = stop.cancelled() => None,
             };
             let Some(comparison) = compared else { break };
-            // A trial that is over has been told: what is remembered is bounded by the trials that are on.
-            trials.retain(|(name, _, head), _| *name != key.0 || *head == key.2);
+            // Of a trial that is over the last is said now.
+            let (mut over, on) = trials.into_iter().partition(|((name, _, head), _)| *name == key.0 && *head != key.2);
+            self.tell(&mut over).await;
+            trials = on;
             let found = trials.entry(key).or_default();
             found.report.head = work.head;
             found.report.worker.clone_from(&self.worker);
             found.report.comparison = std::mem::take(&mut found.report.comparison).merge(comparison);
             if found.items() >= found.told.saturating_mul(GROWTH) {
-                self.tell(&mut trials, true).await;
+                self.tell(&mut trials).await;
             }
         }
-        self.tell(&mut trials, false).await;
+        self.tell(&mut trials).await;
     }
 
     /// All items of a batch, some at a time.
@@ -120,20 +118,25 @@ impl Shadows {
         let mut found = Comparison::default();
         let need = need(&work.old, &work.new);
         for items in work.batch.items.chunks(ITEMS_AT_ONCE) {
-            let permit = self.admission.acquire(&need).await?;
+            let _permit = loop {
+                match self.admission.spare(&need) {
+                    Some(permit) => break permit,
+                    None => tokio::time::sleep(PAUSE).await,
+                }
+            };
             let Shadowed { old, new, batch, started, .. } = work.clone();
             let comparing = compare(old, new, batch, items.to_vec(), started, self.objects.clone());
-            found = found.merge(self.guests.spawn(comparing).await.ok()?);
-            drop(permit);
+            // Whoever stops waiting stops it.
+            found = found.merge(AbortOnDropHandle::new(self.guests.spawn(comparing)).await.ok()?);
         }
         Some(found)
     }
 
-    /// Writes what has not been written, or only what has grown.
-    async fn tell(&self, trials: &mut BTreeMap<(Name, Digest, u64), Found>, grown: bool) {
+    /// Writes what has not been written.
+    async fn tell(&self, trials: &mut BTreeMap<(Name, Digest, u64), Found>) {
         for ((name, release, _), found) in trials {
             let items = found.items();
-            if items == found.told || (grown && items < found.told.saturating_mul(GROWTH)) {
+            if items == found.told {
                 continue;
             }
             let Ok(document) = serde_json::to_vec(&found.report) else { continue };

@@ -132,6 +132,18 @@ impl Admission {
         (&mut asked.granted).await.ok()
     }
 
+    /// What nobody wants right now: a permit, if one is free and nobody waits. For what must not hold up anything.
+    pub fn spare(self: &Arc<Self>, need: &Need) -> Option<Permit> {
+        let mut state = self.state();
+        let waits = state.members.values().any(|member| member.waiting.iter().any(|waiter| !waiter.permit.is_closed()));
+        if waits || state.free_slots == 0 || need.memory > state.free_memory {
+            return None;
+        }
+        let permit = Permit { admission: self.clone(), dataset: need.dataset.clone(), memory: need.memory };
+        state.take(&permit);
+        Some(permit)
+    }
+
     /// A place for one more batch of the dataset, unless it has as many as it may. With `in_any_case` it has one more.
     pub fn seat(self: &Arc<Self>, need: &Need, in_any_case: bool) -> Option<Seat> {
         let mut state = self.state();

@@ -105,6 +105,20 @@ fn datasets() -> impl Strategy<Value = Vec<(u64, usize)>> {
     prop::collection::vec((1_u64..=100, prop_oneof![Just(usize::MAX), 1_usize..4]), 1..5)
 }
 
+#[test]
+fn what_is_spare_is_what_nobody_wants() {
+    let mut world = World::new(2, 10, &[(4, 9), (8, 9)]);
+    let spare = |world: &World, dataset: usize| world.admission.spare(&world.needs[dataset]);
+    let permit = spare(&world, 1).unwrap();
+    assert!(spare(&world, 1).is_none(), "the memory is gone");
+    world.ask(0);
+    assert!(world.running.is_empty() && spare(&world, 0).is_none(), "somebody waits");
+    drop(permit);
+    world.look();
+    assert_eq!(world.running.len(), 1);
+    assert!(spare(&world, 0).is_some());
+}
+
 proptest! {
     #[test]
     fn never_more_than_there_is_and_nothing_idle_whatever_comes_and_goes(

@@ -5,14 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
+use super::versions::Pinned;
 use super::{Catalog, Loaded, NotOpened, OnTrial, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
 use crate::registry::{self, Name, TrialKind};
 
-/// How long a version that is not open is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a batch waits for its version: nobody extends the message's visibility meanwhile, which is 30 s or more, and the claim
+/// is still to come. What takes longer is there when the message comes back.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The version that a batch runs on.
 pub struct Choice {
@@ -58,6 +60,16 @@ impl Catalog {
     /// The version for this batch: what the message asks for; else the canary's, if the batch is in its share; else the one
     /// of its run; else the stable one.
     pub async fn choose(&self, batch: &Batch) -> Result<Choice, NoVersion> {
+        let late = |_| {
+            let seconds = PATIENCE.as_secs();
+            NoVersion::Later(format!(
+                "its version was not ready within {seconds} s: it is read or compiled, or the ledger does not answer"
+            ))
+        };
+        timeout(PATIENCE, self.find(batch)).await.map_err(late).flatten()
+    }
+
+    async fn find(&self, batch: &Batch) -> Result<Choice, NoVersion> {
         let Some(versions) = self.versions(&batch.dataset) else { return Err(self.unknown(&batch.dataset).await) };
         let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
         if let Some(wanted) = batch.component {
@@ -80,7 +92,8 @@ impl Catalog {
     /// The version with this identity, wherever it is: for a batch that somebody began with it.
     pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
         let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
-        self.open(&versions, dataset, identity).await
+        let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
+        self.asked_for(&versions, &stable, identity).await
     }
 
     /// Has a batch that is answered shadowed, if its version has a shadow and the batch is in its share.
@@ -103,17 +116,12 @@ impl Catalog {
     async fn unknown(&self, dataset: &str) -> NoVersion {
         let unknown = NoVersion::Unknown(self.names().join(", "));
         let Some(releases) = self.releases() else { return unknown };
-        match timeout(PATIENCE, registry::newest(&*releases.registry)).await {
-            Ok(Ok(head))
-                if head.as_ref().is_some_and(|head| head.names.keys().any(|name| name.as_str() == dataset)) =>
-            {
+        match registry::newest(&*releases.registry).await {
+            Ok(head) if head.iter().flat_map(|head| head.names.keys()).any(|name| name.as_str() == dataset) => {
                 NoVersion::Later("its first version is not open here yet".into())
             }
-            Ok(Ok(_)) => unknown,
-            Ok(Err(error)) => NoVersion::Later(format!("whether there is such a dataset is not known: {error}")),
-            Err(_) => {
-                NoVersion::Later("whether there is such a dataset is not known: the registry does not answer".into())
-            }
+            Ok(_) => unknown,
+            Err(error) => NoVersion::Later(format!("whether there is such a dataset is not known: {error}")),
         }
     }
 
@@ -132,11 +140,15 @@ impl Catalog {
         let Some((releases, name)) = self.releases().zip(stable.dataset.name.parse::<Name>().ok()) else {
             return Err(other(None));
         };
-        let found = match timeout(PATIENCE, releases.find(&name, wanted)).await {
-            Ok(found) => found,
-            Err(_) => return Err(NoVersion::Later(format!("the registry did not say what {wanted} is"))),
+        if let Some(loaded) = releases.opened(name.as_str(), wanted) {
+            return Ok(loaded);
+        }
+        // A task of its own: it goes on when nobody waits any more, and is remembered.
+        let found = {
+            let (releases, name, wanted) = (releases.clone(), name.clone(), *wanted);
+            tokio::spawn(async move { releases.find(&name, &wanted).await })
         };
-        match found {
+        match found.await.unwrap_or_else(|_| Err(NotOpened::Later("the host lost it".into()))) {
             Ok(Some(release)) => match self.open(versions, name.as_str(), &release).await {
                 Err(NoVersion::Broken(why)) => Err(other(Some(why.to_string()))),
                 opened => opened,
@@ -157,13 +169,15 @@ impl Catalog {
         let (Some(run), Some(proposal), Pin::Run) = (&batch.run, stable.release, stable.dataset.release.pin) else {
             return Ok(stable);
         };
-        let silent = |_| NotOpened::Later("the version of its run is not known: the ledger does not answer".into());
-        let pinned = timeout(PATIENCE, self.pinned(&batch.dataset, run, proposal)).await.map_err(silent).flatten();
+        let proposal = Pinned { release: proposal, head: versions.head };
+        let pinned = self.pinned(&batch.dataset, run, proposal).await;
         let pinned = pinned.map_err(|error| NoVersion::Later(error.to_string()))?;
-        if pinned == proposal || !versions.known.contains(&pinned) {
+        // What a later head took into use cannot have been rolled back before.
+        let rolled_back = pinned.head <= versions.head && !versions.known.contains(&pinned.release);
+        if pinned.release == proposal.release || rolled_back {
             return Ok(stable);
         }
-        match self.open(versions, &batch.dataset, &pinned).await {
+        match self.open(versions, &batch.dataset, &pinned.release).await {
             Err(NoVersion::Broken(why)) => {
                 Err(NoVersion::Later(format!("its run is of a version that is refused here: {why}")))
             }
@@ -180,15 +194,13 @@ impl Catalog {
         let Some((releases, name)) = self.releases().zip(name.parse::<Name>().ok()) else {
             return Err(later("this worker has no registry"));
         };
-        // A task of its own: what takes longer than we may wait is there when the message comes back.
+        // A task of its own: it goes on when nobody waits any more.
         let (releases, identity) = (releases.clone(), *identity);
-        let opening = tokio::spawn(async move { releases.open(&name, &identity).await });
-        match timeout(PATIENCE, opening).await {
-            Ok(Ok(Ok(loaded))) => Ok(loaded),
-            Ok(Ok(Err(NotOpened::Later(why)))) => Err(later(&why)),
-            Ok(Ok(Err(NotOpened::Refused(why)))) => Err(NoVersion::Broken(why.into())),
-            Ok(Err(_)) => Err(later("the host lost it")),
-            Err(_) => Err(later("it takes long to compile")),
+        match tokio::spawn(async move { releases.open(&name, &identity).await }).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(NotOpened::Later(why))) => Err(later(&why)),
+            Ok(Err(NotOpened::Refused(why))) => Err(NoVersion::Broken(why.into())),
+            Err(_) => Err(later("the host lost it")),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! From a release's digest to a dataset that can be worked on. Whatever is wrong with it is found here, before any batch runs on
 //! it: signatures before the component is compiled, imports and grants before it runs, and its own sample before anything else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::Loaded;
 use super::smoke;
@@ -17,13 +19,21 @@ use crate::registry::{Attachment, MAX_DOCUMENT, Name, Policy, Registry, Registry
 use crate::runtime::Runtime;
 use crate::sink::Stores;
 
-/// How many releases that nobody has under way are kept for whoever asks next: those that runs are pinned to, those that were
-/// in use before.
+/// How many releases of a dataset that nobody has under way are kept for whoever asks next: those that runs are pinned to, those
+/// that were in use before.
 const KEPT: usize = 4;
 
-/// How large their components are together, in bytes, unless it is only one. Compiled they are some five times as large: a Rust
-/// component of 250 kB is a MB then, a Python component of 19 MB is 40 to 100 MB.
+/// How large their components are together, in bytes, unless it is only one. Compiled they are two or three times as large: some
+/// 40 MB of memory for a Python component of 19 MB.
 const KEPT_BYTES: u64 = 16 << 20;
+
+/// A release that was refused is looked at again after this time, and after twice as long each time, up to the longest: what was
+/// missing (a signature, a variable, memory) may have come.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// How many components' releases are remembered.
+const MOST_FOUND: usize = 1000;
 
 /// Opens releases of a registry.
 pub struct Releases {
@@ -33,7 +43,7 @@ pub struct Releases {
     pub policy: Policy,
     /// The values of `${NAME}` in their dataset files.
     pub variables: Variables,
-    /// What compiles them.
+    /// What compiles them: with all cores, until [`Releases::in_background`].
     pub runtime: Runtime,
     /// Where their outputs go.
     pub stores: Stores,
@@ -50,8 +60,20 @@ pub struct Releases {
 pub struct Opened {
     /// The latest last.
     kept: Mutex<VecDeque<Arc<Loaded>>>,
+    /// What was refused, why, and until when that is believed.
+    refused: Mutex<HashMap<Digest, Refused>>,
+    /// The releases of components that were asked for.
+    found: Mutex<HashMap<Digest, Digest>>,
+    /// What compiles while batches run.
+    background: OnceLock<Runtime>,
     /// One at a time: compiling takes its share of the CPU only once, and nobody opens what another one is about to have.
     one: tokio::sync::Mutex<()>,
+}
+
+struct Refused {
+    why: String,
+    until: Instant,
+    pause: Duration,
 }
 
 /// Why a release is not opened.
@@ -105,7 +127,11 @@ impl Fetched {
             let why = format!("release {digest} is of {}, and was asked for as one of {name}", release.title());
             return Err(NotOpened::Refused(why));
         }
-        let signatures = registry.attached(name, digest, Attachment::Signature).await?;
+        // Who asks for none is given none: there may be many.
+        let signatures = match policy.is_none() {
+            true => Vec::new(),
+            false => registry.attached(name, digest, Attachment::Signature).await?,
+        };
         let signers = policy.verify(&document, &signatures);
         let signers = signers.map_err(|error| NotOpened::Refused(format!("{}: {error}", release.title())))?;
         let fetch = async |blob: &crate::registry::Blob| registry.blob(name, &blob.digest, blob.size).await;
@@ -147,30 +173,63 @@ impl Fetched {
 }
 
 impl Releases {
+    /// From now on compiles only with what CPU nobody else wants.
+    pub fn in_background(&self) {
+        match self.runtime.in_background() {
+            Ok(runtime) => _ = self.opened.background.set(runtime),
+            Err(error) => tracing::warn!(%error, "components are not compiled in the background"),
+        }
+    }
+
     /// The release, ready to be worked on. What is open already takes no time.
     pub async fn open(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
-        if let Some(loaded) = self.opened.find(name, digest) {
-            return Ok(loaded);
+        if let Some(known) = self.opened.known(name, digest) {
+            return known;
         }
         let _one = self.opened.one.lock().await;
-        if let Some(loaded) = self.opened.find(name, digest) {
-            return Ok(loaded);
+        // Somebody else may have opened it meanwhile.
+        if let Some(known) = self.opened.known(name, digest) {
+            return known;
         }
+        let opened = self.open_now(name, digest).await;
+        match &opened {
+            Ok(loaded) => self.opened.keep(loaded.clone()),
+            Err(NotOpened::Refused(why)) => self.opened.refuse(digest, why),
+            Err(NotOpened::Later(_)) => {}
+        }
+        opened
+    }
+
+    async fn open_now(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
         let fetched = Fetched::get(&*self.registry, &self.policy, name, digest).await?;
-        let loaded = Arc::new(fetched.load(&self.variables, &self.runtime, &self.stores).await?);
+        let runtime = self.opened.background.get().unwrap_or(&self.runtime);
+        let loaded = Arc::new(fetched.load(&self.variables, runtime, &self.stores).await?);
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", fetched.release.title()));
         if let Some(objection) = self.admission.objection(&loaded.need()) {
             return Err(refused(objection));
         }
         let tried = smoke::test(&loaded, &fetched.sample, &self.admission, &self.guests).await;
         tried.map_err(|failure| refused(failure.to_string()))?;
-        self.opened.keep(loaded.clone());
         Ok(loaded)
+    }
+
+    /// What is open with this digest, of a release or of a component.
+    pub fn opened(&self, name: &str, wanted: &Digest) -> Option<Arc<Loaded>> {
+        self.opened.find(name, |loaded| loaded.release == Some(*wanted) || loaded.plugin.digest == *wanted)
     }
 
     /// The release with this digest, or the newest with this component.
     pub async fn find(&self, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
-        find_release(&*self.registry, name, wanted).await
+        if let Some(found) = lock(&self.opened.found).get(wanted) {
+            return Ok(Some(*found));
+        }
+        let found = find_release(&*self.registry, name, wanted).await?;
+        let mut known = lock(&self.opened.found);
+        if known.len() >= MOST_FOUND {
+            known.clear();
+        }
+        known.extend(found.map(|found| (*wanted, found)));
+        Ok(found)
     }
 }
 
@@ -178,13 +237,17 @@ impl Releases {
 pub async fn find_release(registry: &dyn Registry, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
     match registry.blob(name, wanted, MAX_DOCUMENT).await.map(|document| Release::parse(&document)) {
         Ok(Ok(_)) => return Ok(Some(*wanted)),
-        // A component is no document.
-        Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_)) => {}
+        // A component is no document, and may be larger than one.
+        Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_) | RegistryError::Damaged(_)) => {}
         Err(error) => return Err(error.into()),
     }
     for version in registry.versions(name).await?.into_iter().rev() {
         let Some(digest) = registry.find(name, &version).await? else { continue };
-        let document = registry.blob(name, &digest, MAX_DOCUMENT).await?;
+        let document = match registry.blob(name, &digest, MAX_DOCUMENT).await {
+            // One that is damaged hides no other.
+            Err(RegistryError::Damaged(_) | RegistryError::NotFound(_)) => continue,
+            document => document?,
+        };
         if Release::parse(&document).is_ok_and(|release| release.component.digest == *wanted) {
             return Ok(Some(digest));
         }
@@ -193,10 +256,19 @@ pub async fn find_release(registry: &dyn Registry, name: &Name, wanted: &Digest)
 }
 
 impl Opened {
-    fn find(&self, name: &Name, digest: &Digest) -> Option<Arc<Loaded>> {
-        let mut kept = self.kept();
-        let at =
-            kept.iter().position(|loaded| loaded.release == Some(*digest) && loaded.dataset.name == name.as_str())?;
+    /// What is known of a release without looking.
+    fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
+        if let Some(loaded) = self.find(name.as_str(), |loaded| loaded.release == Some(*digest)) {
+            return Some(Ok(loaded));
+        }
+        let refused = lock(&self.refused);
+        let refused = refused.get(digest).filter(|refused| Instant::now() < refused.until)?;
+        Some(Err(NotOpened::Refused(refused.why.clone())))
+    }
+
+    fn find(&self, name: &str, fits: impl Fn(&Loaded) -> bool) -> Option<Arc<Loaded>> {
+        let mut kept = lock(&self.kept);
+        let at = kept.iter().rposition(|loaded| loaded.dataset.name == name && fits(loaded))?;
         let loaded = kept.remove(at)?;
         kept.push_back(loaded.clone());
         Some(loaded)
@@ -204,20 +276,27 @@ impl Opened {
 
     /// What is in use is kept by whoever uses it; here are the latest, whoever uses them.
     fn keep(&self, loaded: Arc<Loaded>) {
-        let mut kept = self.kept();
+        let name = loaded.dataset.name.clone();
+        let mut kept = lock(&self.kept);
+        let idle = |loaded: &Arc<Loaded>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
         kept.push_back(loaded);
         loop {
-            let idle = || kept.iter().enumerate().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
-            let sizes: Vec<u64> = idle().map(|(_, loaded)| loaded.plugin.size).collect();
+            let sizes: Vec<u64> = kept.iter().filter(|loaded| idle(loaded)).map(|loaded| loaded.plugin.size).collect();
             if sizes.len() <= 1 || (sizes.len() <= KEPT && sizes.iter().sum::<u64>() <= KEPT_BYTES) {
                 break;
             }
-            let Some((oldest, _)) = idle().next() else { break };
-            kept.remove(oldest);
+            let oldest = kept.iter().position(idle);
+            oldest.and_then(|at| kept.remove(at));
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Loaded>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refuse(&self, digest: &Digest, why: &str) {
+        let mut refused = lock(&self.refused);
+        let pause = refused.get(digest).map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        refused.insert(*digest, Refused { why: why.to_owned(), until: Instant::now() + pause, pause });
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,6 +2,8 @@
 //! under way keeps the version that it began with.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -22,6 +24,8 @@ pub struct Versions {
     pub trial: Option<OnTrial>,
     /// The releases that a run may still be pinned to: those in use and those before, but not what was rolled back.
     pub known: Arc<[Digest]>,
+    /// The head that says so; 0 without a registry.
+    pub head: u64,
 }
 
 /// A version that a share of the batches goes to.
@@ -40,7 +44,7 @@ pub struct OnTrial {
 impl Versions {
     /// One version, or the reason why there is none.
     pub fn only(stable: Result<Arc<Loaded>, Arc<str>>) -> Self {
-        Self { stable, trial: None, known: Arc::default() }
+        Self { stable, trial: None, known: Arc::default(), head: 0 }
     }
 }
 
@@ -55,7 +59,7 @@ pub struct Catalog {
     /// With whom this process agrees on a run's version.
     fleet: Arc<dyn Fleet>,
     /// Versions of runs, as they were agreed on.
-    pins: Mutex<HashMap<String, Digest>>,
+    pins: Mutex<HashMap<String, Pinned>>,
     /// What batches under trial came to and nobody was told yet.
     untold: Mutex<HashMap<Side, Tally>>,
     /// Who runs shadows.
@@ -79,6 +83,30 @@ pub struct Shadowed {
 
 /// How many batches may wait for their shadow; further ones have none: work that counts is never held up by it.
 const MOST_SHADOWED: usize = 16;
+
+/// The version of a run, as the first worker to see the run had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pinned {
+    /// The release.
+    pub(super) release: Digest,
+    /// The head that had it in use.
+    pub(super) head: u64,
+}
+
+impl fmt::Display for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.release, self.head)
+    }
+}
+
+impl FromStr for Pinned {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, head) = text.split_once('@').ok_or("no head")?;
+        Ok(Self { release: release.parse()?, head: head.parse().map_err(|_| "no head")? })
+    }
+}
 
 /// How many runs' versions are remembered before they are asked for again.
 const MOST_PINS: usize = 10_000;
@@ -146,7 +174,7 @@ impl Catalog {
     }
 
     /// The version of a run: the one that the fleet agreed on, or else `proposal`, from then on.
-    pub(super) async fn pinned(&self, dataset: &str, run: &str, proposal: Digest) -> Result<Digest, NotOpened> {
+    pub(super) async fn pinned(&self, dataset: &str, run: &str, proposal: Pinned) -> Result<Pinned, NotOpened> {
         let key = format!("{run}#{dataset}");
         if let Some(pinned) = lock(&self.pins).get(&key) {
             return Ok(*pinned);

@@ -3,57 +3,49 @@
 //! A release that cannot be used never is: what is in use stays, and the log, a metric and the registry say why. A registry that
 //! does not answer changes nothing either. A compiler that takes its time holds up nothing: heads are looked for meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use time::OffsetDateTime;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::judge::{Verdict, judge};
+use super::seen::Seen;
+use super::trials::Trials;
 use super::{Catalog, Loaded, NotOpened, OnTrial, Releases, Versions};
 use crate::job::Digest;
-use crate::ledger::fleet::Tally;
-use crate::registry::{Attachment, Change, Chosen, Head, InUse, Name, RegistryError, Trial, TrialKind};
+use crate::registry::{Attachment, Chosen, Head, InUse, Name, RegistryError, Trial};
 use crate::telemetry::metrics::Metrics;
 
-/// Between two looks at the registry. With a poll that takes half a second, a new head is noticed within 2 s.
+/// Between two looks at the registry. With a look that takes half a second, a new head is noticed within 2 s.
 pub const PERIOD: Duration = Duration::from_millis(1500);
 
-/// Between two times that a worker adds what its batches under trial came to. All workers add to the same two entries of the
-/// ledger, and DynamoDB takes 1,000 writes per second to one: enough for some thousand workers.
-const TALLY: Duration = Duration::from_secs(5);
+/// How long the registry may take for an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same for a worker that has nothing to add, and asks only what others did.
-const TALLY_WITHOUT_NEWS: Duration = Duration::from_secs(30);
-
-/// How long a look may take before it counts as unanswered.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How often what could not be used is looked at again. Each release has longer pauses of its own.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Keeps a catalog as a registry has it.
 pub struct Watch {
     catalog: Arc<Catalog>,
     releases: Arc<Releases>,
     metrics: Arc<Metrics>,
-    /// Who says so, where this process changes the registry: for people.
-    by: String,
     /// The head that is in use, as far as that works.
     head: Option<Head>,
-    /// Names for which it is not done yet what the head says: the registry did not answer, or the compiler is at work.
-    unfinished: HashSet<Name>,
+    /// Names whose versions are not all in use yet, each with when it is worth another look.
+    unfinished: BTreeMap<Name, Instant>,
     /// Releases that are being opened.
     opening: HashMap<Digest, Opening>,
-    /// Releases that were refused, so that each is said once.
-    refused: HashMap<Digest, Arc<str>>,
+    /// Why releases were refused, so that each reason is said once.
+    said: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
     ours: HashSet<String>,
-    /// Trials that this process has ended for itself.
-    ended: HashSet<u64>,
-    /// When it added to the fleet's counts.
-    tallied: Option<Instant>,
+    trials: Trials,
+    seen: Option<Seen>,
 }
 
 /// A release that is being opened, unless it is not wanted any more.
@@ -72,23 +64,30 @@ enum NotYet {
 }
 
 impl Watch {
-    /// A watch that has not looked yet. Datasets that the catalog has already stay as they are.
+    /// A watch that has not looked yet. Datasets that the catalog has already stay as they are. `by` is who says so where this
+    /// process changes the registry: for people.
     pub fn new(catalog: Arc<Catalog>, releases: Arc<Releases>, metrics: Arc<Metrics>, by: impl Into<String>) -> Self {
         catalog.attach(releases.clone());
         let ours = catalog.names().into_iter().collect();
         Self {
+            trials: Trials::new(catalog.clone(), releases.registry.clone(), by.into()),
             catalog,
             releases,
             metrics,
-            by: by.into(),
             head: None,
-            unfinished: HashSet::new(),
+            unfinished: BTreeMap::new(),
             opening: HashMap::new(),
-            refused: HashMap::new(),
+            said: HashMap::new(),
             ours,
-            ended: HashSet::new(),
-            tallied: None,
+            seen: None,
         }
+    }
+
+    /// Remembers below this folder, which only this user may write, how far the registry was: a registry that is taken back to an
+    /// older state is then noticed by workers that start later, too.
+    pub fn remembering(mut self, folder: &Path) -> Self {
+        self.seen = Some(Seen::below(folder, self.releases.registry.uri()));
+        self
     }
 
     /// The number of the head that is in use; 0 before the first.
@@ -96,27 +95,37 @@ impl Watch {
         self.head.as_ref().map_or(0, |head| head.number)
     }
 
-    /// Looks once, from the newest head on: for the start.
+    /// Looks once, from the newest head on: for the start. Compiles with all cores.
     pub async fn start(&mut self) -> Result<(), RegistryError> {
-        let newest = self.releases.registry.newest().await?;
+        let registry = self.releases.registry.clone();
+        // Asked first: whatever was seen is there.
+        let seen = self.seen.as_ref().map_or(0, Seen::number);
+        let newest = registry.newest().await?;
+        if let Some(memory) = self.seen.as_ref().filter(|_| newest < seen) {
+            return Err(memory.taken_back(registry.uri(), newest, seen));
+        }
         if newest > 0 {
-            let document = self.releases.registry.head(newest).await?;
+            let document = registry.head(newest).await?;
             let gone = || RegistryError::Damaged(format!("head {newest} of the registry is listed and is not there"));
             self.take_up(Head::parse(newest, &document.ok_or_else(gone)?)?);
             self.apply(None).await;
         } else {
-            let registry = self.releases.registry.uri();
-            tracing::warn!(registry, "nothing is in use in this registry yet: `gristmill promote NAME VERSION`");
+            tracing::warn!(
+                registry = registry.uri(),
+                "nothing is in use in this registry yet: `gristmill promote NAME VERSION`"
+            );
         }
         self.step().await?;
-        if let Some(name) = self.unfinished.iter().next() {
-            return Err(RegistryError::Unavailable(format!("{name}: its version could not be read yet")));
+        // What was refused waits for something to change, and is worth no wait.
+        match self.unfinished.iter().find(|(_, again)| **again <= Instant::now()) {
+            Some((name, _)) => Err(RegistryError::Unavailable(format!("{name}: its version could not be read yet"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Looks until told to stop.
+    /// Looks until told to stop. Compiles in the background from now on.
     pub async fn run(&mut self, stop: CancellationToken) {
+        self.releases.in_background();
         let mut answered = true;
         loop {
             // A fleet that was started at once does not ask at once. A step that waits for the compiler is a pause by itself.
@@ -127,57 +136,73 @@ impl Watch {
                 () = stop.cancelled() => return,
             }
             let step = tokio::select! {
-                step = tokio::time::timeout(PATIENCE, self.step()) => step,
+                step = self.step() => step,
                 () = stop.cancelled() => return,
             };
-            let silent = |_| RegistryError::Unavailable(format!("no answer in {} s", PATIENCE.as_secs()));
-            match step.map_err(silent).flatten() {
-                Ok(()) if !answered => {
-                    answered = true;
-                    tracing::info!(registry = self.releases.registry.uri(), "the registry answers again");
-                }
+            let registry = self.releases.registry.uri();
+            match &step {
+                Ok(()) if !answered => tracing::info!(registry, "the registry can be followed again"),
                 Ok(()) => {}
                 Err(error) if answered => {
-                    answered = false;
-                    let registry = self.releases.registry.uri();
                     tracing::warn!(registry, %error, "the registry cannot be followed; what is in use stays in use");
                 }
                 Err(error) => tracing::debug!(%error, "the registry still cannot be followed"),
             }
+            answered = step.is_ok();
             self.metrics.registry_answers.set(i64::from(answered));
         }
     }
 
-    /// Looks once: takes up every head that is there by now, and judges what is on trial. What is not open after one
-    /// [`PERIOD`] is for a later step.
+    /// Looks once: takes up every head that is there by now, and judges what is on trial. What is not open after one [`PERIOD`]
+    /// is for a later step.
     pub async fn step(&mut self) -> Result<(), RegistryError> {
-        let mut newer = None;
-        let mut last = self.head.clone();
+        let looked = self.look().await;
+        // A registry that is away keeps nobody from ending a trial that goes badly.
+        let judged = self.trials.judge(self.head.as_ref()).await;
+        looked.and(judged)
+    }
+
+    async fn look(&mut self) -> Result<(), RegistryError> {
+        let (mut last, mut followed) = (self.head.clone(), Ok(()));
         loop {
             let number = last.as_ref().map_or(0, |head| head.number) + 1;
-            let Some(document) = self.releases.registry.head(number).await? else { break };
-            let head = Head::parse(number, &document)?;
-            head.follows(last.as_ref())?;
-            tracing::info!(head = head.number, by = head.by, change = head.change, "the registry has changed");
-            last = Some(head);
-            newer = last.clone();
+            match self.next(number, last.as_ref()).await {
+                Ok(Some(head)) => last = Some(head),
+                Ok(None) => break,
+                // What was read before it counts.
+                Err(error) => {
+                    followed = Err(error);
+                    break;
+                }
+            }
         }
-        if let Some(head) = newer {
+        if let Some(head) = last.filter(|head| head.number > self.number()) {
             self.take_up(head);
         }
-        if !self.unfinished.is_empty() {
+        if self.unfinished.values().any(|again| *again <= Instant::now()) {
             self.apply(Some(Instant::now() + PERIOD)).await;
         }
-        self.judge().await
+        followed
+    }
+
+    async fn next(&self, number: u64, last: Option<&Head>) -> Result<Option<Head>, RegistryError> {
+        let probe = timeout(PATIENCE, self.releases.registry.head(number)).await;
+        let silent = |_| RegistryError::Unavailable(format!("no answer in {} s", PATIENCE.as_secs()));
+        let Some(document) = probe.map_err(silent).flatten()? else { return Ok(None) };
+        let head = Head::parse(number, &document)?;
+        head.follows(last)?;
+        tracing::info!(head = head.number, by = head.by, change = head.change, "the registry has changed");
+        Ok(Some(head))
     }
 
     /// From now on this is what has to be done.
     fn take_up(&mut self, head: Head) {
         let theirs = head.names.keys().filter(|name| !self.ours.contains(name.as_str()));
-        self.unfinished = theirs.cloned().collect();
-        let on_trial = |in_use: &InUse| in_use.trial.as_ref().map(|trial| trial.chosen.release);
-        let wanted = |in_use: &InUse, release| in_use.stable.release == release || on_trial(in_use) == Some(release);
-        self.opening.retain(|release, _| head.names.values().any(|in_use| wanted(in_use, *release)));
+        self.unfinished = theirs.map(|name| (name.clone(), Instant::now())).collect();
+        self.opening.retain(|release, _| head.names.values().any(|in_use| in_use.wants(release)));
+        if let Some(seen) = &self.seen {
+            seen.remember(head.number);
+        }
         self.head = Some(head);
     }
 
@@ -185,65 +210,101 @@ impl Watch {
     /// done stays unfinished.
     async fn apply(&mut self, deadline: Option<Instant>) {
         let Some(head) = self.head.clone() else { return };
-        for (name, in_use) in head.names.iter().filter(|(name, _)| self.unfinished.contains(*name)).collect::<Vec<_>>()
-        {
-            match self.prepare(name, in_use, deadline).await {
-                Ok(versions) => {
-                    self.switch(name, versions);
-                    self.unfinished.remove(name);
-                }
+        let now = Instant::now();
+        let due: Vec<Name> =
+            self.unfinished.iter().filter(|(_, again)| **again <= now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            match self.prepare(&name, &head.names[&name], head.number, deadline).await {
+                Ok(true) => _ = self.unfinished.remove(&name),
+                Ok(false) => _ = self.unfinished.insert(name, Instant::now() + AGAIN),
                 Err(NotYet::Opening) => {}
                 Err(NotYet::Unread(why)) => {
-                    tracing::warn!(
-                        dataset = name.as_str(),
-                        why,
-                        "a version cannot be read yet; what is in use stays in use"
-                    );
+                    let dataset = name.as_str();
+                    tracing::warn!(dataset, why, "a version cannot be read yet; what is in use stays in use");
                 }
             }
         }
-        if self.unfinished.is_empty() {
+        // What is refused is done, as far as this head is concerned.
+        if self.unfinished.values().all(|again| *again > Instant::now()) {
             self.opening.clear();
             self.metrics.registry_head.set(i64::try_from(head.number).unwrap_or(i64::MAX));
         }
     }
 
-    /// Everything that the head wants of a dataset, opened.
-    async fn prepare(&mut self, name: &Name, in_use: &InUse, deadline: Option<Instant>) -> Result<Versions, NotYet> {
+    /// Opens and takes into use everything that the head wants of a dataset; says whether nothing of it was refused.
+    async fn prepare(
+        &mut self,
+        name: &Name,
+        in_use: &InUse,
+        head: u64,
+        deadline: Option<Instant>,
+    ) -> Result<bool, NotYet> {
         let now = self.catalog.versions(name.as_str());
-        let mut stable = match self.open(name, &in_use.stable, deadline).await? {
+        let wanted = self.open(name, &in_use.stable, deadline).await?;
+        let mut all = wanted.is_ok();
+        let mut stable = match wanted {
             Ok(loaded) => Ok(loaded),
             // The one that is in use stays. A worker that has none takes what was in use before.
-            Err(why) => now.and_then(|now| now.stable.ok()).ok_or(why),
+            Err(why) => now.as_ref().and_then(|now| now.stable.clone().ok()).ok_or(why),
         };
         for before in &in_use.before {
             let Err(why) = &stable else { break };
             let why = why.clone();
             stable = self.open(name, before, deadline).await?.map_err(|_| why);
         }
-        let trial = match &in_use.trial {
-            Some(trial) if !self.ended.contains(&trial.chosen.head) => {
-                let Trial { chosen, kind, share, .. } = trial;
-                let opened = self.open(name, chosen, deadline).await?.ok();
-                opened.map(|loaded| OnTrial { head: chosen.head, kind: *kind, share: *share, loaded })
-            }
-            _ => None,
-        };
         let known = in_use.known().map(|chosen| chosen.release).collect();
-        Ok(Versions { stable, trial, known })
+        // First without the trial: what is stable does not wait for what is tried.
+        let kept = now.and_then(|now| now.trial).filter(|trial| {
+            in_use.trial.as_ref().is_some_and(|wanted| wanted.chosen.head == trial.head)
+                && !self.trials.is_over(trial.head)
+        });
+        let mut versions = Versions { stable, trial: kept, known, head };
+        self.switch(name, versions.clone());
+        if let Some(trial) = in_use.trial.as_ref().filter(|trial| !self.trials.is_over(trial.chosen.head)) {
+            let Trial { chosen, kind, share, .. } = trial;
+            match self.open(name, chosen, deadline).await? {
+                Ok(loaded) => {
+                    versions.trial = Some(OnTrial { head: chosen.head, kind: *kind, share: *share, loaded });
+                    self.catalog.set(name.as_str(), versions);
+                }
+                Err(_) => all = false,
+            }
+        }
+        Ok(all)
     }
 
-    /// Opens a version; the inner error is one that never can be.
+    /// Opens a version; the inner error is one that cannot be used as it is.
     async fn open(
         &mut self,
         name: &Name,
         chosen: &Chosen,
         deadline: Option<Instant>,
     ) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
-        let release = chosen.release;
-        if let Some(why) = self.refused.get(&release) {
-            return Ok(Err(why.clone()));
+        let why = match self.opened(name, chosen, deadline).await? {
+            // The head's word for it is for people, and has to be the release's own.
+            Ok(loaded) if loaded.plugin.manifest.version != chosen.version.to_string() => {
+                let version = &loaded.plugin.manifest.version;
+                format!("{name} {}: the head calls it so, and it is version {version}", chosen.version)
+            }
+            Ok(loaded) => return Ok(Ok(loaded)),
+            Err(NotOpened::Later(why)) => return Err(NotYet::Unread(why)),
+            Err(NotOpened::Refused(why)) => why,
+        };
+        let why: Arc<str> = why.into();
+        if self.said.insert(chosen.release, why.clone()).as_ref() != Some(&why) {
+            self.refuse(name, chosen, &why).await;
         }
+        Ok(Err(why))
+    }
+
+    /// What came of opening a version, in a task of its own.
+    async fn opened(
+        &mut self,
+        name: &Name,
+        chosen: &Chosen,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
+        let release = chosen.release;
         let opening = self.opening.entry(release).or_insert_with(|| {
             let (releases, name) = (self.releases.clone(), name.clone());
             let task = tokio::spawn(async move { releases.open(&name, &release).await });
@@ -265,31 +326,23 @@ impl Watch {
             return Err(NotYet::Opening);
         };
         self.opening.remove(&release);
-        match opened {
-            Ok(Ok(loaded)) => Ok(Ok(loaded)),
-            Ok(Err(NotOpened::Later(why))) => Err(NotYet::Unread(why)),
-            Ok(Err(NotOpened::Refused(why))) => {
-                let why: Arc<str> = why.into();
-                self.refuse(name, chosen, &why).await;
-                Ok(Err(why))
-            }
-            Err(lost) => Err(NotYet::Unread(format!("the host lost it: {lost}"))),
-        }
+        opened.map_err(|lost| NotYet::Unread(format!("the host lost it: {lost}")))
     }
 
     /// Says why a release is not used: in the log, as a metric, and where `gristmill status` finds it.
-    async fn refuse(&mut self, name: &Name, chosen: &Chosen, why: &Arc<str>) {
+    async fn refuse(&self, name: &Name, chosen: &Chosen, why: &Arc<str>) {
         let (dataset, version) = (name.as_str(), chosen.version.to_string());
         // A backtrace has lines of its own; a line of the log is one line.
         let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
         tracing::error!(dataset, version, release = %chosen.release, "this version is not taken into use: {line}");
         self.metrics.version_refused(dataset);
-        self.refused.insert(chosen.release, why.clone());
         // The same reason by all workers is one attachment.
         let note = Bytes::from(why.to_string());
-        let noted = self.releases.registry.attach(name, &chosen.release, Attachment::Refusal, note).await;
-        if let Err(error) = noted {
-            tracing::debug!(%error, "the registry was not told why a version is refused");
+        let noting = self.releases.registry.attach(name, &chosen.release, Attachment::Refusal, note);
+        match timeout(PATIENCE, noting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the registry was not told why a version is refused"),
+            Err(_) => tracing::debug!("the registry was not told why a version is refused: no answer"),
         }
     }
 
@@ -309,71 +362,5 @@ impl Watch {
             _ => {}
         }
         self.catalog.set(dataset, versions);
-    }
-
-    /// Adds what batches under trial came to, and ends the trial if that says enough.
-    async fn judge(&mut self) -> Result<(), RegistryError> {
-        let Some(head) = self.head.clone() else { return Ok(()) };
-        let silence = if self.catalog.has_news() { TALLY } else { TALLY_WITHOUT_NEWS };
-        if self.tallied.is_some_and(|tallied| tallied.elapsed() < silence) {
-            return Ok(());
-        }
-        self.tallied = Some(Instant::now());
-        let mut told = self.catalog.told();
-        for (name, in_use) in &head.names {
-            let Some(trial) = in_use.trial.as_ref().filter(|trial| trial.kind == TrialKind::Canary) else { continue };
-            let (dataset, began) = (name.as_str(), trial.chosen.head);
-            let mut tallies = [Tally::default(); 2];
-            for (new, sum) in [false, true].into_iter().zip(&mut tallies) {
-                let more = told.remove(&(dataset.to_owned(), began, new)).unwrap_or_default();
-                // Whoever did nothing asks too: the last word may be said when everything is done.
-                let key = format!("{dataset}#{began}#{}", if new { "canary" } else { "stable" });
-                match self.catalog.fleet().tally(&key, more, std::time::SystemTime::now()).await {
-                    Ok(tally) => *sum = tally,
-                    Err(error) => {
-                        tracing::debug!(%error, "what a canary came to is not known yet");
-                        self.catalog.tell((dataset.to_owned(), began, new), more);
-                    }
-                }
-            }
-            let [stable, canary] = tallies;
-            let Some(Ok(loaded)) = self.catalog.get(dataset) else { continue };
-            let age = (OffsetDateTime::now_utc() - trial.since).try_into().unwrap_or_default();
-            let Some(verdict) = judge(&loaded.dataset.release.canary, &canary, &stable, age) else { continue };
-            self.end_trial(&head, name, began, verdict).await?;
-        }
-        Ok(())
-    }
-
-    async fn end_trial(&mut self, head: &Head, name: &Name, began: u64, verdict: Verdict) -> Result<(), RegistryError> {
-        let dataset = name.as_str();
-        let change = match verdict {
-            Verdict::Accept => Change::Accept { trial: began },
-            Verdict::Reject(why) => {
-                // Here at once, whether or not this process may write to the registry.
-                if self.ended.insert(began)
-                    && let Some(versions) = self.catalog.versions(dataset)
-                {
-                    tracing::error!(dataset, why, "the canary is rolled back");
-                    self.catalog.set(dataset, Versions { trial: None, ..versions });
-                }
-                Change::Reject { trial: began, why }
-            }
-        };
-        let now = OffsetDateTime::now_utc();
-        let Ok(next) = Head::after(Some(head), name, &change, &self.by, now) else { return Ok(()) };
-        match self.releases.registry.advance(next.number, next.document()).await {
-            // Whoever was first: the next look finds it.
-            Ok(_) => Ok(()),
-            Err(RegistryError::Denied(why)) => {
-                tracing::warn!(
-                    dataset,
-                    why,
-                    "the trial is over, and this worker may not say so in the registry: end it by hand"
-                );
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
     }
 }

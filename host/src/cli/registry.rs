@@ -57,10 +57,10 @@ pub struct PromoteArgs {
     #[command(flatten)]
     pub registry: RegistryArgs,
     /// Give it only this share of the batches, and let the fleet judge it by `[release.canary]` of the stable version's file.
-    #[arg(long, value_name = "PERCENT", conflicts_with_all = ["shadow", "downgrade"])]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "shadow")]
     pub canary: Option<Share>,
     /// Run it beside the stable version on this share of the batches, and write nothing.
-    #[arg(long, value_name = "PERCENT", conflicts_with = "downgrade")]
+    #[arg(long, value_name = "PERCENT")]
     pub shadow: Option<Share>,
     /// Take it into use although it is older than what is in use.
     #[arg(long)]

@@ -29,11 +29,12 @@ pub(super) async fn run(args: PromoteArgs) -> anyhow::Result<ExitCode> {
         registry.uri(),
         fetched.release.title()
     );
-    let of_trial = |kind, share| Change::Try { version: version.clone(), release, kind, share };
+    let downgrade = args.downgrade;
+    let of_trial = |kind, share| Change::Try { version: version.clone(), release, kind, share, downgrade };
     let change = match (args.canary, args.shadow) {
         (Some(share), _) => of_trial(TrialKind::Canary, share),
         (None, Some(share)) => of_trial(TrialKind::Shadow, share),
-        (None, None) => Change::Promote { version: version.clone(), release, downgrade: args.downgrade },
+        (None, None) => Change::Promote { version: version.clone(), release, downgrade },
     };
     make(&*registry, &name, &change).await
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use bytesize::ByteSize;
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
@@ -15,7 +16,7 @@ use crate::catalog::{Loaded, try_sample};
 use crate::cli::PublishArgs;
 use crate::dataset::{Dataset, SampleObjects};
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Interfaces, Kms, Package, Signer};
+use crate::registry::{self, Attachment, Blob, Interfaces, Kms, Package, Release, Signer};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
@@ -57,6 +58,10 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     package.interfaces = Interfaces { imports, exports };
     let (release, digest) = (&package.release, package.digest());
     let registry = registry::open(&args.registry.uri, aws::load).await?;
+    if registry.find(&release.name, &release.version).await?.is_some_and(|found| found != digest) {
+        // Refused, and nothing that is refused is signed.
+        registry.add(&package).await?;
+    }
     // Signed before it can be found, so that nobody finds it unsigned.
     let kms = Kms::default();
     for key in &args.keys {
@@ -65,21 +70,25 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         registry.attach(&release.name, &digest, Attachment::Signature, signature).await?;
     }
     registry.add(&package).await?;
-    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(&package, args.keys.len(), &unset)))?;
+    let tried = loaded.dataset.sample.as_ref().map_or(0, |sample| sample.items.len());
+    let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
+    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn hints(package: &Package, signatures: usize, unset: &[String]) -> String {
-    let Package { release, .. } = package;
-    let mut text = format!("  component  {} ({} bytes)\n", release.component.digest, release.component.size);
-    text += &match (release.sample.len(), signatures) {
-        (files, 0) => format!("  sample     {files} files; not signed\n"),
-        (files, signatures) => format!("  sample     {files} files; {signatures} signatures\n"),
+fn hints(release: &Release, tried: usize, signatures: usize, unset: &[String]) -> String {
+    let Blob { digest, size } = release.component;
+    let mut text = format!("  component   {digest} ({})\n", ByteSize(size).display().iec());
+    text += &match tried {
+        0 => "  sample      none: give the dataset file a `[sample]`, and a version is tried before it is used\n"
+            .to_owned(),
+        items => format!("  sample      items: {items}, files: {}\n", release.sample.len()),
     };
+    text += &format!("  signatures  {signatures}\n");
     if !unset.is_empty() {
-        text += &format!("  variables  {}: workers give them their values\n", unset.join(", "));
+        text += &format!("  variables   {}: workers give them their values\n", unset.join(", "));
     }
-    text + &format!("  next       gristmill promote {} {}\n", release.name, release.version)
+    text + &format!("  next        gristmill promote {} {}\n", release.name, release.version)
 }
 
 /// The files of a sample by their paths below its folder.

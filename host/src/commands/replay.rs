@@ -27,7 +27,7 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let json = desk.json;
     let desk = Desk::open(desk).await?;
     let (message, recorded) = match read(&desk, &batch).await? {
-        What::Report(report) => (of_report(&report, &batch)?.message.clone(), Some(report)),
+        What::Report(report) => (of_report(&report, &batch)?.message.clone(), Some(*report)),
         What::Message(message) => (*message, None),
     };
     let recorded = match (&report, recorded) {
@@ -79,13 +79,13 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 
 /// What is given to be run again.
 enum What {
-    Report(FullReport),
+    Report(Box<FullReport>),
     Message(Box<Message>),
 }
 
 async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
     if given.starts_with("s3://") {
-        return Ok(What::Report(recorded_at(desk, given).await?));
+        return Ok(What::Report(Box::new(recorded_at(desk, given).await?)));
     }
     let text = if given == "-" {
         let mut text = String::new();
@@ -102,7 +102,8 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
         return Ok(What::Message(Box::new(message)));
     }
     let report = FullReport::parse(text.as_bytes());
-    Ok(What::Report(report.map_err(|why| anyhow::anyhow!("{given} is neither a report nor a message: {why}"))?))
+    let report = report.map_err(|why| anyhow::anyhow!("{given} is neither a report nor a message: {why}"))?;
+    Ok(What::Report(Box::new(report)))
 }
 
 /// The report at a place that somebody named.

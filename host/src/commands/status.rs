@@ -60,7 +60,7 @@ async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<S
         let mut reasons = registry.attached(name, &chosen.release, Attachment::Refusal).await?;
         reasons.sort();
         if !reasons.is_empty() {
-            let text = |reason: &Bytes| String::from_utf8_lossy(reason).into_owned();
+            let text = |reason: &Bytes| plain(&String::from_utf8_lossy(reason));
             refused.insert(chosen.version.clone(), reasons.iter().take(MAX_REFUSALS).map(text).collect());
         }
     }
@@ -86,8 +86,8 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
         if let Some(before) = in_use.before.first() {
             writeln!(text, "  before   {}", of(before))?;
         }
-        if let Some(found) = shadow {
-            writeln!(text, "           {}", found.to_string().trim_end().replace('\n', "\n           "))?;
+        if let Some(found) = shadow.as_ref().filter(|found| found.items + found.undecided > 0) {
+            writeln!(text, "           {}", plain(&found.to_string()).trim_end().replace('\n', "\n           "))?;
         }
         for (version, reasons) in refused {
             writeln!(text, "  REFUSED  {version}, by workers that go on with what they had:")?;
@@ -99,7 +99,7 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
             }
         }
     }
-    writeln!(text, "head {}: {}, by {}, {}", head.number, head.change, head.by, at(head.at))?;
+    writeln!(text, "head {}: {}, by {}, {}", head.number, plain(&head.change), plain(&head.by), at(head.at))?;
     Ok(text)
 }
 
@@ -155,6 +155,11 @@ fn role(in_use: &InUse, release: &Digest) -> Option<&'static str> {
     } else {
         in_use.before.iter().any(|chosen| chosen.release == *release).then_some("before")
     }
+}
+
+/// A text that others wrote, with nothing in it that would steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 fn short(digest: &Digest) -> String {

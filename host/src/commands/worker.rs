@@ -75,8 +75,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         config.region().is_some(),
         "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
     );
-    let runtime =
-        Runtime::new(&RuntimeConfig { slots, cache: args.cache.or_else(super::user_cache), io: Handle::current() })?;
+    let cache = args.cache.or_else(super::user_cache);
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache: cache.clone(), io: Handle::current() })?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
     let (ledger, fleet): (Arc<dyn Ledger>, Arc<dyn Fleet>) = match &args.ledger {
         Some(table) => {
@@ -123,13 +123,16 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             registry: registry.clone(),
             policy,
             variables,
-            runtime: runtime.in_background()?,
+            runtime: runtime.clone(),
             stores: stores.clone(),
             admission: admission.clone(),
             guests: guests.clone(),
             opened: Opened::default(),
         };
-        let watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
+        let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
+        if let Some(folder) = &cache {
+            watch = watch.remembering(folder);
+        }
         let watch = Arc::new(tokio::sync::Mutex::new(watch));
         let look = async || Ok(watch.lock().await.start().await?);
         let Some(()) = wait_for(&format!("--registry {uri}"), &readiness, &stop, look).await? else {

@@ -172,7 +172,8 @@ pub struct MapSpec {
     pub max_attempts: u32,
     /// `ResultWriter`: where Step Functions writes the answers of all batches. Without it they are dropped.
     pub result_writer: Option<Location>,
-    /// A prefix for the full reports of batches: one line per item that failed or had something to say. None writes none.
+    /// A prefix for the full reports of batches: the batch, and one line per item that failed or had something to say. None
+    /// writes none.
     pub reports: Option<Location>,
 }
 

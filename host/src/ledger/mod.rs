@@ -23,7 +23,7 @@ pub struct Claimed {
     pub id: BatchId,
     /// Grows with every claim of this batch; a write under an older fence is refused.
     pub fence: u64,
-    /// The component that the first claim of this work chose.
+    /// What the first claim of this work gave for the version that begins (a component, or a release).
     pub component: Digest,
     /// Whether somebody else began this work and did not give it back: parts of it may be visible.
     pub resumed: bool,
@@ -70,7 +70,7 @@ pub struct ClaimRequest {
     /// to it is the caller's choice: where one may be promoted in the middle of a run it does not, because a batch that
     /// was begun ends with the component it began with; where a changed component means new work (`--local`) it does.
     pub fingerprint: Digest,
-    /// The component to run if this is the first claim.
+    /// The version that begins if this is the first claim, as the caller finds it again.
     pub component: Digest,
     /// The caller's clock.
     pub now: SystemTime,

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Change, ChangeError, Head, Name, Registry, RegistryError};
+use super::{Change, ChangeError, Head, MAX_DOCUMENT, Name, Registry, RegistryError};
 
 /// How often a change is made again because others changed other datasets meanwhile.
 const ATTEMPTS: usize = 10;
@@ -59,7 +59,17 @@ pub async fn change(
     let mut before = newest(registry).await?;
     for _ in 0..ATTEMPTS {
         let next = Head::after(before.as_ref(), name, change, by, now)?;
-        if registry.advance(next.number, next.document()).await? {
+        let document = next.document();
+        if document.len() as u64 > MAX_DOCUMENT {
+            let uri = registry.uri();
+            return Err(RegistryError::Invalid(format!(
+                "{uri}: with {} datasets its head would have more than {MAX_DOCUMENT} bytes, which nobody would read: give further \
+                 datasets a registry of their own",
+                next.names.len()
+            ))
+            .into());
+        }
+        if registry.advance(next.number, document).await? {
             return Ok(next);
         }
         let winner = read(registry, next.number).await?;
@@ -122,6 +132,28 @@ mod tests {
             assert!(results.iter().any(Result::is_ok), "{results:?}");
         }
         assert!(told > 0, "in twenty rounds no two met");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_nobody_would_read_is_not_written() {
+        let (_folder, registry) = folder().await;
+        promote(&*registry, "first", "1.0.0", "somebody").await.unwrap();
+        let mut head = newest(&*registry).await.unwrap().unwrap();
+        (head.number, head.previous) = (2, Some(Digest::of(&head.document())));
+        let in_use = head.names.values().next().unwrap().clone();
+        let length = |head: &Head| head.document().len() as u64;
+        let alone = length(&head);
+        head.names.insert("0".repeat(60).parse().unwrap(), in_use.clone());
+        let each = length(&head) - alone;
+        for number in 1..(MAX_DOCUMENT - alone) / each {
+            head.names.insert(format!("{number:060}").parse().unwrap(), in_use.clone());
+        }
+        assert!((MAX_DOCUMENT - each..=MAX_DOCUMENT).contains(&length(&head)));
+        assert!(registry.advance(2, head.document()).await.unwrap());
+        let refused = promote(&*registry, &"x".repeat(63), "1.0.0", "somebody").await;
+        let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("a registry of their own"), "{refused}");
+        assert!(newest(&*registry).await == Ok(Some(head)));
     }
 
     #[tokio::test(flavor = "multi_thread")]

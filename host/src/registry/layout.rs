@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version, unless_damaged};
+use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version, collect};
 use crate::job::Digest;
 
 /// How many requests of one call are under way at once: a release has up to a hundred blobs, most of them small.
@@ -156,8 +156,7 @@ impl<K: Keys> Registry for Layout<K> {
         for digest in names.iter().filter_map(|hex| format!("sha256:{hex}").parse().ok()) {
             read.push(self.attachment(&folder, digest));
         }
-        let found: Vec<_> = stream::iter(read).buffered(AT_ONCE).map(unless_damaged).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        collect(stream::iter(read).buffered(AT_ONCE), release).await
     }
 
     async fn head(&self, number: u64) -> Result<Option<Bytes>, RegistryError> {

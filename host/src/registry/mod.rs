@@ -17,6 +17,7 @@ mod component;
 pub mod contract;
 mod folder;
 mod head;
+mod in_use;
 mod key;
 mod keyring;
 mod kms;
@@ -25,6 +26,7 @@ mod oci;
 mod place;
 mod release;
 mod s3;
+mod share;
 mod signature;
 mod trust;
 
@@ -33,16 +35,19 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{NotChanged, change, newest};
 pub use self::component::{OciReference, fetch_component};
-pub use self::head::{Change, ChangeError, Chosen, Head, InUse, Share, Trial, TrialKind};
+pub use self::head::Head;
+pub use self::in_use::{Change, ChangeError, Chosen, InUse, Moved, Trial, TrialKind};
 pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
 pub use self::release::{Blob, Interfaces, Package, Release};
+pub use self::share::Share;
 pub use self::signature::Signature;
 pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;
@@ -84,6 +89,10 @@ impl Attachment {
 
 /// The largest document that is read whole: a release, a head, an attachment.
 pub const MAX_DOCUMENT: u64 = 1 << 20;
+
+/// The most that all attachments of one kind to one release may have together: they are read into memory, and who may write to the
+/// registry need not mean well.
+pub const MAX_ATTACHED: u64 = 32 << 20;
 
 /// The largest blob of a release.
 pub const MAX_BLOB: u64 = 256 << 20;
@@ -147,6 +156,39 @@ pub trait Registry: Send + Sync + 'static {
     /// Adds the head of this number; `false` if somebody else was first. The caller has seen the one before. Adding the very
     /// same bytes again is no loss, so that a request whose answer got lost can be repeated.
     async fn advance(&self, number: u64, head: Bytes) -> Result<bool, RegistryError>;
+}
+
+/// What a parser says of a document, in so many characters at most: it may show what it found, and that may be a megabyte.
+const MAX_REASON: usize = 500;
+
+/// See [`MAX_REASON`].
+fn in_short(why: &dyn fmt::Display) -> String {
+    let mut text = why.to_string();
+    if let Some((end, _)) = text.char_indices().nth(MAX_REASON) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Collects attachments, up to [`MAX_ATTACHED`].
+async fn collect(
+    found: impl Stream<Item = Result<Option<Bytes>, RegistryError>>,
+    of: &Digest,
+) -> Result<Vec<Bytes>, RegistryError> {
+    let (mut collected, mut size) = (Vec::new(), 0);
+    let mut found = std::pin::pin!(found.map(unless_damaged));
+    while let Some(bytes) = found.next().await {
+        let Some(bytes) = bytes? else { continue };
+        size += bytes.len() as u64;
+        if size > MAX_ATTACHED {
+            return Err(RegistryError::Damaged(format!(
+                "release {of} has attachments of more than {MAX_ATTACHED} bytes: find out who wrote them, and remove them"
+            )));
+        }
+        collected.push(bytes);
+    }
+    Ok(collected)
 }
 
 /// See [`Registry::attached`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BLOB, Name, RegistryError, Version};
+use super::{MAX_BLOB, Name, RegistryError, Version, in_short};
 use crate::job::Digest;
 
 /// The version of the document that this host writes and reads.
@@ -112,14 +112,14 @@ impl Release {
         struct Versioned {
             gristmill: u64,
         }
-        let found: Versioned = serde_json::from_slice(document).map_err(|error| damaged(error.to_string()))?;
+        let found: Versioned = serde_json::from_slice(document).map_err(|error| damaged(in_short(&error)))?;
         if found.gristmill != DOCUMENT_VERSION {
             return Err(damaged(format!(
                 "its document is of version {}, this gristmill reads version {DOCUMENT_VERSION}",
                 found.gristmill
             )));
         }
-        let release: Self = serde_json::from_slice(document).map_err(|error| damaged(error.to_string()))?;
+        let release: Self = serde_json::from_slice(document).map_err(|error| damaged(in_short(&error)))?;
         release.check()?;
         Ok(release)
     }
@@ -136,7 +136,7 @@ impl Release {
         }
         for path in self.sample.keys() {
             if path.len() > 512 || path.contains('\0') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                return invalid(format!("the sample's path {path:?} is not a plain relative path"));
+                return invalid(format!("the sample's path {:?} is not a plain relative path", in_short(path)));
             }
         }
         let blobs = [self.dataset, self.component].into_iter().chain(self.sample.values().copied());

@@ -1,5 +1,6 @@
 //! The engine: how components are compiled, where their instances live, and the clock that interrupts them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Weak;
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
@@ -107,12 +108,20 @@ impl Runtime {
             return component::compile(&self.shared.engine, bytes, &digest, self.shared.cache.as_deref());
         };
         let (shared, bytes, (compiled, done)) = (self.shared.clone(), bytes.to_vec(), oneshot::channel());
-        // The compiler spreads its own work over the pool that it is called in.
+        // The compiler spreads its own work over the pool that it is called in. A pool ends the process when something panics in
+        // it, and a component that breaks the compiler is a component's fault.
         pool.spawn(move || {
-            let _ = compiled.send(component::compile(&shared.engine, &bytes, &digest, shared.cache.as_deref()));
+            let compile = || component::compile(&shared.engine, &bytes, &digest, shared.cache.as_deref());
+            let _ = compiled.send(catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| Err(gave_up())));
         });
-        done.await.unwrap_or_else(|_| Err(PluginError::Engine("the compiler gave up".into())))
+        done.await.unwrap_or_else(|_| Err(gave_up()))
     }
+}
+
+fn gave_up() -> PluginError {
+    PluginError::Engine(
+        "the compiler broke on it; this is a fault of the compiler: build the component in another way".into(),
+    )
 }
 
 /// The pooling allocator makes instances in microseconds, out of address space that is reserved up front. Where that

@@ -99,6 +99,7 @@ fn broken(error: impl std::fmt::Display) -> SinkError {
 }
 
 /// Every row with every column, in the columns' order: readers that look at the first rows only see them all.
+#[derive(Default)]
 pub(super) struct JsonLines {
     /// For each column what comes before its value: `{"id":`, `,"flag":`.
     before: Vec<Vec<u8>>,

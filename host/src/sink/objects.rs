@@ -152,7 +152,11 @@ impl Staged {
         let encode = move || {
             encoder.write(&schema, &pending.blocks)?;
             let ready = encoder.take()?;
-            pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?;
+            match encoder {
+                // These are the very lines.
+                Encoder::JsonLines(_) => digest.add_lines(pending.rows, &ready),
+                _ => pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?,
+            }
             Ok((encoder, ready, digest))
         };
         let (encoder, ready, digest) = if pending.bytes < INLINE_BYTES { encode()? } else { blocking(encode).await? };

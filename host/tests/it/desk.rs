@@ -10,8 +10,11 @@ use gristmill::{aws, job::Digest};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
+use crate::emulator;
 use crate::guest::Guest;
 use crate::laptop::{Laptop, Said, gristmill};
+use crate::rig::{Rig, copier, upload};
+use crate::victim::Victim;
 
 /// By item: the first one is the same in both versions, the second one has other rows and another value, the third one fails.
 const ONE: &str = r#"
@@ -306,4 +309,48 @@ async fn a_message_comes_from_stdin_and_an_item_that_asks_for_another_try_has_no
     exit 2
     error: the batch came to no result: Gristmill.Retryable: dataset rows, batch e, item 0 (1): NotYet: later
     "#);
+}
+
+/// A worker's report lies in S3, and so does what the batch reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_the_cloud_comes_to_the_same_at_a_desk() {
+    let rig = Rig::new(emulator::shared(), "desk").await;
+    let data = "desk-data";
+    let lines = |pk: &str| format!("{}\n{}\n", json!({"pk": pk, "n": 1}), json!({"pk": format!("{pk}2"), "n": 2}));
+    upload(&rig.config, data, ["a", "b"].map(|key| (key.to_owned(), lines(key)))).await;
+    let datasets = rig.dataset("datasets", &copier(&["rows", "lines"]), data, "", Some("parquet"));
+    let message = json!({
+        "gristmill": 1, "dataset": "copies", "task_token.$": "$$.Task.Token", "attempt": 0, "state": "Batch",
+        "execution.$": "$$.Execution.Id", "input": {"Items": [format!("s3://{data}/a"), format!("s3://{data}/b"), format!("s3://{data}/none")]},
+    });
+    let state = json!({
+        "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "HeartbeatSeconds": 60,
+        "Parameters": {"QueueUrl": rig.queue, "MessageBody": message}, "End": true,
+    });
+    let execution = rig.start(&json!({"StartAt": "Batch", "States": {"Batch": state}})).await;
+    let worker = Victim::default();
+    worker.is(rig.worker(&rig.endpoint, "datasets", "log"));
+    rig.settled(&execution).await;
+    worker.end().await;
+    let before = rig.objects().await;
+    let report = before.keys().find(|key| key.starts_with("reports/")).unwrap();
+    let mut replay = gristmill();
+    replay.envs(emulator::environment(&rig.endpoint));
+    replay.args(["replay", &format!("s3://{}/{report}", rig.name), "--dataset"]).arg(datasets.join("dataset.toml"));
+    let laptop = Laptop::new();
+    let said = laptop.said(replay.output().unwrap());
+    let out: String = said.out.lines().skip(1).map(|line| without_digests(line) + "\n").collect();
+    assert!(said.out.lines().next().is_some_and(|line| line.ends_with(": equal")), "{}", said.all());
+    assert_snapshot!(out, @"
+    component  hostile 1.0.0 (sha256:DIGEST…)
+    items      3: 2 succeeded, 1 rejected
+    output     rows: 4 rows (sha256:DIGEST)
+    output     lines: 4 rows (sha256:DIGEST)
+    ");
+    // An input that is another one by now is noticed, and nothing of all this was written.
+    upload(&rig.config, data, [("b".to_owned(), lines("c"))]).await;
+    let said = laptop.said(replay.output().unwrap());
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert_eq!(rig.objects().await, before);
+    assert_eq!(rig.rows().await.len(), 4);
 }

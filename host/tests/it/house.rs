@@ -182,7 +182,7 @@ impl House {
             pressure: Arc::default(),
             now: setup.now,
         });
-        Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, runtime: runtime, _logging: logging }
+        Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, runtime, _logging: logging }
     }
 
     /// Lets the house open versions of this registry.

@@ -202,9 +202,11 @@ fn steady_line(line: &str) -> String {
             line = format!("{start}{before}TIME{rest}");
         }
     }
-    if let Some(at) = line.find("sha256:").map(|at| at + "sha256:".len()) {
+    let mut from = 0;
+    while let Some(at) = line[from..].find("sha256:").map(|at| from + at + "sha256:".len()) {
         let digits = line[at..].chars().take_while(char::is_ascii_hexdigit).count();
         line.replace_range(at..at + digits, "DIGEST");
+        from = at;
     }
     line + "\n"
 }

@@ -25,6 +25,7 @@ mod local;
 mod model;
 mod places;
 mod proxy;
+mod publishing;
 mod rig;
 mod rollout;
 mod rooms;

@@ -114,7 +114,7 @@ async fn versions_come_and_go_under_worker_processes_of_which_one_dies_while_the
     WARN the registry cannot be followed; what is in use stays in use
     INFO the registry has changed head=4 change="promote copies 0.1.0"
     INFO this version is in use now dataset="copies" version="0.1.0"
-    INFO the registry answers again
+    INFO the registry can be followed again
     "#);
     assert_snapshot!(workers[0].metrics(&["gristmill_version", "gristmill_registry"]), @r#"
     gristmill_registry_answers 1

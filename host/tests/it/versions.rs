@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gristmill::admission::Admission;
 use gristmill::callback::Answer;
 use gristmill::catalog::watch::Watch;
-use gristmill::catalog::{Catalog, Opened, Releases};
+use gristmill::catalog::{Catalog, Opened, Releases, find_release};
 use gristmill::dataset::Variables;
 use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Alone, Fleet};
@@ -20,6 +20,7 @@ use gristmill::pipeline::{Identity, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::registry::{self, Attachment, Change, Package, Policy, PrivateKey, Registry, TrialKind};
 use gristmill::runtime::{Runtime, RuntimeConfig};
+use gristmill::shadow::{ShadowReport, Shadows};
 use gristmill::sink::Stores;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
@@ -88,7 +89,7 @@ impl House {
             registry: self.shelf.clone(),
             policy,
             variables: Variables::default(),
-            runtime: runtime.in_background().unwrap(),
+            runtime: runtime.clone(),
             stores: stores.clone(),
             admission: admission.clone(),
             guests: Handle::current(),
@@ -192,7 +193,7 @@ async fn load(house: &House, load: &Arc<Mutex<Load>>, run: &'static str, enough:
     loop {
         while waiting.len() < 64 {
             number += 1;
-            let run = (number % 2 == 0).then_some(run);
+            let run = number.is_multiple_of(2).then_some(run);
             let (answer, load) = (house.send(run, |_| ()), load.clone());
             waiting.spawn(async move {
                 let said = said(answer.await.unwrap());
@@ -313,6 +314,46 @@ async fn a_run_stays_with_its_version_and_a_message_may_name_another() {
     );
 }
 
+/// A worker that has not seen the head under which a run was pinned must not take the run's version for one that was rolled back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lags_behind_keeps_to_the_version_of_a_run() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    let (behind, _watch) = {
+        let later = House { queue: Arc::new(EmbeddedQueue::new(Duration::from_secs(2))), ..House::new().await };
+        // The same registry and fleet, a queue of its own.
+        let later = House { shelf: house.shelf.clone(), fleet: house.fleet.clone(), ..later };
+        let worker = later.worker_that_looks_when_told(Policy::none()).await;
+        ((later, worker.0), worker.1)
+    };
+    let head = house.shelf.promote("0.2.0").await;
+    let ahead = house.worker(Policy::none()).await;
+    ahead.reaches(head).await;
+    assert_eq!(house.release(Some("run")).await, Ok(b));
+    assert_eq!(behind.1.stable(), a);
+    assert_eq!(behind.0.release(Some("run")).await, Ok(b));
+    assert_eq!(behind.0.release(None).await, Ok(a));
+}
+
+#[tokio::test]
+async fn a_component_is_found_however_large_it_is() {
+    let shelf = Shelf::new().await;
+    let component = Bytes::from(vec![7; 3 << 20]);
+    let (name, version) = ("d".parse().unwrap(), "0.1.0".parse().unwrap());
+    let large = Package::new(name, version, text("").into(), component.clone(), BTreeMap::new()).unwrap();
+    shelf.add(&large).await.unwrap();
+    let other = shelf.publish("0.2.0", GOOD, "").await;
+    let name = "d".parse().unwrap();
+    let found = async |wanted: &Digest| find_release(&shelf, &name, wanted).await;
+    assert_eq!(found(&Digest::of(&component)).await, Ok(Some(large.digest())));
+    assert_eq!(found(&other).await, Ok(Some(other)));
+    // One version that is damaged hides no other.
+    shelf.flip_blob(&other);
+    assert_eq!(found(&Digest::of(&component)).await, Ok(Some(large.digest())));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_rolled_back_is_no_runs_version_any_more() {
     let house = House::new().await;
@@ -371,6 +412,29 @@ async fn a_canary_that_fails_more_than_the_stable_version_is_rolled_back() {
     for _ in 0..20 {
         assert_eq!(house.release(None).await, Ok(stable));
     }
+}
+
+/// Its items succeed, and its rows get nowhere: that is no success either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_whose_rows_are_refused_is_rolled_back() {
+    let house = House::new().await;
+    let keys = "[release.canary]\nmin_items = 10\npromote_after = \"0s\"\ntolerated_slowdown_percentage = 100000";
+    house.shelf.publish("0.1.0", GOOD, keys).await;
+    house.shelf.publish_text("0.2.0", GOOD, &text("").replace("\"rows\"\nkey", "\"others\"\nkey")).await;
+    let tables = rusqlite::Connection::open(house.folder.path().join("tables.sqlite")).unwrap();
+    tables.execute_batch("CREATE TABLE others (x TEXT PRIMARY KEY)").unwrap();
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    let stable = worker.stable();
+    let head = house.shelf.attempt("0.2.0", TrialKind::Canary, "50%").await;
+    worker.reaches(head).await;
+    for _ in 0..60 {
+        let _ = house.release(None).await;
+    }
+    worker.reaches(head + 1).await;
+    assert_eq!(worker.stable(), stable);
+    let head = registry::newest(&*house.shelf).await.unwrap().unwrap();
+    assert!(head.change.contains("was rolled back: 100.00 % of its "), "{}", head.change);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -518,6 +582,75 @@ async fn a_head_that_was_tampered_with_or_does_not_follow_changes_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_taken_back_is_noticed_by_workers_that_start_later() {
+    let house = House::new().await;
+    house.shelf.publish("0.1.0", GOOD, "").await;
+    house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    house.shelf.promote("0.2.0").await;
+    let memory = house.folder.path().join("cache");
+    let start = async |house: &House| {
+        let (_worker, watch) = house.worker_that_looks_when_told(Policy::none()).await;
+        watch.remembering(&memory).start().await
+    };
+    assert_eq!(start(&house).await, Ok(()));
+    let second = house.shelf.head(2).await.unwrap().unwrap();
+    house.shelf.remove_head(2);
+    let later = House { shelf: Arc::new(house.shelf.again().await), ..house };
+    let refused = start(&later).await.unwrap_err().to_string();
+    assert!(refused.contains("its newest head is 1, and head 2 was seen on this machine before"), "{refused}");
+    assert!(refused.contains("If that was meant, remove "), "{refused}");
+    later.shelf.overwrite_head(2, &second);
+    assert_eq!(start(&later).await, Ok(()));
+}
+
+/// A shadow of half of the batches: what it found of 40.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_says_what_would_change_and_changes_nothing() {
+    let house = House::new().await;
+    let a = house.shelf.publish("0.1.0", GOOD, "").await;
+    let other = r#"(call $emit «rows» (i32.const 0) «{"id":2}» $out) (i32.const 0)"#;
+    let b = house.shelf.publish("0.2.0", other, "").await;
+    house.shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    let stop = CancellationToken::new();
+    let shadows = Shadows {
+        work: worker.catalog.shadows().unwrap(),
+        objects: Arc::new(FolderStore::new(house.folder.path().join("s3"))),
+        guests: Handle::current(),
+        admission: Admission::new(2, u64::MAX),
+        registry: house.shelf.clone(),
+        worker: "a worker".into(),
+    };
+    let shadowing = tokio::spawn(shadows.run(stop.clone()));
+    let head = house.shelf.attempt("0.2.0", TrialKind::Shadow, "50%").await;
+    worker.reaches(head).await;
+    for _ in 0..40 {
+        assert_eq!(house.release(None).await, Ok(a));
+    }
+    let reports = async || house.shelf.attached(&"d".parse().unwrap(), &b, Attachment::Shadow).await.unwrap();
+    // While it goes on it reports more and more seldom, and at the end once more.
+    while ShadowReport::sum(head, &reports().await).items < 9 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.cancel();
+    shadowing.await.unwrap();
+    let attached = reports().await;
+    let found = ShadowReport::sum(head, &attached);
+    assert!((9..36).contains(&found.items) && found.changed == found.items, "{found:?}");
+    let rows = found.rows["rows"];
+    assert_eq!((rows.added, rows.removed, rows.same), (found.items, found.items, 0));
+    assert!(attached.len() < 10, "{} reports", attached.len());
+    let tables = rusqlite::Connection::open(house.folder.path().join("tables.sqlite")).unwrap();
+    let ids: i64 = tables
+        .query_row("SELECT group_concat(id) FROM rows", [], |row| row.get::<_, String>(0))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(ids, 1, "the shadow's row is nowhere");
+}
+
 /// What a worker that looks now says of the registry.
 async fn worker_says(house: &House) -> String {
     let head = registry::Head::parse(1, &house.shelf.head(1).await.unwrap().unwrap()).unwrap();
@@ -529,10 +662,13 @@ async fn worker_says(house: &House) -> String {
 }
 
 /// A dataset of one table around a plugin of this version.
-fn package(version: &str, process: &str, keys: &str) -> Package {
-    let text = format!(
+fn text(keys: &str) -> String {
+    format!(
         "dataset = \"d\"\nplugin.component = \"d.wasm\"\nmap.items = []\n[[output]]\nname = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]\n{keys}\n"
-    );
+    )
+}
+
+fn package(version: &str, process: &str, keys: &str) -> Package {
     let component = Shelf::component(version, process).into();
-    Package::new("d".parse().unwrap(), version.parse().unwrap(), text.into(), component, BTreeMap::new()).unwrap()
+    Package::new("d".parse().unwrap(), version.parse().unwrap(), text(keys).into(), component, BTreeMap::new()).unwrap()
 }

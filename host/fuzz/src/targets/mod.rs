@@ -12,6 +12,7 @@ mod guest_calls;
 mod item;
 mod manifest;
 mod message;
+mod registry;
 mod rows;
 mod store;
 mod trust;
@@ -21,6 +22,7 @@ pub use guest_calls::{component, compressed, host_calls};
 pub use item::item;
 pub use manifest::manifest;
 pub use message::message;
+pub use registry::registry;
 pub use rows::rows;
 pub use trust::trust;
 
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("item", item),
     ("manifest", manifest),
     ("message", message),
+    ("registry", registry),
     ("rows", rows),
     ("trust", trust),
 ];

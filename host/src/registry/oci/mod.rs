@@ -29,7 +29,7 @@ use self::claim::{Repository, claim, put, resolve, write_once};
 pub(super) use self::host::{Host, is_host, place};
 pub(super) use self::names::is_repository;
 use self::names::{HEADS, Search};
-use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version, unless_damaged};
+use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version, collect};
 use crate::aws::SdkConfig;
 use crate::job::Digest;
 
@@ -199,8 +199,7 @@ impl Registry for Oci {
         for tag in tags.iter().filter(|tag| tag.starts_with(&prefix)) {
             reads.push(self.attachment(&repository, tag, kind));
         }
-        let found: Vec<_> = stream::iter(reads).buffered(AT_ONCE).map(unless_damaged).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        collect(stream::iter(reads).buffered(AT_ONCE), release).await
     }
 
     async fn head(&self, number: u64) -> Result<Option<Bytes>, RegistryError> {

@@ -103,6 +103,8 @@ impl Site {
         command.arg(humantime::format_duration(LEASE).to_string());
         command.args(["--queue", &self.rig.queue, "--registry", &self.registry()]);
         command.args(["--ledger", &format!("{}-ledger", self.rig.name)]);
+        // Of its own: how far a registry was is remembered there, and the next test's is another one at the same place.
+        command.arg("--cache").arg(self.rig.folder.path().join(format!("cache-{name}")));
         gate.process.is(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let worker = Worker { site: self, name, gate, _proxy: proxy };
         worker.said("ready", &[]).await;

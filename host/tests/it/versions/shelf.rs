@@ -24,7 +24,7 @@ pub(crate) fn key() -> &'static PrivateKey {
 }
 
 pub(crate) struct Shelf {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     inner: Arc<dyn Registry>,
     is_away: AtomicBool,
     stop: Mutex<Option<(Digest, Arc<Stop>)>>,
@@ -54,7 +54,15 @@ fn name() -> Name {
 
 impl Shelf {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// The same place, as a process sees it that was started later.
+    pub(crate) async fn again(&self) -> Self {
+        Self::in_folder(self.folder.clone()).await
+    }
+
+    async fn in_folder(folder: Arc<tempfile::TempDir>) -> Self {
         let uri = folder.path().join("registry").to_str().unwrap().to_owned();
         let inner = registry::open(&uri, async || unreachable!("a folder needs no AWS")).await.unwrap();
         Self { folder, inner, is_away: AtomicBool::new(false), stop: Mutex::default() }
@@ -68,6 +76,15 @@ impl Shelf {
     /// Adds a version, with nothing looked at as `gristmill publish` would.
     pub(crate) async fn publish(&self, version: &str, process: &str, keys: &str) -> Digest {
         let package = super::package(version, process, keys);
+        self.inner.add(&package).await.unwrap();
+        package.digest()
+    }
+
+    /// The same with this dataset file.
+    pub(crate) async fn publish_text(&self, version: &str, process: &str, text: &str) -> Digest {
+        let component = Self::component(version, process).into();
+        let version = version.parse().unwrap();
+        let package = Package::new(name(), version, text.to_owned().into(), component, Default::default()).unwrap();
         self.inner.add(&package).await.unwrap();
         package.digest()
     }
@@ -96,7 +113,7 @@ impl Shelf {
     pub(crate) async fn attempt(&self, version: &str, kind: TrialKind, share: &str) -> u64 {
         let (release, version, share) =
             (self.find_release(version).await, version.parse().unwrap(), share.parse().unwrap());
-        self.change(&Change::Try { version, release, kind, share }).await
+        self.change(&Change::Try { version, release, kind, share, downgrade: false }).await
     }
 
     /// Signs a release with [`key`].
@@ -130,7 +147,11 @@ impl Shelf {
     pub(crate) async fn flip_component(&self, release: &Digest) {
         let document = self.inner.blob(&name(), release, MAX_DOCUMENT).await.unwrap();
         let component = Release::parse(&document).unwrap().component.digest;
-        flip(&self.path(&format!("blobs/sha256/{}", component.hex())));
+        self.flip_blob(&component);
+    }
+
+    pub(crate) fn flip_blob(&self, digest: &Digest) {
+        flip(&self.path(&format!("blobs/sha256/{}", digest.hex())));
     }
 
     pub(crate) fn flip_signatures(&self, release: &Digest) {
