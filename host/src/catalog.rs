@@ -1,6 +1,7 @@
 //! The datasets that this process can work on, each with its plugin opened and its outputs connected.
 
 mod choice;
+mod fits;
 mod folder;
 mod judge;
 mod releases;
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 pub use self::choice::{Choice, NoVersion};
+pub(crate) use self::fits::fits;
 pub use self::releases::{Fetched, NotOpened, Opened, Releases, find_release};
 pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};

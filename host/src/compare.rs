@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 use arrow::array::RecordBatch;
 
 pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
-use crate::catalog::Loaded;
+use crate::catalog::{Loaded, fits};
 use crate::job::{Batch, FailureKind, Item, error_names, item_name};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
 use crate::runtime::{self, Fault, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::sink::OutputSchema;
 use crate::sink::keys::KeySet;
-use crate::sink::{self, OutputSchema};
 
 /// Runs these items of a batch with two versions, one after the other, and says what differs. Nothing is written, logged or
 /// counted on the plugin's behalf. The batch says what the items share, `started` where
@@ -98,28 +98,11 @@ impl Side {
             return None;
         }
         let ItemRun { result, rows, took, memory, .. } = run;
-        let result = result.and_then(|value| fits(&self.outputs, &rows).map(|()| value));
+        // On its own: which items share a batch is not known here.
+        let mut keys: Vec<KeySet> = self.outputs.iter().map(|_| KeySet::default()).collect();
+        let result = result.and_then(|value| fits(&self.outputs, &mut keys, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
     }
-}
-
-/// Refuses what would be refused of an item on its own where its rows count.
-fn fits(outputs: &[Arc<OutputSchema>], rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
-    let rejected = |code: &str, schema: &OutputSchema, why: String| Fault {
-        code: code.into(),
-        message: format!("output `{}`: {why}", schema.name),
-        kind: FailureKind::Rejected,
-    };
-    for (output, rows) in rows {
-        let schema = &outputs[*output];
-        sink::refusal(schema, rows).map_err(|why| rejected(error_names::BAD_OUTPUT, schema, why))?;
-    }
-    for (number, schema) in outputs.iter().enumerate() {
-        let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == number).map(|(_, rows)| rows.clone()).collect();
-        let keys = KeySet::default().check(schema, &blocks).map(drop);
-        keys.map_err(|bad| rejected(error_names::BAD_KEY, schema, bad.to_string()))?;
-    }
-    Ok(())
 }
 
 /// What an item is called in a difference.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Loaded;
+use super::{Loaded, fits};
 use crate::admission::Admission;
 use crate::dataset::SampleSpec;
 use crate::job::{Batch, BatchId, Digest, Item, TaskToken};
@@ -55,17 +55,8 @@ pub async fn test(
             lane.run(&item).await
         });
         let run = AbortOnDropHandle::new(running).await.map_err(|_| stopped())?;
-        if let Err(fault) = run.result {
-            return Err(failed(index, &fault.code, fault.message));
-        }
-        for (output, (schema, keys)) in loaded.outputs.iter().zip(&mut keys).enumerate() {
-            let rows: Vec<_> = run.rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
-            let bad = |bad: &dyn std::fmt::Display| {
-                failed(index, crate::job::error_names::BAD_KEY, format!("output `{}`: {bad}", schema.name))
-            };
-            let found = keys.check(schema, &rows).map_err(|error| bad(&error))?;
-            keys.insert(found);
-        }
+        let fits = run.result.and_then(|_| fits(&loaded.outputs, &mut keys, &run.rows));
+        fits.map_err(|fault| failed(index, &fault.code, fault.message))?;
     }
     Ok(())
 }
