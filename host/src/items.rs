@@ -3,16 +3,15 @@
 //! Rows go to the sinks in the order of the items, whatever order they finish in, so that the same batch gives the same
 //! bytes. An item's rows are taken together or not at all.
 
+mod lanes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
 
-use crate::admission::{Admission, Need, Permit};
+use self::lanes::Lanes;
 use crate::catalog::Loaded;
 use crate::commit::{Attempt, Ready, Uploads};
 use crate::dataset::Target;
@@ -23,13 +22,11 @@ use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
-use crate::runtime::{self, BatchContext, Fault, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::runtime::{Fault, ItemRun};
 use crate::sink::keys::KeySet;
 use crate::sink::{Effect, OutputSchema, SinkError, Staging};
-use crate::telemetry::metrics::{DatasetMetrics, Metrics};
+use crate::telemetry::metrics::DatasetMetrics;
 
-/// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
-const AHEAD_PER_LANE: usize = 8;
 /// How much memory rows of tables may take that wait for the end of their batch, in bytes. What goes to objects is uploaded
 /// meanwhile.
 const MAX_STAGED_BYTES: usize = 256 << 20;
@@ -107,95 +104,6 @@ async fn remove_staged(
 pub(crate) fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
     let prefix = loaded.dataset.map.reports.as_ref()?;
     Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
-}
-
-/// The lanes of a batch; dropping them stops what runs.
-struct Lanes {
-    finished: mpsc::Receiver<(usize, ItemRun)>,
-    /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
-    ahead: Arc<Semaphore>,
-    _running: JoinSet<Option<()>>,
-}
-
-impl Lanes {
-    fn start(pipeline: &Pipeline, loaded: &Arc<Loaded>, batch: &Arc<Batch>, context: &Arc<BatchContext>) -> Self {
-        let need = Arc::new(loaded.need());
-        let lanes = pipeline.lanes.min(batch.items.len()).min(need.max_slots);
-        let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
-        let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
-        let next = Arc::new(AtomicUsize::new(0));
-        let mut running: JoinSet<Option<()>> = JoinSet::new();
-        for _ in 0..lanes {
-            let (batch, next, ahead, sender) = (batch.clone(), next.clone(), ahead.clone(), sender.clone());
-            let mut runner = Runner {
-                lane: Lane::new(loaded.plugin.clone(), context.clone()),
-                permit: None,
-                admission: pipeline.admission.clone(),
-                need: need.clone(),
-                metrics: pipeline.metrics.clone(),
-            };
-            let work = async move {
-                // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
-                loop {
-                    match ahead.try_acquire() {
-                        Ok(room) => room.forget(),
-                        Err(_) => {
-                            runner.rest();
-                            ahead.acquire().await.ok()?.forget();
-                        }
-                    }
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let item = batch.items.get(index)?;
-                    let run = runner.run(item).await?;
-                    sender.send((index, run)).await.ok()?;
-                }
-            };
-            running.spawn_on(work, &pipeline.guests);
-        }
-        Self { finished, ahead, _running: running }
-    }
-}
-
-/// A lane, and what it runs with. An instance that is kept for the next item takes up memory: it never outlives the permit.
-struct Runner {
-    lane: Lane,
-    permit: Option<Permit>,
-    admission: Arc<Admission>,
-    need: Arc<Need>,
-    metrics: Arc<Metrics>,
-}
-
-impl Runner {
-    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
-    async fn run(&mut self, item: &Item) -> Option<ItemRun> {
-        let mut attempt = 1;
-        loop {
-            let permit = match self.permit.take() {
-                Some(permit) => permit,
-                None => self.admission.acquire(&self.need).await?,
-            };
-            let counted = (self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory()));
-            let run = self.lane.run(item).await;
-            drop(counted);
-            self.permit = Some(permit);
-            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
-            let again = asks && attempt < ITEM_ATTEMPTS;
-            if again || !self.lane.is_kept() || !self.permit.as_ref().is_some_and(Permit::renew) {
-                self.rest();
-            }
-            if !again {
-                return Some(run);
-            }
-            tokio::time::sleep(runtime::pause_after(attempt)).await;
-            attempt += 1;
-        }
-    }
-
-    /// Leaves everything to others.
-    fn rest(&mut self) {
-        self.lane.rest();
-        self.permit = None;
-    }
 }
 
 /// Takes items' rows in order.
