@@ -208,3 +208,14 @@ def test_the_verdict_over_an_exception(caplog: pytest.LogCaptureFixture) -> None
     (line,) = caplog.messages
     assert re.match(r"KeyError: 'Missing' at test_desk\.py:\d+ in process, called by ", line)
     assert "call.py" not in line
+
+
+def test_a_plugin_in_a_folder_of_the_packages_name_has_its_places_named(tmp_path: Path) -> None:
+    app = tmp_path / "gristmill" / "app.py"
+    app.parent.mkdir()
+    app.write_text("def process(item, ctx):\n    raise KeyError('Missing')\n")
+    namespace: dict[str, Any] = {}
+    exec(compile(app.read_text(), str(app), "exec"), namespace)
+    with pytest.raises(KeyError) as caught:
+        run(declare(namespace["process"]), {})
+    assert verdict(caught.value).message == "'Missing' (at app.py:2 in process)"

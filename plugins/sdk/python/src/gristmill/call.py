@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os.path
 import re
 import traceback
 from typing import Any
@@ -15,6 +16,9 @@ from .plugin import Plugin
 
 FRAMES = 5
 """Frames of a traceback in the log: the place and how the code came there, within the host's bound for a line."""
+
+PACKAGE = os.path.join(os.path.dirname(__file__), "")
+"""This package's own folder. A plugin may lie in a folder of any name, `gristmill` too."""
 
 
 def call(
@@ -51,6 +55,6 @@ def verdict(error: BaseException) -> Failure:
 
 def _places(error: BaseException) -> list[str]:
     """A short traceback, innermost first, without this package and the build's folders: `app.py:12 in process`."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/gristmill/" not in f.filename]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
     places = [f"{f.filename.rpartition('/')[2]}:{f.lineno} in {f.name}" for f in reversed(frames[-FRAMES:])]
     return places or ["an unknown place"]
