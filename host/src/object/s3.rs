@@ -53,7 +53,7 @@ impl S3Store {
             .get_object()
             .bucket(&at.bucket)
             .key(&at.key)
-            .range(format!("bytes={}-{}", range.start, range.end - 1))
+            .range(byte_range(&range))
             .set_if_match(etag.map(Into::into));
         match request.send().await {
             Ok(output) => Part::new(at, output, range, etag).map(Some),
@@ -96,6 +96,15 @@ impl S3Store {
             }
         }
         Ok(())
+    }
+}
+
+/// The range as HTTP has it (RFC 9110, 14.1.2), whose last byte is meant. One that goes on for ever has no end: stores read the
+/// numbers as signed ones.
+fn byte_range(range: &Range<u64>) -> String {
+    match i64::try_from(range.end) {
+        Ok(end) => format!("bytes={}-{}", range.start, end - 1),
+        Err(_) => format!("bytes={}-", range.start),
     }
 }
 
@@ -316,6 +325,12 @@ mod tests {
         let (metadata, first) = opened.unwrap();
         assert_eq!((metadata.size, &*metadata.etag, &first[..]), (100, "\"e\"", &b"0123456789"[..]));
         assert_eq!(asked, ["GET bytes=0-9"]);
+    }
+
+    #[test]
+    fn a_range_without_an_end_has_none_in_the_request() {
+        assert_eq!(byte_range(&(8..20)), "bytes=8-19");
+        assert_eq!(byte_range(&(9..u64::MAX)), "bytes=9-");
     }
 
     #[tokio::test]
