@@ -144,6 +144,14 @@ chaos: tools emulator ## a map under 200 kills and some hundred faults: what is 
 outages: tools emulator ## AWS is away for more than a minute, in four ways, while a worker is at work
 	cargo test --locked -p gristmill --test it surroundings::for_a_minute -- --exact --ignored --nocapture
 
+.PHONY: real-parts
+real-parts:
+	host/tests/emulator/real-parts.sh
+
+.PHONY: test-real-parts
+test-real-parts: tools emulator real-parts ## stores nobody here wrote: DynamoDB Local and SeaweedFS keep the contracts, under kills too
+	cargo test --locked -p gristmill --test it real_parts:: -- --ignored --nocapture --test-threads=1
+
 .PHONY: soak
 soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through one worker (BATCHES=): memory, files, threads
 	host/benches/soak.py --batches $(BATCHES)

@@ -17,6 +17,7 @@ set -eu
 ASL_VALIDATOR=asl-validator@4.0.0
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/install.sh"
 mkdir -p "${1:-$here/../../../target}"
 target=$(cd "${1:-$here/../../../target}" && pwd)
 
@@ -30,20 +31,11 @@ main() {
     docker_registry
 }
 
-# Two test runs may start at once: the second one waits for the first.
-alone() {
-    if command -v flock >/dev/null; then
-        exec 9>"$target/.emulator-setup.lock"
-        flock 9
-    fi
-}
-
 venv() {
     folder=$target/venv-$1
     stamp=$(cksum <"$2")
     is_made "$folder" "$stamp" && return
-    need python3 python3
-    python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv
+    need_venv
     rm -rf "$folder"
     python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
@@ -79,28 +71,6 @@ docker_registry() {
         exit 1
     fi
     echo unpacked >"$folder/.stamp"
-}
-
-# is_made FOLDER STAMP
-is_made() {
-    [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]
-}
-
-# need COMMAND PACKAGE
-need() {
-    command -v "$1" >/dev/null || install_package "$2"
-}
-
-# install_package PACKAGE: with apt-get where that is ours to do.
-install_package() {
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "gristmill: $1 is missing: apt-get install $1" >&2
-        exit 1
-    fi
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"; } >"$target/apt-get.log" 2>&1 || {
-        echo "gristmill: $1 is missing, and apt-get install $1 failed: see $target/apt-get.log" >&2
-        exit 1
-    }
 }
 
 main

@@ -19,7 +19,7 @@ use crate::rig::{Rig, copier, upload};
 use crate::victim::Victim;
 use crate::weather::{Exposed, Plan, Weather};
 
-const DATA: &str = "chaos-data";
+pub(crate) const DATA: &str = "chaos-data";
 /// Batches at once in each worker.
 const SLOTS: usize = 2;
 /// A run may take so much longer per batch, and so long at the end, before it counts as stuck.
@@ -27,13 +27,13 @@ const PATIENCE_PER_BATCH: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the rows are: those of every object.
-struct Data {
-    objects: Vec<(String, String)>,
+pub(crate) struct Data {
+    pub(crate) objects: Vec<(String, String)>,
     rows: BTreeMap<String, i64>,
 }
 
 impl Data {
-    fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let mut dice = fastrand::Rng::with_seed(plan.seed);
         let (mut objects, mut rows, mut items) = (Vec::new(), BTreeMap::new(), Vec::new());
         for item in 0..plan.batches * plan.items_per_batch {
@@ -53,10 +53,10 @@ impl Data {
 }
 
 /// What came of a run.
-struct Outcome {
+pub(crate) struct Outcome {
     plan: Plan,
     took: Duration,
-    weather: Arc<Weather>,
+    pub(crate) weather: Arc<Weather>,
     /// Batches that a worker found prepared by another one and carried on, and those that it found done.
     rolled_forward: usize,
     replayed: usize,
@@ -72,8 +72,8 @@ struct Outcome {
 
 impl Plan {
     /// Runs the map once, in good weather or in bad.
-    async fn run(self, emulator: &Emulator, data: &Data, is_calm: bool) -> Outcome {
-        let rig = Rig::new(&emulator.endpoint, if is_calm { "chaos-calm" } else { "chaos-storm" }).await;
+    pub(crate) async fn run(self, endpoint: &str, data: &Data, is_calm: bool) -> Outcome {
+        let rig = Rig::new(endpoint, if is_calm { "chaos-calm" } else { "chaos-storm" }).await;
         let map = format!(
             "max_items_per_batch = {}\nmax_concurrency = {}\nheartbeat = \"20s\"",
             self.items_per_batch,
@@ -167,7 +167,7 @@ fn what_is_lost_or_doubled_is_seen() {
 }
 
 impl Outcome {
-    fn assert_nothing_lost_and_nothing_doubled(&self) {
+    pub(crate) fn assert_nothing_lost_and_nothing_doubled(&self) {
         assert_eq!((self.lost, self.doubled), (0, 0), "lost, doubled: {self}");
         // An upload of which nobody learned, because the answer to its beginning was lost, is in nobody's record.
         assert!(self.unfinished_uploads as u64 <= self.weather.met("unknown uploads"), "{self}");
@@ -244,7 +244,7 @@ async fn kills_and_faults_lose_nothing_and_double_nothing() {
     let plan = Plan { batches: 100, items_per_batch: 2, workers: 3, kills: 10, faults: 0.02, seed: 1 };
     let (emulator, data) = (Emulator::aws(), Data::new(plan));
     upload(&emulator.config(), DATA, data.objects.clone()).await;
-    let outcome = plan.run(&emulator, &data, false).await;
+    let outcome = plan.run(&emulator.endpoint, &data, false).await;
     println!("{outcome}");
     outcome.assert_nothing_lost_and_nothing_doubled();
     assert!(outcome.weather.met("killed") >= plan.kills && outcome.weather.met("redelivered") > 0, "{outcome}");
@@ -268,10 +268,10 @@ async fn at_length() {
     };
     let (emulator, data) = (Emulator::aws(), Data::new(plan));
     upload(&emulator.config(), DATA, data.objects.clone()).await;
-    let calm = plan.run(&emulator, &data, true).await;
+    let calm = plan.run(&emulator.endpoint, &data, true).await;
     println!("undisturbed: {:.1} s", calm.took.as_secs_f64());
     calm.assert_nothing_lost_and_nothing_doubled();
-    let storm = plan.run(&emulator, &data, false).await;
+    let storm = plan.run(&emulator.endpoint, &data, false).await;
     println!(
         "disturbed: {storm}  {:<45} {:>6.2}",
         "times the undisturbed run's time",

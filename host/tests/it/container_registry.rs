@@ -3,12 +3,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 use gristmill::job::Digest;
 use tempfile::TempDir;
 
-use crate::support::project;
+use crate::support::{project, tied};
 
 /// A running registry.
 pub(crate) struct ContainerRegistry {
@@ -46,9 +46,9 @@ impl ContainerRegistry {
             config.push_str(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path("htpasswd")));
         }
         std::fs::write(path("config.yml"), config).unwrap();
-        let mut process = Command::new("sh")
-            .args(["-c", r#""$0" serve "$1" & read -r _; kill $!; wait"#])
-            .args([binary, folder.path().join("config.yml")])
+        let mut process = tied(binary)
+            .arg("serve")
+            .arg(folder.path().join("config.yml"))
             .env("OTEL_TRACES_EXPORTER", "none")
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())

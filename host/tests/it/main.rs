@@ -26,6 +26,7 @@ mod model;
 mod places;
 mod proxy;
 mod publishing;
+mod real_parts;
 mod rig;
 mod rollout;
 mod rooms;

@@ -1,7 +1,7 @@
 //! Between a worker and its AWS: a reverse proxy on the loopback interface that knows every call by its name. A policy does
 //! with it what it likes: passes it on, holds it, answers in the service's place, breaks the connection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -41,9 +41,18 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy before the service at this endpoint.
     pub(crate) async fn before(endpoint: &str, policy: Arc<dyn Policy>) -> Self {
+        Self::between(endpoint, BTreeMap::new(), policy).await
+    }
+
+    /// A proxy before several: each of these services is elsewhere, all others are at this endpoint.
+    pub(crate) async fn between(
+        endpoint: &str,
+        elsewhere: BTreeMap<&'static str, String>,
+        policy: Arc<dyn Policy>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let service = Arc::new(Service { endpoint: endpoint.into(), client });
+        let service = Arc::new(Service { endpoint: endpoint.into(), elsewhere, client });
         let own = format!("http://{}", listener.local_addr().unwrap());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -63,6 +72,8 @@ impl Drop for Proxy {
 /// The service behind a proxy.
 pub(crate) struct Service {
     endpoint: String,
+    /// Where the services are that are not there.
+    elsewhere: BTreeMap<&'static str, String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -70,9 +81,10 @@ impl Service {
     /// Passes a call on.
     pub(crate) async fn ask(&self, call: &Call) -> Answer {
         let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
+        let endpoint = self.elsewhere.get(call.service).unwrap_or(&self.endpoint);
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
-        *request.uri_mut() = format!("{}{path}", self.endpoint).parse().unwrap();
+        *request.uri_mut() = format!("{endpoint}{path}").parse().unwrap();
         *request.headers_mut() = without_framing(&call.headers);
         let answer = self.client.request(request).await.expect("the emulator answers");
         let (mut head, body) = answer.into_parts();
