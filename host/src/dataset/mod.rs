@@ -124,7 +124,7 @@ pub struct PluginSpec {
 pub enum InstanceLife {
     /// One item: no state leaks from item to item.
     Item,
-    /// The items of a batch that run on one slot: for components that are slow to start.
+    /// Some neighbours in a batch, always the same: for components that are slow to start.
     Batch,
 }
 

@@ -1,4 +1,7 @@
-//! The lanes of a batch: each takes the next item as soon as it is free, when there is a slot and memory for it.
+//! The lanes of a batch: each takes the next items as soon as it is free, when there is a slot and memory for them.
+//!
+//! Items that share an instance (`instance = "batch"`) are a stretch of neighbours whose length follows from the batch alone,
+//! and they run in order: what one finds in the instance is the same in every run, whatever the slots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, Need, Permit};
 use crate::catalog::Loaded;
+use crate::dataset::InstanceLife;
 use crate::job::{Batch, FailureKind, Item};
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
@@ -15,6 +19,18 @@ use crate::telemetry::metrics::Metrics;
 
 /// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
 const AHEAD_PER_LANE: usize = 8;
+
+/// Into how many stretches a batch is cut where items share an instance: enough of them for the lanes of any worker.
+const STRETCHES: usize = 16;
+
+/// How many items one instance serves in a batch of so many. As short as the lanes may be ahead: a lane that has begun a
+/// stretch must not wait for room in the middle, where it would hold a slot.
+fn stretch(life: InstanceLife, items: usize) -> usize {
+    match life {
+        InstanceLife::Item => 1,
+        InstanceLife::Batch => items.div_ceil(STRETCHES).clamp(1, AHEAD_PER_LANE),
+    }
+}
 
 /// The lanes of a batch; dropping them stops what runs.
 pub(super) struct Lanes {
@@ -32,7 +48,9 @@ impl Lanes {
         context: &Arc<BatchContext>,
     ) -> Self {
         let need = Arc::new(loaded.need());
-        let lanes = pipeline.lanes.min(batch.items.len()).min(need.max_slots);
+        let items = batch.items.len();
+        let stretch = stretch(context.limits.instance, items);
+        let lanes = pipeline.lanes.min(items.div_ceil(stretch)).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
         let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
         let next = Arc::new(AtomicUsize::new(0));
@@ -49,17 +67,24 @@ impl Lanes {
             let work = async move {
                 // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
                 loop {
-                    match ahead.try_acquire() {
+                    match ahead.try_acquire_many(stretch as u32) {
                         Ok(room) => room.forget(),
                         Err(_) => {
                             runner.rest();
-                            ahead.acquire().await.ok()?.forget();
+                            ahead.acquire_many(stretch as u32).await.ok()?.forget();
                         }
                     }
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let item = batch.items.get(index)?;
-                    let run = runner.run(item).await?;
-                    sender.send((index, run)).await.ok()?;
+                    let first = next.fetch_add(stretch, Ordering::Relaxed);
+                    let indexes = first.min(items)..(first + stretch).min(items);
+                    ahead.add_permits(stretch - indexes.len());
+                    if indexes.is_empty() {
+                        return None;
+                    }
+                    for index in indexes {
+                        let run = runner.run(&batch.items[index]).await?;
+                        sender.send((index, run)).await.ok()?;
+                    }
+                    runner.end_stretch();
                 }
             };
             running.spawn_on(work, &pipeline.guests);
@@ -92,7 +117,8 @@ impl Runner {
             self.permit = Some(permit);
             let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
             let again = asks && attempt < ITEM_ATTEMPTS;
-            if again || !self.lane.is_kept() || !self.permit.as_ref().is_some_and(Permit::renew) {
+            // An instance that is kept is needed for the rest of its stretch.
+            if again || !self.lane.is_kept() {
                 self.rest();
             }
             if !again {
@@ -100,6 +126,14 @@ impl Runner {
             }
             tokio::time::sleep(runtime::pause_after(attempt)).await;
             attempt += 1;
+        }
+    }
+
+    /// Ends the instance that served a stretch, and leaves the rest to others if it is their turn.
+    fn end_stretch(&mut self) {
+        self.lane.rest();
+        if !self.permit.as_ref().is_some_and(Permit::renew) {
+            self.permit = None;
         }
     }
 

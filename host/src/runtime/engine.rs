@@ -53,6 +53,9 @@ struct Shared {
 /// thread gets a tenth of what another one gets; an idle CPU it gets whole.
 const BACKGROUND: i32 = 10;
 
+/// How many instances may wait for their next item, for each slot: a comparison keeps one of each version.
+const KEPT_PER_SLOT: usize = 2;
+
 /// Of how many cores one compiles in the background.
 const CORES_PER_COMPILER: usize = 4;
 
@@ -70,7 +73,7 @@ impl Runtime {
             linker,
             cache: config.cache.clone(),
             io: config.io.clone(),
-            kept: Arc::new(Semaphore::new(config.slots)),
+            kept: Arc::new(Semaphore::new(config.slots * KEPT_PER_SLOT)),
         };
         Ok(Self { shared: Arc::new(shared), background: None })
     }
@@ -149,9 +152,9 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     const CORE_INSTANCES: u32 = 40;
     const TABLES: u32 = 40;
     const MEMORIES: u32 = 4;
-    // One instance per slot, one that is kept for a lane's next item, and a few for `describe`. For each there is all that
+    // One instance per slot, those that are kept for their next item, and a few for `describe`. For each there is all that
     // a component may have: none can take what is another's.
-    let instances = u32::try_from(slots).unwrap_or(u32::MAX / 256).min(1024) * 2 + 4;
+    let instances = u32::try_from(slots).unwrap_or(u32::MAX / 256).min(1024) * (1 + KEPT_PER_SLOT as u32) + 4;
     // An instance that ends leaves its pages to the next one, overwritten: cheaper than having the kernel take them and fault
     // them in again. From Linux 6.7 on the kernel says which pages were written, so that much may be kept; before, all that
     // may be kept is overwritten each time.

@@ -58,8 +58,10 @@ impl Guest {
         }
     }
 
-    /// Forgets the item before, when an instance lives longer than one.
-    pub(super) fn next_item(&mut self) {
+    /// Forgets the item before, when an instance lives longer than one. Clocks and randomness begin anew: what the guest is
+    /// told follows from the item, whichever came before it.
+    pub(super) fn next_item(&mut self, item: &str) {
+        self.wasi = wasi::context(self.context.started, item, &self.log);
         self.deadline = Instant::now().checked_add(self.context.limits.timeout);
         self.memory.forgive();
         self.rows.clear();

@@ -79,7 +79,7 @@ impl Lane {
     async fn attempt(&mut self, kept: Option<Kept>, item: &Item) -> ItemRun {
         let (mut store, instance, place) = match kept {
             Some(Kept { mut store, instance, place }) => {
-                store.data_mut().next_item();
+                store.data_mut().next_item(&item.body);
                 (store, instance, Some(place))
             }
             None => {

@@ -254,6 +254,7 @@ const HOST: &[(&str, &str, &str, &str)] = &[
     ("random", "random", "get-random-u64", "(result i64)"),
     ("random-bytes", "random", "get-random-bytes", "(param i64 i32)"),
     ("insecure-bytes", "insecure", "get-insecure-random-bytes", "(param i64 i32)"),
+    ("insecure-seed", "insecure-seed", "insecure-seed", "(param i32)"),
     ("stdout", "stdout", "get-stdout", "(result i32)"),
     ("write", "streams", "[method]output-stream.write", "(param i32 i32 i32 i32)"),
     ("write-zeroes", "streams", "[method]output-stream.write-zeroes", "(param i32 i64 i32)"),
@@ -350,6 +351,13 @@ const INTERFACES: &[(&str, &[&str], &str)] = &[
         &[],
         r#"(import "wasi:random/insecure@0.2.0" (instance $insecure
   (export "get-insecure-random-bytes" (func (param "len" u64) (result (list u8))))))
+"#,
+    ),
+    (
+        "insecure-seed",
+        &[],
+        r#"(import "wasi:random/insecure-seed@0.2.0" (instance $insecure-seed
+  (export "insecure-seed" (func (result (tuple u64 u64))))))
 "#,
     ),
     (

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
+use crate::guest::Guest;
 use crate::laptop::{Laptop, gristmill, station};
 
 const THREE: [(&str, i64); 3] = [("A", 10), ("B", 20), ("C", 30)];
@@ -390,6 +391,44 @@ fn one_slot_gives_the_same_as_many() {
     });
     assert_eq!(results[0], results[1]);
     assert_eq!(results[0].len(), 3);
+}
+
+/// What a guest knows that nobody told it: how many items its instance served, and what it drew at random. The items take
+/// turns at being slow, so that eight lanes never meet them in the same way.
+const REMEMBERS: &str = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (local.set $i (i32.mul (i32.rem_u (local.get $body-len) (i32.const 3)) (i32.const 3000000)))
+    (loop $spin (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if $spin (i32.gt_s (local.get $i) (i32.const 0))))
+    (local.set $n (i64.mul (i64.extend_i32_u (global.get $calls)) (i64.const 10000000000)))
+    (call $number (i64.add (local.get $n) (i64.rem_u (call $random) (i64.const 10000000000))))";
+
+/// The items' results of a run over a guest that remembers, in batches of so many.
+fn remembered(items: usize, batch: usize, slots: &str) -> Vec<String> {
+    let laptop = Laptop::new();
+    let guest = Guest { also: "(global $calls (mut i32) (i32.const 0))", outputs: &[], ..Guest::new(REMEMBERS) };
+    fs::write(laptop.root().join("guest.wasm"), guest.component()).unwrap();
+    let items: Vec<String> = (0..items).map(|n| format!("{{ n = {} }}", 10_u64.pow(n as u32 * 7 % 13))).collect();
+    let dataset = laptop.write(
+        "dataset.toml",
+        &format!(
+            "dataset = \"guest\"\n[plugin]\ncomponent = \"guest\"\ninstance = \"batch\"\n\
+             [map]\nitems = [{}]\nmax_items_per_batch = {batch}\nreports = \"s3://data/reports/\"\n",
+            items.join(", ")
+        ),
+    );
+    let said = laptop.map(&dataset, &["--slots", slots]);
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    let reports = laptop.objects("reports").into_iter().map(|(_, text)| String::from_utf8(text).unwrap());
+    reports.flat_map(|text| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn items_that_share_an_instance_share_it_with_the_same_items_in_every_run() {
+    let one = remembered(200, 100, "1");
+    assert_eq!(one.len(), 200);
+    assert!(one.iter().any(|line| line.starts_with("{\"index\":6,\"result\":7")), "an instance is kept: {one:?}");
+    for _ in 0..2 {
+        assert_eq!(remembered(200, 100, "8"), one);
+    }
 }
 
 #[test]

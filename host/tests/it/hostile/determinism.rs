@@ -34,6 +34,27 @@ fn the_clock_stands_at_the_start_of_the_batch() {
     assert_eq!(results(&Case::of(&Guest::new(monotonic)), &["1", "2"]), ["1000", "1000"]);
 }
 
+/// What WASI tells an item does not depend on the items before it, where they share an instance either.
+#[test]
+fn an_item_is_told_the_same_whatever_ran_before_it() {
+    let load = |place: &str| format!("(call $number (i64.shr_u (i64.load {place}) (i64.const 1)))");
+    let asked = [
+        ("secure", RANDOM.into()),
+        ("secure bytes", format!("(call $random-bytes (i64.const 8) $out) {}", load("(i32.load $out)"))),
+        ("insecure bytes", format!("(call $insecure-bytes (i64.const 8) $out) {}", load("(i32.load $out)"))),
+        ("insecure seed", format!("(call $insecure-seed $out) {}", load("$out"))),
+        ("wall clock", format!("(call $wall $out) {}", load("$out"))),
+        ("monotonic clock", "(drop (call $monotonic)) (call $number (call $monotonic))".into()),
+    ];
+    for (what, asks) in asked {
+        let fresh = Case::of(&Guest::new(&asks));
+        let kept = Case::of(&Guest::new(&asks)).limits(|limits| limits.instance = InstanceLife::Batch);
+        let alone: Vec<_> = ["1", "2", "1"].iter().flat_map(|item| results(&fresh, &[*item])).collect();
+        assert_eq!(results(&fresh, &["1", "2", "1"]), alone, "{what}");
+        assert_eq!(results(&kept, &["1", "2", "1"]), alone, "{what}");
+    }
+}
+
 const COUNTS: &str = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
     (if (i32.eq (local.get $body-len) (i32.const 4)) (then (unreachable)))
     (if (i32.eq (local.get $body-len) (i32.const 5)) (then (loop $l (br $l))))
