@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::catalog::Loaded;
 use crate::cli::CheckArgs;
-use crate::dataset::{Dataset, Findings};
+use crate::dataset::{self, Dataset, Findings};
 use crate::runtime::{Runtime, RuntimeConfig};
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
@@ -26,6 +26,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     plugin.digest,
                     names.join(", ")
                 );
+                let mut warnings = dataset::check::warnings(&dataset);
+                dataset::locate(&mut warnings, &std::fs::read_to_string(&args.dataset).unwrap_or_default());
+                fits.extend(warnings.iter().map(|warning| format!("\nwarning: {warning}")));
             }
             Err(more) => findings.extend(more.0),
         }

@@ -4,7 +4,7 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::findings::{nearest, quoted};
-use super::{Column, ColumnType, Dataset, Finding, Manifest, Place, Target};
+use super::{Column, ColumnType, Dataset, Finding, InstanceLife, Manifest, Place, Target};
 
 /// A schema can be made so that it contradicts one value any number of times; who reads more than so many complaints?
 const MOST_COMPLAINTS: usize = 100;
@@ -26,6 +26,20 @@ pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String]) -> Ve
     outputs(dataset, manifest, &mut note);
     grants(dataset, imports, &mut note);
     findings
+}
+
+/// What is no mistake, but follows from the file without being seen in it.
+pub fn warnings(dataset: &Dataset) -> Vec<Finding> {
+    let shared = (dataset.plugin.instance == InstanceLife::Batch).then(|| Finding {
+        file: dataset.file.clone(),
+        position: None,
+        place: Place::default().key("plugin").key("instance"),
+        message: "neighbours in a batch share an instance: what the plugin keeps (variables, caches, the order of a hash map) goes \
+                  on from item to item. A batch gives the same rows every time, an item on its own may not"
+            .into(),
+        help: Some("leave `instance` out if the plugin starts fast, or let nothing that it keeps show in its rows".into()),
+    });
+    shared.into_iter().collect()
 }
 
 type Note<'n> = &'n mut dyn FnMut(Place, String, Option<String>);

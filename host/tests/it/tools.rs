@@ -35,6 +35,19 @@ fn a_component_without_its_grant() {
 }
 
 #[test]
+fn what_items_share_with_their_neighbours() {
+    let laptop = Laptop::new();
+    let text = std::fs::read_to_string(laptop.every_station(1)).unwrap();
+    let dataset = laptop.write("dataset.toml", &text.replace("[grants]", "instance = \"batch\"\n[grants]"));
+    assert_snapshot!(laptop.run(&["check", dataset.to_str().unwrap()]).all(), @"
+    exit 0
+    LAPTOP/dataset.toml: dataset stations with noaa-precipitation 0.1.0 (sha256:DIGEST): nothing to complain about; outputs: stations
+    warning: LAPTOP/dataset.toml:4:1: plugin.instance: neighbours in a batch share an instance: what the plugin keeps (variables, caches, the order of a hash map) goes on from item to item. A batch gives the same rows every time, an item on its own may not
+        help: leave `instance` out if the plugin starts fast, or let nothing that it keeps show in its rows
+    ");
+}
+
+#[test]
 fn what_a_component_is_as_text() {
     let laptop = Laptop::new();
     let said = laptop.run(&["plugin", "inspect", plugin("noaa-precipitation").to_str().unwrap()]);
