@@ -33,7 +33,10 @@ pub(super) struct Guest {
     pub(super) refused: Option<super::Fault>,
     /// When the item's time is over; none if that is further away than time can be counted.
     pub(super) deadline: Option<Instant>,
-    wasi: WasiCtx,
+    /// What randomness follows from.
+    seed: u128,
+    /// Made when the guest asks for anything of it: many never do.
+    wasi: Option<WasiCtx>,
 }
 
 impl Guest {
@@ -44,7 +47,8 @@ impl Guest {
         Self {
             memory: MemoryBudget::new(context.limits.memory),
             deadline: Instant::now().checked_add(context.limits.timeout),
-            wasi: wasi::context(context.started, item, &log),
+            seed: wasi::seed(item),
+            wasi: None,
             context,
             io,
             table,
@@ -61,7 +65,8 @@ impl Guest {
     /// Forgets the item before, when an instance lives longer than one. Clocks and randomness begin anew: what the guest is
     /// told follows from the item, whichever came before it.
     pub(super) fn next_item(&mut self, item: &str) {
-        self.wasi = wasi::context(self.context.started, item, &self.log);
+        self.seed = wasi::seed(item);
+        self.wasi = None;
         self.deadline = Instant::now().checked_add(self.context.limits.timeout);
         self.memory.forgive();
         self.rows.clear();
@@ -75,7 +80,8 @@ impl Guest {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| wasi::context(self.context.started, self.seed, &self.log));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 

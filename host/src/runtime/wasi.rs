@@ -19,8 +19,12 @@ use super::logging::LogBudget;
 /// More randomness than this in one call is a mistake or an attack.
 const MAX_RANDOM: u64 = 1 << 20;
 
-pub(super) fn context(started: SystemTime, item: &str, log: &LogBudget) -> WasiCtx {
-    let seed = xxh3_128(item.as_bytes());
+/// What an item's randomness follows from.
+pub(super) fn seed(item: &str) -> u128 {
+    xxh3_128(item.as_bytes())
+}
+
+pub(super) fn context(started: SystemTime, seed: u128, log: &LogBudget) -> WasiCtx {
     let [low, high] = [seed as u64, (seed >> 64) as u64];
     let since_epoch = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     WasiCtxBuilder::new()
