@@ -66,13 +66,14 @@ pub(crate) async fn run(
     // Lanes finish items out of order; what is ahead of its turn waits here.
     let mut early = BTreeMap::new();
     let mut next = 0;
-    while let Some((index, run)) = lanes.finished.recv().await {
-        early.insert(index, run);
+    while let Some(finished) = lanes.finished.recv().await {
+        early.extend(finished);
+        let begin = next;
         while let Some(run) = early.remove(&next) {
             taker.take(&batch.items[next], run).await?;
-            lanes.ahead.add_permits(1);
             next += 1;
         }
+        lanes.ahead.add_permits(next - begin);
     }
     if next < batch.items.len() {
         return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());

@@ -2,10 +2,17 @@
 //!
 //! Items that share an instance (`instance = "batch"`) are a stretch of neighbours whose length follows from the batch alone,
 //! and they run in order: what one finds in the instance is the same in every run, whatever the slots.
+//!
+//! An item may be over in microseconds, less than it takes to wake another thread. So a lane keeps what it has for a moment: its
+//! permit for the next item, and results until there is a block of them. It keeps neither while it waits.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
+use futures::poll;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -15,26 +22,36 @@ use crate::dataset::InstanceLife;
 use crate::job::{Batch, FailureKind, Item};
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Busy, Metrics};
 
 /// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
-const AHEAD_PER_LANE: usize = 8;
+const AHEAD_PER_LANE: usize = 64;
 
-/// Into how many stretches a batch is cut where items share an instance: enough of them for the lanes of any worker.
+/// How many results are handed over together, at most: two blocks at least are on their way before a lane has to wait.
+const BLOCK: usize = 16;
+
+/// How long items run before what they came to is handed over, and before others may have their slot.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Into how many stretches a batch is cut where items share an instance (enough of them for the lanes of most workers), and how
+/// long a stretch is at most: for so long a lane keeps its slot.
 const STRETCHES: usize = 16;
+const LONGEST_STRETCH: usize = 8;
 
-/// How many items one instance serves in a batch of so many. As short as the lanes may be ahead: a lane that has begun a
-/// stretch must not wait for room in the middle, where it would hold a slot.
+/// How many items one instance serves in a batch of so many.
 fn stretch(life: InstanceLife, items: usize) -> usize {
     match life {
         InstanceLife::Item => 1,
-        InstanceLife::Batch => items.div_ceil(STRETCHES).clamp(1, AHEAD_PER_LANE),
+        InstanceLife::Batch => items.div_ceil(STRETCHES).clamp(1, LONGEST_STRETCH),
     }
 }
 
+/// An item's place in its batch, and what it came to.
+type Finished = (usize, ItemRun);
+
 /// The lanes of a batch; dropping them stops what runs.
 pub(super) struct Lanes {
-    pub(super) finished: mpsc::Receiver<(usize, ItemRun)>,
+    pub(super) finished: mpsc::UnboundedReceiver<Vec<Finished>>,
     /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
     pub(super) ahead: Arc<Semaphore>,
     _running: JoinSet<Option<()>>,
@@ -48,98 +65,211 @@ impl Lanes {
         context: &Arc<BatchContext>,
     ) -> Self {
         let need = Arc::new(loaded.need());
-        let items = batch.items.len();
-        let stretch = stretch(context.limits.instance, items);
-        let lanes = pipeline.lanes.min(items.div_ceil(stretch)).min(need.max_slots);
+        let stretch = stretch(context.limits.instance, batch.items.len());
+        let lanes = pipeline.lanes.min(batch.items.len().div_ceil(stretch)).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
-        let (sender, finished) = mpsc::channel(lanes * AHEAD_PER_LANE);
-        let next = Arc::new(AtomicUsize::new(0));
-        let mut running: JoinSet<Option<()>> = JoinSet::new();
+        let work = Arc::new(Work { batch: batch.clone(), stretch, next: AtomicUsize::new(0), ahead: ahead.clone() });
+        // It never holds more than the lanes may be ahead.
+        let (sender, finished) = mpsc::unbounded_channel();
+        let mut running = JoinSet::new();
         for _ in 0..lanes {
-            let (batch, next, ahead, sender) = (batch.clone(), next.clone(), ahead.clone(), sender.clone());
-            let mut runner = Runner {
+            let runner = Runner {
                 lane: Lane::new(loaded.plugin.clone(), context.clone()),
                 permit: None,
+                used: Duration::ZERO,
                 admission: pipeline.admission.clone(),
                 need: need.clone(),
                 metrics: pipeline.metrics.clone(),
             };
-            let work = async move {
-                // Items are begun in order: the one whose turn it is gets a slot, and lets the others go on.
-                loop {
-                    match ahead.try_acquire_many(stretch as u32) {
-                        Ok(room) => room.forget(),
-                        Err(_) => {
-                            runner.rest();
-                            ahead.acquire_many(stretch as u32).await.ok()?.forget();
-                        }
-                    }
-                    let first = next.fetch_add(stretch, Ordering::Relaxed);
-                    let indexes = first.min(items)..(first + stretch).min(items);
-                    ahead.add_permits(stretch - indexes.len());
-                    if indexes.is_empty() {
-                        return None;
-                    }
-                    for index in indexes {
-                        let run = runner.run(&batch.items[index]).await?;
-                        sender.send((index, run)).await.ok()?;
-                    }
-                    runner.end_stretch();
-                }
-            };
-            running.spawn_on(work, &pipeline.guests);
+            let results = Results { sender: sender.clone(), block: Vec::new(), took: Duration::ZERO };
+            running.spawn_on(run_items(runner, results, work.clone()), &pipeline.guests);
         }
         Self { finished, ahead, _running: running }
+    }
+}
+
+/// What the lanes of a batch share.
+struct Work {
+    batch: Arc<Batch>,
+    /// How many items a lane takes at a time.
+    stretch: usize,
+    next: AtomicUsize,
+    ahead: Arc<Semaphore>,
+}
+
+impl Work {
+    /// The next stretch, for which there is room: items are begun in order, so that the one whose turn it is lets the others go
+    /// on. None when all items are begun.
+    fn claim(&self) -> Option<std::ops::Range<usize>> {
+        let (first, items) = (self.next.fetch_add(self.stretch, Ordering::Relaxed), self.batch.items.len());
+        let indexes = first.min(items)..(first + self.stretch).min(items);
+        self.ahead.add_permits(self.stretch - indexes.len());
+        (!indexes.is_empty()).then_some(indexes)
+    }
+}
+
+/// What a lane does. None when it was cut short: nobody waits for the items any more, or the host stops.
+async fn run_items(mut runner: Runner, mut results: Results, work: Arc<Work>) -> Option<()> {
+    let ended = stretches(&mut runner, &mut results, &work).await;
+    // Whoever hears of the last item finds the slot free.
+    runner.rest();
+    results.hand_over()?;
+    ended
+}
+
+async fn stretches(runner: &mut Runner, results: &mut Results, work: &Work) -> Option<()> {
+    loop {
+        match work.ahead.try_acquire_many(work.stretch as u32) {
+            Ok(room) => room.forget(),
+            Err(_) => {
+                runner.rest();
+                results.hand_over()?;
+                work.ahead.acquire_many(work.stretch as u32).await.ok()?.forget();
+            }
+        }
+        let mut waited = false;
+        let Some(stretch) = work.claim() else { return Some(()) };
+        for index in stretch {
+            if !runner.is_admitted() {
+                results.hand_over()?;
+                runner.admit().await?;
+            }
+            let mut run = pin!(runner.run(&work.batch.items[index]));
+            let run = match poll!(run.as_mut()) {
+                Poll::Ready(run) => run,
+                Poll::Pending => {
+                    waited = true;
+                    results.hand_over()?;
+                    run.await
+                }
+            };
+            results.push(index, run?)?;
+        }
+        runner.lane.rest();
+        if waited || runner.used >= MOMENT {
+            runner.rest();
+            results.hand_over()?;
+            // Who waited let others have the thread.
+            if !waited {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+/// Results that wait to be handed over.
+struct Results {
+    sender: mpsc::UnboundedSender<Vec<Finished>>,
+    block: Vec<Finished>,
+    /// How long their items ran.
+    took: Duration,
+}
+
+impl Results {
+    /// None when nobody wants them any more.
+    fn push(&mut self, index: usize, run: ItemRun) -> Option<()> {
+        self.took += run.took;
+        self.block.push((index, run));
+        if self.block.len() < BLOCK && self.took < MOMENT { Some(()) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> Option<()> {
+        self.took = Duration::ZERO;
+        if self.block.is_empty() {
+            return Some(());
+        }
+        self.sender.send(std::mem::take(&mut self.block)).ok()
     }
 }
 
 /// A lane, and what it runs with. An instance that is kept for the next item takes up memory: it never outlives the permit.
 struct Runner {
     lane: Lane,
-    permit: Option<Permit>,
+    permit: Option<(Permit, [Busy; 2])>,
+    /// How long items ran with the permit.
+    used: Duration,
     admission: Arc<Admission>,
     need: Arc<Need>,
     metrics: Arc<Metrics>,
 }
 
 impl Runner {
-    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
-    async fn run(&mut self, item: &Item) -> Option<ItemRun> {
-        let mut attempt = 1;
-        loop {
-            let permit = match self.permit.take() {
-                Some(permit) => permit,
-                None => self.admission.acquire(&self.need).await?,
-            };
-            let counted = (self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory()));
-            let run = self.lane.run(item).await;
-            drop(counted);
-            self.permit = Some(permit);
-            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
-            let again = asks && attempt < ITEM_ATTEMPTS;
-            // An instance that is kept is needed for the rest of its stretch.
-            if again || !self.lane.is_kept() {
-                self.rest();
-            }
-            if !again {
-                return Some(run);
-            }
-            tokio::time::sleep(runtime::pause_after(attempt)).await;
-            attempt += 1;
-        }
+    fn is_admitted(&self) -> bool {
+        self.permit.is_some()
     }
 
-    /// Ends the instance that served a stretch, and leaves the rest to others if it is their turn.
-    fn end_stretch(&mut self) {
-        self.lane.rest();
-        if !self.permit.as_ref().is_some_and(Permit::renew) {
-            self.permit = None;
+    /// Waits for a slot. None when the host stops.
+    async fn admit(&mut self) -> Option<()> {
+        let permit = self.admission.acquire(&self.need).await?;
+        let counted = [self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory())];
+        self.permit = Some((permit, counted));
+        Some(())
+    }
+
+    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+    async fn run(&mut self, item: &Item) -> Option<ItemRun> {
+        for attempt in 1.. {
+            if !self.is_admitted() {
+                self.admit().await?;
+            }
+            let run = self.lane.run(item).await;
+            self.used += run.took;
+            let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
+            if !asks || attempt == ITEM_ATTEMPTS {
+                return Some(run);
+            }
+            self.rest();
+            tokio::time::sleep(runtime::pause_after(attempt)).await;
         }
+        None
     }
 
     /// Leaves everything to others.
     fn rest(&mut self) {
         self.lane.rest();
         self.permit = None;
+        self.used = Duration::ZERO;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_follows_from_the_batch() {
+        let of = |items| stretch(InstanceLife::Batch, items);
+        assert_eq!([1, 16, 17, 100, 128, 1000].map(of), [1, 1, 2, 7, 8, 8]);
+        assert_eq!(stretch(InstanceLife::Item, 1000), 1);
+    }
+
+    #[test]
+    fn every_item_is_begun_once_and_room_that_nobody_needs_is_given_back() {
+        let body = r#"{"gristmill":1,"dataset":"d","task_token":"t","execution":"e","state":"s","input":{"Items":[1,2,3,4,5,6,7]}}"#;
+        let batch = Arc::new(Batch::parse(body).unwrap());
+        let work = Work { batch, stretch: 3, next: AtomicUsize::new(0), ahead: Arc::new(Semaphore::new(0)) };
+        let claimed: Vec<_> = (0..5).map(|_| work.claim()).collect();
+        assert_eq!(claimed, [Some(0..3), Some(3..6), Some(6..7), None, None]);
+        // Of five times three.
+        assert_eq!(work.ahead.available_permits(), 15 - 7);
+    }
+
+    fn finished(took: Duration) -> ItemRun {
+        ItemRun { result: Ok(None), rows: Vec::new(), bytes_read: 0, took, memory: 0 }
+    }
+
+    #[test]
+    fn results_are_handed_over_in_blocks_and_after_a_moment() {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut results = Results { sender, block: Vec::new(), took: Duration::ZERO };
+        let mut sizes = |took: Duration, items: usize| {
+            (0..items).for_each(|index| results.push(index, finished(took)).unwrap());
+            results.hand_over().unwrap();
+            std::iter::from_fn(|| receiver.try_recv().ok()).map(|block| block.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(Duration::ZERO, 2 * BLOCK + 1), [BLOCK, BLOCK, 1]);
+        assert_eq!(sizes(MOMENT / 2, 5), [2, 2, 1]);
+        assert_eq!(sizes(MOMENT, 3), [1, 1, 1]);
+        assert_eq!(sizes(MOMENT, 0), [0; 0]);
     }
 }

@@ -202,17 +202,17 @@ impl Metrics {
     }
 
     /// A batch that is under way until the guard is dropped.
-    pub fn in_flight(&self) -> impl Drop + use<> {
+    pub fn in_flight(&self) -> Busy {
         Busy::new(&self.batches_in_flight, 1)
     }
 
-    /// An item that runs until the guard is dropped.
-    pub fn busy_slot(&self) -> impl Drop + use<> {
+    /// A slot that is taken until the guard is dropped.
+    pub fn busy_slot(&self) -> Busy {
         Busy::new(&self.slots_busy, 1)
     }
 
     /// Memory that is set aside until the guard is dropped.
-    pub fn busy_memory(&self, bytes: u64) -> impl Drop + use<> {
+    pub fn busy_memory(&self, bytes: u64) -> Busy {
         Busy::new(&self.memory_busy, i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
@@ -235,7 +235,8 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
     Ok(collector)
 }
 
-struct Busy(IntGauge, i64);
+/// Adds to a gauge until it is dropped.
+pub struct Busy(IntGauge, i64);
 
 impl Busy {
     fn new(gauge: &IntGauge, much: i64) -> Self {
