@@ -20,6 +20,8 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// Whether the request was refused because this machine's clock is wrong.
     skewed: bool,
+    /// Whether there was no request at all, because none can be made of what it should ask for.
+    unasked: bool,
 }
 
 /// What a wrong clock is called. A signature is also refused when the secret key is wrong: the answer's date decides.
@@ -72,11 +74,17 @@ impl Fault {
         } else if is_one_of(&code, &CREDENTIALS) {
             message = format!("{message}: the credentials have run out or are not known (yet); others are asked for");
         }
-        Self { code, status, message, skewed: skew.is_some() }
+        let unasked = matches!(error, SdkError::ConstructionFailure(_));
+        Self { code, status, message, skewed: skew.is_some(), unasked }
     }
 
-    /// Whether the service will refuse again until somebody changes something.
+    /// Whether the service will refuse again until somebody changes something. What no request can be made of is whoever asks
+    /// for it to blame for, not a service that was never asked.
     pub(crate) fn is_refusal(&self) -> bool {
+        self.unasked || self.is_refused()
+    }
+
+    fn is_refused(&self) -> bool {
         self.status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
             && !self.skewed
             && !is_one_of(&self.code, &PASSING)
@@ -189,6 +197,16 @@ mod tests {
         assert!(refused(3601).await.message.contains("behind"));
         let key = refused(-60).await;
         assert!(key.is_refusal() && !key.message.contains("clock"), "a wrong key is one: {key:?}");
+    }
+
+    #[tokio::test]
+    async fn what_no_request_can_be_made_of_is_a_refusal() {
+        let replay = Replay::start(vec![]).await;
+        let objects = aws_sdk_s3::Client::new(&replay.config);
+        let request = objects.get_object().bucket("b").key(" ");
+        let fault = Fault::new(&request.send().await.unwrap_err());
+        assert!(fault.is_refusal() && fault.message.contains("key"), "{fault:?}");
+        assert!(replay.requests().is_empty());
     }
 
     #[tokio::test]

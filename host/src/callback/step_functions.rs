@@ -70,7 +70,9 @@ where
 {
     let Err(error) = result else { return Ok(Waiting::Yes) };
     let fault = Fault::new(&error);
-    match NOBODY_WAITS.contains(&fault.code.as_str()) {
+    // A token comes from a message: one that no state can have is that message's fault, and no trouble of the service.
+    let impossible = fault.code == "ValidationException" && fault.message.contains("taskToken");
+    match impossible || NOBODY_WAITS.contains(&fault.code.as_str()) {
         true => Ok(Waiting::No),
         false => Err(CallbackError(fault.message)),
     }
@@ -106,8 +108,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_waits_with_a_token_that_cannot_be_one() {
+        let why = "Value at 'taskToken' failed to satisfy constraint: Member must satisfy a pattern";
+        let refusal = Response::json(400, &format!(r#"{{"__type":"x#ValidationException","message":"{why}"}}"#));
+        let replay = Replay::start(vec![refusal]).await;
+        assert_eq!(StepFunctions::new(&replay.config).heartbeat(&token()).await.unwrap(), Waiting::No);
+    }
+
+    #[tokio::test]
     async fn everything_else_is_an_error_without_the_token() {
-        for response in [refusal("InvalidOutput"), refusal("AccessDeniedException"), Response::json(500, "{}")] {
+        for response in [
+            refusal("InvalidOutput"),
+            refusal("ValidationException"),
+            refusal("AccessDeniedException"),
+            Response::json(500, "{}"),
+        ] {
             let replay = Replay::start(vec![response]).await;
             let callback = StepFunctions::new(&replay.config);
             let error = callback.answer(&token(), &Answer::Success { output: "{".into() }).await.unwrap_err();

@@ -87,7 +87,10 @@ async fn what_is_missing_is_not_found(store: &dyn ObjectWriter, base: &Location)
         assert!(matches!(error, ObjectError::NotFound(_)), "{error:?}");
     }
     assert!(matches!(store.list(&nowhere, None).await, Err(ObjectError::NotFound(_))));
-    assert!(matches!(store.open(&base.with_key(""), 1).await, Err(ObjectError::Invalid(_))));
+    for key in ["", " ", "\n\t", &"k".repeat(1025)] {
+        let error = store.open(&base.with_key(key), 1).await.unwrap_err();
+        assert!(matches!(error, ObjectError::Invalid(_)), "{key:?}: {error:?}");
+    }
     let page = store.list(&under(base, "nothing/here"), None).await.unwrap();
     assert!(page.objects.is_empty() && page.next.is_none());
 }

@@ -317,10 +317,9 @@ fn read_up_to(file: &mut File, length: u64) -> io::Result<Bytes> {
 
 /// That the location names something in a bucket, and nothing outside of it.
 fn inside(at: &Location) -> Result<(), ObjectError> {
+    at.names_an_object()?;
     let why = if !is_name(&at.bucket) {
         "the bucket's name is no directory's name"
-    } else if at.key.is_empty() {
-        "it names a bucket, not an object"
     } else if at.key.contains('\0') || at.key.split('/').any(|part| matches!(part, "." | "..")) {
         "it would lie outside of its bucket"
     } else {

@@ -34,10 +34,31 @@ impl Location {
         Self { bucket: self.bucket.clone(), key: key.into() }
     }
 
+    /// That it names an object that a store may have. A key of blanks alone is none: the SDK of Amazon S3 makes no request of
+    /// it, and what cannot be read there cannot be read here either.
+    pub(crate) fn names_an_object(&self) -> Result<(), ObjectError> {
+        let why = match self.key.as_str() {
+            "" => "it names a bucket, not an object",
+            key if key.trim().is_empty() => "its key is blank",
+            key if key.len() > MAX_KEY_BYTES => "its key has more than 1,024 bytes (Amazon S3)",
+            _ => return Ok(()),
+        };
+        Err(ObjectError::Invalid(format!("{self} names no object: {why}")))
+    }
+
     /// Whether `other` lies under this prefix: the same bucket, and a key that starts with this key.
     pub fn contains(&self, other: &Location) -> bool {
         self.bucket == other.bucket && other.key.starts_with(&self.key)
     }
+}
+
+/// The longest key of Amazon S3, in bytes.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Whether a bucket may have this name: in Amazon S3, where old buckets have capitals and `_`, and as a folder.
+pub(crate) fn is_bucket(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    name.len() <= 255 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(inner)
 }
 
 impl fmt::Display for Location {
@@ -70,15 +91,14 @@ impl FromStr for Location {
         if bucket.is_empty() {
             return Err(invalid("the bucket is empty"));
         }
-        // Amazon S3 allows these names; a folder cannot hold them, and no bucket or key that means well has them.
-        if bucket == "."
-            || bucket == ".."
-            || uri.contains('\0')
-            || key.split('/').any(|part| part == "." || part == "..")
-        {
+        if !is_bucket(bucket) {
+            return Err(invalid(&format!("`{bucket}` is no bucket's name (letters, digits, `.`, `-` and `_`)")));
+        }
+        // Amazon S3 allows these names; a folder cannot hold them, and no key that means well has them.
+        if key.contains('\0') || key.split('/').any(|part| part == "." || part == "..") {
             return Err(invalid("`.` and `..` are no names"));
         }
-        if key.len() > 1024 {
+        if key.len() > MAX_KEY_BYTES {
             return Err(invalid("a key has at most 1,024 bytes (Amazon S3)"));
         }
         Ok(Self { bucket: bucket.into(), key: key.into() })
@@ -205,4 +225,28 @@ pub struct UploadedPart {
     /// The CRC-32 in base64, if the store keeps it: then it wants it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc32: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_names_a_bucket_and_a_key() {
+        for uri in ["s3://b/k", "s3://b/", "s3://my.old_Bucket-1/a//b/ä?#%", "s3://b/ "] {
+            assert_eq!(uri.parse::<Location>().map(|at| at.to_string()), Ok(uri.to_owned()));
+        }
+        for (uri, why) in [
+            ("b/k", "it must start with `s3://`"),
+            ("s3:///k", "the bucket is empty"),
+            ("s3://s3://b/k", "`s3:` is no bucket's name (letters, digits, `.`, `-` and `_`)"),
+            ("s3://a b/k", "`a b` is no bucket's name (letters, digits, `.`, `-` and `_`)"),
+            ("s3://../k", "`..` is no bucket's name (letters, digits, `.`, `-` and `_`)"),
+            ("s3://b/a/../k", "`.` and `..` are no names"),
+            ("s3://b/\0", "`.` and `..` are no names"),
+        ] {
+            let error = uri.parse::<Location>().unwrap_err();
+            assert_eq!(error, ObjectError::Invalid(format!("`{uri}` is not an object's URI: {why}")));
+        }
+    }
 }

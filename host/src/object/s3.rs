@@ -111,7 +111,7 @@ fn byte_range(range: &Range<u64>) -> String {
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
-        named(at)?;
+        at.names_an_object()?;
         if first == 0 {
             return Ok((self.head(at).await?, Bytes::new()));
         }
@@ -127,7 +127,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        named(at)?;
+        at.names_an_object()?;
         let mut bytes = Vec::new();
         self.fill(at, etag, range, &mut bytes).await?;
         Ok(bytes.into())
@@ -148,27 +148,27 @@ impl ObjectStore for S3Store {
 #[async_trait]
 impl ObjectWriter for S3Store {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        named(at)?;
+        at.names_an_object()?;
         Ok(Box::new(S3Upload::new(self.writer.clone(), at.clone())))
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
-        named(&upload.at)?;
+        upload.at.names_an_object()?;
         s3_upload::complete(&self.writer, upload).await
     }
 
     async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
-        named(&upload.at)?;
+        upload.at.names_an_object()?;
         s3_upload::abort(&self.writer, &upload.at, upload.id.clone()).await
     }
 
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError> {
-        named(at)?;
+        at.names_an_object()?;
         s3_upload::abort_all(&self.writer, at).await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
-        named(at)?;
+        at.names_an_object()?;
         match self.writer.delete_object().bucket(&at.bucket).key(&at.key).send().await {
             Ok(_) => Ok(()),
             Err(error) => match object_error(at, "deleted", &error) {
@@ -254,13 +254,6 @@ fn metadata(
     Ok(Metadata { location: at.clone(), size, etag, last_modified })
 }
 
-fn named(at: &Location) -> Result<(), ObjectError> {
-    match at.bucket.is_empty() || at.key.is_empty() {
-        true => Err(ObjectError::Invalid(format!("{at} names no object"))),
-        false => Ok(()),
-    }
-}
-
 fn changed(at: &Location) -> ObjectError {
     ObjectError::Changed(format!("{at} was changed while it was read: run again once nobody writes to it any more"))
 }
@@ -276,6 +269,9 @@ where
         (404, _) => ObjectError::NotFound(format!("there is no object {at}")),
         (412, _) => changed(at),
         (_, "EntityTooLarge") => ObjectError::TooLarge(text),
+        (_, "InvalidObjectState") => {
+            ObjectError::Invalid(format!("{text}. It is archived: restore it before it is read"))
+        }
         (301, _) => ObjectError::Invalid(format!("{text}. The bucket is in another region")),
         _ if !fault.is_refusal() => ObjectError::Unavailable(text),
         (401 | 403, _) => ObjectError::Denied(format!(
@@ -379,10 +375,36 @@ mod tests {
         assert!(matches!(read, Err(ObjectError::Unavailable(_))), "{read:?}");
     }
 
+    /// A key comes from an item, and the store is not to blame for it.
+    #[tokio::test]
+    async fn what_no_request_can_be_made_of_is_invalid() {
+        let replay = Replay::start(vec![]).await;
+        let store = S3Store::new(&replay.config);
+        let error = store.get(&at().with_key(" "), 0..1, None).await.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(&error, ObjectError::Invalid(text) if text.starts_with("s3://b/  could not be read")),
+            "{error:?}"
+        );
+        for key in ["", " ", "\t", "\u{a0}", &"k".repeat(1025)] {
+            let at = at().with_key(key);
+            for first in [0, 10] {
+                assert!(matches!(store.open(&at, first).await, Err(ObjectError::Invalid(_))), "{key:?}");
+            }
+            assert!(matches!(store.read(&at, "\"e\"", 0..1).await, Err(ObjectError::Invalid(_))), "{key:?}");
+            assert!(matches!(store.delete(&at).await, Err(ObjectError::Invalid(_))), "{key:?}");
+        }
+        assert!(replay.requests().is_empty());
+    }
+
     #[tokio::test]
     async fn errors_are_told_apart() {
         type Is = fn(&ObjectError) -> bool;
-        let cases: [(u16, &str, Is); 8] = [
+        let cases: [(u16, &str, Is); 9] = [
+            (
+                403,
+                "InvalidObjectState",
+                |error| matches!(error, ObjectError::Invalid(text) if text.contains("archived")),
+            ),
             (404, "NoSuchKey", |error| matches!(error, ObjectError::NotFound(_))),
             (404, "NoSuchBucket", |error| matches!(error, ObjectError::NotFound(text) if text.contains("bucket"))),
             (403, "AccessDenied", |error| matches!(error, ObjectError::Denied(_))),
