@@ -15,6 +15,12 @@ use crate::dataset::Format;
 /// When the rows of a Parquet row group take this much memory, in bytes, the group is closed.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
+/// What a Parquet file says it was written by, in the form that readers parse (`parquet.thrift`, `created_by`): of one that they
+/// cannot parse, old readers leave the statistics unused. It is the release and not the library, so that the bytes of a
+/// release stay the same.
+const CREATED_BY: &str =
+    concat!("gristmill version ", env!("CARGO_PKG_VERSION"), " (build ", env!("CARGO_PKG_VERSION"), ")");
+
 /// One object that is being encoded.
 pub(super) enum Encoder {
     JsonLines(JsonLines),
@@ -44,8 +50,7 @@ impl Encoder {
             }
             Format::Parquet => {
                 let properties = WriterProperties::builder()
-                    // Without the library's version, which would change the bytes with every upgrade.
-                    .set_created_by("gristmill".into())
+                    .set_created_by(CREATED_BY.into())
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .build();
                 let writer = ArrowWriter::try_new(Vec::new(), schema.arrow.clone(), Some(properties));
@@ -226,6 +231,20 @@ mod tests {
             assert_eq!(once, encode(format, &[first, second]), "{format:?}");
             assert_ne!(once, encode(format, &[first]), "{format:?}");
         }
+    }
+
+    /// Who does not find `NAME version VERSION (build HASH)` takes the statistics for those of a faulty writer.
+    #[test]
+    fn parquet_says_who_wrote_it_in_the_form_that_readers_parse() {
+        use parquet::file::reader::FileReader as _;
+        let bytes = bytes::Bytes::from(encode(Format::Parquet, &[LINES]));
+        let reader = parquet::file::reader::SerializedFileReader::new(bytes).unwrap();
+        let created_by = reader.metadata().file_metadata().created_by().unwrap();
+        let (name, rest) = created_by.split_once(" version ").unwrap();
+        let (version, build) = rest.split_once(" (build ").unwrap();
+        assert_eq!((name, version), ("gristmill", env!("CARGO_PKG_VERSION")));
+        assert!(build.ends_with(')') && !build.contains(' '), "{created_by}");
+        assert!(reader.metadata().row_group(0).column(0).statistics().is_some());
     }
 
     #[test]
