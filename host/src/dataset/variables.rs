@@ -15,6 +15,14 @@ pub enum VariableError {
     /// `${` without a name and `}`.
     #[error("`{0}` is no variable")]
     Malformed(String),
+    /// What stands in a bucket's place is more than its name.
+    #[error("`${{{name}}}` is `{value}`, and stands where a bucket's name alone can stand")]
+    NoBucket {
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 impl VariableError {
@@ -24,6 +32,10 @@ impl VariableError {
             Self::Unset(name) => format!("give `--set {name}=...`, or set the environment variable `{name}`"),
             Self::Malformed(_) => {
                 "a variable is `${NAME}`, of letters, digits and `_`; a literal `${` is written `$${`".into()
+            }
+            Self::NoBucket { name, value } => {
+                let value = value.trim();
+                format!("give `--set {name}={}`", value.strip_prefix("s3://").unwrap_or(value).trim_matches('/'))
             }
         }
     }
@@ -87,6 +99,9 @@ impl Variables {
                 continue;
             };
             match self.0.get(name) {
+                Some(value) if before.ends_with("s3://") && spoils_bucket(value, after) => {
+                    errors.push(VariableError::NoBucket { name: name.into(), value: value.clone() });
+                }
                 Some(value) => expanded.push_str(value),
                 None => errors.push(VariableError::Unset(name.into())),
             }
@@ -95,6 +110,15 @@ impl Variables {
         expanded.push_str(rest);
         if errors.is_empty() { Ok(expanded) } else { Err(errors) }
     }
+}
+
+/// Whether a value behind `s3://` makes a URI of another place than its author means: the scheme once more, a slash too many,
+/// or a blank or a line's end that came along. `bucket/prefix` is as good as both apart.
+fn spoils_bucket(value: &str, after: &str) -> bool {
+    value.contains("://")
+        || value.starts_with('/')
+        || value.ends_with('/') && after.starts_with('/')
+        || value.trim() != value
 }
 
 fn is_name(text: &str) -> bool {
@@ -140,6 +164,19 @@ mod tests {
             ["`${X}` is not set", "`${Y}` is not set", "`${$.z}` is no variable", "`${open` is no variable"]
         );
         assert_eq!(errors[0].help(), "give `--set X=...`, or set the environment variable `X`");
+    }
+
+    #[test]
+    fn a_bucket_is_its_name_alone() {
+        for value in ["s3://x", "s3://x/", "x/", "/x", "x\r\n", " x"] {
+            let variables = Variables::new([pair("BUCKET", value)], []);
+            let errors = variables.expand("s3://${BUCKET}/csv/").unwrap_err();
+            let named = format!("`${{BUCKET}}` is `{value}`, and stands where a bucket's name alone can stand");
+            assert_eq!((errors[0].to_string(), errors[0].help()), (named, "give `--set BUCKET=x`".into()));
+            assert_eq!(variables.expand("is ${BUCKET}").unwrap(), format!("is {value}"), "anything elsewhere");
+        }
+        let variables = Variables::new([pair("PLACE", "x/y"), pair("DIR", "x/")], []);
+        assert_eq!(variables.expand("s3://${PLACE}/csv s3://${DIR}csv").unwrap(), "s3://x/y/csv s3://x/csv");
     }
 
     #[test]
