@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use serde_json::Value;
-use serde_json::value::to_raw_value;
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,7 @@ use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
-use crate::dataset::{Dataset, Target, Template};
+use crate::dataset::{Dataset, Scope, Target};
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
@@ -27,7 +26,6 @@ use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
 use crate::map::run::{self, Plan};
-use crate::map::select::Select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
@@ -113,7 +111,8 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn read_input(argument: &str) -> anyhow::Result<Value> {
+/// The input as it was given: numbers keep their digits.
+fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("--input {argument}"))?,
         None => argument.to_owned(),
@@ -131,27 +130,19 @@ async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
 }
 
 /// The dataset's `[map]` with the input's fields filled in.
-fn plan(dataset: &Dataset, input: &Value, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
+fn plan(dataset: &Dataset, input: &RawValue, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
     let map = &dataset.map;
-    let evaluate = |template: &Template| template.evaluate(input, &Value::Null).map_err(|error| error.to_string());
-    let source = Source::resolve(&map.item_reader, evaluate)
+    let scope = Scope::new(input);
+    let source = Source::resolve(&map.item_reader, &scope)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
-    let select = map.item_selector.clone().map(|template| {
-        let select =
-            move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
-        Box::new(select) as Box<Select>
-    });
-    let batch_input = match &map.batch_input {
-        Some(template) => Some(to_raw_value(&template.evaluate(input, &Value::Null).context("[map] batch_input")?)?),
-        None => None,
-    };
+    let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
     Ok(Plan {
         dataset: dataset.name.clone(),
-        input: input.clone(),
+        input: input.to_owned(),
         source: source.to_string(),
         items: reader::read(objects, source),
-        select,
-        batch_input,
+        select: map.item_selector.clone(),
+        batch_input: batch_input.transpose()?,
         limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
@@ -215,7 +206,7 @@ impl Folder {
     /// A run that was repeated over fewer items has fewer batches. What the batches beyond the last one had written as
     /// objects is taken away, so that the objects are those of one run over today's items. Rows of tables stay, as they
     /// would in DynamoDB.
-    async fn forget_stale(&self, dataset: &Dataset, input: &Value, batches: u64) -> anyhow::Result<()> {
+    async fn forget_stale(&self, dataset: &Dataset, input: &RawValue, batches: u64) -> anyhow::Result<()> {
         let run = attempt::run_name(&dataset.name, input);
         for (id, receipt) in self.ledger.committed_under(&attempt::child_executions(&dataset.name, &run)).await? {
             if attempt::batch_number(&id.execution).is_none_or(|number| number < batches) {

@@ -4,9 +4,13 @@
 //! Only these, not JSONPath at large: a wildcard or a filter selects any number of values, and what then becomes of them
 //! differs between implementations.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::scope::Scope;
 
 /// A reference path, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,17 +57,24 @@ impl Path {
         }
     }
 
-    /// The field of the input or the context that the path names.
-    pub(crate) fn of<'v>(&self, input: &'v Value, context: &'v Value) -> Option<&'v Value> {
-        self.steps.iter().try_fold(if self.context { context } else { input }, |value, step| match step {
-            Step::Name(name) => value.get(name),
-            Step::Index(index) => value.get(index),
-        })
+    /// The field of the input or the context that the path names, as it is written there.
+    pub(crate) fn of<'v>(&self, scope: &'v Scope<'_>) -> Option<&'v RawValue> {
+        let (start, steps) = match (self.context, self.steps.split_first()) {
+            (false, _) => (scope.input(), self.steps.as_slice()),
+            (true, Some((Step::Name(name), steps))) => (scope.context(name)?, steps),
+            (true, _) => return None,
+        };
+        steps.iter().try_fold(start, step_into)
     }
 
     /// The path as a state sees it whose input lies at `root` (`$`, or `$.input`).
     pub(crate) fn under(&self, root: &str) -> String {
         if self.context { self.source.clone() } else { format!("{root}{}", &self.source[1..]) }
+    }
+
+    /// Whether it names the input or the context object as a whole.
+    pub(crate) fn is_root(&self) -> bool {
+        self.steps.is_empty()
     }
 
     /// The first name of a context path: `Map` of `$$.Map.Item`.
@@ -82,6 +93,49 @@ impl fmt::Display for Path {
     }
 }
 
+fn step_into<'v>(value: &'v RawValue, step: &Step) -> Option<&'v RawValue> {
+    serde_json::Deserializer::from_str(value.get()).deserialize_any(Into(step)).ok()?
+}
+
+/// Looks for one field or element of a value, and at the text of no other.
+struct Into<'s>(&'s Step);
+
+impl<'de> Visitor<'de> for Into<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(Name(name)) = fields.next_key()? {
+            match self.0 {
+                // Of fields of one name the last one counts, as for everybody who reads JSON into a map.
+                Step::Name(wanted) if name == *wanted => found = Some(fields.next_value()?),
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let Step::Index(wanted) = self.0 else { return Ok(None) };
+        for _ in 0..*wanted {
+            if elements.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+        }
+        let found = elements.next_element()?;
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(found)
+    }
+}
+
+/// A field's name, copied only where it is written with escapes.
+#[derive(serde::Deserialize)]
+struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
+
 /// The name up to `']`, and what follows; `\'` and `\\` are escapes.
 fn quoted_name(text: &str) -> Option<(String, &str)> {
     let mut name = String::new();
@@ -99,22 +153,29 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn paths_name_fields_of_input_and_context() {
-        let (input, context) = (json!({"a": [{"b c": 1}], "d-e": null}), json!({"Map": {"Item": {"Index": 7}}}));
-        for (text, expected) in [
-            ("$", Some(&input)),
-            ("$.a[0]['b c']", Some(&json!(1))),
-            ("$.d-e", Some(&json!(null))),
-            ("$.a[1]", None),
+    fn paths_name_fields_of_input_and_context_as_they_are_written() {
+        let raw = |text: &str| RawValue::from_string(text.into()).unwrap();
+        let text = r#"{"a": [{"b c": 1.0}, 12345678901234567890123 ], "d-e": null,"twice":1, "twice": 2,"\u0061b": 3}"#;
+        let input = raw(text);
+        let scope = Scope::new(&input).with_context("Map", raw(r#"{"Item": {"Index": 7}}"#));
+        for (path, expected) in [
+            ("$", Some(text)),
+            ("$.a[0]['b c']", Some("1.0")),
+            ("$.a[1]", Some("12345678901234567890123")),
+            ("$.d-e", Some("null")),
+            ("$.twice", Some("2")),
+            ("$.ab", Some("3")),
+            ("$.a[2]", None),
             ("$.a.b", None),
-            ("$$.Map.Item.Index", Some(&json!(7))),
+            ("$.d-e.x", None),
+            ("$[0]", None),
+            ("$$.Map.Item.Index", Some("7")),
             ("$$.Execution.Id", None),
         ] {
-            let (path, rest) = Path::parse_prefix(text).unwrap();
-            assert_eq!((path.of(&input, &context), rest), (expected, ""), "{text}");
+            let (parsed, rest) = Path::parse_prefix(path).unwrap();
+            assert_eq!((parsed.of(&scope).map(RawValue::get), rest), (expected, ""), "{path}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! Values with placeholders: evaluated here by `gristmill map`, and written as payload templates for Step Functions.
 //! Both from one reading of the text, so that they mean the same.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::path::Path;
+use super::scope::Scope;
 
 /// A JSON value in which strings may hold placeholders: `{$.path}` is a field of the state's input, `{$$.Map.Item.Value.Key}`
 /// a field of the context object. A string that is nothing but one placeholder becomes the field's value, of any type;
@@ -39,6 +41,17 @@ pub enum TemplateError {
     /// JSONPath payload templates cannot say this.
     #[error("{0}")]
     NotInJsonPath(String),
+    /// A text that means a field and is none.
+    #[error("`{text}` is a text like any other: {help}")]
+    NoPlaceholder {
+        /// The text.
+        text: String,
+        /// What to write instead.
+        help: String,
+    },
+    /// What was made of it is no JSON. It always is.
+    #[error("no value could be made of the template: {0}")]
+    Broken(String),
     /// The text is no URI of an object, whatever the placeholders will be.
     #[error("`{0}` must start with `s3://`, a bucket and `/`")]
     NoUri(String),
@@ -51,9 +64,17 @@ enum Part<'t> {
 }
 
 impl Template {
-    /// Puts in the fields of the input and the context object.
+    /// Puts in the fields of the input and the context object, each as it is written there.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<Box<RawValue>, TemplateError> {
+        let mut json = String::new();
+        render(&self.0, scope, &mut json)?;
+        RawValue::from_string(json).map_err(broken)
+    }
+
+    /// [`Self::render`] for whoever has values and wants one. Numbers are then what a [`Value`] can hold.
     pub fn evaluate(&self, input: &Value, context: &Value) -> Result<Value, TemplateError> {
-        evaluate(&self.0, input, context)
+        let scope = Scope::of_values(input, context).map_err(broken)?;
+        serde_json::from_str(self.render(&scope)?.get()).map_err(broken)
     }
 
     /// [`Self::evaluate`] for a template that is one string, such as a URI.
@@ -109,7 +130,11 @@ impl Template {
     }
 }
 
+/// Splits a text into what stands in it and the placeholders.
 fn parts(text: &str) -> Result<Vec<Part<'_>>, TemplateError> {
+    if let Some(help) = meant_otherwise(text) {
+        return Err(TemplateError::NoPlaceholder { text: text.into(), help });
+    }
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find("{$") {
         if at > 0 {
@@ -126,6 +151,39 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, TemplateError> {
     Ok(parts)
 }
 
+/// What to write instead of a text that is meant as a field, in a way that Step Functions knows and a template does not.
+fn meant_otherwise(text: &str) -> Option<String> {
+    let trimmed = text.trim();
+    if let Some(inner) = trimmed.strip_prefix("{%") {
+        let path = inner.trim_end_matches("%}").trim();
+        let path = path.strip_prefix("$states.input").or_else(|| path.strip_prefix("$states.context"));
+        let path = path.filter(|path| path.starts_with('.')).unwrap_or(".field");
+        return Some(format!("templates are JSONPath and not JSONata; a field of the input is written `{{${path}}}`"));
+    }
+    if let Ok((path, "")) = Path::parse_prefix(trimmed)
+        && !path.is_root()
+    {
+        return Some(format!("a field is written in braces, `{{{path}}}`"));
+    }
+    if let Some((function, _)) = trimmed.split_once('(')
+        && let Some(name) = function.strip_prefix("States.")
+        && trimmed.ends_with(')')
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        return Some(format!(
+            "`{function}` is not evaluated; write the text with its fields in braces, `a/{{$.field}}`"
+        ));
+    }
+    let blanks = text.match_indices('{').find_map(|(at, _)| {
+        let after = &text[at + 1..];
+        let path = after.trim_start();
+        let (path, rest) = Path::parse_prefix(path).ok().filter(|_| after.starts_with([' ', '\t']))?;
+        rest.trim_start().starts_with('}').then_some(path)
+    });
+    blanks.map(|path| format!("a field is written without blanks in the braces, `{{{path}}}`"))
+}
+
 fn collect(value: &Value, into: &mut Vec<Path>) -> Result<(), TemplateError> {
     match value {
         Value::String(text) => into.extend(parts(text)?.into_iter().filter_map(|part| match part {
@@ -139,37 +197,70 @@ fn collect(value: &Value, into: &mut Vec<Path>) -> Result<(), TemplateError> {
     Ok(())
 }
 
-fn evaluate(value: &Value, input: &Value, context: &Value) -> Result<Value, TemplateError> {
+fn render(value: &Value, scope: &Scope<'_>, json: &mut String) -> Result<(), TemplateError> {
     match value {
-        Value::String(text) => evaluate_string(text, input, context),
-        Value::Array(elements) => elements.iter().map(|element| evaluate(element, input, context)).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, field)| Ok((name.clone(), evaluate(field, input, context)?))).collect()
+        Value::String(text) => render_text(text, scope, json)?,
+        Value::Array(elements) => {
+            json.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                json.push_str(if index == 0 { "" } else { "," });
+                render(element, scope, json)?;
+            }
+            json.push(']');
         }
-        other => Ok(other.clone()),
+        Value::Object(fields) => {
+            json.push('{');
+            for (index, (name, field)) in fields.iter().enumerate() {
+                json.push_str(if index == 0 { "" } else { "," });
+                push_text(name, json);
+                json.push(':');
+                render(field, scope, json)?;
+            }
+            json.push('}');
+        }
+        other => json.push_str(&other.to_string()),
+    }
+    Ok(())
+}
+
+fn render_text(text: &str, scope: &Scope<'_>, json: &mut String) -> Result<(), TemplateError> {
+    let field = |path: &Path| path.of(scope).ok_or_else(|| TemplateError::Missing { path: path.to_string() });
+    let parts = parts(text)?;
+    if let [Part::Field(path)] = parts.as_slice() {
+        json.push_str(field(path)?.get());
+        return Ok(());
+    }
+    let mut filled = String::new();
+    for part in &parts {
+        match part {
+            Part::Text(text) => filled.push_str(text),
+            Part::Field(path) => filled.push_str(&as_text(path, field(path)?)?),
+        }
+    }
+    push_text(&filled, json);
+    Ok(())
+}
+
+/// A field within a longer text.
+fn as_text(path: &Path, field: &RawValue) -> Result<String, TemplateError> {
+    let json = field.get();
+    // A whole number has all its digits, however many; a fraction is written as the number that it is.
+    if json.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(json.into());
+    }
+    match serde_json::from_str(json).map_err(broken)? {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(TemplateError::NotText { path: path.to_string(), found: kind(&other) }),
     }
 }
 
-fn evaluate_string(text: &str, input: &Value, context: &Value) -> Result<Value, TemplateError> {
-    let field = |path: &Path| path.of(input, context).ok_or_else(|| TemplateError::Missing { path: path.to_string() });
-    let parts = parts(text)?;
-    if let [Part::Field(path)] = parts.as_slice() {
-        return field(path).cloned();
-    }
-    let mut evaluated = String::new();
-    for part in &parts {
-        match part {
-            Part::Text(text) => evaluated.push_str(text),
-            Part::Field(path) => match field(path)? {
-                Value::String(text) => evaluated.push_str(text),
-                Value::Number(number) => evaluated.push_str(&number.to_string()),
-                other => {
-                    return Err(TemplateError::NotText { path: path.to_string(), found: kind(other) });
-                }
-            },
-        }
-    }
-    Ok(Value::String(evaluated))
+fn push_text(text: &str, json: &mut String) {
+    json.push_str(&Value::from(text).to_string());
+}
+
+fn broken(error: serde_json::Error) -> TemplateError {
+    TemplateError::Broken(error.to_string())
 }
 
 fn payload_field(name: &str, value: &Value, root: &str) -> Result<(String, Value), TemplateError> {
@@ -306,6 +397,54 @@ mod tests {
             evaluated(json!("{$.a b}")).unwrap_err(),
             "`{$.a b}` holds a placeholder that cannot be read: `}` is missing after `$.a`"
         );
+    }
+
+    #[test]
+    fn a_field_comes_out_as_it_went_in() {
+        let raw = |text: &str| RawValue::from_string(text.into()).unwrap();
+        let input = raw(r#"{"n": 123456789012345678901234567890, "huge": 1e400, "x": {"z": 1.0, "a" : -0, "a": 1E5}}"#);
+        let scope = Scope::new(&input).with_context("Map", raw(r#"{"Item":{"Value":{"id":98765432109876543210.5}}}"#));
+        for (template, expected) in [
+            (json!("{$.n}"), "123456789012345678901234567890"),
+            (json!("{$.huge}"), "1e400"),
+            (
+                json!({"y": "{$.x}", "b": [1, "{$$.Map.Item.Value.id}"]}),
+                r#"{"b":[1,98765432109876543210.5],"y":{"z": 1.0, "a" : -0, "a": 1E5}}"#,
+            ),
+            (json!("id-{$.n}/{$.x.z}/\"{$.x.a}"), r#""id-123456789012345678901234567890/1.0/\"100000.0""#),
+        ] {
+            assert_eq!(Template(template).render(&scope).unwrap().get(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_meant_as_a_field_and_is_none_is_said() {
+        for (text, help) in [
+            ("$.stations", "a field is written in braces, `{$.stations}`"),
+            ("$$.Map.Item.Value.Key", "a field is written in braces, `{$$.Map.Item.Value.Key}`"),
+            (
+                "{% $states.input.stations %}",
+                "templates are JSONPath and not JSONata; a field of the input is written `{$.stations}`",
+            ),
+            (
+                "{% $uppercase($states.input.a) %}",
+                "templates are JSONPath and not JSONata; a field of the input is written `{$.field}`",
+            ),
+            ("{ $.a }", "a field is written without blanks in the braces, `{$.a}`"),
+            ("x/{\t$.a}/", "a field is written without blanks in the braces, `{$.a}`"),
+            (
+                "States.Format('{}', $.a)",
+                "`States.Format` is not evaluated; write the text with its fields in braces, `a/{$.field}`",
+            ),
+        ] {
+            let expected = format!("`{text}` is a text like any other: {help}");
+            assert_eq!(evaluated(json!(text)).unwrap_err(), expected);
+            assert_eq!(field(json!([text])).unwrap_err(), expected);
+            assert_eq!(Template(json!({"a": [text]})).paths().unwrap_err().to_string(), expected);
+        }
+        for text in ["$", "$5", "costs $", "{ a }", "States.", "a $.b", "US$.x y", "{\"a\": \"{%\"}"] {
+            assert_eq!(evaluated(json!(text)).unwrap(), json!(text));
+        }
     }
 
     #[test]

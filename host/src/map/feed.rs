@@ -8,9 +8,9 @@ use super::select::Selector;
 use super::summary::RunError;
 
 /// The batches of a run, in order.
-pub(super) struct Feed {
+pub(super) struct Feed<'p> {
     items: reader::Items,
-    selector: Option<Selector>,
+    selector: Option<Selector<'p>>,
     batcher: Batcher,
     /// The number of the next batch.
     number: u64,
@@ -25,8 +25,8 @@ pub(super) struct Numbered {
     pub(super) batch: batcher::Items,
 }
 
-impl Feed {
-    pub(super) fn new(items: reader::Items, selector: Option<Selector>, batcher: Batcher) -> Self {
+impl<'p> Feed<'p> {
+    pub(super) fn new(items: reader::Items, selector: Option<Selector<'p>>, batcher: Batcher) -> Self {
         Self { items, selector, batcher, number: 0, read: 0, ended: false }
     }
 
@@ -59,16 +59,15 @@ impl Feed {
         }))
     }
 
-    fn take(
-        &mut self,
-        item: Result<Box<serde_json::value::RawValue>, reader::ReadError>,
-    ) -> Result<Option<batcher::Items>, RunError> {
+    fn take(&mut self, item: Result<reader::Item, reader::ReadError>) -> Result<Option<batcher::Items>, RunError> {
         let failed = |name: &'static str, cause: String| RunError { name, cause };
-        let mut item = item.map_err(|error| failed("States.ItemReaderFailed", error.to_string()))?;
-        if let Some(selector) = &mut self.selector {
-            let selected = selector.apply(self.read, &item);
-            item = selected.map_err(|error| failed("States.ParameterPathFailure", error.to_string()))?;
-        }
+        let item = item.map_err(|error| failed("States.ItemReaderFailed", error.to_string()))?;
+        let item = match &mut self.selector {
+            Some(selector) => selector
+                .apply(self.read, &item)
+                .map_err(|error| failed("States.ParameterPathFailure", error.to_string()))?,
+            None => item.into_json().map_err(|error| failed("States.ItemReaderFailed", error.to_string()))?,
+        };
         self.read += 1;
         self.batcher.push(item).map_err(|error| failed("States.DataLimitExceeded", error.to_string()))
     }

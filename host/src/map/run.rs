@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -17,9 +16,10 @@ use super::batcher::{Batcher, Limits};
 use super::feed::{Feed, Numbered};
 use super::progress::{BatchDone, Progress};
 use super::reader;
-use super::select::{Select, Selector};
+use super::select::Selector;
 use super::summary::{RunError, Status, Summary};
 use super::tolerance::Tolerance;
+use crate::dataset::Template;
 
 /// How many bytes of batches are read ahead of the workers: enough to know the total, and with it the time left, early in
 /// most runs.
@@ -33,13 +33,13 @@ pub struct Plan {
     /// The dataset's name.
     pub dataset: String,
     /// The state's input.
-    pub input: Value,
+    pub input: Box<RawValue>,
     /// The items.
     pub items: reader::Items,
     /// Where they come from, for people.
     pub source: String,
     /// What each item becomes; none leaves items byte for byte as they are.
-    pub select: Option<Box<Select>>,
+    pub select: Option<Template>,
     /// What all items of a batch share.
     pub batch_input: Option<Box<RawValue>>,
     /// How large a batch may be.
@@ -65,7 +65,7 @@ pub async fn run(
 ) -> Summary {
     let name = attempt::run_name(&plan.dataset, &plan.input);
     let execution = attempt::execution(&plan.dataset, &name);
-    let selector = plan.select.map(|select| Selector::new(select, plan.input, &execution));
+    let selector = plan.select.as_ref().map(|select| Selector::new(select, &plan.input, &execution));
     let mut feed = Feed::new(plan.items, selector, Batcher::new(plan.limits, plan.batch_input.as_deref()));
     let stop = CancellationToken::new();
     let attempts = Attempts {

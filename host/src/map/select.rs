@@ -1,18 +1,19 @@
 //! What an item becomes (`ItemSelector`): a value made of the state's input and the context object, item by item.
 
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
+use super::reader::Item;
+use crate::dataset::{Scope, Template};
 use crate::job::item_name;
 
-/// Makes an item: from the state's input (`$`) and the context object (`$$`). The error is a sentence.
-pub type Select = dyn Fn(&Value, &Value) -> Result<Value, String> + Send + Sync;
-
 /// An item selector with everything it may look at.
-pub struct Selector {
-    select: Box<Select>,
-    input: Value,
-    context: Value,
+pub struct Selector<'p> {
+    template: &'p Template,
+    input: &'p RawValue,
+    /// The execution's ARN, until it is in the scope.
+    execution: Option<String>,
+    scope: Scope<'p>,
 }
 
 /// An item selector does not fit an item.
@@ -27,54 +28,121 @@ pub struct SelectError {
     pub reason: String,
 }
 
-impl Selector {
-    /// `input` is what `$` means; `execution` is the execution's name. The context object has `Execution` (`Id`, `Name`,
-    /// `Input`) and, for each item, `Map.Item` (`Index`, `Value`). It has no time: an interrupted run that goes on must
-    /// make the same items.
-    pub fn new(select: Box<Select>, input: Value, execution: &str) -> Self {
-        let name = execution.rsplit(':').next().unwrap_or_default();
-        let context = json!({
-            "Execution": {"Id": execution, "Name": name, "Input": input},
-            "Map": {"Item": {"Index": 0, "Value": null}}
-        });
-        Self { select, input, context }
+/// `$$.Map`, with Step Functions' own names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MapObject<'i> {
+    item: MapItem<'i>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MapItem<'i> {
+    index: u64,
+    /// Only where items are the fields of an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'i str>,
+    value: &'i RawValue,
+}
+
+/// `$$.Execution`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Execution<'i> {
+    id: &'i str,
+    name: &'i str,
+    input: &'i RawValue,
+}
+
+impl<'p> Selector<'p> {
+    /// `input` is what `$` means; `execution` is the execution's ARN. The context object has `Execution` (`Id`, `Name`,
+    /// `Input`) and, for each item, `Map.Item` (`Index`, `Value`, and `Key` where items are the fields of an object). It has
+    /// no time: an interrupted run that goes on must make the same items.
+    pub fn new(template: &'p Template, input: &'p RawValue, execution: &str) -> Self {
+        Self { template, input, execution: Some(execution.into()), scope: Scope::new(input) }
     }
 
     /// Makes the item at this place of the dataset.
-    pub fn apply(&mut self, index: u64, item: &RawValue) -> Result<Box<RawValue>, SelectError> {
-        let refuse = |reason: String| SelectError { index, name: item_name(item.get()), reason };
-        let value: Value = serde_json::from_str(item.get()).map_err(|error| refuse(error.to_string()))?;
-        self.context["Map"]["Item"] = json!({"Index": index, "Value": value});
-        let made = (self.select)(&self.input, &self.context).map_err(refuse)?;
-        to_raw_value(&made).map_err(|error| refuse(error.to_string()))
+    pub fn apply(&mut self, index: u64, item: &Item) -> Result<Box<RawValue>, SelectError> {
+        let refuse = |reason: String| {
+            let name = item.key.clone().or_else(|| item_name(item.value.get()));
+            SelectError { index, name, reason }
+        };
+        self.look_at(index, item).map_err(|error| refuse(error.to_string()))?;
+        self.template.render(&self.scope).map_err(|error| refuse(error.to_string()))
+    }
+
+    fn look_at(&mut self, index: u64, item: &Item) -> Result<(), serde_json::Error> {
+        if let Some(id) = self.execution.take() {
+            let name = id.rsplit(':').next().unwrap_or_default();
+            self.scope.set_context("Execution", to_raw_value(&Execution { id: &id, name, input: self.input })?);
+        }
+        let map = MapObject { item: MapItem { index, key: item.key.as_deref(), value: &item.value } };
+        self.scope.set_context("Map", to_raw_value(&map)?);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.into()).unwrap()
     }
 
+    fn applied(template: serde_json::Value, input: &str, item: Item) -> Result<String, String> {
+        let (template, input) = (Template(template), raw(input));
+        let mut selector = Selector::new(&template, &input, "arn:x:execution:d:run");
+        let made = selector.apply(7, &item).map_err(|error| error.to_string())?;
+        // Nothing of an item is left for the one after.
+        assert_eq!(selector.apply(7, &item).unwrap().get(), made.get());
+        Ok(made.get().into())
+    }
+
     #[test]
     fn an_item_is_made_of_input_and_context() {
-        let select = |input: &Value, context: &Value| -> Result<Value, String> {
-            let item = &context["Map"]["Item"];
-            Ok(json!([input["day"], item["Index"], item["Value"]["Key"], context["Execution"]["Name"]]))
-        };
-        let mut selector = Selector::new(Box::new(select), json!({"day": "2018-01-01"}), "arn:x:execution:d:run");
-        assert_eq!(selector.apply(7, &raw(r#"{"Key":"a"}"#)).unwrap().get(), r#"["2018-01-01",7,"a","run"]"#);
-        assert_eq!(selector.apply(8, &raw(r#"{"Key":"b"}"#)).unwrap().get(), r#"["2018-01-01",8,"b","run"]"#);
+        let template = json!([
+            "{$.day}",
+            "{$$.Map.Item.Index}",
+            "{$$.Map.Item.Value.Key}",
+            "{$$.Execution.Name}",
+            "{$$.Execution.Input.day}"
+        ]);
+        let made = applied(template, r#"{"day": "2018-01-01"}"#, raw(r#"{"Key":"a"}"#).into());
+        assert_eq!(made.unwrap(), r#"["2018-01-01",7,"a","run","2018-01-01"]"#);
+    }
+
+    #[test]
+    fn numbers_and_objects_are_taken_as_they_are_written() {
+        let template = json!({"item": "{$$.Map.Item.Value}", "id": "{$$.Map.Item.Value.id}", "limit": "{$.limit}"});
+        let item = r#"{ "id": 123456789012345678901234567890, "z": 1.0, "a": 1e400 }"#;
+        let made = applied(template, r#"{"limit": 18446744073709551616}"#, raw(item).into());
+        let expected = format!(r#"{{"id":123456789012345678901234567890,"item":{item},"limit":18446744073709551616}}"#);
+        assert_eq!(made.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_field_of_an_object_has_its_name_as_key() {
+        let template = json!(["{$$.Map.Item.Key}", "{$$.Map.Item.Value.x}"]);
+        let item = |key: Option<&str>| Item { key: key.map(str::to_owned), value: raw(r#"{"x":1}"#) };
+        assert_eq!(applied(template.clone(), "{}", item(Some("a\"b"))).unwrap(), r#"["a\"b",1]"#);
+        let error = applied(template, "{}", item(None)).unwrap_err();
+        assert!(error.ends_with("`{$$.Map.Item.Key}`: there is no such field in the context object"), "{error}");
     }
 
     #[test]
     fn an_error_names_the_item() {
-        let mut selector = Selector::new(Box::new(|_, _| Err("no field `x`".into())), Value::Null, "run");
-        let error = selector.apply(3, &raw(r#"{"Key":"a.csv"}"#)).unwrap_err().to_string();
-        assert_eq!(error, "the item selector does not fit item 3 (a.csv): no field `x`");
-        let error = selector.apply(4, &raw("{}")).unwrap_err().to_string();
-        assert_eq!(error, "the item selector does not fit item 4: no field `x`");
+        let error = |item: Item| applied(json!({"a": "{$.x}"}), "{}", item).unwrap_err();
+        let missing = "`{$.x}`: there is no such field in the input";
+        assert_eq!(
+            error(raw(r#"{"Key":"a.csv"}"#).into()),
+            format!("the item selector does not fit item 7 (a.csv): {missing}")
+        );
+        assert_eq!(error(raw("{}").into()), format!("the item selector does not fit item 7: {missing}"));
+        let entry = Item { key: Some("k".into()), value: raw("{}") };
+        assert_eq!(error(entry), format!("the item selector does not fit item 7 (k): {missing}"));
     }
 }

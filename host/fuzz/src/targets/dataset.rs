@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use gristmill::dataset::{Dataset, Variables};
+use gristmill::dataset::{Dataset, Scope, Variables};
 use gristmill::map::reader::Source;
-use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::in_proportion;
 
@@ -22,10 +22,7 @@ pub fn dataset(data: &[u8]) -> bool {
     };
     let asl = gristmill::asl::state_machine(&dataset, "https://sqs.eu-west-1.amazonaws.com/1/q");
     asl.expect("what was checked can be said in Step Functions' language");
-    let (input, context) = (json!({"year": "2018", "dates": ["2018-01-01"]}), json!({}));
-    let evaluate = |template: &gristmill::dataset::Template| {
-        template.evaluate(&input, &context).map_err(|error| error.to_string())
-    };
-    let _ = Source::resolve(&dataset.map.item_reader, evaluate);
+    let input = RawValue::from_string(r#"{"year": "2018", "dates": ["2018-01-01"]}"#.into()).expect("JSON");
+    let _ = Source::resolve(&dataset.map.item_reader, &Scope::new(&input));
     true
 }

@@ -53,6 +53,7 @@ fn read(source: Source, key: &str, bytes: &[u8]) -> Option<Vec<Box<RawValue>>> {
         loop {
             match items.try_next().await {
                 Ok(Some(item)) if size < ENOUGH => {
+                    let item = item.into_json().expect("a name and a JSON text are JSON");
                     assert!(item_name(item.get()).is_none_or(|name| name.len() <= 1024));
                     size += item.get().len();
                     read.push(item);
@@ -68,15 +69,12 @@ fn read(source: Source, key: &str, bytes: &[u8]) -> Option<Vec<Box<RawValue>>> {
 }
 
 fn select(text: &[u8]) -> bool {
-    let Ok((template, input, item)) = serde_json::from_slice::<(Value, Value, Box<RawValue>)>(text) else {
-        return false;
-    };
+    type Parts = (Value, Box<RawValue>, Box<RawValue>);
+    let Ok((template, input, item)) = serde_json::from_slice::<Parts>(text) else { return false };
     let template = Template(template);
-    let select =
-        move |input: &Value, context: &Value| template.evaluate(input, context).map_err(|error| error.to_string());
     let execution = "arn:aws:states:eu-west-1:1:execution:d:run";
-    match Selector::new(Box::new(select), input, execution).apply(7, &item) {
-        Ok(made) => serde_json::from_str::<Value>(made.get()).is_ok(),
+    match Selector::new(&template, &input, execution).apply(7, &item.into()) {
+        Ok(made) => serde_json::from_str::<&RawValue>(made.get()).is_ok(),
         Err(error) => {
             in_proportion(&error, text);
             false

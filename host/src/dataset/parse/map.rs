@@ -122,7 +122,7 @@ fn inline_items(node: &Node<'_>) -> Option<ItemReader> {
             return node.note("the items are larger than a state's payload (256 KiB, Step Functions)", Some(help));
         }
     } else if template.paths().is_ok() && template.sole_path().is_none() {
-        let help = "give an array of items, or one placeholder that stands for an array of the input: `\"{$.dates}\"`";
+        let help = "give an array of items, or one placeholder that stands for an array or object of the input: `\"{$.dates}\"`";
         return node.note("`items` is neither an array nor a placeholder", Some(help));
     }
     Some(ItemReader::Items(checked(node, template, &["Execution", "State", "StateMachine"])?))

@@ -322,7 +322,7 @@ fn mistakes_in_the_map_are_named() {
     assert_snapshot!(map("items = 3\nitem_reader = { csv = 's3://b/k' }").unwrap_err(), @r"sets/d.toml:4:9: map.items: items come from `item_reader` or from `items`, not from both");
     assert_snapshot!(map("items = 3").unwrap_err(), @r#"
     sets/d.toml:4:9: map.items: `items` is neither an array nor a placeholder
-        help: give an array of items, or one placeholder that stands for an array of the input: `"{$.dates}"`
+        help: give an array of items, or one placeholder that stands for an array or object of the input: `"{$.dates}"`
     "#);
     assert_snapshot!(map("item_reader = { list_objects = \"{$.uri}\", headers = [] }").unwrap_err(), @r"
     sets/d.toml:4:32: map.item_reader.list_objects: `{$.uri}` must start with `s3://`, a bucket and `/`

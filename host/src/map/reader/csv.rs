@@ -7,7 +7,9 @@
 //! - a row with too few fields is filled with empty strings, and surplus fields are skipped.
 //!
 //! What the documentation leaves open is settled here: a field is quoted if its first character is a double quote; a single
-//! double quote elsewhere is a character like any other; blank lines are no rows; a quote that never ends is an error.
+//! double quote elsewhere is a character like any other; blank lines are no rows; a quote that never ends is an error, and so
+//! is a carriage return outside of quotes that no newline follows. Columns at the end of the first row that have no name, as
+//! spreadsheets write them, are none: their fields are surplus ones.
 
 use std::io::BufRead;
 
@@ -37,19 +39,32 @@ pub(super) fn read(
                 "the header is longer than {MAX_HEADER_BYTES} bytes (Step Functions' limit)"
             )));
         }
-        None => row.fields()?.map(str::to_owned).collect(),
+        None => named(row.fields()?.map(str::to_owned).collect())?,
     };
     let keys = keys(&headers).map_err(Stop::Format)?;
     while rows.next(&mut row)? {
-        emit(object(&keys, &row)?)?;
+        emit(object(&keys, &row)?.into())?;
     }
     Ok(())
+}
+
+/// The columns up to the last one that has a name.
+fn named(mut headers: Vec<String>) -> Result<Vec<String>, Stop> {
+    let last = headers.iter().rposition(|name| !name.trim().is_empty());
+    headers.truncate(last.ok_or_else(|| Stop::Format("has no header: its first row names no column".into()))? + 1);
+    Ok(headers)
 }
 
 /// `{"name":` and then `,"name":` for each column: what stands before its value.
 fn keys(headers: &[String]) -> Result<Vec<String>, String> {
     let mut keys = Vec::with_capacity(headers.len());
     for (index, name) in headers.iter().enumerate() {
+        if headers[..index].contains(name) && name.is_empty() {
+            let place = index + 1;
+            return Err(format!(
+                "column {place} and one before it have no name: name them in the object, or give `headers`"
+            ));
+        }
         if headers[..index].contains(name) {
             let name: String = name.chars().take(60).collect();
             return Err(format!("two columns are named `{name}`: an item could have only one of them"));
@@ -135,8 +150,10 @@ impl Rows<'_> {
                         continue;
                     }
                     Some(b'\r') if byte != b'\n' => {
-                        row.text.push(b'\r');
-                        at = At::Plain;
+                        let line = self.line;
+                        return Err(Stop::Format(format!(
+                            "line {line}: a carriage return that no newline follows; lines end in a newline, or in both"
+                        )));
                     }
                     _ => {}
                 }

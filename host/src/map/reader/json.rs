@@ -1,15 +1,14 @@
-//! A JSON array somewhere in a document: every element is an item, byte for byte, and none is kept.
+//! A JSON array or object somewhere in a document: every element or field is an item, byte for byte, and none is kept.
 
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::{Emit, MAX_ITEM_BYTES, Stop};
+use super::{Emit, Item, MAX_ITEM_BYTES, Stop};
 
-/// Reads the elements of the array at `pointer` (RFC 6901; empty for the whole document).
+/// Reads the elements of the array, or the fields of the object, at `pointer` (RFC 6901; empty for the whole document).
 pub(super) fn read(input: &mut dyn BufRead, pointer: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let path = parse_pointer(pointer).map_err(Stop::Format)?;
     let budget = Cell::new(None);
@@ -39,7 +38,7 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
     Ok(parts.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
 }
 
-/// What is left of the way to the array, and what to do there.
+/// What is left of the way to the items, and what to do there.
 struct Target<'a, 'e> {
     path: &'a [String],
     depth: usize,
@@ -76,14 +75,14 @@ impl<'de> Visitor<'de> for Target<'_, '_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.get(self.depth) {
-            None => write!(f, "an array at {}", self.place()),
+            None => write!(f, "an array or an object at {}", self.place()),
             Some(part) => write!(f, "an object with `{part}` at {}", self.place()),
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let Some(part) = self.path.get(self.depth) else {
-            return Err(A::Error::invalid_type(serde::de::Unexpected::Map, &self));
+            return self.emit_fields(map);
         };
         let mut found = false;
         while let Some(key) = map.next_key::<String>()? {
@@ -117,22 +116,44 @@ impl<'de> Visitor<'de> for Target<'_, '_> {
 }
 
 impl Target<'_, '_> {
-    fn emit_elements<'de, A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+    fn emit_elements<'de, A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
         for index in 0u64.. {
-            self.budget.set(Some(MAX_ITEM_BYTES));
-            let element = array.next_element::<Box<RawValue>>();
-            if self.budget.get() == Some(0) {
-                let reason = format!("element {index} of {} is longer than {MAX_ITEM_BYTES} bytes", self.place());
-                *self.stopped = Some(Stop::Format(reason));
-            }
-            let Some(element) = element? else { break };
-            if let Err(stop) = (self.emit)(element) {
-                *self.stopped = Some(stop);
-                return Err(A::Error::custom("stopped"));
-            }
+            let Some(value) = self.within_budget(|| format!("element {index}"), || array.next_element())? else {
+                break;
+            };
+            self.emit(Item { key: None, value })?;
         }
         self.budget.set(None);
         Ok(())
+    }
+
+    fn emit_fields<'de, A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
+        for index in 0u64.. {
+            let Some((key, value)) = self.within_budget(|| format!("field {index}"), || object.next_entry())? else {
+                break;
+            };
+            self.emit(Item { key: Some(key), value })?;
+        }
+        self.budget.set(None);
+        Ok(())
+    }
+
+    /// Reads what may take as many bytes as an item.
+    fn within_budget<T, E>(&mut self, name: impl Fn() -> String, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.budget.set(Some(MAX_ITEM_BYTES));
+        let read = read();
+        if self.budget.get() == Some(0) {
+            let reason = format!("{} of {} is longer than {MAX_ITEM_BYTES} bytes", name(), self.place());
+            *self.stopped = Some(Stop::Format(reason));
+        }
+        read
+    }
+
+    fn emit<E: serde::de::Error>(&mut self, item: Item) -> Result<(), E> {
+        (self.emit)(item).map_err(|stop| {
+            *self.stopped = Some(stop);
+            E::custom("stopped")
+        })
     }
 }
 

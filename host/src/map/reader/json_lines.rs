@@ -24,9 +24,12 @@ pub(super) fn read(input: &mut dyn BufRead, emit: &mut Emit<'_>) -> Result<(), S
         if text.is_empty() {
             continue;
         }
-        let item: Box<RawValue> =
-            serde_json::from_str(text).map_err(|error| wrong(&format!("not JSON: {}", without_line(&error))))?;
-        emit(item)?;
+        let item: Box<RawValue> = serde_json::from_str(text).map_err(|error| {
+            let hint =
+                if text.contains('\r') { "; a line ends in a newline, and not in a carriage return alone" } else { "" };
+            wrong(&format!("not JSON: {}{hint}", without_line(&error)))
+        })?;
+        emit(item.into())?;
     }
     Ok(())
 }

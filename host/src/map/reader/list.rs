@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 
-use super::{Items, ReadError};
+use super::{Item, Items, ReadError};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
-/// The objects' descriptions. A key that ends in `/` and has no bytes (a "folder" that somebody made in a console) is an
-/// item too, as in Step Functions.
+/// The objects' descriptions. A "folder" that somebody made in a console, a key that ends in `/` and has no bytes, is no item;
+/// in the cloud, where Step Functions lists, workers pass over it ([`crate::job::is_folder_marker`]).
 pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
     /// Which page comes next.
     enum Page {
@@ -30,13 +30,21 @@ pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
             Ok::<_, ReadError>(Some((listed.objects, listed.next.map_or(Page::None, Page::Next))))
         }
     })
-    .map_ok(|objects| stream::iter(objects).map(|metadata| item(&metadata)))
+    .map_ok(|objects| {
+        let (markers, objects): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| object.size == 0 && object.location.key.ends_with('/'));
+        if let Some(first) = markers.first() {
+            let (first, count) = (&first.location, markers.len());
+            tracing::warn!(count, %first, "left out of the items: objects without bytes that mark a folder");
+        }
+        stream::iter(objects).map(|metadata| item(&metadata))
+    })
     .try_flatten()
     .boxed()
 }
 
 /// An object as Step Functions describes it, in its order of fields.
-fn item(metadata: &Metadata) -> Result<Box<RawValue>, ReadError> {
+fn item(metadata: &Metadata) -> Result<Item, ReadError> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Description<'a> {
@@ -56,5 +64,6 @@ fn item(metadata: &Metadata) -> Result<Box<RawValue>, ReadError> {
         size: metadata.size,
         storage_class: "STANDARD",
     })
+    .map(Item::from)
     .map_err(|error| ObjectError::Invalid(format!("{}: {error}", metadata.location)).into())
 }

@@ -4,12 +4,15 @@
 //! their items.
 
 mod csv;
+mod item;
 mod json;
 mod json_lines;
+mod kind;
 mod list;
 mod object;
 mod source;
 
+pub use item::Item;
 pub use source::Source;
 
 use std::io::{self, BufRead};
@@ -17,7 +20,6 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 
 use crate::object::{Location, ObjectError, ObjectStore};
@@ -42,8 +44,8 @@ pub enum ReadError {
     },
 }
 
-/// Items as JSON texts. After an error nothing follows.
-pub type Items = BoxStream<'static, Result<Box<RawValue>, ReadError>>;
+/// The items in order. After an error nothing follows.
+pub type Items = BoxStream<'static, Result<Item, ReadError>>;
 
 /// Reads the items. To be called within a tokio runtime.
 pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
@@ -54,10 +56,7 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
         }
         Source::Json { at, pointer } => parse(store, at, move |input, emit| json::read(input, &pointer, emit)),
         Source::JsonLines { at } => parse(store, at, |input, emit| json_lines::read(input, emit)),
-        Source::Items(values) => {
-            let raw = |value| to_raw_value(&value).map_err(|error| ObjectError::Invalid(error.to_string()).into());
-            stream::iter(values).map(raw).boxed()
-        }
+        Source::Items(items) => stream::iter(items).map(Ok).boxed(),
     }
 }
 
@@ -79,7 +78,7 @@ impl From<io::Error> for Stop {
 }
 
 /// Takes an item; an error means that nobody wants another one.
-type Emit<'a> = dyn FnMut(Box<RawValue>) -> Result<(), Stop> + 'a;
+type Emit<'a> = dyn FnMut(Item) -> Result<(), Stop> + 'a;
 
 /// How many bytes of items go from the thread to the stream at once. One item at a time would cost more than parsing it.
 const HANDOVER_BYTES: usize = 64 * 1024;
@@ -89,13 +88,13 @@ fn parse<F>(store: Arc<dyn ObjectStore>, at: Location, format: F) -> Items
 where
     F: FnOnce(&mut dyn BufRead, &mut Emit<'_>) -> Result<(), Stop> + Send + 'static,
 {
-    let (sender, receiver) = mpsc::channel::<Result<Vec<Box<RawValue>>, ReadError>>(1);
+    let (sender, receiver) = mpsc::channel::<Result<Vec<Item>, ReadError>>(1);
     tokio::task::spawn_blocking({
         let runtime = tokio::runtime::Handle::current();
         move || {
             let (mut ready, mut bytes) = (Vec::new(), 0);
-            let mut emit = |item: Box<RawValue>| {
-                bytes += item.get().len();
+            let mut emit = |item: Item| {
+                bytes += item.bytes();
                 ready.push(item);
                 if bytes >= HANDOVER_BYTES {
                     bytes = 0;
@@ -103,9 +102,7 @@ where
                 }
                 Ok(())
             };
-            let done = object::open(&runtime, store, &at)
-                .map_err(Stop::Io)
-                .and_then(|mut input| format(&mut input, &mut emit));
+            let done = object::open(&runtime, store, &at).and_then(|mut input| format(&mut input, &mut emit));
             // The items before an error are good ones. A receiver that is gone wants neither them nor the error.
             if sender.blocking_send(Ok(ready)).is_ok()
                 && let Some(error) = done.err().and_then(|stop| explain(stop, at))

@@ -11,13 +11,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::runtime::Handle;
 use tokio_util::io::StreamReader;
 
+use super::{Stop, kind};
 use crate::object::{Location, ObjectStore};
+
+/// What programs on Windows begin a text in UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How much is read at once.
 const RANGE: u64 = 1024 * 1024;
 
-/// Opens the object; a byte order mark at its start is skipped. To be called on a thread that may block.
-pub(super) fn open(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location) -> io::Result<impl BufRead + use<>> {
+/// Opens the object as text in UTF-8; a byte order mark at its start is skipped, and what is evidently something else is
+/// refused. To be called on a thread that may block.
+pub(super) fn open(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location) -> Result<impl BufRead + use<>, Stop> {
     let bytes = StreamReader::new(Box::pin(ranges(store, at.clone())));
     let inner: Pin<Box<dyn AsyncRead + Send>> = match compression(at) {
         Some("gzip") => {
@@ -39,9 +44,12 @@ pub(super) fn open(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location)
     };
     let mut input = BufReader::with_capacity(128 * 1024, Blocking { inner, runtime: runtime.clone() });
     let mut start = Vec::new();
-    input.by_ref().take(3).read_to_end(&mut start)?;
-    if start == "\u{feff}".as_bytes() {
-        start.clear();
+    input.by_ref().take(kind::LOOK as u64).read_to_end(&mut start)?;
+    if let Some(kind) = kind::foreign(&start) {
+        return Err(Stop::Format(format!("no text that could be read; by its first bytes it is {kind}")));
+    }
+    if start.starts_with(BYTE_ORDER_MARK) {
+        start.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(Read::chain(Cursor::new(start), input))
 }

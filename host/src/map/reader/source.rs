@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::dataset::{ItemReader, Template};
+use super::{Item, Stop, json};
+use crate::dataset::{ItemReader, Scope, Template};
 use crate::object::Location;
 
 /// Where items come from, with all placeholders filled in.
@@ -21,11 +22,11 @@ pub enum Source {
         /// What separates fields: an ASCII character.
         delimiter: char,
     },
-    /// Every element of an array in a JSON object.
+    /// Every element of an array in a JSON document, or every field of an object in it.
     Json {
-        /// The object.
+        /// The document.
         at: Location,
-        /// Where the array is (RFC 6901); empty for the whole document.
+        /// Where the array or object is (RFC 6901); empty for the whole document.
         pointer: String,
     },
     /// Every line of a JSON lines object.
@@ -34,7 +35,7 @@ pub enum Source {
         at: Location,
     },
     /// These.
-    Items(Vec<Value>),
+    Items(Vec<Item>),
 }
 
 impl fmt::Display for Source {
@@ -42,21 +43,34 @@ impl fmt::Display for Source {
         match self {
             Self::ListObjects(at) => write!(f, "the objects under {at}"),
             Self::Csv { at, .. } => write!(f, "the rows of {at}"),
-            Self::Json { at, .. } => write!(f, "the array in {at}"),
+            Self::Json { at, pointer } if pointer.is_empty() => write!(f, "the elements of {at}"),
+            Self::Json { at, pointer } => write!(f, "the elements of `{pointer}` in {at}"),
             Self::JsonLines { at } => write!(f, "the lines of {at}"),
-            Self::Items(_) => f.write_str("the items of the dataset file"),
+            Self::Items(_) => f.write_str("`items` of the dataset file"),
         }
     }
 }
 
 impl Source {
+    /// Where it is looked at.
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
+            Self::Items(_) => None,
+        }
+    }
+
     /// Fills in the placeholders of an item reader. The error is a sentence that names the key.
-    pub fn resolve(reader: &ItemReader, evaluate: impl Fn(&Template) -> Result<Value, String>) -> Result<Self, String> {
-        let location =
-            |name: &str, uri: &Template| match evaluate(uri).map_err(|reason| format!("`{name}`: {reason}"))? {
-                Value::String(uri) => uri.parse::<Location>().map_err(|error| format!("`{name}`: {error}")),
-                other => Err(format!("`{name}` must be a URI, but it is {other}")),
-            };
+    pub fn resolve(reader: &ItemReader, scope: &Scope<'_>) -> Result<Self, String> {
+        let filled =
+            |name: &str, template: &Template| template.render(scope).map_err(|reason| format!("`{name}`: {reason}"));
+        let location = |name: &str, uri: &Template| {
+            let uri = filled(name, uri)?;
+            match serde_json::from_str::<String>(uri.get()) {
+                Ok(uri) => uri.parse::<Location>().map_err(|error| format!("`{name}`: {error}")),
+                Err(_) => Err(format!("`{name}` must be a URI, but it is {uri}")),
+            }
+        };
         Ok(match reader {
             ItemReader::ListObjects { uri } => Self::ListObjects(location("list_objects", uri)?),
             ItemReader::Csv { uri, headers, delimiter } => {
@@ -64,11 +78,26 @@ impl Source {
             }
             ItemReader::Json { uri, pointer } => Self::Json { at: location("json", uri)?, pointer: pointer.clone() },
             ItemReader::JsonLines { uri } => Self::JsonLines { at: location("json_lines", uri)? },
-            ItemReader::Items(items) => match evaluate(items).map_err(|reason| format!("`items`: {reason}"))? {
-                Value::Array(items) => Self::Items(items),
-                other => return Err(format!("`items` must be an array, but it is {other}")),
-            },
+            ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
         })
+    }
+}
+
+/// The elements of an array, or the fields of an object.
+fn all_of(value: &RawValue) -> Result<Vec<Item>, String> {
+    if !value.get().starts_with(['[', '{']) {
+        return Err(format!("`items` must be an array or an object, but it is {value}"));
+    }
+    let mut items = Vec::new();
+    let mut emit = |item| {
+        items.push(item);
+        Ok(())
+    };
+    match json::read(&mut value.get().as_bytes(), "", &mut emit) {
+        Ok(()) => Ok(items),
+        Err(Stop::Format(reason)) => Err(format!("`items`: {reason}")),
+        Err(Stop::Io(error)) => Err(format!("`items`: {error}")),
+        Err(Stop::Gone) => Ok(items),
     }
 }
 
@@ -78,31 +107,46 @@ mod tests {
     use serde_json::json;
 
     fn resolve(reader: &ItemReader) -> Result<Source, String> {
-        Source::resolve(reader, |template| match template.0.as_str() {
-            Some("{$.x}") => Err("the input has no `x`".into()),
-            _ => Ok(template.0.clone()),
-        })
+        let input =
+            r#"{"bucket": "b", "list": [1.0, 12345678901234567890123], "object": {"z": {"x":1}, "a" : 2}, "no": 3}"#;
+        Source::resolve(reader, &Scope::new(&RawValue::from_string(input.into()).unwrap()))
+    }
+
+    fn item(key: Option<&str>, value: &str) -> Item {
+        Item { key: key.map(str::to_owned), value: RawValue::from_string(value.into()).unwrap() }
     }
 
     #[test]
     fn placeholders_become_a_source() {
-        let uri = || Template(json!("s3://b/k"));
+        let uri = || Template(json!("s3://{$.bucket}/k"));
         let at = || Location { bucket: "b".into(), key: "k".into() };
         assert_eq!(resolve(&ItemReader::ListObjects { uri: uri() }), Ok(Source::ListObjects(at())));
         let csv = ItemReader::Csv { uri: uri(), headers: Some(vec!["a".into()]), delimiter: '|' };
         assert_eq!(resolve(&csv), Ok(Source::Csv { at: at(), headers: Some(vec!["a".into()]), delimiter: '|' }));
-        assert_eq!(
-            resolve(&ItemReader::Items(Template(json!([1, "a"])))),
-            Ok(Source::Items(vec![json!(1), json!("a")]))
-        );
+    }
+
+    #[test]
+    fn items_are_elements_or_fields_as_they_are_written() {
+        for (template, items) in [
+            (json!([1, "a"]), vec![item(None, "1"), item(None, "\"a\"")]),
+            (json!("{$.list}"), vec![item(None, "1.0"), item(None, "12345678901234567890123")]),
+            (json!("{$.object}"), vec![item(Some("z"), r#"{"x":1}"#), item(Some("a"), "2")]),
+        ] {
+            assert_eq!(resolve(&ItemReader::Items(Template(template))), Ok(Source::Items(items)));
+        }
+        assert_eq!(item(Some("z\""), "1.0").into_json().unwrap().get(), r#"{"Key":"z\"","Value":1.0}"#);
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         for (reader, expected) in [
-            (ItemReader::Items(Template(json!("x"))), "`items` must be an array, but it is \"x\""),
+            (ItemReader::Items(Template(json!("x"))), "`items` must be an array or an object, but it is \"x\""),
+            (ItemReader::Items(Template(json!("{$.no}"))), "`items` must be an array or an object, but it is 3"),
             (ItemReader::JsonLines { uri: Template(json!(3)) }, "`json_lines` must be a URI, but it is 3"),
-            (ItemReader::JsonLines { uri: Template(json!("{$.x}")) }, "`json_lines`: the input has no `x`"),
+            (
+                ItemReader::JsonLines { uri: Template(json!("{$.x}")) },
+                "`json_lines`: `{$.x}`: there is no such field in the input",
+            ),
             (ItemReader::ListObjects { uri: Template(json!("b/k")) }, "`list_objects`: `b/k` is not an object's URI"),
         ] {
             let error = resolve(&reader).unwrap_err();

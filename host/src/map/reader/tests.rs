@@ -73,7 +73,7 @@ async fn collect(store: &Arc<Memory>, source: Source) -> (Vec<String>, Option<St
     let mut texts = Vec::new();
     while let Some(item) = items.next().await {
         match item {
-            Ok(item) => texts.push(item.get().to_owned()),
+            Ok(item) => texts.push(item.into_json().unwrap().get().to_owned()),
             Err(error) => {
                 assert!(items.next().await.is_none(), "nothing follows an error");
                 return (texts, Some(error.to_string()));
@@ -101,15 +101,23 @@ async fn rows(text: impl AsRef<[u8]>) -> (Vec<String>, Option<String>) {
 
 #[tokio::test]
 async fn objects_are_described_as_step_functions_does() {
-    let store = Memory::with([("p/", vec![]), ("p/a b.csv", b"123".to_vec()), ("q", vec![])]);
+    let store = Memory::with([("p/a b.csv", b"123".to_vec()), ("p/empty", vec![]), ("q", vec![])]);
     assert_eq!(
         good(&store, Source::ListObjects(at("p/"))).await,
         [
-            r#"{"Etag":"\"tag\"","Key":"p/","LastModified":1700000000,"Size":0,"StorageClass":"STANDARD"}"#,
             r#"{"Etag":"\"tag\"","Key":"p/a b.csv","LastModified":1700000000,"Size":3,"StorageClass":"STANDARD"}"#,
+            r#"{"Etag":"\"tag\"","Key":"p/empty","LastModified":1700000000,"Size":0,"StorageClass":"STANDARD"}"#,
         ]
     );
     assert!(good(&store, Source::ListObjects(at("nothing/"))).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_marks_a_folder_is_no_item() {
+    let objects = [("p/", vec![]), ("p/a", b"1".to_vec()), ("p/d/", vec![]), ("p/e/", b"1".to_vec())];
+    let items = good(&Memory::with(objects), Source::ListObjects(at("p/"))).await;
+    let names: Vec<_> = items.iter().filter_map(|item| crate::job::item_name(item)).collect();
+    assert_eq!(names, ["p/a", "p/e/"], "an object with bytes is an object, whatever its name");
 }
 
 #[tokio::test]
@@ -173,6 +181,17 @@ async fn csv_backslashes_escape_or_go() {
 }
 
 #[tokio::test]
+async fn csv_columns_without_a_name_at_the_end_are_none() {
+    for text in ["pk,n,,,\n1,2,,,\n3,4,x,,\n", "pk,n, ,\"\",\r\n1,2\r\n3,4,,,,,"] {
+        let (items, error) = rows(text).await;
+        assert_eq!(error, None, "{text}");
+        assert_eq!(items, [r#"{"pk":"1","n":"2"}"#, r#"{"pk":"3","n":"4"}"#], "{text}");
+    }
+    let (items, error) = rows(",n\n1,2\n").await;
+    assert_eq!((items, error), (vec![r#"{"":"1","n":"2"}"#.to_owned()], None), "one without a name has a place");
+}
+
+#[tokio::test]
 async fn csv_takes_other_delimiters() {
     for (text, delimiter) in [("1|2,3\n", '|'), ("1\t2,3", '\t'), ("1;\"2,3\"\n", ';'), ("1 2,3", ' ')] {
         let store = Memory::with([("x.csv", text.into())]);
@@ -185,6 +204,22 @@ async fn csv_errors_name_object_and_line_and_keep_the_rows_before() {
     for (text, count, expected) in [
         (&b""[..], 0, "s3://b/x.csv: has no header: the object is empty"),
         (b"a,a\n1,2\n", 0, "s3://b/x.csv: two columns are named `a`: an item could have only one of them"),
+        (
+            b"a,,b,,c\n1\n",
+            0,
+            "s3://b/x.csv: column 4 and one before it have no name: name them in the object, or give `headers`",
+        ),
+        (b",,\n1,2,3\n", 0, "s3://b/x.csv: has no header: its first row names no column"),
+        (
+            b"a,b\r1,2\r",
+            0,
+            "s3://b/x.csv: line 1: a carriage return that no newline follows; lines end in a newline, or in both",
+        ),
+        (
+            b"a,b\n1,2\n3\r\r\n",
+            1,
+            "s3://b/x.csv: line 3: a carriage return that no newline follows; lines end in a newline, or in both",
+        ),
         (b"a,b\n1,2\n\n3,\xff\n", 1, "s3://b/x.csv: line 4: not UTF-8"),
         (b"a\n1\n\"x\ny", 1, "s3://b/x.csv: line 3: the row has a double quote that never ends"),
     ] {
@@ -208,10 +243,29 @@ async fn json_elements_stay_as_they_are() {
 }
 
 #[tokio::test]
+async fn fields_of_a_json_object_are_items_as_step_functions_has_them() {
+    let text = br#"{"more": [{"z": 1.50,"a\u0062" : {"x": [ ]},"z":null}], "none": {}}"#;
+    let store = Memory::with([("x.json", text.to_vec())]);
+    let json = |pointer: &str| Source::Json { at: at("x.json"), pointer: pointer.into() };
+    assert_eq!(
+        good(&store, json("/more/0")).await,
+        [r#"{"Key":"z","Value":1.50}"#, r#"{"Key":"ab","Value":{"x": [ ]}}"#, r#"{"Key":"z","Value":null}"#]
+    );
+    assert_eq!(good(&store, json("/none")).await, [""; 0]);
+    assert_eq!(good(&store, json("")).await.len(), 2);
+}
+
+#[tokio::test]
 async fn json_errors_say_what_is_there_instead() {
     for (text, pointer, count, expected) in [
-        (r#"{"a":1}"#, "", 0, "invalid type: map, expected an array at the document at line 1 column 2"),
-        (r#"{"a":{"b":7}}"#, "/a/b", 0, "invalid type: integer `7`, expected an array at `/a/b` at line 1 column 12"),
+        ("7", "", 0, "invalid type: integer `7`, expected an array or an object at the document at line 1 column 1"),
+        (
+            r#"{"a":{"b":7}}"#,
+            "/a/b",
+            0,
+            "invalid type: integer `7`, expected an array or an object at `/a/b` at line 1 column 12",
+        ),
+        (r#"{"a":1,"b":}"#, "", 1, "not JSON: expected value at line 1 column 12"),
         (r#"{"a":{}}"#, "/a/b", 0, "`/a` has no `b` at line 1 column 7"),
         (r#"{"a":[1],"a":[2]}"#, "/a", 1, "the document has `a` twice at line 1 column 13"),
         (r#"[[1],[2]]"#, "/2", 0, "the array at the document has no element `2` at line 1 column 9"),
@@ -235,6 +289,33 @@ async fn a_json_element_is_bounded_and_what_is_skipped_is_not() {
     let (items, error) = collect(&store, Source::Json { at: at("x.json"), pointer: "/items".into() }).await;
     assert_eq!(items, ["1"]);
     assert_eq!(error.unwrap(), "s3://b/x.json: element 1 of `/items` is longer than 8388608 bytes");
+    let store = Memory::with([("x.json", format!(r#"{{"a":1,"b":"{long}"}}"#).into_bytes())]);
+    let (items, error) = collect(&store, Source::Json { at: at("x.json"), pointer: String::new() }).await;
+    assert_eq!(items, [r#"{"Key":"a","Value":1}"#]);
+    assert_eq!(error.unwrap(), "s3://b/x.json: field 1 of the document is longer than 8388608 bytes");
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_said_to_be_what_it_is() {
+    let says = "s3://b/x: no text that could be read; by its first bytes it is ";
+    for (bytes, kind) in [
+        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "gzip: let its key end in `.gz`, and it is decompressed"),
+        (b"PAR1\x15\x04\x15", "Parquet"),
+        (b"\xff\xfea\0,\0b\0", "text in UTF-16: save it as UTF-8"),
+        (b"<html><body>Access denied", "an HTML page"),
+    ] {
+        let store = Memory::with([("x", bytes.to_vec())]);
+        let sources = [
+            Source::Csv { at: at("x"), headers: None, delimiter: ',' },
+            Source::Csv { at: at("x"), headers: Some(vec!["a".into()]), delimiter: ',' },
+            Source::Json { at: at("x"), pointer: String::new() },
+            Source::JsonLines { at: at("x") },
+        ];
+        for source in sources {
+            let (items, error) = collect(&store, source).await;
+            assert_eq!((items.len(), error.unwrap()), (0, format!("{says}{kind}")));
+        }
+    }
 }
 
 #[tokio::test]
@@ -249,6 +330,10 @@ async fn json_lines_errors_name_the_line() {
     let long = [b"1\n".to_vec(), vec![b'x'; MAX_ITEM_BYTES + 10]].concat();
     for (text, expected) in [
         (b"1\n\n{\"a\":}\n".to_vec(), "s3://b/x.jsonl: line 3: not JSON: expected value at column 6"),
+        (
+            b"1\n2\r3\r".to_vec(),
+            "s3://b/x.jsonl: line 2: not JSON: trailing characters at column 3; a line ends in a newline, and not in a carriage return alone",
+        ),
         (b"1\n\xff\n".to_vec(), "s3://b/x.jsonl: line 2: not UTF-8"),
         (long, "s3://b/x.jsonl: line 2: longer than 8388608 bytes; is the object JSON lines at all?"),
     ] {
@@ -308,8 +393,9 @@ async fn a_missing_object_is_the_stores_own_error() {
 
 #[tokio::test]
 async fn given_items_are_items() {
-    let items = good(&Memory::with([]), Source::Items(vec![json!("2018-01-01"), json!({"a": 1})])).await;
-    assert_eq!(items, [r#""2018-01-01""#, r#"{"a":1}"#]);
+    let raw = |text: &str| serde_json::value::RawValue::from_string(text.into()).unwrap();
+    let given = vec![raw(r#""2018-01-01""#).into(), raw(r#"{"a" : 1.0}"#).into()];
+    assert_eq!(good(&Memory::with([]), Source::Items(given)).await, [r#""2018-01-01""#, r#"{"a" : 1.0}"#]);
 }
 
 #[tokio::test]
@@ -344,7 +430,7 @@ proptest! {
         let mut items: Vec<BTreeMap<String, String>> = Vec::new();
         let headers = Some(vec!["0".into(), "1".into(), "2".into()]);
         super::csv::read(&mut input, headers, ',', &mut |item| {
-            items.push(serde_json::from_str(item.get()).unwrap());
+            items.push(serde_json::from_str(item.value.get()).unwrap());
             Ok(())
         }).unwrap();
         let back: Vec<Vec<String>> = items.into_iter().map(|item| item.into_values().collect()).collect();

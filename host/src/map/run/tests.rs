@@ -121,10 +121,10 @@ fn failure(error: &str, cause: &str) -> Answer {
 
 /// `items` numbers, ten to a batch, four batches at once.
 fn plan(items: u64) -> Plan {
-    let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap());
+    let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap().into());
     Plan {
         dataset: "d".into(),
-        input: json!({"day": "2018-01-01"}),
+        input: serde_json::value::to_raw_value(&json!({"day": "2018-01-01"})).unwrap(),
         items: stream::iter(0..items).map(raw).boxed(),
         source: "a test".into(),
         select: None,
@@ -183,7 +183,7 @@ async fn a_repeated_run_sends_the_same_messages() {
 #[tokio::test]
 async fn selector_and_batch_input_are_in_the_message() {
     let workers = Workers::new(|batch| now(success(&batch)));
-    let select: Box<Select> = Box::new(|input, context| Ok(json!([input["day"], context["Map"]["Item"]])));
+    let select = Template(json!(["{$.day}", "{$$.Map.Item}"]));
     let batch_input = Some(serde_json::value::to_raw_value(&json!({"Bucket": "b"})).unwrap());
     run_plan(Plan { select: Some(select), batch_input, ..plan(12) }, &workers).await;
     let sent = workers.sent.lock().unwrap();
@@ -294,7 +294,7 @@ async fn an_item_that_fits_no_batch_fails_the_run() {
 
 #[tokio::test]
 async fn a_selector_that_does_not_fit_fails_the_run() {
-    let select: Box<Select> = Box::new(|_, _| Err("there is no `$.x`".into()));
+    let select = Template(json!({"x": "{$.x}"}));
     let summary = run_plan(Plan { select: Some(select), ..plan(3) }, &Workers::new(|_| never())).await;
     assert_eq!(summary.error.unwrap().name, "States.ParameterPathFailure");
 }
@@ -375,7 +375,7 @@ async fn reading_ahead_is_bounded() {
     let item = format!("\"{}\"", "x".repeat(100_000));
     let items = stream::iter(0..10_000).map(move |_| {
         counter.fetch_add(1, Ordering::SeqCst);
-        Ok(RawValue::from_string(item.clone()).unwrap())
+        Ok(RawValue::from_string(item.clone()).unwrap().into())
     });
     let shutdown = CancellationToken::new();
     let workers = Workers::new(|_| never());
