@@ -294,6 +294,19 @@ pub fn item_name(item: &str) -> Option<String> {
     (name.len() <= 1024).then_some(name)
 }
 
+/// Whether an item of a listing is a "folder" that somebody made in a console: an object without bytes whose key ends in `/`.
+pub fn is_folder_marker(item: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(rename = "Key")]
+        key: String,
+        #[serde(rename = "Size")]
+        size: u64,
+    }
+    // Nearly no item has this in it.
+    item.contains("/\"") && serde_json::from_str::<Listed>(item).is_ok_and(|it| it.size == 0 && it.key.ends_with('/'))
+}
+
 /// A component's digest: the SHA-256 of its bytes, written `sha256:<hex>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -438,6 +451,18 @@ mod tests {
         });
         change(&mut value);
         value.to_string()
+    }
+
+    #[test]
+    fn what_marks_a_folder_is_told_from_objects() {
+        let listed =
+            |key: &str, size: u64| format!(r#"{{"Etag":"\"e\"","Key":"{key}","Size":{size},"StorageClass":"X"}}"#);
+        assert!(is_folder_marker(&listed("csv/", 0)) && is_folder_marker(r#"{"Size" : 0,"Key" : "a/b/"}"#));
+        for item in
+            [&*listed("csv/", 1), &listed("csv/a", 0), r#"{"Key":"a/"}"#, r#""a/""#, r#"{"Size":0,"x":"a/"}"#, "{"]
+        {
+            assert!(!is_folder_marker(item), "{item}");
+        }
     }
 
     #[test]

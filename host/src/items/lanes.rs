@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, Need, Permit};
 use crate::catalog::Loaded;
-use crate::dataset::InstanceLife;
-use crate::job::{Batch, FailureKind, Item};
+use crate::dataset::{InstanceLife, ItemReader};
+use crate::job::{Batch, FailureKind, Item, is_folder_marker};
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::telemetry::metrics::{Busy, Metrics};
@@ -68,7 +68,9 @@ impl Lanes {
         let stretch = stretch(context.limits.instance, batch.items.len());
         let lanes = pipeline.lanes.min(batch.items.len().div_ceil(stretch)).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
-        let work = Arc::new(Work { batch: batch.clone(), stretch, next: AtomicUsize::new(0), ahead: ahead.clone() });
+        let lists = matches!(loaded.dataset.map.item_reader, ItemReader::ListObjects { .. });
+        let (batch, next) = (batch.clone(), AtomicUsize::new(0));
+        let work = Arc::new(Work { batch, lists, stretch, next, ahead: ahead.clone() });
         // It never holds more than the lanes may be ahead.
         let (sender, finished) = mpsc::unbounded_channel();
         let mut running = JoinSet::new();
@@ -91,6 +93,9 @@ impl Lanes {
 /// What the lanes of a batch share.
 struct Work {
     batch: Arc<Batch>,
+    /// Whether the items are a listing's. Step Functions lists what marks a folder, too: there is nothing in it that a plugin could do
+    /// something with.
+    lists: bool,
     /// How many items a lane takes at a time.
     stretch: usize,
     next: AtomicUsize,
@@ -130,11 +135,16 @@ async fn stretches(runner: &mut Runner, results: &mut Results, work: &Work) -> O
         let mut waited = false;
         let Some(stretch) = work.claim() else { return Some(()) };
         for index in stretch {
+            let item = &work.batch.items[index];
+            if work.lists && is_folder_marker(&item.body) {
+                results.push(index, ItemRun::left_out())?;
+                continue;
+            }
             if !runner.is_admitted() {
                 results.hand_over()?;
                 runner.admit().await?;
             }
-            let mut run = pin!(runner.run(&work.batch.items[index]));
+            let mut run = pin!(runner.run(item));
             let run = match poll!(run.as_mut()) {
                 Poll::Ready(run) => run,
                 Poll::Pending => {
@@ -247,7 +257,8 @@ mod tests {
     fn every_item_is_begun_once_and_room_that_nobody_needs_is_given_back() {
         let body = r#"{"gristmill":1,"dataset":"d","task_token":"t","execution":"e","state":"s","input":{"Items":[1,2,3,4,5,6,7]}}"#;
         let batch = Arc::new(Batch::parse(body).unwrap());
-        let work = Work { batch, stretch: 3, next: AtomicUsize::new(0), ahead: Arc::new(Semaphore::new(0)) };
+        let work =
+            Work { batch, lists: false, stretch: 3, next: AtomicUsize::new(0), ahead: Arc::new(Semaphore::new(0)) };
         let claimed: Vec<_> = (0..5).map(|_| work.claim()).collect();
         assert_eq!(claimed, [Some(0..3), Some(3..6), Some(6..7), None, None]);
         // Of five times three.

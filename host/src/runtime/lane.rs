@@ -118,6 +118,12 @@ impl Lane {
 }
 
 impl ItemRun {
+    /// What an item comes to that the plugin is not asked about. The full report has the reason as its value.
+    pub(crate) fn left_out() -> Self {
+        let value = r#"{"left_out":"it marks a folder and has no bytes"}"#.into();
+        Self { result: Ok(Some(value)), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
+    }
+
     fn failed(fault: Fault) -> Self {
         Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
