@@ -28,4 +28,9 @@ def process(item: Any, ctx: Context) -> dict[str, int]:
     found = highest_precipitation(rows, table.uri, include_flagged=ctx.settings["include_flagged"])
     if found.station is not None:
         ctx.emit("stations", {"pk": found.station, "PRCP": found.highest, "DATE": found.date})
-    return {"rows": table.seen, "prcp_rows": found.prcp_rows, "flagged_skipped": found.flagged_skipped}
+    return {
+        "rows": table.seen,
+        "prcp_rows": found.prcp_rows,
+        "flagged_skipped": found.flagged_skipped,
+        "missing_skipped": found.missing_skipped,
+    }

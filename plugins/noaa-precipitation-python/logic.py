@@ -11,6 +11,8 @@ from gristmill import Reject
 from gristmill.names import quoted
 
 INT64 = range(-(2**63), 2**63)
+MISSING = -9999
+"""What NOAA's products write where nothing was measured. In a station's file there should be no row at all."""
 _number_form = re.compile(r"([+-]?)0*([0-9]{1,19})").fullmatch
 _day_form = re.compile(r"[0-9]{8}").fullmatch
 
@@ -22,6 +24,8 @@ class Precipitation(NamedTuple):
     """PRCP rows, those with a quality flag included."""
     flagged_skipped: int
     """PRCP rows that were passed over for their quality flag."""
+    missing_skipped: int = 0
+    """PRCP rows that were passed over because their value is `MISSING`."""
     station: str | None = None
     """None if no row counts; then there is no value either."""
     highest: int = 0
@@ -37,7 +41,7 @@ def highest_precipitation(
 
     Every row that counts must be sound, not just the one that wins. One that is passed over need not be.
     """
-    count = skipped = 0
+    count = skipped = missing = 0
     station: str | None = None
     highest, first_day = INT64.start - 1, ""
     # Looking up is cheaper than parsing: a station has few different values, and its rows go month by month.
@@ -51,6 +55,9 @@ def highest_precipitation(
         value = values.get(text)
         if value is None:
             value = values[text] = _value(text, name, line)
+        if value == MISSING:
+            missing += 1
+            continue
         if day not in month:
             month = _month_of(day, name, line)
         if value > highest or (value == highest and day < first_day):
@@ -60,8 +67,8 @@ def highest_precipitation(
                 raise _bad(name, line, "ID", row_station, f"{station}, the station of the rows before")
             station = row_station
     if station is None:
-        return Precipitation(count, skipped)
-    return Precipitation(count, skipped, station, highest, f"{first_day[:4]}-{first_day[4:6]}-{first_day[6:]}")
+        return Precipitation(count, skipped, missing)
+    return Precipitation(count, skipped, missing, station, highest, f"{first_day[:4]}-{first_day[4:6]}-{first_day[6:]}")
 
 
 def _value(text: str, name: str, line: int) -> int:

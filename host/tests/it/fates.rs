@@ -226,8 +226,8 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
     assert!(first["batch"]["started"].take().as_str().unwrap().ends_with('Z'));
     assert_snapshot!(first.to_string(), @r#"{"batch":{"component":{"digest":"sha256:DIGEST","name":"noaa-precipitation","version":"0.1.0"},"items":{"rejected":0,"succeeded":2,"total":2},"message":{"attempt":0,"dataset":"stations","execution":"arn:aws:states:us-east-1:000000000000:execution:map/stations:b","gristmill":1,"input":{"BatchInput":{"Bucket":"data"},"Items":[{"Key":"stations/A.csv"},{"Key":"stations/B.csv"}]},"state":"Batch"},"outputs":[{"bytes":82,"digest":"sha256:ROWS","output":"stations","place":"table:stations","rows":2}],"started":null}}"#);
     assert_snapshot!(report, @r#"
-{"index":0,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0}}
-{"index":1,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0}}
+{"index":0,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0,"missing_skipped":0}}
+{"index":1,"result":{"rows":6,"prcp_rows":3,"flagged_skipped":0,"missing_skipped":0}}
 "#);
     let mut lines = house.lines();
     lines[0].remove("bytes").unwrap();
@@ -238,6 +238,25 @@ async fn the_answer_says_what_was_done_and_the_report_the_rest() {
     assert_eq!(seen("gristmill_items_total{dataset=\"stations\",outcome=\"succeeded\"}"), 2.0);
     assert_eq!(seen("gristmill_rows_total{dataset=\"stations\",output=\"stations\"}"), 2.0);
     assert_eq!(seen("gristmill_batch_duration_seconds_count{dataset=\"stations\"}"), 1.0);
+}
+
+/// Step Functions lists them, whatever they are.
+#[tokio::test(start_paused = true)]
+async fn what_marks_a_folder_is_passed_over() {
+    let house = House::new().await;
+    let mut body = message("b", &[]);
+    body["input"]["Items"] = json!([
+        {"Etag": "\"e\"", "Key": "stations/", "Size": 0, "StorageClass": "STANDARD"},
+        {"Etag": "\"e\"", "Key": "stations/A.csv", "Size": 1, "StorageClass": "STANDARD"},
+    ]);
+    let answer = house.waiting("b");
+    house.queue.inner.send(body.to_string());
+    let worker = house.worker(1, DRAIN);
+    let report = success(answer.await.unwrap());
+    house.settled().await;
+    worker.stop().await;
+    assert_eq!(report["items"], json!({"total": 2, "succeeded": 2, "rejected": 0}));
+    assert_eq!(house.rows(), ["A"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,7 +64,7 @@ def test_the_highest_value_and_its_first_day() -> None:
         )
     )
     assert result.rows == {"stations": [{"pk": "GM000010962", "PRCP": 305, "DATE": "1800-01-02"}]}
-    assert result.value == {"rows": 4, "prcp_rows": 3, "flagged_skipped": 0}
+    assert result.value == {"rows": 4, "prcp_rows": 3, "flagged_skipped": 0, "missing_skipped": 0}
 
 
 def test_a_flagged_value_counts_only_when_the_settings_say_so() -> None:
@@ -72,8 +72,8 @@ def test_a_flagged_value_counts_only_when_the_settings_say_so() -> None:
     skipped, counted = item_with(content), item_with(content, include_flagged=True)
     assert skipped.rows["stations"] == [{"pk": "GM000010962", "PRCP": 10, "DATE": "2000-02-29"}]
     assert counted.rows["stations"] == [{"pk": "GM000010962", "PRCP": 9999, "DATE": "2000-03-01"}]
-    assert skipped.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 1}
-    assert counted.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 0}
+    assert skipped.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 1, "missing_skipped": 0}
+    assert counted.value == {"rows": 2, "prcp_rows": 2, "flagged_skipped": 0, "missing_skipped": 0}
 
 
 @pytest.mark.parametrize("rows", [[], ["18000101,TMAX,1,,,E,"], ["18000101,PRCP,1,,X,E,"]])

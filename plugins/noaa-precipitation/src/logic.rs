@@ -52,7 +52,12 @@ pub struct Counts {
     pub prcp_rows: u64,
     /// Those of them that were passed over for their Q_FLAG.
     pub flagged_skipped: u64,
+    /// Those of them that were passed over because their value is [`MISSING`].
+    pub missing_skipped: u64,
 }
+
+/// What NOAA's products write where nothing was measured. In a station's file there should be no row at all.
+const MISSING: i64 = -9999;
 
 /// Finds the highest precipitation of a station's file.
 ///
@@ -77,7 +82,12 @@ pub fn highest_precipitation(object: impl Source, settings: &Settings) -> Result
             counts.flagged_skipped += 1;
             continue;
         }
-        let (value, day) = (row.int64(columns.value)?, columns.day(&row)?);
+        let value = row.int64(columns.value)?;
+        if value == MISSING {
+            counts.missing_skipped += 1;
+            continue;
+        }
+        let day = columns.day(&row)?;
         match &mut highest {
             None => highest = Some((row.text(columns.id)?.to_owned(), value, day)),
             Some((station, ..)) if !row.is(columns.id, &station) => {

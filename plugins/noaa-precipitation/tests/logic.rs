@@ -82,7 +82,7 @@ fn a_flagged_value_counts_only_if_the_settings_say_so() {
         let settings = Settings { include_flagged };
         let (row, counts) = run(format!("{HEADER}{rows}"), settings).unwrap();
         assert_eq!(row.unwrap().prcp, prcp);
-        let expected = Counts { rows: 3, prcp_rows: 2, flagged_skipped };
+        let expected = Counts { rows: 3, prcp_rows: 2, flagged_skipped, missing_skipped: 0 };
         assert_eq!(counts, expected);
     }
 }
