@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
 import random
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from gristmill import Reject, Table
-from gristmill.objects import text_blocks
+from gristmill.objects import csv_chunks, text_blocks
 from gristmill.parse import MAX_RECORD
 
 URI = "s3://b/a.csv"
@@ -27,7 +29,8 @@ def cut(content: bytes, *sizes: int) -> Iterator[bytes]:
 
 def table(text: str | bytes, *sizes: int, **options: object) -> Table:
     content = text if isinstance(text, bytes) else text.encode()
-    return Table(text_blocks(cut(content, *(sizes or (1 << 20,))), URI), URI, **options)  # type: ignore[arg-type]
+    chunks = csv_chunks(cut(content, *(sizes or (1 << 20,))), URI)
+    return Table(text_blocks(chunks, URI), URI, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -84,6 +87,17 @@ def test_a_header_may_come_late_and_be_quoted(size: int) -> None:
     assert list(table('\n\r\n"a\nz",b,,\n1,2,3,4\n', size).rows("b", "a\nz")) == [(5, ("2", "1"))]
 
 
+def test_columns_without_a_name_are_left_out_of_dicts() -> None:
+    text = "pk,n,,,\n1,2,,,\n3,4,x,,\n"
+    assert list(table(text)) == [{"pk": "1", "n": "2"}, {"pk": "3", "n": "4"}]
+    assert [row for _, row in table(text).rows("n", "pk")] == [("2", "1"), ("4", "3")]
+
+
+def test_a_text_that_only_begins_like_something_else_is_read() -> None:
+    for name in ("PAR1", "BZh9", "PK", "Obj"):
+        assert list(table(f"{name}\n1\n")) == [{name: "1"}]
+
+
 def test_a_header_may_be_given_and_a_delimiter() -> None:
     assert list(table("1;2\n3;4\n", header=["a", "b"], delimiter=";")) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
     assert [line for line, _ in table("1\n2\n", header=["a"]).rows()] == [1, 2]
@@ -102,7 +116,23 @@ def test_a_header_may_be_given_and_a_delimiter() -> None:
         ('a,b\n1,2\n3,"4\n5,6\n', "BadRecord", f"{URI}: line 3 starts a quote that is never closed"),
         ('a,b\n1,2\n3,"4', "BadRecord", f"{URI}: line 3 starts a quote that is never closed"),
         (b"a,b\n1,2\n3,\xff\n", "NotUtf8", f"{URI}: line 3 is not UTF-8 (byte 0xff at place 3)"),
-        ("a,b\n1,2\n3,4".encode("utf-16"), "NotUtf8", f"{URI}: line 1 is not UTF-8 (byte 0xff at place 1)"),
+        (
+            "a,b\n1,2\n3,4".encode("utf-16"),
+            "NotCsv",
+            f"{URI} is no CSV; by its first bytes it is text in UTF-16: save it as UTF-8",
+        ),
+        (
+            gzip.compress(b"a,b\n1,2\n"),
+            "NotCsv",
+            f"{URI} is no CSV; by its first bytes it is gzip: let its key end in `.gz`, and it is decompressed",
+        ),
+        (
+            bz2.compress(b"a,b\n1,2\n"),
+            "NotCsv",
+            f"{URI} is no CSV; by its first bytes it is bzip2: let its key end in `.bz2`, and it is decompressed",
+        ),
+        (b"PAR1\x15\x04", "NotCsv", f"{URI} is no CSV; by its first bytes it is Parquet"),
+        (b"\n<HTML>\n", "NotCsv", f"{URI} is no CSV; by its first bytes it is an HTML page"),
     ],
 )
 @pytest.mark.parametrize("size", [1 << 20, 2])

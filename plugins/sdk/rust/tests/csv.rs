@@ -241,6 +241,38 @@ fn errors_say_where() {
 }
 
 #[test]
+fn what_is_no_csv_is_said_to_be_what_it_is() {
+    for (bytes, says) in [
+        (&b"\x1f\x8b\x08\0\0\0\0\0\0\xff"[..], "gzip: let its key end in `.gz`, and it is decompressed"),
+        (b"BZh91AY&SY\x01\n", "bzip2: let its key end in `.bz2`, and it is decompressed"),
+        (b"PAR1\x15\x04\x15", "Parquet"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive, as a spreadsheet (.xlsx) is too: unpack it"),
+        (b"\xff\xfea\0,\0\n\0", "text in UTF-16: save it as UTF-8"),
+        (b"a\0,\0b\0\n\0", "text in UTF-16: save it as UTF-8"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"\n<!DOCTYPE html>\n<html>", "an HTML page"),
+    ] {
+        for size in [1, 2, 100] {
+            let error = Reader::new(Memory::new("s3://b/k", bytes.chunks(size))).map(|_| ()).unwrap_err();
+            assert_eq!(error.to_string(), format!("s3://b/k is no CSV; by its first bytes it is {says}"));
+            assert_eq!(Failure::from(error).code(), "NotCsv");
+        }
+    }
+    for text in ["PAR1,PAR2\n1,2\n", "BZh9\n", "PK\n", "<html\n"] {
+        assert_eq!(Reader::new(Memory::new("o", [text])).is_ok(), text != "<html\n", "{text}");
+    }
+}
+
+#[test]
+fn columns_without_a_name_are_no_obstacle() {
+    let mut reader = Reader::new(Memory::new("o", ["pk,n,,,\n1,2,,,\n3,4,x,,\n"])).unwrap();
+    let n = reader.column("n").unwrap();
+    assert_eq!(reader.read().unwrap().unwrap().text(n).unwrap(), "2");
+    assert_eq!(reader.read().unwrap().unwrap().text(n).unwrap(), "4");
+    assert!(reader.column("").is_err(), "no name is no name");
+}
+
+#[test]
 fn a_failing_source_is_passed_on_as_it_is() {
     struct Failing(u8);
     impl Source for Failing {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .failure import Reject
 from .host import Compression, Source
+from .kind import LOOK, foreign
 from .parse import MAX_RECORD, record_too_long
 from .table import Table
 
@@ -52,12 +53,27 @@ class Object:
         `header` names the columns of a file whose first line does not.
         """
         return Table(
-            text_blocks(self.chunks(0, compression), self.uri),
+            text_blocks(csv_chunks(self.chunks(0, compression), self.uri), self.uri),
             self.uri,
             where=where,
             header=header,
             delimiter=delimiter,
         )
+
+
+def csv_chunks(chunks: Iterable[bytes], uri: str) -> Iterator[bytes]:
+    """The same chunks; what is evidently no CSV, by its first bytes, is rejected with `NotCsv`."""
+    chunks = iter(chunks)
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        if len(start) >= LOOK or b"\n" in start.lstrip():
+            break
+    if kind := foreign(start[:LOOK]):
+        raise Reject("NotCsv", f"{uri} is no CSV; by its first bytes it is {kind}")
+    if start:
+        yield start
+    yield from chunks
 
 
 def text_blocks(chunks: Iterable[bytes], uri: str) -> Iterator[tuple[int, str]]:
@@ -86,7 +102,8 @@ def text_blocks(chunks: Iterable[bytes], uri: str) -> Iterator[tuple[int, str]]:
 
 
 def _decode(block: bytes, line: int, uri: str) -> str:
-    if line == 1:
+    at_start = line == 1
+    if at_start:
         block = block.removeprefix(codecs.BOM_UTF8)
     try:
         return block.decode()
@@ -94,4 +111,6 @@ def _decode(block: bytes, line: int, uri: str) -> str:
         line += block.count(b"\n", 0, error.start)
         column = error.start - block.rfind(b"\n", 0, error.start)
         found = block[error.start]
-        raise Reject("NotUtf8", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column})") from None
+        kind = foreign(block[:LOOK]) if at_start else None
+        hint = f"; by its first bytes it is {kind}" if kind else ""
+        raise Reject("NotUtf8", f"{uri}: line {line} is not UTF-8 (byte 0x{found:02x} at place {column}){hint}") from None

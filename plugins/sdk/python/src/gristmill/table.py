@@ -65,8 +65,14 @@ class Table:
 
     def __iter__(self) -> Iterator[dict[str, str]]:
         header = self.header
+        if "" not in header:
+            for _, record in self._records(None):
+                yield dict(zip(header, record, strict=True))
+            return
+        # Columns without a name, as spreadsheets write them, have no place in a dict.
+        named = [(place, name) for place, name in enumerate(header) if name]
         for _, record in self._records(None):
-            yield dict(zip(header, record, strict=True))
+            yield {name: record[place] for place, name in named}
 
     def rows(self, *columns: str) -> Iterator[tuple[int, Record]]:
         """The line number (for error messages) and the values of these columns, of each record. The fast path.

@@ -21,6 +21,12 @@ pub enum ErrorKind {
     /// Not even a header.
     #[error("is empty, there is no header")]
     Empty,
+    /// By its first bytes it is something else: compressed, in UTF-16, Parquet, a page of HTML, ...
+    #[error("is no CSV; by its first bytes it is {kind}")]
+    NotCsv {
+        /// What it is, and what to do about it.
+        kind: &'static str,
+    },
     /// A column that the plugin needs is not in the header.
     #[error("has no column {column:?} in its header, which is {header:?}")]
     NoSuchColumn {
@@ -113,6 +119,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             ErrorKind::Empty => "EmptyObject",
+            ErrorKind::NotCsv { .. } => "NotCsv",
             ErrorKind::NoSuchColumn { .. } | ErrorKind::DoubledColumn { .. } => "BadHeader",
             ErrorKind::FieldCount { .. } | ErrorKind::OpenQuote | ErrorKind::TooManyFields { .. } => "BadRecord",
             ErrorKind::RecordTooLong { .. } => "RecordTooLong",

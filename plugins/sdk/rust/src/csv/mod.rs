@@ -18,13 +18,15 @@
 //! The format is that of the `csv` crate (RFC 4180 and what is seen in the field): fields may be quoted, a doubled quote
 //! stands for one, quoted fields may hold line ends; `\n`, `\r\n` and `\r` end a record; empty lines are skipped; a byte
 //! order mark is dropped. Beyond that crate, a quote that is still open at the end is an error, for it has swallowed
-//! records. The first record is the header, with no name twice, and every other must have as many fields.
+//! records. The first record is the header, with no name twice, and every other must have as many fields. What is evidently no
+//! CSV, by its first bytes, is said to be what it is.
 //!
 //! Memory stays bounded whatever is read: one chunk, and one record of at most [`Options::record_limit`].
 
 mod bytes;
 mod error;
 mod filter;
+mod kind;
 mod look;
 mod pieces;
 mod reader;

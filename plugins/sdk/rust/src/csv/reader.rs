@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use super::error::{Error, ErrorKind, excerpt};
 use super::filter::Filter;
+use super::kind;
 use super::pieces::Progress;
 use super::record::{Column, Record};
 use super::scanner::{Current, Scanner, Step};
@@ -40,7 +41,8 @@ impl<S: Source> Reader<S> {
     /// Reads the header of an object.
     ///
     /// # Errors
-    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::DoubledColumn`] where it has a name twice (columns
+    /// [`ErrorKind::Empty`] where there is no header, [`ErrorKind::NotCsv`] where there is something else,
+    /// [`ErrorKind::DoubledColumn`] where it has a name twice (columns
     /// without a name are many), [`ErrorKind::Read`] where there are no bytes.
     pub fn new(source: S) -> Result<Self, Error> {
         Self::with_options(source, Options::default())
@@ -53,7 +55,7 @@ impl<S: Source> Reader<S> {
     pub fn with_options(source: S, options: Options) -> Result<Self, Error> {
         let scanner = Scanner::new(source.name(), &options);
         let mut reader = Self { source, ended: false, scanner };
-        reader.skip_byte_order_mark()?;
+        reader.look_at_start()?;
         reader.read_header()?;
         Ok(reader)
     }
@@ -69,7 +71,7 @@ impl<S: Source> Reader<S> {
     /// # Errors
     /// [`ErrorKind::NoSuchColumn`].
     pub fn column(&self, name: &str) -> Result<Column, Error> {
-        let found = self.columns().iter().position(|column| column == name);
+        let found = self.columns().iter().position(|column| column == name && !name.is_empty());
         found
             .map(Column)
             .ok_or_else(|| self.error(ErrorKind::NoSuchColumn { column: name.to_owned(), header: self.header() }))
@@ -160,11 +162,19 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    fn skip_byte_order_mark(&mut self) -> Result<(), Error> {
+    /// Skips a byte order mark, and refuses what is evidently no text.
+    fn look_at_start(&mut self) -> Result<(), Error> {
         const MARK: &[u8] = b"\xef\xbb\xbf";
         let mut beginning = Vec::new();
-        while beginning.len() < MARK.len() && self.refill()? {
+        // However the object is cut: as far as anything is known by, or to the end of a first line.
+        while beginning.len() < MARK.len() || beginning.len() < kind::LOOK && !beginning.trim_ascii_start().contains(&b'\n') {
+            if !self.refill()? {
+                break;
+            }
             beginning.append(&mut self.scanner.chunk);
+        }
+        if let Some(kind) = kind::foreign(&beginning[..beginning.len().min(kind::LOOK)]) {
+            return Err(self.error(ErrorKind::NotCsv { kind }));
         }
         self.scanner.at = if beginning.starts_with(MARK) { MARK.len() } else { 0 };
         self.scanner.chunk = beginning;

@@ -1,0 +1,56 @@
+//! What an object is by its first bytes, where it is no CSV.
+//!
+//! The host's readers and the Python SDK know the same kinds.
+
+/// Kinds with a fixed beginning, none of which a text has. What to do about it follows the name.
+const BEGINNINGS: [(&[u8], &str); 22] = [
+    (b"\x1f\x8b", "gzip: let its key end in `.gz`, and it is decompressed"),
+    (b"\x28\xb5\x2f\xfd", "zstd: let its key end in `.zst`, and it is decompressed"),
+    (b"BZh91AY&SY", "bzip2: let its key end in `.bz2`, and it is decompressed"),
+    (b"\xfd7zXZ\0", "xz: compress it with gzip, zstd or bzip2 instead"),
+    (b"\x04\x22\x4d\x18", "LZ4: compress it with gzip, zstd or bzip2 instead"),
+    (b"\xff\x06\0\0sNaPpY", "Snappy: compress it with gzip, zstd or bzip2 instead"),
+    (b"PK\x03\x04", "a ZIP archive, as a spreadsheet (.xlsx) is too: unpack it"),
+    (b"PK\x05\x06", "a ZIP archive without files"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+    (b"PAR1\x15", "Parquet"),
+    (b"Obj\x01", "Avro"),
+    (b"ARROW1\0\0", "Arrow"),
+    (b"SQLite format 3\0", "a SQLite database"),
+    (b"\x89HDF\r\n", "HDF5"),
+    (b"CDF\x01", "NetCDF"),
+    (b"CDF\x02", "NetCDF"),
+    (b"%PDF-", "PDF"),
+    (b"<?xml", "XML"),
+    (b"\xff\xfe\0\0", "text in UTF-32: save it as UTF-8"),
+    (b"\0\0\xfe\xff", "text in UTF-32: save it as UTF-8"),
+    (b"\xff\xfe", "text in UTF-16: save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16: save it as UTF-8"),
+];
+
+/// How many bytes are looked at.
+pub(super) const LOOK: usize = 64;
+
+/// A kind that is no text in UTF-8, and what to do about it; none where nothing speaks against a text.
+#[cold]
+pub(super) fn foreign(start: &[u8]) -> Option<&'static str> {
+    if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| starts_like(start, beginning)) {
+        return Some(kind);
+    }
+    let page = start.trim_ascii_start().to_ascii_lowercase();
+    if page.starts_with(b"<!doctype html") || page.starts_with(b"<html") {
+        return Some("an HTML page");
+    }
+    // Without a byte order mark UTF-16 shows by the zeros beside its first letters.
+    let zeros = start.first_chunk().map(|four: &[u8; 4]| four.map(|byte| byte == 0));
+    let halves = zeros.is_some_and(|zeros| [[false, true, false, true], [true, false, true, false]].contains(&zeros));
+    halves.then_some("text in UTF-16: save it as UTF-8")
+}
+
+fn starts_like(start: &[u8], beginning: &[u8]) -> bool {
+    match beginning {
+        // The digit says how large its blocks are.
+        b"BZh91AY&SY" => start.starts_with(b"BZh") && start.get(4..).is_some_and(|rest| rest.starts_with(b"1AY&SY")),
+        _ => start.starts_with(beginning),
+    }
+}
