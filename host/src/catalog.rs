@@ -11,6 +11,7 @@ mod trials;
 mod versions;
 pub mod watch;
 
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -23,9 +24,10 @@ pub use self::smoke::{SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};
 use crate::admission::Need;
 use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
+use crate::files;
 use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
-use crate::registry::fetch_component;
+use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
@@ -155,7 +157,8 @@ impl RowDecoder for Decoder {
 /// The dataset file's text and the component's bytes.
 async fn read(dataset: &Dataset) -> Result<(String, Bytes), Findings> {
     // The file was read before: without its text findings only lack their lines.
-    let text = tokio::fs::read_to_string(&dataset.file).await.unwrap_or_default();
+    let file = dataset.file.clone();
+    let text = blocking(move || files::read_text(&file, dataset::MAX_FILE)).await.unwrap_or_default();
     let component = component(&dataset.plugin.component).await;
     match component {
         Ok(component) => Ok((text, component)),
@@ -166,15 +169,23 @@ async fn read(dataset: &Dataset) -> Result<(String, Bytes), Findings> {
 /// The component's bytes, or what is wrong and what to do.
 async fn component(component: &ComponentRef) -> Result<Bytes, (String, Option<String>)> {
     match component {
-        ComponentRef::File(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|error| {
-            let help = "build the plugin, or correct the key".to_owned();
-            (format!("the component {} cannot be read: {error}", path.display()), Some(help))
-        }),
+        ComponentRef::File(path) => {
+            let file = path.clone();
+            blocking(move || files::read(&file, MAX_BLOB)).await.map(Bytes::from).map_err(|error| {
+                let help = "build the plugin, or correct the key".to_owned();
+                (format!("the component {} cannot be read: {error}", path.display()), Some(help))
+            })
+        }
         ComponentRef::Oci(reference) => match Box::pin(fetch_component(reference)).await {
             Ok((_, bytes)) => Ok(bytes),
             Err(error) => Err((error.to_string(), None)),
         },
     }
+}
+
+/// Runs file system calls where they may block.
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|lost| Err(io::Error::other(lost)))
 }
 
 /// Opens the component and compares it with the dataset file.

@@ -14,6 +14,7 @@ pub mod compare;
 pub mod dataset;
 mod fate;
 mod fault;
+pub mod files;
 mod items;
 pub mod job;
 pub mod lease;

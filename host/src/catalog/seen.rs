@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::job::Digest;
 use crate::registry::RegistryError;
 
@@ -16,7 +17,7 @@ impl Seen {
 
     /// The highest number that was seen; 0 if none was.
     pub(super) fn number(&self) -> u64 {
-        std::fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+        files::read_text(&self.0, 64).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Without a memory work goes on: what it would have noticed is rare, and the registry is not what failed.

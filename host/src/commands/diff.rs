@@ -15,6 +15,7 @@ use crate::aws;
 use crate::catalog::Loaded;
 use crate::cli::DiffArgs;
 use crate::compare::{Comparison, compare};
+use crate::files;
 use crate::job::{Batch, BatchId, Item, TaskToken};
 use crate::registry::{self, Name, Registry, Version};
 
@@ -75,7 +76,7 @@ async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Versi
 
 /// The items of a file, each as its text is.
 fn read_items(file: &Path) -> anyhow::Result<Vec<Item>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("--items {}", file.display()))?;
+    let text = files::read_given_text(file, super::MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
     let mut items = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let item: &RawValue = serde_json::from_str(line)

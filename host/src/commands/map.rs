@@ -18,6 +18,7 @@ use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Scope, Target};
+use crate::files;
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::attempt::{self, Submit, WallClock};
@@ -114,7 +115,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
 /// The input as it was given: numbers keep their digits.
 fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).with_context(|| format!("--input {argument}"))?,
+        Some(file) => files::read_given_text(Path::new(file), super::MAX_GIVEN).with_context(|| format!("--input {argument}"))?,
         None => argument.to_owned(),
     };
     serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))

@@ -28,6 +28,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::cli::{Cli, Command};
 use crate::telemetry::{admin, logs};
 
+/// The most that is read of a file which the user names, in bytes: items, an input, a report.
+const MAX_GIVEN: u64 = 1 << 30;
+
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let default = if matches!(cli.command, Command::Worker(_)) { "info" } else { "warn" };

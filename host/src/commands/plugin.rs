@@ -10,11 +10,13 @@ use tokio::runtime::Handle;
 
 use crate::cli::PluginCommand;
 use crate::dataset::Column;
+use crate::files;
+use crate::registry::MAX_BLOB;
 use crate::runtime::{Plugin, Runtime, RuntimeConfig};
 
 pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json } = command;
-    let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let bytes = files::read_given(&file, MAX_BLOB).with_context(|| file.display().to_string())?;
     let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
     let plugin =
         super::patiently(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;

@@ -14,7 +14,8 @@ use crate::admission::Admission;
 use crate::aws;
 use crate::catalog::{Loaded, try_sample};
 use crate::cli::PublishArgs;
-use crate::dataset::{Dataset, SampleObjects};
+use crate::dataset::{Dataset, MAX_FILE, SampleObjects};
+use crate::files;
 use crate::object::folder::FolderStore;
 use crate::registry::{self, Attachment, Blob, Interfaces, Kms, Package, Release, Signer};
 use crate::runtime::{Runtime, RuntimeConfig};
@@ -24,9 +25,12 @@ use crate::sink::sqlite::SqliteSink;
 /// How large a sample may be: every worker reads it, for every version.
 const MAX_SAMPLE: u64 = 16 << 20;
 
+/// How many files and folders are looked at for a sample, so that links which lead in a circle come to an end.
+const MAX_ENTRIES: usize = 10_000;
+
 pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let file = if args.plugin.is_dir() { args.plugin.join("dataset.toml") } else { args.plugin };
-    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let text = files::read_text(&file, MAX_FILE).with_context(|| file.display().to_string())?;
     let (variables, unset) = args.variables.variables().stand_in(&text);
     let dataset = Dataset::parse(&text, &file, &variables)?;
     let component = dataset.plugin.component.clone();
@@ -93,16 +97,22 @@ fn hints(release: &Release, tried: usize, signatures: usize, unset: &[String]) -
 
 /// The files of a sample by their paths below its folder.
 fn read_sample(objects: &SampleObjects) -> anyhow::Result<BTreeMap<String, Bytes>> {
-    let (mut files, mut size) = (BTreeMap::new(), 0);
+    let (mut found, mut size, mut seen) = (BTreeMap::new(), 0, 0);
     let mut folders = vec![objects.folder.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).with_context(|| format!("sample.folder {}", folder.display()))? {
             let path = entry?.path();
+            seen += 1;
+            anyhow::ensure!(
+                seen <= MAX_ENTRIES,
+                "the sample {} has more than {MAX_ENTRIES} files and folders: does a link lead back into it?",
+                objects.folder.display()
+            );
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            let bytes = files::read(&path, MAX_SAMPLE).with_context(|| path.display().to_string())?;
             size += bytes.len() as u64;
             anyhow::ensure!(
                 size <= MAX_SAMPLE,
@@ -110,10 +120,10 @@ fn read_sample(objects: &SampleObjects) -> anyhow::Result<BTreeMap<String, Bytes
                 objects.folder.display(),
                 MAX_SAMPLE >> 20
             );
-            files.insert(key(&path, &objects.folder)?, bytes.into());
+            found.insert(key(&path, &objects.folder)?, bytes.into());
         }
     }
-    Ok(files)
+    Ok(found)
 }
 
 /// A path as a part of an object's key, which has `/` between its parts everywhere.

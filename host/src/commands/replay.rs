@@ -1,6 +1,7 @@
 //! `gristmill replay`: a recorded batch again, with the very component, and whether it comes to the same.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,6 +14,7 @@ use crate::aws;
 use crate::catalog::{Loaded, find_release};
 use crate::cli::ReplayArgs;
 use crate::dataset::Dataset;
+use crate::files;
 use crate::job::{Batch, Digest, Message, TaskToken};
 use crate::object::{Location, ObjectError};
 use crate::registry::{self, Name, Registry};
@@ -92,7 +94,7 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
         std::io::stdin().read_to_string(&mut text).context("stdin")?;
         text
     } else {
-        std::fs::read_to_string(given).with_context(|| given.to_owned())?
+        files::read_given_text(Path::new(given), super::MAX_GIVEN).with_context(|| given.to_owned())?
     };
     // A message is one JSON value, on however many lines.
     if let Ok(mut message) = serde_json::from_str::<Message>(&text) {
@@ -111,7 +113,7 @@ async fn recorded_at(desk: &Desk, place: &str) -> anyhow::Result<FullReport> {
     if place.starts_with("s3://") {
         return Ok(read_report(&*desk.inputs, &place.parse()?).await?);
     }
-    let bytes = std::fs::read(place).with_context(|| place.to_owned())?;
+    let bytes = files::read_given(Path::new(place), super::MAX_GIVEN).with_context(|| place.to_owned())?;
     FullReport::parse(&bytes).map_err(|why| anyhow::anyhow!("{place}: {why}"))
 }
 

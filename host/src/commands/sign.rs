@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::aws;
 use crate::cli::SignArgs;
+use crate::files;
 use crate::job::Digest;
 use crate::registry::{self, Attachment, KeyRef, Kms, MAX_DOCUMENT, Registry, Release, Signature, Signer};
 
@@ -57,7 +58,7 @@ async fn document(registry: &dyn Registry, args: &SignArgs) -> anyhow::Result<(D
 /// A signature from a file, if it is one, and by this key if there is one.
 async fn existing(file: &Path, document: &[u8], key: Option<&KeyRef>, kms: &Kms) -> anyhow::Result<Bytes> {
     let at = || file.display().to_string();
-    let bytes = Bytes::from(std::fs::read(file).with_context(at)?);
+    let bytes = Bytes::from(files::read_given(file, MAX_DOCUMENT).with_context(at)?);
     let signature = Signature::parse(&bytes).with_context(at)?;
     if let Some(key) = key {
         anyhow::ensure!(

@@ -29,9 +29,13 @@ pub use self::release::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec}
 pub use self::scope::Scope;
 pub use self::template::{Template, TemplateError};
 pub use self::variables::{VariableError, Variables};
+use crate::files;
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 use crate::object::Location;
 use crate::registry::OciReference;
+
+/// The largest dataset file that is read, in bytes: an inline list of items may be long.
+pub const MAX_FILE: u64 = 16 << 20;
 
 /// A dataset that makes sense by itself. Whether its component fits is known only once that was opened.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +71,7 @@ impl Dataset {
 
     /// Reads a dataset file as far as it makes sense: for [`check`], which looks for more beside what is wrong already.
     pub fn load_in_part(path: &Path, variables: &Variables) -> (Option<Self>, Vec<Finding>) {
-        match std::fs::read_to_string(path) {
+        match files::read_text(path, MAX_FILE) {
             Ok(text) => parse::dataset(&text, path, variables),
             Err(error) => (None, vec![Finding::of_file(path, format!("the dataset file cannot be read: {error}"))]),
         }

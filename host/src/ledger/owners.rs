@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::files;
+
 /// A process's presence in a folder, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -37,7 +39,7 @@ pub(super) fn remove_dead(owners: &Path) -> io::Result<Vec<String>> {
     }
     for entry in fs::read_dir(owners)? {
         let entry = entry?;
-        match File::open(entry.path())?.try_lock() {
+        match files::open(&entry.path())?.try_lock() {
             Ok(()) => {
                 fs::remove_file(entry.path())?;
                 dead.extend(entry.file_name().into_string());

@@ -5,16 +5,18 @@
 //! What a process that was killed leaves behind lies in `.incoming`, and is nobody's.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use super::RegistryError;
 use super::layout::Keys;
+use crate::files;
 
 /// Where files are written before they get their names.
 const INCOMING: &str = ".incoming";
@@ -36,21 +38,11 @@ impl Folder {
 
     fn get_now(&self, key: &str, max: u64) -> Result<Option<Bytes>, RegistryError> {
         let path = self.path(key);
-        let fault = |error| read_error(&path, &error);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(fault)?,
-        };
-        let size = file.metadata().map_err(fault)?.len();
-        let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(usize::try_from(size.min(max)).unwrap_or(usize::MAX))
-            .map_err(io::Error::other)
-            .map_err(fault)?;
-        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
-        match bytes.len() as u64 > max {
-            true => Err(too_large(&path.display().to_string(), max)),
-            false => Ok(Some(bytes.into())),
+        match files::read(&path, max) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => Err(too_large(&path.display().to_string(), max)),
+            Err(error) => Err(read_error(&path, &error)),
         }
     }
 
@@ -137,6 +129,11 @@ fn read_error(path: &Path, error: &io::Error) -> RegistryError {
         )),
         ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             RegistryError::Invalid(format!("{text}. Is this the folder of a registry?"))
+        }
+        // A pipe, a device, links in a circle: nothing that will be another time.
+        ErrorKind::InvalidInput => RegistryError::Damaged(format!("{text}; gristmill did not put it there: remove it")),
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            RegistryError::Damaged(format!("{text}; gristmill did not put it there: remove it"))
         }
         _ => RegistryError::Unavailable(text),
     }
@@ -237,6 +234,20 @@ mod tests {
             });
             assert_eq!(wins.len(), 1);
             assert_eq!(folder.get_now(&key, 9).unwrap().unwrap(), vec![wins[0]; 9]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_damage_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("circle", folder.path().join("circle")).unwrap();
+        files::tests::named_pipe(&folder.path().join("pipe"));
+        let keys = Folder::new(folder.path());
+        for key in ["pipe", "circle"] {
+            let keys = keys.clone();
+            let refused = files::tests::at_once(move || keys.get_now(key, MAX_DOCUMENT)).unwrap_err();
+            let said = |text: &str| text.contains(&format!("/{key} could not be read")) && text.contains("remove it");
+            assert!(matches!(&refused, RegistryError::Damaged(text) if said(text)), "{refused:?}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! Where keys are: files, and keys in AWS KMS that never leave it. And what signs with either.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,6 +11,7 @@ use super::key::{MAX_KEY, PrivateKey, PublicKey};
 use super::kms::{Kms, KmsKey};
 use super::signature::{self, Signature};
 use super::trust::TrustError;
+use crate::files;
 
 /// A key by its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +115,7 @@ impl FromStr for KeyRef {
 
 /// A small file, whole; what is larger than `max` is refused unread.
 pub(super) fn read(file: &Path, max: u64) -> Result<Vec<u8>, TrustError> {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(file).and_then(|file| file.take(max + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) if bytes.len() as u64 > max => Err(TrustError::Invalid(format!("it has more than {max} bytes"))),
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(TrustError::Invalid(error.to_string())),
-    }
+    files::read_given(file, max).map_err(|error| TrustError::Invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -153,6 +147,6 @@ mod tests {
         let file = folder.path().join("large");
         std::fs::write(&file, [b'x'; 11]).unwrap();
         assert_eq!(read(&file, 11).unwrap().len(), 11);
-        assert!(read(&file, 10).unwrap_err().to_string().contains("more than 10 bytes"));
+        assert!(read(&file, 10).unwrap_err().to_string().contains("more than the 10 bytes"));
     }
 }

@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 
 use super::ecr::{self, Ecr};
 use crate::aws::SdkConfig;
+use crate::files;
 
 /// The variables that name a user and a password.
 const USER: &str = "GRISTMILL_OCI_USER";
 const PASSWORD: &str = "GRISTMILL_OCI_PASSWORD";
+
+/// The largest file of `docker login`, in bytes.
+const MAX_DOCKER: u64 = 1 << 20;
 
 /// How to come in.
 pub(super) enum Login {
@@ -36,7 +40,10 @@ impl Login {
         let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
         let docker = match folder {
-            Some(folder) => tokio::fs::read(folder.join("config.json")).await.unwrap_or_default(),
+            Some(folder) => {
+                let read = tokio::task::spawn_blocking(move || files::read(&folder.join("config.json"), MAX_DOCKER));
+                read.await.ok().and_then(Result::ok).unwrap_or_default()
+            }
             None => Vec::new(),
         };
         Self::Fixed(fixed(host, set(USER).zip(set(PASSWORD)), &docker))
