@@ -53,13 +53,14 @@ fn up_to(file: File, max: u64) -> io::Result<Vec<u8>> {
     bytes.try_reserve_exact(usize::try_from(size.min(max)).unwrap_or(usize::MAX))?;
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max {
-        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than the {max} bytes that are read"))),
+        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {max} bytes"))),
         false => Ok(bytes),
     }
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("it is not UTF-8: {error}")))
+    String::from_utf8(bytes)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("it is not UTF-8: {error}")))
 }
 
 /// What tests put where files are read.

@@ -115,7 +115,9 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
 /// The input as it was given: numbers keep their digits.
 fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
-        Some(file) => files::read_given_text(Path::new(file), super::MAX_GIVEN).with_context(|| format!("--input {argument}"))?,
+        Some(file) => {
+            files::read_given_text(Path::new(file), super::MAX_GIVEN).with_context(|| format!("--input {argument}"))?
+        }
         None => argument.to_owned(),
     };
     serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))

@@ -147,6 +147,6 @@ mod tests {
         let file = folder.path().join("large");
         std::fs::write(&file, [b'x'; 11]).unwrap();
         assert_eq!(read(&file, 11).unwrap().len(), 11);
-        assert!(read(&file, 10).unwrap_err().to_string().contains("more than the 10 bytes"));
+        assert!(read(&file, 10).unwrap_err().to_string().contains("more than 10 bytes"));
     }
 }
