@@ -30,11 +30,19 @@ struct Status {
     /// What the shadow would have changed so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<Comparison>,
+    /// What of this could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<String>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let registry = registry::open(&args.registry.uri, aws::load).await?;
     let head = registry::newest(&*registry).await?;
+    anyhow::ensure!(
+        head.is_some() || registry.is_there().await?,
+        "{}: there is no registry: nothing was ever published there; `gristmill publish` makes one",
+        registry.uri()
+    );
     let mut names = BTreeMap::new();
     for (name, in_use) in head.iter().flat_map(|head| &head.names) {
         if args.name.as_ref().is_none_or(|wanted| wanted == name) {
@@ -54,10 +62,18 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<Status, RegistryError> {
-    let mut refused = BTreeMap::new();
+    let (mut refused, mut unreadable) = (BTreeMap::new(), Vec::new());
+    // What is wrong with one dataset does not hide the others.
+    let mut attached = async |release: &Digest, kind| match registry.attached(name, release, kind).await {
+        Err(error) if error.is_of_one_entry() => {
+            unreadable.push(error.to_string());
+            Ok(Vec::new())
+        }
+        attached => attached,
+    };
     let trial = in_use.trial.as_ref().map(|trial| &trial.chosen);
     for chosen in std::iter::once(&in_use.stable).chain(trial) {
-        let mut reasons = registry.attached(name, &chosen.release, Attachment::Refusal).await?;
+        let mut reasons = attached(&chosen.release, Attachment::Refusal).await?;
         reasons.sort();
         if !reasons.is_empty() {
             let text = |reason: &Bytes| plain(&String::from_utf8_lossy(reason));
@@ -66,16 +82,16 @@ async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<S
     }
     let mut shadow = None;
     if let Some(trial) = in_use.trial.as_ref().filter(|trial| trial.kind == TrialKind::Shadow) {
-        let reports = registry.attached(name, &trial.chosen.release, Attachment::Shadow).await?;
+        let reports = attached(&trial.chosen.release, Attachment::Shadow).await?;
         shadow = Some(ShadowReport::sum(trial.chosen.head, &reports));
     }
-    Ok(Status { in_use, refused, shadow })
+    Ok(Status { in_use, refused, shadow, unreadable })
 }
 
 fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Result<String> {
     let Some(head) = head else { return Ok("nothing is in use yet: `gristmill promote NAME VERSION`\n".into()) };
     let mut text = String::new();
-    for (name, Status { in_use, refused, shadow }) in names {
+    for (name, Status { in_use, refused, shadow, unreadable }) in names {
         writeln!(text, "{name}")?;
         let of =
             |chosen: &Chosen| format!("{}  {}  since head {}", chosen.version, short(&chosen.release), chosen.head);
@@ -98,6 +114,9 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
                 }
             }
         }
+        for why in unreadable {
+            writeln!(text, "  UNREADABLE  {}", plain(why))?;
+        }
     }
     writeln!(text, "head {}: {}, by {}, {}", head.number, plain(&head.change), plain(&head.by), at(head.at))?;
     Ok(text)
@@ -107,9 +126,16 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
 #[derive(Debug, Serialize)]
 struct Listed {
     version: Version,
-    release: Digest,
-    signatures: usize,
-    in_use: Option<&'static str>,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
+/// What is under the version's name.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Release { release: Digest, signatures: usize, in_use: Option<&'static str> },
+    Unreadable { unreadable: String },
 }
 
 pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
@@ -118,10 +144,20 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
     let in_use = head.as_ref().and_then(|head| head.names.get(name));
     let mut listed = Vec::new();
     for version in registry.versions(name).await? {
-        let Some(release) = registry.find(name, &version).await? else { continue };
-        let signatures = registry.attached(name, &release, Attachment::Signature).await?.len();
-        let in_use = in_use.and_then(|in_use| role(in_use, &release));
-        listed.push(Listed { version, release, signatures, in_use });
+        let found = async {
+            let Some(release) = registry.find(name, &version).await? else { return Ok(None) };
+            let signatures = registry.attached(name, &release, Attachment::Signature).await?.len();
+            let in_use = in_use.and_then(|in_use| role(in_use, &release));
+            Ok(Some(Entry::Release { release, signatures, in_use }))
+        };
+        let entry = match found.await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => continue,
+            // The others can be read all the same.
+            Err(error) if RegistryError::is_of_one_entry(&error) => Entry::Unreadable { unreadable: error.to_string() },
+            Err(error) => return Err(error.into()),
+        };
+        listed.push(Listed { version, entry });
     }
     anyhow::ensure!(
         !listed.is_empty(),
@@ -132,14 +168,15 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
         super::say(serde_json::to_string_pretty(&listed)? + "\n")?;
     } else {
         let mut text = String::new();
-        for Listed { version, release, signatures, in_use } in &listed {
+        for Listed { version, entry } in &listed {
             let version = version.to_string();
-            writeln!(
-                text,
-                "{version:12}  {}  signatures: {signatures}  {}",
-                short(release),
-                in_use.unwrap_or_default()
-            )?;
+            match entry {
+                Entry::Release { release, signatures, in_use } => {
+                    let (release, in_use) = (short(release), in_use.unwrap_or_default());
+                    writeln!(text, "{version:12}  {release}  signatures: {signatures}  {in_use}")?;
+                }
+                Entry::Unreadable { unreadable } => writeln!(text, "{version:12}  UNREADABLE  {}", plain(unreadable))?,
+            }
         }
         super::say(text)?;
     }

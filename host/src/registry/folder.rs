@@ -81,6 +81,15 @@ impl Folder {
         Ok(names.into_iter().filter(|name| name.as_str() > after).collect())
     }
 
+    fn any_now(&self, folder: &str) -> Result<bool, RegistryError> {
+        let path = self.path(folder);
+        match fs::read_dir(&path) {
+            Ok(mut entries) => Ok(entries.next().is_some()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(read_error(&path, &error)),
+        }
+    }
+
     /// Runs file system calls where they may block.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -110,6 +119,11 @@ impl Keys for Folder {
         self.blocking(move |folder| folder.list_now(&name, &after)).await
     }
 
+    async fn any(&self, folder: &str) -> Result<bool, RegistryError> {
+        let name = folder.to_owned();
+        self.blocking(move |folder| folder.any_now(&name)).await
+    }
+
     fn place(&self, key: &str) -> String {
         self.path(key).display().to_string()
     }
@@ -123,18 +137,15 @@ pub(super) fn too_large(place: &str, max: u64) -> RegistryError {
 
 fn read_error(path: &Path, error: &io::Error) -> RegistryError {
     let text = format!("{} could not be read: {error}", path.display());
+    let damaged = || RegistryError::Damaged(format!("{text}; gristmill did not put it there: remove it"));
     match error.kind() {
         ErrorKind::PermissionDenied => RegistryError::Denied(format!(
             "{text}. Whoever runs gristmill needs the right to read the registry's folder"
         )),
-        ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-            RegistryError::Invalid(format!("{text}. Is this the folder of a registry?"))
-        }
-        // A pipe, a device, links in a circle: nothing that will be another time.
-        ErrorKind::InvalidInput => RegistryError::Damaged(format!("{text}; gristmill did not put it there: remove it")),
-        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            RegistryError::Damaged(format!("{text}; gristmill did not put it there: remove it"))
-        }
+        ErrorKind::NotADirectory => RegistryError::Invalid(format!("{text}. Is this the folder of a registry?")),
+        // A pipe, a device, a folder, links in a circle: nothing that will be a file another time.
+        ErrorKind::InvalidInput | ErrorKind::IsADirectory => damaged(),
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => damaged(),
         _ => RegistryError::Unavailable(text),
     }
 }
@@ -242,8 +253,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("circle", folder.path().join("circle")).unwrap();
         files::tests::named_pipe(&folder.path().join("pipe"));
+        fs::create_dir(folder.path().join("folder")).unwrap();
         let keys = Folder::new(folder.path());
-        for key in ["pipe", "circle"] {
+        for key in ["pipe", "circle", "folder"] {
             let keys = keys.clone();
             let refused = files::tests::at_once(move || keys.get_now(key, MAX_DOCUMENT)).unwrap_err();
             let said = |text: &str| text.contains(&format!("/{key} could not be read")) && text.contains("remove it");

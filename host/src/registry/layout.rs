@@ -33,6 +33,9 @@ pub(super) trait Keys: Send + Sync + 'static {
     /// The names directly below `folder` that sort behind `after`, in no particular order.
     async fn list(&self, folder: &str, after: &str) -> Result<Vec<String>, RegistryError>;
 
+    /// Whether there is any key below `folder`.
+    async fn any(&self, folder: &str) -> Result<bool, RegistryError>;
+
     /// Where the key lies, for people.
     fn place(&self, key: &str) -> String;
 }
@@ -88,6 +91,10 @@ impl<K: Keys> Layout<K> {
 impl<K: Keys> Registry for Layout<K> {
     fn uri(&self) -> &str {
         &self.uri
+    }
+
+    async fn is_there(&self) -> Result<bool, RegistryError> {
+        self.keys.any("names").await
     }
 
     async fn add(&self, package: &Package) -> Result<(), RegistryError> {

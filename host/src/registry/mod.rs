@@ -47,7 +47,7 @@ pub use self::key::{PrivateKey, PublicKey};
 pub use self::keyring::{KeyRef, Signer};
 pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
-pub use self::release::{Blob, Interfaces, Package, Release};
+pub use self::release::{Blob, Interfaces, MAX_SAMPLE, Package, Release};
 pub use self::share::Share;
 pub use self::signature::Signature;
 pub use self::trust::{Policy, PolicyFile, TrustError};
@@ -121,11 +121,21 @@ pub enum RegistryError {
     Unavailable(String),
 }
 
+impl RegistryError {
+    /// Whether this is about the one thing that was asked for, and not about the whole registry: others may be read all the same.
+    pub fn is_of_one_entry(&self) -> bool {
+        !matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// A registry. All writing is adding: nothing that was read once is ever different.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
     /// Where it is, as its user wrote it.
     fn uri(&self) -> &str;
+
+    /// Whether anything was ever published here; also where nothing was, if this kind of registry cannot say.
+    async fn is_there(&self) -> Result<bool, RegistryError>;
 
     /// Puts a release there: first what it names, then itself, last the name of its version, so that a version that is
     /// found is whole. Adding the same again is no error; another release under the same version is [`RegistryError::Taken`].

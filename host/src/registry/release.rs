@@ -14,6 +14,9 @@ const DOCUMENT_VERSION: u64 = 1;
 /// How many files a sample may have.
 const MAX_SAMPLE_FILES: usize = 100;
 
+/// How many bytes the files of a sample may have together: every worker reads them, for every version.
+pub const MAX_SAMPLE: u64 = 16 << 20;
+
 /// The document that makes a version what it is. Its bytes are what is signed, and their SHA-256 is the release's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +25,7 @@ pub struct Release {
     pub gristmill: u64,
     /// The dataset.
     pub name: Name,
-    /// Its version: the one that the component gives itself.
+    /// Its version: the one that the dataset file gives it, or else the component gives itself.
     pub version: Version,
     /// The dataset file (TOML), with its variables not put in.
     pub dataset: Blob,
@@ -138,6 +141,10 @@ impl Release {
             if path.len() > 512 || path.contains('\0') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
                 return invalid(format!("the sample's path {:?} is not a plain relative path", in_short(path)));
             }
+        }
+        let size = self.sample.values().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+        if size > MAX_SAMPLE {
+            return invalid(format!("the sample has {size} bytes; at most {MAX_SAMPLE}"));
         }
         let blobs = [self.dataset, self.component].into_iter().chain(self.sample.values().copied());
         if let Some(blob) = blobs.into_iter().find(|blob| blob.size > MAX_BLOB) {

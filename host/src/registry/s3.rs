@@ -143,6 +143,13 @@ impl Keys for S3 {
         Ok(names)
     }
 
+    async fn any(&self, folder: &str) -> Result<bool, RegistryError> {
+        let prefix = format!("{}/", self.key(folder));
+        let request = self.reader.list_objects_v2().bucket(&self.bucket).prefix(&prefix).max_keys(1);
+        let page = request.send().await.map_err(|error| self.fault(folder, "listed", &error))?;
+        Ok(page.contents.is_some_and(|objects| !objects.is_empty()))
+    }
+
     fn place(&self, key: &str) -> String {
         format!("s3://{}/{}{key}", self.bucket, self.prefix)
     }

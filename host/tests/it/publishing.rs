@@ -1,7 +1,8 @@
 //! `gristmill publish`, `versions`, `promote`, `rollback` and `status`, as somebody types them.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 
@@ -9,6 +10,9 @@ use crate::guest::Guest;
 use crate::laptop::{Laptop, gristmill};
 
 const GOOD: &str = r#"(call $emit «rows» (i32.const 0) «{"id":1}» $out) (i32.const 0)"#;
+
+/// No command here takes as long, also on a machine that does much else.
+const NEVER: Duration = Duration::from_secs(120);
 
 /// Writes a plugin's folder: a dataset with these further keys, and its component.
 fn plugin(laptop: &Laptop, version: &str, process: &str, keys: &str) -> PathBuf {
@@ -28,7 +32,16 @@ fn said(laptop: &Laptop, args: &[&str]) -> String {
     let mut command = gristmill();
     command.args(args).args(["--registry", laptop.root().join("registry").to_str().unwrap()]);
     // Whose name is in a head is not the test's.
-    let all = laptop.said(command.env("USER", "ana").output().unwrap()).all();
+    let mut child = command.env("USER", "ana").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > NEVER {
+            child.kill().unwrap();
+            panic!("{args:?} waits for ever");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let all = laptop.said(child.wait_with_output().unwrap()).all();
     let lines = all.lines().map(|line| match line.split_once("by ana@") {
         Some((before, _)) if before.starts_with("head ") => format!("{before}by ana@HOST, WHEN"),
         _ => line.to_owned(),
@@ -193,6 +206,77 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     exit 2
     error: the component's own version: "1.0" is not a version (semver.org): unexpected end of input while parsing minor version number
     "#);
+}
+
+/// Nobody who may write to the registry's folder keeps others from reading it: not by a pipe, which would be waited for, and not
+/// by what is no release.
+#[test]
+fn one_entry_that_cannot_be_read_hides_no_other() {
+    let laptop = Laptop::new();
+    for version in ["0.1.0", "0.2.0", "0.5.0"] {
+        publish(&laptop, version, GOOD, "");
+    }
+    said(&laptop, &["promote", "rows", "0.1.0"]);
+    let versions = laptop.root().join("registry/names/rows/versions");
+    let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    pipe(&versions.join("0.3.0"));
+    std::fs::write(versions.join("0.4.0"), "nonsense").unwrap();
+    let mut all = String::new();
+    for args in [
+        &["versions", "rows"][..],
+        &["promote", "rows", "0.3.0"],
+        &["promote", "rows", "0.4.0"],
+        &["promote", "rows", "0.5.0"],
+        &["status"],
+    ] {
+        all += &format!("$ gristmill {}\n{}\n", args.join(" "), said(&laptop, args));
+    }
+    assert_snapshot!(all, @r#"
+    $ gristmill versions rows
+    exit 0
+    0.1.0         sha256:DIGEST…  signatures: 0  stable
+    0.2.0         sha256:DIGEST…  signatures: 0  
+    0.3.0         UNREADABLE  LAPTOP/registry/names/rows/versions/0.3.0 could not be read: it is a named pipe, and only regular files are read; gristmill did not put it there: remove it
+    0.4.0         UNREADABLE  LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:` and 64 hexadecimal digits
+    0.5.0         sha256:DIGEST…  signatures: 0  
+    $ gristmill promote rows 0.3.0
+    exit 2
+    error: LAPTOP/registry/names/rows/versions/0.3.0 could not be read: it is a named pipe, and only regular files are read; gristmill did not put it there: remove it
+    $ gristmill promote rows 0.4.0
+    exit 2
+    error: LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:` and 64 hexadecimal digits
+    $ gristmill promote rows 0.5.0
+    exit 0
+    rows 0.5.0 is in use (head 2)
+    $ gristmill status
+    exit 0
+    rows
+      stable   0.5.0  sha256:DIGEST…  since head 2
+      before   0.1.0  sha256:DIGEST…  since head 1
+    head 2: promote rows 0.5.0, by ana@HOST, WHEN
+    "#);
+    // A pipe where workers say why they refuse what is in use.
+    let release = std::fs::read_to_string(versions.join("0.5.0")).unwrap();
+    let refusals = laptop.root().join("registry/names/rows/refusal").join(release.trim().split_once(':').unwrap().1);
+    std::fs::create_dir_all(&refusals).unwrap();
+    pipe(&refusals.join("0".repeat(64)));
+    let status = said(&laptop, &["status"]);
+    assert!(status.starts_with("exit 0") && status.contains("stable   0.5.0"), "{status}");
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_an_error() {
+    let laptop = Laptop::new();
+    let mut command = gristmill();
+    let output = command.args(["status", "--registry", laptop.root().join("nosuch").to_str().unwrap()]).output();
+    assert_snapshot!(laptop.said(output.unwrap()).all(), @r#"
+    exit 2
+    error: LAPTOP/nosuch: there is no registry: nothing was ever published there; `gristmill publish` makes one
+    "#);
+    std::fs::create_dir(laptop.root().join("nosuch")).unwrap();
+    let mut command = gristmill();
+    let output = command.args(["status", "--registry", laptop.root().join("nosuch").to_str().unwrap()]).output();
+    assert!(!output.unwrap().status.success(), "an empty folder is none either");
 }
 
 /// Nothing in a name or a version leads out of the registry.

@@ -113,6 +113,11 @@ impl Registry for Oci {
         &self.uri
     }
 
+    /// Repositories cannot be listed everywhere.
+    async fn is_there(&self) -> Result<bool, RegistryError> {
+        Ok(true)
+    }
+
     async fn add(&self, package: &Package) -> Result<(), RegistryError> {
         let (name, version, digest) = (&package.release.name, &package.release.version, package.digest());
         let repository = names::repository(&self.prefix, name)?;

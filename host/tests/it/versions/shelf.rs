@@ -191,6 +191,11 @@ impl Registry for Shelf {
         self.inner.uri()
     }
 
+    async fn is_there(&self) -> Result<bool, RegistryError> {
+        self.answers()?;
+        self.inner.is_there().await
+    }
+
     async fn add(&self, package: &Package) -> Result<(), RegistryError> {
         self.answers()?;
         self.inner.add(package).await
