@@ -10,7 +10,7 @@ use super::{Catalog, Loaded, NotOpened, OnTrial, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
-use crate::registry::{self, Name, TrialKind};
+use crate::registry::{Name, TrialKind};
 
 /// How long a batch waits for its version: nobody extends the message's visibility meanwhile, which is 30 s or more, and the claim
 /// is still to come. What takes longer is there when the message comes back.
@@ -116,11 +116,9 @@ impl Catalog {
     async fn unknown(&self, dataset: &str) -> NoVersion {
         let unknown = NoVersion::Unknown(self.names().join(", "));
         let Some(releases) = self.releases() else { return unknown };
-        match registry::newest(&*releases.registry).await {
-            Ok(head) if head.iter().flat_map(|head| head.names.keys()).any(|name| name.as_str() == dataset) => {
-                NoVersion::Later("its first version is not open here yet".into())
-            }
-            Ok(_) => unknown,
+        match releases.promotes(dataset).await {
+            Ok(true) => NoVersion::Later("its first version is not open here yet".into()),
+            Ok(false) => unknown,
             Err(error) => NoVersion::Later(format!("whether there is such a dataset is not known: {error}")),
         }
     }

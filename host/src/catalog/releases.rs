@@ -1,39 +1,22 @@
 //! From a release's digest to a dataset that can be worked on. Whatever is wrong with it is found here, before any batch runs on
 //! it: signatures before the component is compiled, imports and grants before it runs, and its own sample before anything else.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Loaded;
-use super::smoke;
+use super::watch::PERIOD;
+use super::{Loaded, Opened, smoke};
 use crate::admission::Admission;
-use crate::dataset::{Dataset, Variables};
+use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::job::Digest;
-use crate::registry::{Attachment, MAX_DOCUMENT, Name, Policy, Registry, RegistryError, Release, Version};
+use crate::registry::{self, Attachment, MAX_DOCUMENT, Name, Policy, Registry, RegistryError, Release, Version};
 use crate::runtime::Runtime;
 use crate::sink::Stores;
-
-/// How many releases of a dataset that nobody has under way are kept for whoever asks next: those that runs are pinned to, those
-/// that were in use before.
-const KEPT: usize = 4;
-
-/// How large their components are together, in bytes, unless it is only one. Compiled they are some five times as large: a Rust
-/// component of 250 kB is a MB then, a Python component of 19 MB is 40 to 100 MB.
-const KEPT_BYTES: u64 = 16 << 20;
-
-/// A release that was refused is looked at again after this time, and after twice as long each time, up to the longest: what was
-/// missing (a signature, a variable, memory) may have come.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
-/// How many components' releases are remembered.
-const MOST_FOUND: usize = 1000;
 
 /// Opens releases of a registry.
 pub struct Releases {
@@ -53,27 +36,6 @@ pub struct Releases {
     pub guests: Handle,
     /// What was opened.
     pub opened: Opened,
-}
-
-/// What was opened before, and is opened now.
-#[derive(Default)]
-pub struct Opened {
-    /// The latest last.
-    kept: Mutex<VecDeque<Arc<Loaded>>>,
-    /// What was refused, why, and until when that is believed.
-    refused: Mutex<HashMap<(Name, Digest), Refused>>,
-    /// The releases of components that were asked for.
-    found: Mutex<HashMap<(Name, Digest), Digest>>,
-    /// What compiles while batches run.
-    background: OnceLock<Runtime>,
-    /// One at a time: compiling takes its share of the CPU only once, and nobody opens what another one is about to have.
-    one: tokio::sync::Mutex<()>,
-}
-
-struct Refused {
-    why: String,
-    until: Instant,
-    pause: Duration,
 }
 
 /// Why a release is not opened.
@@ -134,6 +96,11 @@ impl Fetched {
         };
         let signers = policy.verify(&document, &signatures);
         let signers = signers.map_err(|error| NotOpened::Refused(format!("{}: {error}", release.title())))?;
+        if release.dataset.size > MAX_FILE {
+            let (title, size) = (release.title(), release.dataset.size);
+            let why = format!("{title}: its dataset file has {size} bytes, and {MAX_FILE} are the most that is read");
+            return Err(NotOpened::Refused(why));
+        }
         let fetch = async |blob: &crate::registry::Blob| registry.blob(name, &blob.digest, blob.size).await;
         let text = fetch(&release.dataset).await?;
         let component = fetch(&release.component).await?;
@@ -186,7 +153,7 @@ impl Releases {
         if let Some(known) = self.opened.known(name, digest) {
             return known;
         }
-        let _one = self.opened.one.lock().await;
+        let _turn = self.opened.opening.take(name, digest).await;
         // Somebody else may have opened it meanwhile.
         if let Some(known) = self.opened.known(name, digest) {
             return known;
@@ -200,15 +167,23 @@ impl Releases {
         opened
     }
 
+    /// A release that takes long to read, or whose sample takes long, holds up no other one: only compilers wait for each other.
     async fn open_now(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
+        let room = self.opened.in_memory.acquire().await;
         let fetched = Fetched::get(&*self.registry, &self.policy, name, digest).await?;
         let runtime = self.opened.background.get().unwrap_or(&self.runtime);
-        let loaded = Arc::new(fetched.load(&self.variables, runtime, &self.stores).await?);
-        let refused = |why: String| NotOpened::Refused(format!("{}: {why}", fetched.release.title()));
+        let loaded = {
+            let _compiler = self.opened.compiler.acquire().await;
+            Arc::new(fetched.load(&self.variables, runtime, &self.stores).await?)
+        };
+        let Fetched { release, sample, .. } = fetched;
+        // The component's bytes are gone.
+        drop(room);
+        let refused = |why: String| NotOpened::Refused(format!("{}: {why}", release.title()));
         if let Some(objection) = self.admission.objection(&loaded.need()) {
             return Err(refused(objection));
         }
-        let tried = smoke::test(&loaded, &fetched.sample, &self.admission, &self.guests).await;
+        let tried = smoke::test(&loaded, &sample, &self.admission, &self.guests, smoke::LIMIT).await;
         tried.map_err(|failure| refused(failure.to_string()))?;
         Ok(loaded)
     }
@@ -223,19 +198,37 @@ impl Releases {
         self.opened.find(name, |loaded| loaded.release == Some(*wanted) || loaded.plugin.digest == *wanted)
     }
 
-    /// The release with this digest, or the newest with this component.
+    /// The release with this digest, or the newest with this component. That there is none is believed for a while.
     pub async fn find(&self, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened> {
-        let key = (name.clone(), *wanted);
-        if let Some(found) = lock(&self.opened.found).get(&key) {
-            return Ok(Some(*found));
+        if let Some(found) = self.opened.found(name, wanted) {
+            return Ok(found);
+        }
+        let _turn = self.opened.finding.take(name, wanted).await;
+        if let Some(found) = self.opened.found(name, wanted) {
+            return Ok(found);
         }
         let found = find_release(&*self.registry, name, wanted).await?;
-        let mut known = lock(&self.opened.found);
-        if known.len() >= MOST_FOUND {
-            known.clear();
-        }
-        known.extend(found.map(|found| (key, found)));
+        self.opened.remember(name, wanted, found);
         Ok(found)
+    }
+
+    /// Whether the registry has a version of this dataset in use. It is asked no more often than for heads.
+    pub(super) async fn promotes(&self, dataset: &str) -> Result<bool, RegistryError> {
+        let mut promoted = self.opened.promoted.lock().await;
+        let names = match promoted.take().filter(|(asked, _)| asked.elapsed() < PERIOD) {
+            Some(known) => known,
+            None => {
+                let head = registry::newest(&*self.registry).await?;
+                (Instant::now(), head.into_iter().flat_map(|head| head.names.into_keys()).collect())
+            }
+        };
+        let (_, names) = promoted.insert(names);
+        Ok(names.iter().any(|name| name.as_str() == dataset))
+    }
+
+    /// Looks anew for what was not there: the registry has changed.
+    pub(super) fn look_again(&self) {
+        self.opened.look_again();
     }
 }
 
@@ -249,63 +242,25 @@ pub async fn find_release(registry: &dyn Registry, name: &Name, wanted: &Digest)
         Ok(Err(_)) | Err(RegistryError::NotFound(_) | RegistryError::Invalid(_) | RegistryError::Damaged(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    // One that cannot be read hides no other. But then nobody knows that there is none.
+    let mut unread = None;
     for version in registry.versions(name).await?.into_iter().rev() {
-        let Some(digest) = registry.find(name, &version).await? else { continue };
-        let document = match registry.blob(name, &digest, MAX_DOCUMENT).await {
-            // One that is damaged hides no other.
-            Err(RegistryError::Damaged(_) | RegistryError::NotFound(_)) => continue,
-            document => document?,
-        };
-        if Release::parse(&document).is_ok_and(|release| release.component.digest == *wanted) {
-            return Ok(Some(digest));
+        match of_version(registry, name, &version).await {
+            Ok(Some((digest, release))) if release.component.digest == *wanted => return Ok(Some(digest)),
+            Ok(_) | Err(RegistryError::Damaged(_) | RegistryError::NotFound(_)) => {}
+            Err(error) if error.is_of_one_entry() => unread = Some(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), |error| Err(error.into()))
 }
 
-impl Opened {
-    /// What is known of a release without looking.
-    fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
-        if let Some(loaded) = self.find(name.as_str(), |loaded| loaded.release == Some(*digest)) {
-            return Some(Ok(loaded));
-        }
-        let refused = lock(&self.refused);
-        let refused = refused.get(&(name.clone(), *digest)).filter(|refused| Instant::now() < refused.until)?;
-        Some(Err(NotOpened::Refused(refused.why.clone())))
-    }
-
-    fn find(&self, name: &str, fits: impl Fn(&Loaded) -> bool) -> Option<Arc<Loaded>> {
-        let mut kept = lock(&self.kept);
-        let at = kept.iter().rposition(|loaded| loaded.dataset.name == name && fits(loaded))?;
-        let loaded = kept.remove(at)?;
-        kept.push_back(loaded.clone());
-        Some(loaded)
-    }
-
-    /// What is in use is kept by whoever uses it; here are the latest, whoever uses them.
-    fn keep(&self, loaded: Arc<Loaded>) {
-        let name = loaded.dataset.name.clone();
-        let mut kept = lock(&self.kept);
-        let idle = |loaded: &Arc<Loaded>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
-        kept.push_back(loaded);
-        loop {
-            let idle = || kept.iter().enumerate().filter(|(_, loaded)| idle(loaded));
-            let sizes: Vec<u64> = idle().map(|(_, loaded)| loaded.plugin.size).collect();
-            if sizes.len() <= 1 || (sizes.len() <= KEPT && sizes.iter().sum::<u64>() <= KEPT_BYTES) {
-                break;
-            }
-            let Some((oldest, _)) = idle().next() else { break };
-            kept.remove(oldest);
-        }
-    }
-
-    fn refuse(&self, name: &Name, digest: &Digest, why: &str) {
-        let (mut refused, key) = (lock(&self.refused), (name.clone(), *digest));
-        let pause = refused.get(&key).map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
-        refused.insert(key, Refused { why: why.to_owned(), until: Instant::now() + pause, pause });
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+async fn of_version(
+    registry: &dyn Registry,
+    name: &Name,
+    version: &Version,
+) -> Result<Option<(Digest, Release)>, RegistryError> {
+    let Some(digest) = registry.find(name, version).await? else { return Ok(None) };
+    let document = registry.blob(name, &digest, MAX_DOCUMENT).await?;
+    Release::parse(&document).map(|release| Some((digest, release)))
 }

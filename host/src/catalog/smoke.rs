@@ -3,22 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Loaded, fits};
 use crate::admission::Admission;
 use crate::dataset::SampleSpec;
-use crate::job::{Batch, BatchId, Digest, Item, TaskToken};
+use crate::job::{Batch, BatchId, Digest, Item, TaskToken, error_names};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use crate::runtime::Lane;
 use crate::sink::keys::KeySet;
 use crate::telemetry::metrics::{DatasetMetrics, Metrics};
+
+/// How long the items of a sample may take, all together: time in which they run, not in which they wait for a slot. A worker that
+/// starts waits for it.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a release did with its sample.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +40,7 @@ pub async fn test(
     objects: &BTreeMap<String, Bytes>,
     admission: &Arc<Admission>,
     guests: &Handle,
+    limit: Duration,
 ) -> Result<(), SampleFailed> {
     let Some(sample) = &loaded.dataset.sample else { return Ok(()) };
     let failed = |index, code: &str, message: String| SampleFailed { index, code: code.into(), message };
@@ -46,15 +52,26 @@ pub async fn test(
     let context = Arc::new(loaded.context(&batch, SystemTime::UNIX_EPOCH, &store, metrics));
     let need = loaded.need();
     let mut keys: Vec<KeySet> = loaded.outputs.iter().map(|_| KeySet::default()).collect();
+    let mut left = limit;
     for (index, item) in batch.items.into_iter().enumerate() {
         let stopped = || failed(index, "Gristmill.HostFault", "the host stops".into());
         let permit = admission.acquire(&need).await.ok_or_else(stopped)?;
+        let began = Instant::now();
         let mut lane = Lane::new(loaded.plugin.clone(), context.clone());
         let running = guests.spawn(async move {
             let _permit = permit;
             lane.run(&item).await
         });
-        let run = AbortOnDropHandle::new(running).await.map_err(|_| stopped())?;
+        let late = |_| {
+            let limit = humantime::format_duration(limit);
+            failed(
+                index,
+                error_names::TIMEOUT,
+                format!("all items of a sample have {limit} together: give it less to do"),
+            )
+        };
+        let run = timeout(left, AbortOnDropHandle::new(running)).await.map_err(late)?.map_err(|_| stopped())?;
+        left = left.saturating_sub(began.elapsed());
         let fits = run.result.and_then(|_| fits(&loaded.outputs, &mut keys, &run.rows));
         fits.map_err(|fault| failed(index, &fault.code, fault.message))?;
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, select_all};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,7 +20,7 @@ use super::seen::Seen;
 use super::trials::Trials;
 use super::{Catalog, Loaded, NotOpened, OnTrial, Releases, Versions};
 use crate::job::Digest;
-use crate::registry::{Attachment, Chosen, Head, InUse, Name, RegistryError, Trial};
+use crate::registry::{Attachment, Chosen, Head, InUse, Name, RegistryError, Trial, Version};
 use crate::telemetry::metrics::Metrics;
 
 /// Between two looks at the registry. With a look that takes half a second, a new head is noticed within 2 s.
@@ -38,10 +41,12 @@ pub struct Watch {
     head: Option<Head>,
     /// Names whose versions are not all in use yet, each with when it is worth another look.
     unfinished: BTreeMap<Name, Instant>,
-    /// Releases that are being opened.
+    /// Releases that are being opened, all at once.
     opening: HashMap<Digest, Opening>,
     /// Whether the last step waited for one of them.
     waited: bool,
+    /// Reasons on their way into the registry.
+    notes: JoinSet<()>,
     /// Why releases were refused, so that each reason is said once.
     said: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
@@ -52,7 +57,10 @@ pub struct Watch {
 
 /// A release that is being opened, unless it is not wanted any more.
 struct Opening {
-    task: AbortOnDropHandle<Result<Arc<Loaded>, NotOpened>>,
+    name: Name,
+    version: Version,
+    /// A task of its own, whose end any number may wait for.
+    ended: Shared<BoxFuture<'static, Result<Arc<Loaded>, NotOpened>>>,
     /// Whether the log has it that this takes a while.
     is_said: bool,
 }
@@ -80,6 +88,7 @@ impl Watch {
             unfinished: BTreeMap::new(),
             opening: HashMap::new(),
             waited: false,
+            notes: JoinSet::new(),
             said: HashMap::new(),
             ours,
             seen: None,
@@ -218,44 +227,77 @@ impl Watch {
         if let Some(seen) = &self.seen {
             seen.remember(head.number);
         }
+        // What was not there may have come with it.
+        self.releases.look_again();
         self.head = Some(head);
     }
 
-    /// Takes into use what the head says, as far as that can be done by the deadline. It may be abandoned anywhere: what is not
-    /// done stays unfinished.
+    /// Takes into use what the head says, as far as that can be done by the deadline. Each dataset switches as soon as its own
+    /// versions are open, whatever others take. It may be abandoned anywhere: what is not done stays unfinished.
     async fn apply(&mut self, deadline: Option<Instant>) {
         let Some(head) = self.head.clone() else { return };
         let now = Instant::now();
-        let due: Vec<Name> =
+        let mut due: Vec<Name> =
             self.unfinished.iter().filter(|(_, again)| **again <= now).map(|(name, _)| name.clone()).collect();
-        for name in due {
-            match self.prepare(&name, &head.names[&name], head.number, deadline).await {
-                Ok(true) => _ = self.unfinished.remove(&name),
-                Ok(false) => _ = self.unfinished.insert(name, Instant::now() + AGAIN),
-                Err(NotYet::Opening) => {}
-                Err(NotYet::Unread(why)) => {
-                    let dataset = name.as_str();
-                    tracing::warn!(dataset, why, "a version cannot be read yet; what is in use stays in use");
+        loop {
+            let mut opening = Vec::new();
+            for name in due {
+                match self.prepare(&name, &head.names[&name], head.number) {
+                    Ok(true) => _ = self.unfinished.remove(&name),
+                    Ok(false) => _ = self.unfinished.insert(name, Instant::now() + AGAIN),
+                    Err(NotYet::Opening) => opening.push(name),
+                    Err(NotYet::Unread(why)) => {
+                        let dataset = name.as_str();
+                        tracing::warn!(dataset, why, "a version cannot be read yet; what is in use stays in use");
+                    }
                 }
+            }
+            due = opening;
+            if due.is_empty() || !self.one_more_has_ended(deadline).await {
+                break;
+            }
+        }
+        self.waited = !due.is_empty();
+        for opening in self.opening.values_mut().filter(|opening| opening.ended.peek().is_none()) {
+            if !std::mem::replace(&mut opening.is_said, true) {
+                let (dataset, version) = (opening.name.as_str(), opening.version.to_string());
+                tracing::info!(
+                    dataset,
+                    version,
+                    "this version is being prepared; what is in use stays in use until then"
+                );
             }
         }
         // What is refused is done, as far as this head is concerned.
         if self.unfinished.values().all(|again| *again > Instant::now()) {
             self.opening.clear();
+            // Whoever sees this worker at the head finds its reasons in the registry, unless that is slow.
+            let noted = async { while self.notes.join_next().await.is_some() {} };
+            let _ = timeout(PERIOD, noted).await;
             self.metrics.registry_head.set(i64::try_from(head.number).unwrap_or(i64::MAX));
         }
     }
 
+    /// Waits until one more of the releases that are being opened is, or is refused; not beyond the deadline.
+    async fn one_more_has_ended(&self, deadline: Option<Instant>) -> bool {
+        let under_way = self.opening.values().filter(|opening| opening.ended.peek().is_none());
+        let under_way: Vec<_> = under_way.map(|opening| opening.ended.clone()).collect();
+        if under_way.is_empty() {
+            return true;
+        }
+        match deadline {
+            Some(deadline) => timeout_at(deadline, select_all(under_way)).await.is_ok(),
+            None => {
+                let _ = select_all(under_way).await;
+                true
+            }
+        }
+    }
+
     /// Opens and takes into use everything that the head wants of a dataset; says whether nothing of it was refused.
-    async fn prepare(
-        &mut self,
-        name: &Name,
-        in_use: &InUse,
-        head: u64,
-        deadline: Option<Instant>,
-    ) -> Result<bool, NotYet> {
+    fn prepare(&mut self, name: &Name, in_use: &InUse, head: u64) -> Result<bool, NotYet> {
         let now = self.catalog.versions(name.as_str());
-        let wanted = self.open(name, &in_use.stable, deadline).await?;
+        let wanted = self.open(name, &in_use.stable)?;
         let mut all = wanted.is_ok();
         let mut stable = match wanted {
             Ok(loaded) => Ok(loaded),
@@ -265,7 +307,7 @@ impl Watch {
         for before in &in_use.before {
             let Err(why) = &stable else { break };
             let why = why.clone();
-            stable = self.open(name, before, deadline).await?.map_err(|_| why);
+            stable = self.open(name, before)?.map_err(|_| why);
         }
         let known = in_use.known().map(|chosen| chosen.release).collect();
         // First without the trial: what is stable does not wait for what is tried.
@@ -277,7 +319,7 @@ impl Watch {
         self.switch(name, versions.clone());
         if let Some(trial) = in_use.trial.as_ref().filter(|trial| !self.trials.is_over(trial.chosen.head)) {
             let Trial { chosen, kind, share, .. } = trial;
-            match self.open(name, chosen, deadline).await? {
+            match self.open(name, chosen)? {
                 Ok(loaded) => {
                     versions.trial = Some(OnTrial { head: chosen.head, kind: *kind, share: *share, loaded });
                     self.catalog.set(name.as_str(), versions);
@@ -289,17 +331,11 @@ impl Watch {
     }
 
     /// Opens a version; the inner error is one that cannot be used as it is.
-    async fn open(
-        &mut self,
-        name: &Name,
-        chosen: &Chosen,
-        deadline: Option<Instant>,
-    ) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
-        let why = match self.opened(name, chosen, deadline).await? {
+    fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
+        let why = match self.opened(name, chosen)? {
             // The head's word for it is for people, and has to be the release's own.
             Ok(loaded) if loaded.plugin.manifest.version != chosen.version.to_string() => {
-                let version = &loaded.plugin.manifest.version;
-                format!("{name} {}: the head calls it so, and it is version {version}", chosen.version)
+                format!("{name} {}: the head calls it so, and it is version {}", chosen.version, loaded.plugin.manifest.version)
             }
             Ok(loaded) => {
                 self.said.remove(&chosen.release);
@@ -310,53 +346,29 @@ impl Watch {
         };
         let why: Arc<str> = why.into();
         if self.said.insert(chosen.release, why.clone()).as_ref() != Some(&why) {
-            self.refuse(name, chosen, &why).await;
+            self.refuse(name, chosen, &why);
         }
         Ok(Err(why))
     }
 
     /// What came of opening a version, in a task of its own.
-    async fn opened(
-        &mut self,
-        name: &Name,
-        chosen: &Chosen,
-        deadline: Option<Instant>,
-    ) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
+    fn opened(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
         let release = chosen.release;
         if let Some(known) = self.releases.known(name, &release) {
             self.opening.remove(&release);
             return Ok(known);
         }
         let opening = self.opening.entry(release).or_insert_with(|| {
-            let (releases, name) = (self.releases.clone(), name.clone());
-            let task = tokio::spawn(async move { releases.open(&name, &release).await });
-            Opening { task: AbortOnDropHandle::new(task), is_said: false }
+            let ended = opened(self.releases.clone(), name.clone(), chosen.clone()).boxed().shared();
+            Opening { name: name.clone(), version: chosen.version.clone(), ended, is_said: false }
         });
-        let opened = match deadline {
-            Some(deadline) => timeout_at(deadline, &mut opening.task).await.ok(),
-            None => Some((&mut opening.task).await),
-        };
-        let Some(opened) = opened else {
-            if !std::mem::replace(&mut opening.is_said, true) {
-                let (dataset, version) = (name.as_str(), chosen.version.to_string());
-                tracing::info!(
-                    dataset,
-                    version,
-                    "this version is being prepared; what is in use stays in use until then"
-                );
-            }
-            self.waited = true;
-            return Err(NotYet::Opening);
-        };
+        let ended = opening.ended.clone().now_or_never().ok_or(NotYet::Opening)?;
         self.opening.remove(&release);
-        opened.or_else(|lost| match lost.is_panic() {
-            true => Ok(Err(NotOpened::Refused(format!("{name} {}: the host broke on it: {lost}", chosen.version)))),
-            false => Err(NotYet::Unread(format!("the host lost it: {lost}"))),
-        })
+        Ok(ended)
     }
 
-    /// Says why a release is not used: in the log, as a metric, and where `gristmill status` finds it.
-    async fn refuse(&self, name: &Name, chosen: &Chosen, why: &Arc<str>) {
+    /// Says why a release is not used: in the log, as a metric, and, without waiting for that, where `gristmill status` finds it.
+    fn refuse(&mut self, name: &Name, chosen: &Chosen, why: &Arc<str>) {
         let (dataset, version) = (name.as_str(), chosen.version.to_string());
         // A backtrace has lines of its own; a line of the log is one line.
         let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -364,12 +376,14 @@ impl Watch {
         self.metrics.version_refused(dataset);
         // The same reason by all workers is one attachment.
         let note = Bytes::from(why.to_string());
-        let noting = self.releases.registry.attach(name, &chosen.release, Attachment::Refusal, note);
-        match timeout(PATIENCE, noting).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the registry was not told why a version is refused"),
-            Err(_) => tracing::debug!("the registry was not told why a version is refused: no answer"),
-        }
+        let (registry, name, release) = (self.releases.registry.clone(), name.clone(), chosen.release);
+        self.notes.spawn(async move {
+            match timeout(PATIENCE, registry.attach(&name, &release, Attachment::Refusal, note)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the registry was not told why a version is refused"),
+                Err(_) => tracing::debug!("the registry was not told why a version is refused: no answer"),
+            }
+        });
     }
 
     fn switch(&self, name: &Name, versions: Versions) {
@@ -389,4 +403,20 @@ impl Watch {
         }
         self.catalog.set(dataset, versions);
     }
+}
+
+/// Opens a version in a task of its own, which ends when this is dropped.
+async fn opened(releases: Arc<Releases>, name: Name, chosen: Chosen) -> Result<Arc<Loaded>, NotOpened> {
+    let task = {
+        let (releases, name, release) = (releases.clone(), name.clone(), chosen.release);
+        tokio::spawn(async move { releases.open(&name, &release).await })
+    };
+    AbortOnDropHandle::new(task).await.unwrap_or_else(|lost| match lost.is_panic() {
+        true => {
+            let why = format!("{name} {}: the host broke on it: {lost}", chosen.version);
+            releases.opened.refuse(&name, &chosen.release, &why);
+            Err(NotOpened::Refused(why))
+        }
+        false => Err(NotOpened::Later(format!("the host lost it: {lost}"))),
+    })
 }

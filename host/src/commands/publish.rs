@@ -12,18 +12,15 @@ use tokio::runtime::Handle;
 
 use crate::admission::Admission;
 use crate::aws;
-use crate::catalog::{Loaded, try_sample};
+use crate::catalog::{Loaded, SAMPLE_LIMIT, try_sample};
 use crate::cli::PublishArgs;
 use crate::dataset::{Dataset, MAX_FILE, SampleObjects};
 use crate::files;
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Blob, Interfaces, Kms, Package, Release, Signer};
+use crate::registry::{self, Attachment, Blob, Interfaces, Kms, MAX_SAMPLE, Package, Release, Signer};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
-
-/// How large a sample may be: every worker reads it, for every version.
-const MAX_SAMPLE: u64 = 16 << 20;
 
 /// How many files and folders are looked at for a sample, so that links which lead in a circle come to an end.
 const MAX_ENTRIES: usize = 10_000;
@@ -51,7 +48,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let loaded = Arc::new(opened?);
     let threads = super::Guests::start(1)?;
     let guests = threads.handle();
-    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests)
+    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests, SAMPLE_LIMIT)
         .await
         .with_context(|| file.display().to_string())?;
 

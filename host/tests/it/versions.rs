@@ -4,21 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use gristmill::admission::Admission;
 use gristmill::callback::Answer;
 use gristmill::catalog::watch::Watch;
-use gristmill::catalog::{Catalog, Opened, Releases, find_release};
-use gristmill::dataset::Variables;
+use gristmill::catalog::{Catalog, Loaded, Opened, Releases, find_release, try_sample};
+use gristmill::dataset::{Dataset, Variables};
 use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Alone, Fleet};
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::pipeline::{Identity, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
-use gristmill::registry::{self, Attachment, Change, Package, Policy, Registry, TrialKind};
+use gristmill::registry::{self, Attachment, Change, Name, Package, Policy, Registry, TrialKind};
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::shadow::{ShadowReport, Shadows};
 use gristmill::sink::Stores;
@@ -30,9 +30,11 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::shelf::Shelf;
+use crate::guest::Guest;
 
 pub(crate) mod shelf;
 mod tampering;
@@ -41,6 +43,10 @@ mod tampering;
 const GOOD: &str = r#"(call $emit «rows» (i32.const 0) «{"id":1}» $out) (i32.const 0)"#;
 const FAILS: &str = "(call $reject «Bad» «it is bad»)";
 const TRAPS: &str = "(unreachable)";
+const ENDLESS: &str = "(loop $again (br $again)) (unreachable)";
+
+/// Far more than anything here takes, also on a machine that does much else: what has not come by then never comes.
+const NEVER: Duration = Duration::from_secs(120);
 
 /// What workers share.
 struct House {
@@ -470,6 +476,117 @@ async fn a_version_that_takes_long_to_open_holds_up_no_other_and_is_in_use_in_th
         watch.step().await.unwrap();
     }
     assert_eq!((worker.stable(), worker.metric("gristmill_registry_head")), (b, head as f64));
+}
+
+/// One dataset's sample runs for ever, and another's release cannot be read: what is that to a third one?
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_that_takes_long_to_open_holds_up_no_other() {
+    let house = House::new().await;
+    let shelf = &house.shelf;
+    // By their names they come before `d`.
+    let (hangs, unread): (Name, Name) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let endless = shelf.publish_beside(&hangs, ENDLESS, "[sample]\nitems = [1]").await;
+    let away = shelf.publish_beside(&unread, GOOD, "").await;
+    shelf.publish("0.1.0", GOOD, "").await;
+    let b = shelf.publish("0.2.0", GOOD, "[sample]\nitems = [1]").await;
+    let c = shelf.publish("0.3.0", GOOD, "").await;
+    shelf.promote("0.1.0").await;
+    let (worker, mut watch) = house.worker_that_looks_when_told(Policy::none()).await;
+
+    let stop = shelf.stop_at(&away);
+    shelf.promote_beside(&hangs, endless).await;
+    shelf.promote_beside(&unread, away).await;
+    watch.step().await.unwrap();
+    assert!(stop.has_come(), "both are being opened");
+    shelf.promote("0.2.0").await;
+    let start = Instant::now();
+    while worker.stable() != b {
+        watch.step().await.unwrap();
+        assert!(start.elapsed() < NEVER, "it waits for the others");
+    }
+    let held_up = |name: &Name| worker.catalog.get(name.as_str()).is_none();
+    assert!(held_up(&hangs) && held_up(&unread), "it came first");
+    // Nor does a batch wait that names a version which is not in use.
+    let asked = house.send(None, |message| message["component"] = c.to_string().into());
+    assert_eq!(said(timeout(NEVER, asked).await.expect("it waits for the others").unwrap()), Ok(c));
+    stop.go_on();
+    while held_up(&unread) {
+        watch.step().await.unwrap();
+        assert!(start.elapsed() < NEVER, "it never came into use");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_one_version_at_once_has_it_opened_once() {
+    let house = House::new().await;
+    house.shelf.publish("0.1.0", GOOD, "").await;
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    let (_worker, _watch) = house.worker_that_looks_when_told(Policy::none()).await;
+    let asked: Vec<_> =
+        (0..8).map(|_| house.send(None, |message| message["component"] = b.to_string().into())).collect();
+    for answer in asked {
+        assert_eq!(said(answer.await.unwrap()), Ok(b));
+    }
+    assert_eq!(house.shelf.reads(&b), 2, "once to find it, once to open it");
+    assert_eq!(house.shelf.reads(&Digest::of(&Shelf::component("0.2.0", GOOD))), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_not_looked_for_by_every_batch() {
+    let house = House::new().await;
+    house.shelf.publish("0.1.0", GOOD, "").await;
+    house.shelf.promote("0.1.0").await;
+    let (_worker, mut watch) = house.worker_that_looks_when_told(Policy::none()).await;
+    let before = house.shelf.lists();
+    let component = Digest::of(&Shelf::component("0.2.0", GOOD));
+    let ask = async || {
+        let answer = house.send(None, |message| message["component"] = component.to_string().into()).await;
+        said(answer.unwrap())
+    };
+    for asked in futures::future::join_all((0..8).map(|_| ask())).await {
+        assert!(asked.unwrap_err().contains("no version of d in the registry has it"));
+    }
+    assert_eq!(house.shelf.lists(), before + 1);
+    // A new head says that the registry has changed.
+    let b = house.shelf.publish("0.2.0", GOOD, "").await;
+    house.shelf.promote("0.2.0").await;
+    watch.step().await.unwrap();
+    assert_eq!(ask().await, Ok(b));
+}
+
+/// What one entry is that nobody could have published is of no matter to a batch that names the component of another.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_hides_no_version() {
+    let shelf = Shelf::new().await;
+    let a = shelf.publish("0.1.0", GOOD, "").await;
+    shelf.put_folder("names/d/versions/0.2.0");
+    let component = Digest::of(&Shelf::component("0.1.0", GOOD));
+    assert_eq!(find_release(&shelf, &"d".parse().unwrap(), &component).await, Ok(Some(a)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_has_one_time_limit_for_all_its_items() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(&RuntimeConfig { slots: 2, cache: None, io: Handle::current() }).unwrap();
+    let stores = Stores {
+        objects: Arc::new(FolderStore::new(folder.path())),
+        tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
+    };
+    let tried = async |process: &str, limit: Duration| {
+        let text = text("[sample]\nitems = [1]").replace("map.items", "plugin.timeout = \"10h\"\nmap.items");
+        let dataset = Dataset::parse(&text, "dataset.toml".as_ref(), &Variables::default()).unwrap();
+        let component = Guest::new(process).component();
+        let loaded = Loaded::of(dataset, &text, &component, &runtime, &stores).await.ok().unwrap();
+        let admission = Admission::new(1, u64::MAX);
+        try_sample(&Arc::new(loaded), &BTreeMap::new(), &admission, &Handle::current(), limit).await
+    };
+    let late = timeout(NEVER, tried(ENDLESS, Duration::from_millis(50))).await.expect("it has no limit").unwrap_err();
+    assert_eq!(
+        late.to_string(),
+        "on item 0 of its own sample: Gristmill.Timeout: all items of a sample have 50ms together: give it less to do"
+    );
+    assert_eq!(tried(GOOD, NEVER).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! A registry in a folder, whose owner can do with it what a network and a thief can.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub(crate) struct Shelf {
     inner: Arc<dyn Registry>,
     is_away: AtomicBool,
     stop: Mutex<Option<(Digest, Arc<Stop>)>>,
+    /// How often a blob was read, and versions were listed.
+    reads: Mutex<HashMap<Digest, u32>>,
+    lists: AtomicU32,
 }
 
 /// Where whoever reads a certain blob waits.
@@ -65,7 +69,14 @@ impl Shelf {
     async fn in_folder(folder: Arc<tempfile::TempDir>) -> Self {
         let uri = folder.path().join("registry").to_str().unwrap().to_owned();
         let inner = registry::open(&uri, async || unreachable!("a folder needs no AWS")).await.unwrap();
-        Self { folder, inner, is_away: AtomicBool::new(false), stop: Mutex::default() }
+        Self {
+            folder,
+            inner,
+            is_away: AtomicBool::new(false),
+            stop: Mutex::default(),
+            reads: Mutex::default(),
+            lists: AtomicU32::new(0),
+        }
     }
 
     /// A guest as a plugin of this version.
@@ -87,6 +98,32 @@ impl Shelf {
         let package = Package::new(name(), version, text.to_owned().into(), component, Default::default()).unwrap();
         self.inner.add(&package).await.unwrap();
         package.digest()
+    }
+
+    /// Publishes the first version of another dataset.
+    pub(crate) async fn publish_beside(&self, name: &Name, process: &str, keys: &str) -> Digest {
+        let (component, version) = (Self::component("0.1.0", process).into(), "0.1.0".parse().unwrap());
+        let text = super::text(keys)
+            .replace("dataset = \"d\"\n", &format!("dataset = \"{name}\"\nplugin.timeout = \"10h\"\n"));
+        let package = Package::new(name.clone(), version, text.into(), component, Default::default()).unwrap();
+        self.inner.add(&package).await.unwrap();
+        package.digest()
+    }
+
+    /// Takes that into use.
+    pub(crate) async fn promote_beside(&self, name: &Name, release: Digest) {
+        let change = Change::Promote { version: "0.1.0".parse().unwrap(), release, downgrade: false };
+        registry::change(&*self.inner, name, &change, "somebody", OffsetDateTime::now_utc()).await.unwrap();
+    }
+
+    /// How often this was read so far.
+    pub(crate) fn reads(&self, digest: &Digest) -> u32 {
+        self.reads.lock().unwrap().get(digest).copied().unwrap_or_default()
+    }
+
+    /// How often versions were listed so far.
+    pub(crate) fn lists(&self) -> u32 {
+        self.lists.load(Relaxed)
     }
 
     pub(crate) async fn find_release(&self, version: &str) -> Digest {
@@ -160,6 +197,11 @@ impl Shelf {
         }
     }
 
+    /// Puts a folder where a file should be.
+    pub(crate) fn put_folder(&self, path: &str) {
+        std::fs::create_dir_all(self.path(path)).unwrap();
+    }
+
     pub(crate) fn overwrite_head(&self, number: u64, document: &[u8]) {
         std::fs::write(self.path(&format!("heads/{number:016}.json")), document).unwrap();
     }
@@ -208,10 +250,12 @@ impl Registry for Shelf {
 
     async fn versions(&self, name: &Name) -> Result<Vec<Version>, RegistryError> {
         self.answers()?;
+        self.lists.fetch_add(1, Relaxed);
         self.inner.versions(name).await
     }
 
     async fn blob(&self, name: &Name, digest: &Digest, max: u64) -> Result<Bytes, RegistryError> {
+        *self.reads.lock().unwrap().entry(*digest).or_default() += 1;
         let stop = self.stop.lock().unwrap().clone().filter(|(at, _)| at == digest);
         if let Some((_, stop)) = stop {
             stop.come.store(true, Relaxed);
