@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::{Catalog, Loaded, Versions};
 use crate::admission::Admission;
-use crate::dataset::{Dataset, Finding, Findings, Place, Variables};
+use crate::dataset::{Dataset, Finding, Findings, MAX_FILE, Place, Variables, is_dataset};
+use crate::files;
 use crate::runtime::Runtime;
 use crate::sink::Stores;
 
 impl Catalog {
-    /// Opens every dataset of a folder: `*.toml`, and `*/dataset.toml`. A file that cannot even be read as a dataset has no
+    /// Opens every dataset of a folder: `*.toml` with the key `dataset`, and `*/dataset.toml`. A file that cannot even be read as a dataset has no
     /// name that a message could give; it is returned as a complaint, and the others work.
     pub async fn load(
         folder: &Path,
@@ -35,6 +36,10 @@ impl Catalog {
         let mut datasets = BTreeMap::new();
         let mut complaints = Vec::new();
         for file in dataset_files(folder)? {
+            if is_something_else(&file) {
+                tracing::warn!(file = %file.display(), "this file names no `dataset`, and is left alone");
+                continue;
+            }
             let dataset = match Dataset::load(&file, variables) {
                 Ok(dataset) => dataset,
                 Err(findings) => {
@@ -75,10 +80,22 @@ impl Catalog {
     }
 }
 
+/// Files of TOML that lie beside plugins, and are nobody's mistake.
+const NEIGHBOURS: [&str; 2] = ["Cargo.toml", "pyproject.toml"];
+
+/// Whether a file that is not called `dataset.toml` is none. What cannot be read is for whoever reads it to say.
+fn is_something_else(file: &Path) -> bool {
+    let named = file.file_name().is_some_and(|name| name == "dataset.toml");
+    !named && files::read_text(file, MAX_FILE).is_ok_and(|text| !is_dataset(&text))
+}
+
 fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
+        if path.file_name().is_some_and(|name| NEIGHBOURS.iter().any(|neighbour| name == *neighbour)) {
+            continue;
+        }
         let nested = path.join("dataset.toml");
         if nested.is_file() {
             files.push(nested);
@@ -88,4 +105,45 @@ fn dataset_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::object::folder::FolderStore;
+    use crate::runtime::RuntimeConfig;
+    use crate::sink::sqlite::SqliteSink;
+
+    #[tokio::test]
+    async fn other_files_beside_datasets_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join("datasets").join(path);
+        for (path, text) in [
+            ("Cargo.toml", "[workspace]"),
+            ("pyproject.toml", "[project]"),
+            ("trust.toml", "all_of = [\"build\"]"),
+            ("rows.toml", "dataset = \"rows\"\nplugin.component = \"nosuch.wasm\"\nmap.items = []"),
+            // Meant as datasets, and none.
+            ("broken.toml", "dataset = "),
+            ("nameless/dataset.toml", "plugin.component = \"nosuch.wasm\""),
+            ("crate/Cargo.toml", "[package]"),
+        ] {
+            std::fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            std::fs::write(at(path), text).unwrap();
+        }
+        files::tests::named_pipe(&at("pipe.toml"));
+        let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() }).unwrap();
+        let stores = Stores {
+            objects: Arc::new(FolderStore::new(folder.path())),
+            tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
+        };
+        let loaded = Catalog::load(&at(""), &Variables::default(), &runtime, &stores).await;
+        let (catalog, complaints) = loaded.unwrap();
+        assert_eq!(catalog.names(), ["rows"]);
+        let mut files: Vec<_> = complaints.iter().map(|findings| findings.0[0].file.clone()).collect();
+        files.sort();
+        assert_eq!(files, [at("broken.toml"), at("nameless/dataset.toml")]);
+    }
 }

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub use self::findings::{Finding, Findings, Place, Position};
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::parse::DELIMITERS;
-pub use self::parse::locate;
+pub use self::parse::{is_dataset, locate};
 pub use self::release::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec};
 pub use self::scope::Scope;
 pub use self::template::{Template, TemplateError};

@@ -33,6 +33,15 @@ pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> (Option
     (dataset, reader.finish())
 }
 
+/// Whether a TOML file is meant as a dataset file: it has the key `dataset`. So is one that is no TOML, of which the reader says so.
+pub fn is_dataset(text: &str) -> bool {
+    let reader = Reader::new(Path::new(""), text);
+    match reader.parse(None).map(|root| root.kind) {
+        Some(Kind::Table(entries)) => entries.iter().any(|entry| entry.name == "dataset"),
+        _ => true,
+    }
+}
+
 /// Gives findings that know only their place a position in the file's text, that of the nearest key which is there, and
 /// puts all in the file's order.
 pub fn locate(findings: &mut [Finding], text: &str) {
