@@ -23,6 +23,7 @@ mod laptop;
 mod linters;
 mod local;
 mod model;
+mod oci_login;
 mod places;
 mod proxy;
 mod publishing;

@@ -233,10 +233,10 @@ async fn who_has_no_login_is_told_how_to_get_one() {
     let reference = format!("oci://{}/some/prefix/noaa:1", server.host);
     let (fine, said) = mapped(&laptop, &reference, &[]);
     assert!(!fine && said.contains("GRISTMILL_OCI_USER") && said.contains(&reference), "{said}");
-    let user = ("GRISTMILL_OCI_USER", "somebody");
-    let (fine, said) = mapped(&laptop, &reference, &[user, ("GRISTMILL_OCI_PASSWORD", "wrong")]);
+    let (host, user) = (("GRISTMILL_OCI_HOST", &*server.host), ("GRISTMILL_OCI_USER", "somebody"));
+    let (fine, said) = mapped(&laptop, &reference, &[host, user, ("GRISTMILL_OCI_PASSWORD", "wrong")]);
     assert!(!fine && said.contains("the password is wrong") && !said.contains("secret"), "{said}");
-    let (fine, said) = mapped(&laptop, &reference, &[user, ("GRISTMILL_OCI_PASSWORD", "secret")]);
+    let (fine, said) = mapped(&laptop, &reference, &[host, user, ("GRISTMILL_OCI_PASSWORD", "secret")]);
     assert!(fine, "{said}");
     // What `docker login` writes.
     laptop.write("config.json", &format!(r#"{{"auths":{{"{}":{{"auth":"c29tZWJvZHk6c2VjcmV0"}}}}}}"#, server.host));

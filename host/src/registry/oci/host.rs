@@ -1,7 +1,8 @@
 //! One OCI registry server: its requests, repeated while that helps, and what its errors mean.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,10 +13,13 @@ use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::super::RegistryError;
 use super::super::folder::too_large;
-use super::login::Login;
+use super::ecr::Password;
+use super::login::{Login, TOKEN_HOSTS, token_hosts};
+use super::token::{self, Basic, NoToken, TokenHosts};
 use crate::aws::{SdkConfig, causes};
 use crate::job::Digest;
 
@@ -28,6 +32,8 @@ const CONNECT: Duration = Duration::from_secs(4);
 const READ: Duration = Duration::from_secs(10);
 const WRITE: Duration = Duration::from_secs(180);
 
+const USER_AGENT: &str = concat!("gristmill/", env!("CARGO_PKG_VERSION"));
+
 /// How many tags are asked for at once.
 const PAGE: usize = 1000;
 
@@ -35,14 +41,18 @@ const PAGE: usize = 1000;
 pub(in super::super) struct Host {
     name: String,
     login: Login,
+    token_hosts: TokenHosts,
     session: Mutex<Option<Session>>,
 }
 
-/// A client that is logged in.
+/// A client, and who it comes as. The client knows no login: it would send it to whomever a registry names.
 #[derive(Clone)]
 struct Session {
     client: Client,
-    auth: RegistryAuth,
+    asker: reqwest::Client,
+    login: Option<Basic>,
+    /// For which repositories the client has a token, and until when.
+    granted: Arc<Mutex<BTreeMap<(String, RegistryOperation), Instant>>>,
     renew: Option<SystemTime>,
 }
 
@@ -66,7 +76,11 @@ impl Host {
     where
         F: Future<Output = SdkConfig> + Send,
     {
-        Self { name: name.into(), login: Login::find(name, aws).await, session: Mutex::new(None) }
+        Self::with(name, Login::find(name, aws).await)
+    }
+
+    fn with(name: &str, login: Login) -> Self {
+        Self { name: name.into(), login, token_hosts: token_hosts(), session: Mutex::new(None) }
     }
 
     /// Where something lies, for people.
@@ -82,8 +96,9 @@ impl Host {
         name: &str,
     ) -> Result<Option<Bytes>, RegistryError> {
         let image = self.image(repository, name);
-        let pull = |Session { client, auth, .. }: Session, image: Reference| async move {
-            let (manifest, _) = soon(client.pull_manifest_raw(&image, &auth, &[OCI_IMAGE_MEDIA_TYPE])).await??;
+        let pull = |Session { client, .. }: Session, image: Reference| async move {
+            let pulled = client.pull_manifest_raw(&image, &RegistryAuth::Anonymous, &[OCI_IMAGE_MEDIA_TYPE]);
+            let (manifest, _) = soon(pulled).await??;
             Ok(manifest)
         };
         self.call("read", &image, RegistryOperation::Pull, ATTEMPTS, pull).await
@@ -162,9 +177,9 @@ impl Host {
         let image = self.image(repository, "all");
         let (mut tags, mut last) = (BTreeSet::new(), None::<String>);
         loop {
-            let list = |Session { client, auth, .. }: Session, image: Reference| {
+            let list = |Session { client, .. }: Session, image: Reference| {
                 let last = last.clone();
-                async move { client.list_tags(&image, &auth, Some(PAGE), last.as_deref()).await }
+                async move { client.list_tags(&image, &RegistryAuth::Anonymous, Some(PAGE), last.as_deref()).await }
             };
             let page = self.call("listed", &image, RegistryOperation::Pull, ATTEMPTS, list).await?;
             let page = page.map(|page| page.tags).unwrap_or_default();
@@ -201,14 +216,21 @@ impl Host {
         let (mut attempt, mut pause) = (1, PAUSE);
         loop {
             let session = self.session().await?;
-            let mut error = match request(session.clone(), image.clone()).await {
+            let answer = match self.log_in(&session, image, operation).await {
+                Ok(()) => request(session.clone(), image.clone()).await,
+                Err(NoToken::Failed(error)) => Err(error),
+                Err(NoToken::Elsewhere(realm)) => return Err(self.elsewhere(&realm)),
+            };
+            let mut error = match answer {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(error) => error,
             };
             if matches!(fault(&error), Fault::Denied) {
                 self.session.lock().await.take();
+            }
+            if matches!(fault(&error), Fault::Denied) && session.login.is_none() {
                 // The client says this also when it could not reach who gives out tokens.
-                let login = soon(session.client.auth(image, &session.auth, operation)).await;
+                let login = soon(session.client.auth(image, &RegistryAuth::Anonymous, operation)).await;
                 if let Err(reason) = login.and_then(|login| login) {
                     error = reason;
                 }
@@ -222,6 +244,28 @@ impl Host {
         }
     }
 
+    /// Has the session's client let in, as far as it has a login.
+    async fn log_in(&self, session: &Session, image: &Reference, operation: RegistryOperation) -> Result<(), NoToken> {
+        let Some(login) = &session.login else { return Ok(()) };
+        let key = (image.repository().to_owned(), operation);
+        if session.granted.lock().await.get(&key).is_some_and(|until| Instant::now() < *until) {
+            return Ok(());
+        }
+        let until = Instant::now() + token::LASTS;
+        soon(token::log_in(&session.client, &session.asker, login, &self.token_hosts, image, operation)).await??;
+        session.granted.lock().await.insert(key, until);
+        Ok(())
+    }
+
+    /// That a registry wants its login to be sent to somebody else.
+    fn elsewhere(&self, realm: &str) -> RegistryError {
+        let name = &self.name;
+        RegistryError::Denied(format!(
+            "oci://{name} could not be used: it wants the login for {name} to be sent to {realm:?}, which is not known to be a part of \
+             it. Nothing was sent. If that is meant, set {TOKEN_HOSTS}={name}=HOST; it has to be https"
+        ))
+    }
+
     async fn session(&self) -> Result<Session, RegistryError> {
         let mut session = self.session.lock().await;
         if let Some(session) =
@@ -229,11 +273,12 @@ impl Host {
         {
             return Ok(session.clone());
         }
-        let (auth, renew) = match &self.login {
-            Login::Fixed(auth) => (auth.clone(), None),
+        let (login, renew) = match &self.login {
+            Login::Nobody(_) => (None, None),
+            Login::Fixed(login) => (Some(login.clone()), None),
             Login::Ecr(ecr) => {
-                let password = ecr.password().await?;
-                (RegistryAuth::Basic(password.user, password.password), Some(password.renew))
+                let Password { user, password, renew } = ecr.password().await?;
+                (Some(Basic { user, password }), Some(renew))
             }
         };
         let protocol = match is_loopback(&self.name) {
@@ -244,15 +289,18 @@ impl Host {
             protocol,
             connect_timeout: Some(CONNECT),
             read_timeout: Some(WRITE),
-            user_agent: concat!("gristmill/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
-        // A client of its own for each password, because it keeps the first one for ever.
-        let client = Client::try_from(config).map_err(|error| {
+        let unusable = |error: OciDistributionError| {
             RegistryError::Unavailable(format!("oci://{} could not be used: {}", self.name, causes(&error)))
-        })?;
-        client.store_auth_if_needed(&self.name, &auth).await;
-        Ok(session.insert(Session { client, auth, renew }).clone())
+        };
+        // A client of its own for each password, because it keeps what it was given.
+        let client = Client::try_from(config).map_err(unusable)?;
+        let asker = token::asker(USER_AGENT, CONNECT).map_err(|error| unusable(error.into()))?;
+        let resolved = self.image("any", "any").resolve_registry().to_owned();
+        client.store_auth_if_needed(&resolved, &RegistryAuth::Anonymous).await;
+        Ok(session.insert(Session { client, asker, login, granted: Arc::default(), renew }).clone())
     }
 
     fn error(&self, done: &str, image: &Reference, fault: Fault, error: &OciDistributionError) -> RegistryError {
@@ -272,7 +320,7 @@ impl Host {
     fn no_repository(&self, repository: &str) -> RegistryError {
         let create = match &self.login {
             Login::Ecr(_) => format!("aws ecr create-repository --repository-name {repository}"),
-            Login::Fixed(_) => "create it there".into(),
+            Login::Fixed(_) | Login::Nobody(_) => "create it there".into(),
         };
         RegistryError::NotFound(format!("oci://{} has no repository `{repository}`: {create}", self.name))
     }
@@ -296,7 +344,7 @@ pub(in super::super) fn is_host(text: &str) -> bool {
 }
 
 /// Registries on this machine have no certificate.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let name = host.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':').unwrap_or(host);
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
@@ -361,8 +409,7 @@ mod tests {
         let answers = answers.into_iter().flat_map(|answer| [Response::new(200, ""), answer]).collect();
         let replay = Replay::start(answers).await;
         let name = replay.config.endpoint_url().unwrap().replace("http://", "");
-        let login = Login::Fixed(RegistryAuth::Anonymous);
-        (Host { name, login, session: Mutex::new(None) }, replay)
+        (Host::with(&name, Login::Nobody("GRISTMILL_OCI_USER".into())), replay)
     }
 
     fn asked(replay: &Replay) -> Vec<String> {
@@ -436,10 +483,10 @@ mod tests {
         };
         let replay = Replay::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
         let ecr = Ecr::new(&replay.config, "ecr", "123456789012", "eu-west-1");
-        let host = Host { name: "ecr".into(), login: Login::Ecr(ecr), session: Mutex::new(None) };
+        let host = Host::with("ecr", Login::Ecr(ecr));
         for expected in ["old", "new", "new"] {
             let session = host.session().await.unwrap();
-            assert_eq!(session.auth, RegistryAuth::Basic(expected.into(), "secret".into()));
+            assert!(session.login == Some(Basic { user: expected.into(), password: "secret".into() }), "{expected}");
         }
         assert_eq!(replay.requests().len(), 2);
     }
@@ -448,7 +495,7 @@ mod tests {
     async fn a_server_that_says_nothing_is_given_up() {
         let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = hole.local_addr().unwrap().to_string();
-        let host = Host { name, login: Login::Fixed(RegistryAuth::Anonymous), session: Mutex::new(None) };
+        let host = Host::with(&name, Login::Nobody(String::new()));
         let begin = tokio::time::Instant::now();
         let error = host.manifest("p/d", "1").await.unwrap_err();
         assert!(matches!(&error, RegistryError::Unavailable(text) if text.contains("timed out")), "{error:?}");

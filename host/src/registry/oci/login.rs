@@ -1,20 +1,24 @@
-//! Who we are to a registry.
+//! Who we are to a registry. A login is for one host, which it names: no other host is shown it, whatever a dataset file says.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oci_client::secrets::RegistryAuth;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use super::ecr::{self, Ecr};
+use super::token::{Basic, TokenHosts};
 use crate::aws::SdkConfig;
 use crate::files;
 
-/// The variables that name a user and a password.
+/// The variables that name a user and a password, and the one host that they are for.
+const HOST: &str = "GRISTMILL_OCI_HOST";
 const USER: &str = "GRISTMILL_OCI_USER";
 const PASSWORD: &str = "GRISTMILL_OCI_PASSWORD";
+
+/// Who gives out tokens for which registry, where it is no part of the registry itself.
+pub(super) const TOKEN_HOSTS: &str = "GRISTMILL_OCI_TOKEN_HOSTS";
 
 /// The largest file of `docker login`, in bytes.
 const MAX_DOCKER: u64 = 1 << 20;
@@ -24,7 +28,17 @@ pub(super) enum Login {
     /// By AWS credentials, for a password that lasts some hours.
     Ecr(Ecr),
     /// Always the same.
-    Fixed(RegistryAuth),
+    Fixed(Basic),
+    /// As nobody, and what to do where that is not enough.
+    Nobody(String),
+}
+
+/// What the variables say.
+#[derive(Clone, Debug, Default)]
+struct Variables {
+    host: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
 }
 
 impl Login {
@@ -36,7 +50,6 @@ impl Login {
         if let Some((account, region)) = ecr::account_and_region(host) {
             return Self::Ecr(Ecr::new(&aws().await, host, account, region));
         }
-        let set = |name: &str| std::env::var(name).ok();
         let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
         let docker = match folder {
@@ -46,26 +59,55 @@ impl Login {
             }
             None => Vec::new(),
         };
-        Self::Fixed(fixed(host, set(USER).zip(set(PASSWORD)), &docker))
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::of(host, Variables { host: set(HOST), user: set(USER), password: set(PASSWORD) }, &docker)
+    }
+
+    /// The variables if they are for this host, else what `docker login` left for it in its file (without a credential helper),
+    /// else nobody.
+    fn of(host: &str, set: Variables, docker: &[u8]) -> Self {
+        let Variables { host: named, user, password } = set;
+        let login = user.zip(password);
+        let is_ours = named.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(host));
+        let ours = login.clone().filter(|_| is_ours);
+        if let Some((user, password)) = ours.or_else(|| stored(host, docker)) {
+            return Self::Fixed(Basic { user, password });
+        }
+        Self::Nobody(match (login, named) {
+            (Some(_), None) => format!(
+                "{USER} and {PASSWORD} are set, and {HOST} does not say whom they are for, so nobody is logged in: set it to {host} if \
+                 they are for that host"
+            ),
+            (Some(_), Some(named)) => format!(
+                "Nobody is logged in: {USER} and {PASSWORD} are for {named} alone ({HOST}); run `docker login {host}` for this one"
+            ),
+            (None, _) => format!(
+                "Nobody is logged in: set {USER} and {PASSWORD}, and {HOST} to {host}, or run `docker login {host}`"
+            ),
+        })
     }
 
     /// What helps when the registry refuses us.
-    pub(super) fn advice(&self) -> String {
+    pub(super) fn advice(&self) -> &str {
         match self {
-            Self::Ecr(_) => "The role needs ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:ListImages; whoever \
+            Self::Ecr(_) => {
+                "The role needs ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:ListImages; whoever \
                 publishes and promotes needs ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, \
                 ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage too"
-                .into(),
-            Self::Fixed(RegistryAuth::Anonymous) => {
-                format!("Nobody is logged in: set {USER} and {PASSWORD}, or run `docker login`")
             }
-            Self::Fixed(_) => "The user may not do this there, or the password is wrong".into(),
+            Self::Nobody(advice) => advice,
+            Self::Fixed(_) => "The user may not do this there, or the password is wrong",
         }
     }
 }
 
-/// The variables, else what `docker login` left in its file (without a credential helper), else nobody.
-fn fixed(host: &str, set: Option<(String, String)>, docker: &[u8]) -> RegistryAuth {
+/// Who gives out tokens besides those that are known.
+pub(super) fn token_hosts() -> TokenHosts {
+    TokenHosts::parse(&std::env::var(TOKEN_HOSTS).unwrap_or_default())
+}
+
+/// What `docker login` left for this host.
+fn stored(host: &str, docker: &[u8]) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Docker {
         #[serde(default)]
@@ -76,35 +118,44 @@ fn fixed(host: &str, set: Option<(String, String)>, docker: &[u8]) -> RegistryAu
         #[serde(default)]
         auth: String,
     }
-    let stored = || {
-        let found: Docker = serde_json::from_slice(docker).ok()?;
-        let entry = found.auths.get(host).or_else(|| found.auths.get(&format!("https://{host}")))?;
-        let login = String::from_utf8(STANDARD.decode(&entry.auth).ok()?).ok()?;
-        login.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
-    };
-    match set.or_else(stored) {
-        Some((user, password)) => RegistryAuth::Basic(user, password),
-        None => RegistryAuth::Anonymous,
-    }
+    let found: Docker = serde_json::from_slice(docker).ok()?;
+    let entry = found.auths.get(host).or_else(|| found.auths.get(&format!("https://{host}")))?;
+    let login = String::from_utf8(STANDARD.decode(&entry.auth).ok()?).ok()?;
+    login.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn basic(user: &str, password: &str) -> RegistryAuth {
-        RegistryAuth::Basic(user.into(), password.into())
+    fn login(host: &str, set: [Option<&str>; 3], docker: &str) -> Result<(String, String), String> {
+        let [named, user, password] = set.map(|value| value.map(str::to_owned));
+        match Login::of(host, Variables { host: named, user, password }, docker.as_bytes()) {
+            Login::Fixed(Basic { user, password }) => Ok((user, password)),
+            Login::Nobody(advice) => Err(advice),
+            Login::Ecr(_) => panic!("{host} is none of ECR"),
+        }
     }
 
     #[test]
-    fn variables_come_before_what_docker_login_left() {
+    fn a_login_is_for_the_host_that_it_names() {
         let file =
             format!(r#"{{"auths":{{"a.example":{{"auth":"{}"}},"b.example":{{}}}}}}"#, STANDARD.encode("me:se:cret"));
-        let set = Some(("you".to_owned(), "word".to_owned()));
-        assert_eq!(fixed("a.example", set.clone(), file.as_bytes()), basic("you", "word"));
-        assert_eq!(fixed("a.example", None, file.as_bytes()), basic("me", "se:cret"));
-        for (host, file) in [("b.example", &*file), ("c.example", &file), ("a.example", ""), ("a.example", "[]")] {
-            assert_eq!(fixed(host, None, file.as_bytes()), RegistryAuth::Anonymous, "{host} {file}");
+        let of = |named: Option<&'static str>| [named, Some("you"), Some("word")];
+        let (ours, stored) = (Ok(("you".into(), "word".into())), Ok(("me".into(), "se:cret".into())));
+        assert_eq!(login("a.example", of(Some("A.example")), &file), ours);
+        // Not for another port, either.
+        for named in [None, Some("b.example"), Some("a.example:444")] {
+            assert_eq!(login("a.example", of(named), &file), stored, "{named:?}");
         }
+        assert_eq!(login("a.example", [None; 3], &file), stored);
+        for (host, file) in [("b.example", &*file), ("c.example", &file), ("a.example", ""), ("a.example", "[]")] {
+            let advice = login(host, [None; 3], file).unwrap_err();
+            assert!(advice.contains(&format!("GRISTMILL_OCI_HOST to {host}")), "{advice}");
+        }
+        let unnamed = login("c.example", of(None), &file).unwrap_err();
+        assert!(unnamed.contains("does not say whom they are for") && unnamed.contains("c.example"), "{unnamed}");
+        let others = login("c.example", of(Some("b.example")), &file).unwrap_err();
+        assert!(others.contains("are for b.example alone"), "{others}");
     }
 }

@@ -17,6 +17,7 @@ mod ecr;
 mod host;
 mod login;
 mod names;
+mod token;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,138 @@
+//! Who gets to see a login for an OCI registry: three servers on this machine, of which one is what the login is for.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::AUTHORIZATION;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gristmill::job::Digest;
+use tokio::net::TcpListener;
+
+use crate::guest::Guest;
+use crate::laptop::{Laptop, gristmill};
+
+/// What a server is asked: a path, and as whom.
+type Asked = (String, Option<String>);
+
+/// A server that notes what it is asked.
+struct Server {
+    host: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    /// `answer` knows the server's own address.
+    async fn start(answer: impl Fn(&str, &str, Option<&str>) -> Response + Clone + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (noted, own) = (asked.clone(), host.clone());
+        let service = Router::new().fallback(move |request: Request| {
+            let path = request.uri().path().to_owned();
+            let header = request.headers().get(AUTHORIZATION);
+            let whom = header.map(|value| value.to_str().unwrap().to_owned());
+            let answer = answer(&own, &path, whom.as_deref());
+            noted.lock().unwrap().push((path, whom));
+            async move { answer }
+        });
+        tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        Self { host, asked }
+    }
+
+    /// What it was told of whoever came.
+    fn has_seen(&self, secret: &str) -> bool {
+        self.asked.lock().unwrap().iter().any(|(_, whom)| whom.as_ref().is_some_and(|whom| whom.contains(secret)))
+    }
+
+    fn was_asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+fn challenge(value: String) -> Response {
+    (axum::http::StatusCode::UNAUTHORIZED, [("www-authenticate", value)], "").into_response()
+}
+
+/// The login as it goes over the wire.
+fn secret() -> String {
+    STANDARD.encode("somebody:secret")
+}
+
+/// A registry with a component, for whoever has the token that `realm` gives out.
+async fn registry(realm: impl Fn(&str) -> String + Clone + Send + Sync + 'static) -> Server {
+    let component = Guest::new("(i32.const 0)").component();
+    let digest = Digest::of(&component).to_string();
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.wasm.config.v0+json","digest":"{digest}","size":2}},"layers":[{{"mediaType":"application/wasm","digest":"{digest}","size":{}}}]}}"#,
+        component.len()
+    );
+    Server::start(move |own, path, whom| match (path, whom) {
+        ("/token", Some(whom)) if whom == format!("Basic {}", secret()) => r#"{"token":"a token"}"#.into_response(),
+        ("/token", _) => axum::http::StatusCode::FORBIDDEN.into_response(),
+        (_, Some("Bearer a token")) if path.contains("/manifests/") => manifest.clone().into_response(),
+        (_, Some("Bearer a token")) if path.contains("/blobs/") => component.clone().into_response(),
+        _ => challenge(format!(r#"Bearer realm="{}",service="r""#, realm(own))),
+    })
+    .await
+}
+
+/// What `check` says of a stranger's dataset file with a component at this host, for somebody who has a login for `ours`.
+async fn checked(host: &str, ours: Option<&str>, token_hosts: &str) -> (bool, String) {
+    let laptop = Laptop::new();
+    let text = format!(
+        "dataset = \"d\"\nplugin.component = \"oci://{host}/p:1\"\nmap.items = []\n[[output]]\nname = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]\n"
+    );
+    let dataset = laptop.write("dataset.toml", &text);
+    let mut command = gristmill();
+    command.arg("check").arg(dataset).env("DOCKER_CONFIG", laptop.root()).env("GRISTMILL_OCI_TOKEN_HOSTS", token_hosts);
+    command.env("GRISTMILL_OCI_USER", "somebody").env("GRISTMILL_OCI_PASSWORD", "secret");
+    match ours {
+        Some(ours) => command.env("GRISTMILL_OCI_HOST", ours),
+        None => command.env_remove("GRISTMILL_OCI_HOST"),
+    };
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_goes_to_its_own_host_and_nowhere_else() {
+    let third = registry(|own| format!("http://{own}/token")).await;
+    let ours = registry(|own| format!("http://{own}/token")).await;
+    // A stranger's registry: one that sends people to the third host, and one that asks for the password itself.
+    let at_third = format!("http://{}/token", third.host);
+    let stranger = registry(move |_| at_third.clone()).await;
+    let basic = Server::start(|_, _, _| challenge("Basic realm=\"r\"".into())).await;
+
+    let (fine, said) = checked(&ours.host, Some(&ours.host), "").await;
+    assert!(fine && ours.has_seen(&secret()), "{said}");
+    for host in [&stranger.host, &basic.host] {
+        let (fine, said) = checked(host, Some(&ours.host), "").await;
+        assert!(!fine && said.contains(&format!("are for {} alone", ours.host)), "{said}");
+        // A login that does not say whose it is, is nobody's.
+        let (fine, said) = checked(host, None, "").await;
+        assert!(!fine && said.contains("GRISTMILL_OCI_HOST does not say whom they are for"), "{said}");
+    }
+    for server in [&stranger, &basic, &third] {
+        assert!(!server.has_seen(&secret()), "{:?}", server.asked.lock().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_sends_its_login_to_no_host_that_is_not_known() {
+    let third = registry(|own| format!("http://{own}/token")).await;
+    let at_third = format!("http://{}/token", third.host);
+    let ours = registry(move |_| at_third.clone()).await;
+    let (fine, said) = checked(&ours.host, Some(&ours.host), "").await;
+    let expected = [
+        format!("to be sent to \"http://{}/token\"", third.host),
+        format!("GRISTMILL_OCI_TOKEN_HOSTS={}=HOST", ours.host),
+    ];
+    assert!(!fine && expected.iter().all(|expected| said.contains(expected)), "{said}");
+    assert!(!third.has_seen(&secret()) && third.was_asked() == 0, "{:?}", third.asked.lock().unwrap());
+    // Whoever says that the third host is a part of it has it so.
+    let (fine, said) = checked(&ours.host, Some(&ours.host), &format!("{}={}", ours.host, third.host)).await;
+    assert!(fine && third.has_seen(&secret()) && !ours.has_seen(&secret()), "{said}");
+}
