@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use aws_sdk_sqs::types::QueueAttributeName;
 use axum::http::Response;
 use gristmill::job::Digest;
 use gristmill::registry::{self, Package};
 use serde_json::{Value, json};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 use crate::emulator;
 use crate::fleet;
@@ -24,6 +26,12 @@ use crate::victim::Victim;
 
 const BEAT: Duration = Duration::from_millis(10);
 
+/// Longer than anything here takes.
+const FOR_EVER: Duration = Duration::from_secs(600);
+
+/// How long a worker that takes nothing waits for a message, each time.
+const A_POLL: Duration = Duration::from_millis(500);
+
 /// How many batches are on the way at once while a load goes on.
 const ON_THE_WAY: usize = 16;
 
@@ -31,12 +39,23 @@ const ON_THE_WAY: usize = 16;
 pub(crate) struct Site {
     pub(crate) rig: Rig,
     pub(crate) answers: Arc<Answers>,
+    lease: Duration,
 }
 
 impl Site {
     pub(crate) async fn new(name: &str) -> Self {
         let rig = Rig::new(emulator::shared(), name).await;
-        Self { rig, answers: Arc::default() }
+        Self { rig, answers: Arc::default(), lease: LEASE }
+    }
+
+    /// The same for a test in which nobody dies: no worker is taken for dead that is only slow, and no batch is done twice.
+    pub(crate) async fn of_survivors(name: &str) -> Self {
+        let site = Self { lease: FOR_EVER, ..Self::new(name).await };
+        let sqs = aws_sdk_sqs::Client::new(&site.rig.config);
+        let hidden = FOR_EVER.as_secs().to_string();
+        let set = sqs.set_queue_attributes().queue_url(&site.rig.queue);
+        set.attributes(QueueAttributeName::VisibilityTimeout, hidden).send().await.unwrap();
+        site
     }
 
     fn registry(&self) -> String {
@@ -92,6 +111,7 @@ impl Site {
             answers: self.answers.clone(),
             registry: format!("{}/registry/", self.rig.name),
             process: Victim::default(),
+            taking: Arc::default(),
             is_away: AtomicBool::new(false),
             kills_at: Mutex::default(),
         });
@@ -100,7 +120,7 @@ impl Site {
         let mut command = gristmill();
         command.envs(emulator::environment(&proxy.endpoint));
         command.args(["worker", "--admin", "127.0.0.1:0", "--slots", "2", "--log-format", "json", "--lease"]);
-        command.arg(humantime::format_duration(LEASE).to_string());
+        command.arg(humantime::format_duration(self.lease).to_string());
         command.args(["--queue", &self.rig.queue, "--registry", &self.registry()]);
         command.args(["--ledger", &format!("{}-ledger", self.rig.name)]);
         // Of its own: how far a registry was is remembered there, and the next test's is another one at the same place.
@@ -213,6 +233,11 @@ impl Worker<'_> {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
+    /// Has it take no messages until this is dropped. What it asked for before it has when this returns.
+    pub(crate) async fn takes_nothing(&self) -> OwnedRwLockWriteGuard<()> {
+        self.gate.taking.clone().write_owned().await
+    }
+
     /// Cuts it off from the registry, or lets it through again.
     pub(crate) fn cut_off(&self, away: bool) {
         self.gate.is_away.store(away, Relaxed);
@@ -239,6 +264,8 @@ struct Gate {
     /// Bucket and prefix.
     registry: String,
     process: Victim,
+    /// Held by whoever asks for messages, and by whoever keeps it from that.
+    taking: Arc<RwLock<()>>,
     is_away: AtomicBool,
     kills_at: Mutex<Option<String>>,
 }
@@ -250,6 +277,13 @@ impl Policy for Gate {
             self.answers.note(call);
             let kind = ("content-type", "application/x-amz-json-1.0");
             return Some(Response::builder().header(kind.0, kind.1).body("{}".into()).unwrap());
+        }
+        if call.service == "SQS" && call.operation == "ReceiveMessage" {
+            let Ok(_taking) = tokio::time::timeout(A_POLL, self.taking.read()).await else {
+                let kind = ("content-type", "application/x-amz-json-1.0");
+                return Some(Response::builder().header(kind.0, kind.1).body("{}".into()).unwrap());
+            };
+            return Some(service.ask(call).await);
         }
         if call.service == "S3" && call.on.starts_with(&self.registry) {
             if self.is_away.load(Relaxed) {
