@@ -96,6 +96,12 @@ impl Loaded {
         self.release.unwrap_or(self.plugin.digest)
     }
 
+    /// Its version: the one that its file gives it, or else its component's.
+    pub(crate) fn version(&self) -> String {
+        let own = self.dataset.release.version.as_ref().map(ToString::to_string);
+        own.unwrap_or_else(|| self.plugin.manifest.version.clone())
+    }
+
     /// What its items and batches need.
     pub(crate) fn need(&self) -> Need {
         Need::of(&self.dataset.name, &self.dataset.plugin)

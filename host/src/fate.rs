@@ -230,9 +230,14 @@ pub(crate) fn line<'a>(
         batch: batch.map_or(&delivery.id, |batch| batch.id.name()),
         attempt: batch.map(|batch| batch.attempt),
         receives: delivery.receives,
-        component: match report {
-            Some(report) => Some((&*report.component.version, report.component.digest.to_string())),
-            None => loaded.map(|loaded| (&*loaded.plugin.manifest.version, loaded.plugin.digest.to_string())),
+        component: match (report.map(|report| &report.component), loaded) {
+            // The version that was in use, which may be the dataset file's own.
+            (ran, Some(loaded))
+                if ran.is_none_or(|ran| ran.release == loaded.release && ran.digest == loaded.plugin.digest) =>
+            {
+                Some((loaded.version(), loaded.plugin.digest.to_string()))
+            }
+            (ran, _) => ran.map(|ran| (ran.version.clone(), ran.digest.to_string())),
         },
         items: batch.map_or(0, |batch| batch.items.len()),
         rejected: report.map_or(0, |report| report.items.rejected),

@@ -131,9 +131,14 @@ impl Fetched {
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", self.release.title()));
         let loaded = Loaded::of(dataset, &self.text, &self.component, runtime, stores).await;
         let loaded = loaded.map_err(|findings| refused(findings.to_string()))?;
-        let described: Option<Version> = loaded.plugin.manifest.version.parse().ok();
-        if described.as_ref() != Some(&self.release.version) {
-            return Err(refused(format!("its component calls itself {}", loaded.plugin.manifest.version)));
+        let called: Option<Version> = loaded.version().parse().ok();
+        if called.as_ref() != Some(&self.release.version) {
+            let by = if loaded.dataset.release.version.is_some() {
+                "dataset file calls it"
+            } else {
+                "component calls itself"
+            };
+            return Err(refused(format!("its {by} {}", loaded.version())));
         }
         Ok(Loaded { release: Some(self.digest), ..loaded })
     }

@@ -334,8 +334,8 @@ impl Watch {
     fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
         let why = match self.opened(name, chosen)? {
             // The head's word for it is for people, and has to be the release's own.
-            Ok(loaded) if loaded.plugin.manifest.version != chosen.version.to_string() => {
-                format!("{name} {}: the head calls it so, and it is version {}", chosen.version, loaded.plugin.manifest.version)
+            Ok(loaded) if loaded.version() != chosen.version.to_string() => {
+                format!("{name} {}: the head calls it so, and it is version {}", chosen.version, loaded.version())
             }
             Ok(loaded) => {
                 self.said.remove(&chosen.release);
@@ -393,11 +393,11 @@ impl Watch {
         let (was, is) = (before.as_ref().and_then(identity), identity(&versions));
         match &versions.stable {
             Ok(loaded) if was != is => {
-                let version = &loaded.plugin.manifest.version;
+                let version = loaded.version();
                 let release = loaded.identity().to_string();
                 let compiled_millis = loaded.plugin.compiled_in.map(|time| time.as_millis() as u64);
                 tracing::info!(dataset, version, release, compiled_millis, "this version is in use now");
-                self.metrics.version(dataset, version);
+                self.metrics.version(dataset, &version);
             }
             _ => {}
         }

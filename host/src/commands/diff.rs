@@ -58,9 +58,7 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     if json {
         super::say(serde_json::to_string_pretty(&as_json(&args.name, &old, &new, &found))? + "\n")?;
     } else {
-        let title = |loaded: &Loaded| {
-            format!("{} ({}…)", loaded.plugin.manifest.version, &loaded.plugin.digest.to_string()[..19])
-        };
+        let title = |loaded: &Loaded| format!("{} ({}…)", loaded.version(), &loaded.plugin.digest.to_string()[..19]);
         let verdict = if found.is_equal() { "nothing would change" } else { "something would change" };
         super::say(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
     }
@@ -94,14 +92,14 @@ fn batch_input(given: Option<&str>, old: &Loaded) -> anyhow::Result<String> {
     }
     let Some(template) = &old.dataset.map.batch_input else { return Ok("null".into()) };
     let input = template.evaluate(&json!({}), &Value::Null).with_context(|| {
-        let version = &old.plugin.manifest.version;
+        let version = old.version();
         format!("[map] batch_input of {version} depends on the execution: give `--batch-input JSON`")
     })?;
     Ok(input.to_string())
 }
 
 fn as_json(name: &Name, old: &Loaded, new: &Loaded, found: &Comparison) -> Value {
-    let version = |loaded: &Loaded| json!({"version": loaded.plugin.manifest.version, "digest": loaded.plugin.digest, "release": loaded.release});
+    let version = |loaded: &Loaded| json!({"version": loaded.version(), "digest": loaded.plugin.digest, "release": loaded.release});
     json!({
         "dataset": name,
         "old": version(old),

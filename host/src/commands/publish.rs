@@ -16,8 +16,11 @@ use crate::catalog::{Loaded, SAMPLE_LIMIT, try_sample};
 use crate::cli::PublishArgs;
 use crate::dataset::{Dataset, MAX_FILE, SampleObjects};
 use crate::files;
+use crate::job::Digest;
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Blob, Interfaces, Kms, MAX_SAMPLE, Package, Release, Signer};
+use crate::registry::{
+    self, Attachment, Blob, Interfaces, Kms, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release, Signer,
+};
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
@@ -53,15 +56,15 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| file.display().to_string())?;
 
     let name = loaded.dataset.name.parse()?;
-    let version = loaded.plugin.manifest.version.parse().context("the component's own version")?;
+    let version = loaded.version().parse().context("the component's own version")?;
     let mut package = Package::new(name, version, text.into(), bytes, sample)?;
     let (imports, exports) = (loaded.plugin.imports.clone(), loaded.plugin.exports.clone());
     package.interfaces = Interfaces { imports, exports };
     let (release, digest) = (&package.release, package.digest());
     let registry = registry::open(&args.registry.uri, aws::load).await?;
-    if registry.find(&release.name, &release.version).await?.is_some_and(|found| found != digest) {
-        // Refused, and nothing that is refused is signed.
-        registry.add(&package).await?;
+    if let Some(found) = registry.find(&release.name, &release.version).await?.filter(|found| *found != digest) {
+        // Nothing that is refused is signed.
+        anyhow::bail!(taken(&*registry, release, &found, &loaded.dataset).await);
     }
     // Signed before it can be found, so that nobody finds it unsigned.
     let kms = Kms::default();
@@ -75,6 +78,24 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
     super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// That the version is another release already, how they differ, and where the next version's name goes.
+async fn taken(registry: &dyn Registry, ours: &Release, found: &Digest, dataset: &Dataset) -> String {
+    let (title, uri, file) = (ours.title(), registry.uri(), dataset.file.display());
+    let document = registry.blob(&ours.name, found, MAX_DOCUMENT).await;
+    let theirs = document.and_then(|document| Release::parse(&document)).ok();
+    let is_of_the_file = theirs.is_some_and(|theirs| theirs.component == ours.component);
+    let (differs, advice) = match (is_of_the_file, &dataset.release.version) {
+        (true, None) => (
+            " with the same component",
+            "what changed is the dataset file or its sample: give it a version of its own, with ",
+        ),
+        (false, None) => ("", "give the component a version of its own, or the dataset, with "),
+        (true, Some(_)) => (" with the same component", "give this one a version of its own: change "),
+        (false, Some(_)) => ("", "give this one a version of its own: change "),
+    };
+    format!("{title} is in {uri} already, as another release{differs} ({found}): {advice}`[release] version` in {file}")
 }
 
 fn hints(release: &Release, tried: usize, signatures: usize, unset: &[String]) -> String {

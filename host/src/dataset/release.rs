@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::object::Location;
+use crate::registry::Version;
 
 /// `[release]`: how versions follow each other where they come from a registry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReleaseSpec {
+    /// The dataset's own version; none is its component's. With one, a dataset file that changes alone is a version too.
+    pub version: Option<Version>,
     /// How long a run stays with a version.
     pub pin: Pin,
     /// How a canary is judged.

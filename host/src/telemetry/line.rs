@@ -17,8 +17,8 @@ pub struct BatchLine<'a> {
     pub attempt: Option<u32>,
     /// How often the message was delivered.
     pub receives: u32,
-    /// The component's version and digest.
-    pub component: Option<(&'a str, String)>,
+    /// The version that it ran on, and the component's digest.
+    pub component: Option<(String, String)>,
     /// How many items the batch has.
     pub items: usize,
     /// How many of them were rejected.
@@ -51,7 +51,8 @@ impl BatchLine<'_> {
             }
             Disposition::Parked { reason } => (Level::ERROR, "parked", Some(reason), None),
         };
-        let (version, digest) = self.component.as_ref().map(|(version, digest)| (*version, digest.as_str())).unzip();
+        let (version, digest) =
+            self.component.as_ref().map(|(version, digest)| (version.as_str(), digest.as_str())).unzip();
         // A level is a part of the place in the program, so that each has its own.
         macro_rules! line {
             ($level:expr) => {

@@ -14,6 +14,8 @@ const GOOD: &str = r#"(call $emit «rows» (i32.const 0) «{"id":1}» $out) (i32
 /// No command here takes as long, also on a machine that does much else.
 const NEVER: Duration = Duration::from_secs(120);
 
+const TWO: &str = r#"(call $emit «rows» (i32.const 0) «{"id":2}» $out) (i32.const 0)"#;
+
 /// Writes a plugin's folder: a dataset with these further keys, and its component.
 fn plugin(laptop: &Laptop, version: &str, process: &str, keys: &str) -> PathBuf {
     let folder = laptop.root().join(format!("rows-{version}"));
@@ -185,7 +187,7 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     error: LAPTOP/registry: no version of nosuch is in use: `gristmill promote nosuch VERSION`
     the same version with something else in it
     exit 2
-    error: rows 0.1.0 is in LAPTOP/registry already, as another release (sha256:DIGEST; this one is sha256:DIGEST): give this one a version of its own
+    error: rows 0.1.0 is in LAPTOP/registry already, as another release (sha256:DIGEST): give the component a version of its own, or the dataset, with `[release] version` in LAPTOP/rows-0.1.0/dataset.toml
     a sample that traps
     exit 2
     error: LAPTOP/rows-0.3.0/dataset.toml: on item 0 of its own sample: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
@@ -277,6 +279,71 @@ fn a_registry_that_is_not_there_is_an_error() {
     let mut command = gristmill();
     let output = command.args(["status", "--registry", laptop.root().join("nosuch").to_str().unwrap()]).output();
     assert!(!output.unwrap().status.success(), "an empty folder is none either");
+}
+
+#[test]
+fn a_dataset_file_that_changes_alone_is_told_where_its_version_goes() {
+    let laptop = Laptop::new();
+    publish(&laptop, "0.1.0", GOOD, "");
+    let mut all = String::new();
+    for (what, process, keys) in [
+        ("the file alone, without a version", GOOD, "[sample]\nitems = [1]"),
+        ("the component too", TWO, ""),
+        ("with a version", GOOD, "[release]\nversion = \"0.1.1\"\n[sample]\nitems = [1]"),
+        ("changed once more", GOOD, "[release]\nversion = \"0.1.1\"\n[sample]\nitems = [2]"),
+    ] {
+        all += &format!("{what}\n{}\n", publish(&laptop, "0.1.0", process, keys));
+    }
+    for args in [
+        &["promote", "rows", "0.1.0"][..],
+        &["promote", "rows", "0.1.1", "--canary", "10%"],
+        &["promote", "rows", "0.1.1"],
+        &["versions", "rows"],
+        &["promote", "rows", "0.1.0"],
+        &["rollback", "rows"],
+    ] {
+        all += &format!("$ gristmill {}\n{}\n", args.join(" "), said(&laptop, args));
+    }
+    assert_snapshot!(all, @r#"
+    the file alone, without a version
+    exit 2
+    error: rows 0.1.0 is in LAPTOP/registry already, as another release with the same component (sha256:DIGEST): what changed is the dataset file or its sample: give it a version of its own, with `[release] version` in LAPTOP/rows-0.1.0/dataset.toml
+    the component too
+    exit 2
+    error: rows 0.1.0 is in LAPTOP/registry already, as another release (sha256:DIGEST): give the component a version of its own, or the dataset, with `[release] version` in LAPTOP/rows-0.1.0/dataset.toml
+    with a version
+    exit 0
+    rows 0.1.1 is published as sha256:DIGEST
+      component   sha256:DIGEST (3.3 KiB)
+      sample      items: 1, files: 0
+      signatures  0
+      variables   TABLE: workers give them their values
+      next        gristmill promote rows 0.1.1
+    changed once more
+    exit 2
+    error: rows 0.1.1 is in LAPTOP/registry already, as another release with the same component (sha256:DIGEST): give this one a version of its own: change `[release] version` in LAPTOP/rows-0.1.0/dataset.toml
+    $ gristmill promote rows 0.1.0
+    exit 0
+    rows 0.1.0 is in use (head 1)
+    $ gristmill promote rows 0.1.1 --canary 10%
+    exit 0
+    rows 0.1.1 is the canary of 0.1.0, with 10% of the batches (head 2)
+    $ gristmill promote rows 0.1.1
+    exit 0
+    rows 0.1.1 is in use (head 3)
+    $ gristmill versions rows
+    exit 0
+    0.1.0         sha256:DIGEST…  signatures: 0  before
+    0.1.1         sha256:DIGEST…  signatures: 0  stable
+    $ gristmill promote rows 0.1.0
+    exit 2
+    error: rows 0.1.0 is older than 0.1.1, which is in use: `gristmill rollback rows` goes back to what was in use before; `--downgrade` takes an older version into use all the same
+    $ gristmill rollback rows
+    exit 0
+    rows 0.1.0 is in use (head 4)
+    "#);
+    let none = publish(&laptop, "0.1.0", GOOD, "[release]\nversion = \"1.0\"");
+    assert!(none.contains("release.version: \"1.0\" is not a version (semver.org)"), "{none}");
 }
 
 /// Nothing in a name or a version leads out of the registry.

@@ -589,6 +589,48 @@ async fn a_sample_has_one_time_limit_for_all_its_items() {
     assert_eq!(tried(GOOD, NEVER).await, Ok(()));
 }
 
+/// Only the dataset file changes, and with it the version that it gives itself: all that is done with versions works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_file_has_a_version_of_its_own() {
+    let house = House::new().await;
+    let shelf = &house.shelf;
+    let a = shelf.publish("0.1.0", GOOD, "").await;
+    let own = |version: &str| text(&format!("[release]\nversion = \"{version}\""));
+    let of = async |version: &str, text: &str| {
+        let component = Shelf::component("0.1.0", GOOD).into();
+        let package = Package::new(
+            "d".parse().unwrap(),
+            version.parse().unwrap(),
+            text.to_owned().into(),
+            component,
+            BTreeMap::new(),
+        );
+        let package = package.unwrap();
+        shelf.add(&package).await.unwrap();
+        package.digest()
+    };
+    let b = of("0.1.1", &own("0.1.1")).await;
+    let other = of("0.2.0", &own("0.3.0")).await;
+    shelf.promote("0.1.0").await;
+    let worker = house.worker(Policy::none()).await;
+    assert_eq!(house.release(Some("run")).await, Ok(a));
+    let head = shelf.promote("0.1.1").await;
+    worker.reaches(head).await;
+    assert_eq!((house.release(None).await, house.release(Some("run")).await), (Ok(b), Ok(a)));
+    assert!(worker.metrics.render().contains(r#"gristmill_version{dataset="d",version="0.1.1"} 1"#));
+    // What the registry calls it has to be what it calls itself.
+    let head = shelf.promote("0.2.0").await;
+    worker.reaches(head).await;
+    assert_eq!(worker.stable(), b);
+    let refusals = shelf.attached(&"d".parse().unwrap(), &other, Attachment::Refusal).await.unwrap();
+    assert_eq!(refusals, ["d 0.2.0: its dataset file calls it 0.3.0"]);
+    for _ in 0..2 {
+        let head = shelf.change(&Change::RollBack).await;
+        worker.reaches(head).await;
+    }
+    assert_eq!(worker.stable(), a);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_swaps_leave_nothing_behind() {
     let house = House::new().await;

@@ -7,6 +7,7 @@ use super::values::{duration, location};
 use crate::dataset::read::keys;
 use crate::dataset::tree::Node;
 use crate::dataset::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec};
+use crate::registry::RegistryError;
 
 /// A canary is judged while it runs; a year is for ever.
 const MAX_TRIAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -15,10 +16,13 @@ const MAX_TRIAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const MAX_SAMPLE_ITEMS: usize = 100;
 
 pub(super) fn table(node: &Node<'_>) -> Option<ReleaseSpec> {
-    keys!(let { pin, canary } = node);
+    keys!(let { version, pin, canary } = node);
+    let version = version.optional(|node| {
+        node.text()?.parse().map_err(|error: RegistryError| node.note::<()>(error.to_string(), None)).ok()
+    });
     let pin = pin.or(Pin::default(), |node| node.choice(&[("run", Pin::Run), ("batch", Pin::Batch)]));
     let canary = canary.or(CanarySpec::default(), canary_table);
-    Some(ReleaseSpec { pin: pin?, canary: canary? })
+    Some(ReleaseSpec { version: version?, pin: pin?, canary: canary? })
 }
 
 fn canary_table(node: &Node<'_>) -> Option<CanarySpec> {

@@ -74,6 +74,7 @@ fn a_whole_file_is_understood() {
         prefix = "s3://results/daily/"
         format = "parquet"
         [release]
+        version = "0.1.1"
         pin = "batch"
         [release.canary]
         min_items = 1000
@@ -140,6 +141,7 @@ fn a_whole_file_is_understood() {
                 },
             ],
             release: ReleaseSpec {
+                version: Some("0.1.1".parse().unwrap()),
                 pin: Pin::Batch,
                 canary: CanarySpec {
                     min_items: 1000,
