@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use crate::catalog::Loaded;
 use crate::cli::CheckArgs;
 use crate::dataset::{self, Dataset, Findings};
+use crate::files;
 use crate::runtime::{Runtime, RuntimeConfig};
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
@@ -27,7 +28,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     names.join(", ")
                 );
                 let mut warnings = dataset::check::warnings(&dataset);
-                dataset::locate(&mut warnings, &std::fs::read_to_string(&args.dataset).unwrap_or_default());
+                dataset::locate(&mut warnings, &files::read_text(&args.dataset, dataset::MAX_FILE).unwrap_or_default());
                 fits.extend(warnings.iter().map(|warning| format!("\nwarning: {warning}")));
             }
             Err(more) => findings.extend(more.0),
