@@ -175,6 +175,14 @@ fn meant_otherwise(text: &str) -> Option<String> {
             "`{function}` is not evaluated; write the text with its fields in braces, `a/{{$.field}}`"
         ));
     }
+    if text.starts_with("s3://")
+        && let Some(path) = text.match_indices("$.").find_map(|(at, _)| {
+            let bare = !text[..at].ends_with(['{', '$']);
+            Path::parse_prefix(&text[at..]).ok().filter(|_| bare).map(|(path, _)| path)
+        })
+    {
+        return Some(format!("a field is written in braces, `{{{path}}}`"));
+    }
     let blanks = text.match_indices('{').find_map(|(at, _)| {
         let after = &text[at + 1..];
         let path = after.trim_start();
@@ -430,6 +438,7 @@ mod tests {
                 "{% $uppercase($states.input.a) %}",
                 "templates are JSONPath and not JSONata; a field of the input is written `{$.field}`",
             ),
+            ("s3://b/$.day/x", "a field is written in braces, `{$.day}`"),
             ("{ $.a }", "a field is written without blanks in the braces, `{$.a}`"),
             ("x/{\t$.a}/", "a field is written without blanks in the braces, `{$.a}`"),
             (
@@ -442,7 +451,9 @@ mod tests {
             assert_eq!(field(json!([text])).unwrap_err(), expected);
             assert_eq!(Template(json!({"a": [text]})).paths().unwrap_err().to_string(), expected);
         }
-        for text in ["$", "$5", "costs $", "{ a }", "States.", "a $.b", "US$.x y", "{\"a\": \"{%\"}"] {
+        for text in
+            ["$", "$5", "costs $", "{ a }", "States.", "a $.b", "US$.x y", "s3://b/{x$}/$5/$", "{\"a\": \"{%\"}"]
+        {
             assert_eq!(evaluated(json!(text)).unwrap(), json!(text));
         }
     }

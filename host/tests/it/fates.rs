@@ -252,11 +252,25 @@ async fn what_marks_a_folder_is_passed_over() {
     let answer = house.waiting("b");
     house.queue.inner.send(body.to_string());
     let worker = house.worker(1, DRAIN);
-    let report = success(answer.await.unwrap());
+    let Answer::Success { output } = answer.await.unwrap() else { panic!("it failed") };
     house.settled().await;
     worker.stop().await;
+    let report: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(report["items"], json!({"total": 2, "succeeded": 2, "rejected": 0}));
     assert_eq!(house.rows(), ["A"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_names_nothing_is_its_items_fault() {
+    let house = House::with(|setup| setup.map = "tolerated_rejected_percentage = 90").await;
+    let answer = house.send("b", &["stations/A.csv", " ", "stations/../B.csv", "stations/B.csv\0", &"k".repeat(1_100)]);
+    let worker = house.worker(1, DRAIN);
+    let Answer::Success { output } = answer.await.unwrap() else { panic!("it failed") };
+    house.settled().await;
+    worker.stop().await;
+    let report: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(report["failures"]["by_code"], json!({"ObjectInvalid": 4}));
+    assert_eq!((house.rows(), house.lines().len()), (vec!["A".to_owned()], 1), "once is enough");
 }
 
 #[tokio::test(start_paused = true)]
