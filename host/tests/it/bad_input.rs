@@ -257,7 +257,7 @@ fn items_that_cannot_be_read() {
     run("json_lines = \"s3://data/missing.jsonl\"");
     laptop.put("items.jsonl", "{\"Key\":\"stations/A.csv\"}\n{\"Key\":\n");
     run("json_lines = \"s3://data/items.jsonl\"");
-    laptop.put("items.json", "{\"items\": {}}");
+    laptop.put("items.json", "{\"items\": true}");
     run("json = \"s3://data/items.json\", pointer = \"/items\"");
     run("json = \"s3://data/items.json\", pointer = \"/itmes\"");
     laptop.put("items.csv", "Key\n\"stations/A.csv\n");
@@ -267,8 +267,8 @@ fn items_that_cannot_be_read() {
     assert_snapshot!(said, @"
     States.ItemReaderFailed: there is no object s3://data/missing.jsonl
     States.ItemReaderFailed: s3://data/items.jsonl: line 2: not JSON: EOF while parsing a value at column 7
-    States.ItemReaderFailed: s3://data/items.json: invalid type: map, expected an array at `/items` at line 1 column 12
-    States.ItemReaderFailed: s3://data/items.json: the document has no `itmes` at line 1 column 13
+    States.ItemReaderFailed: s3://data/items.json: invalid type: boolean `true`, expected an array or an object at `/items` at line 1 column 14
+    States.ItemReaderFailed: s3://data/items.json: the document has no `itmes` at line 1 column 15
     States.ItemReaderFailed: s3://data/items.csv: line 2: the row has a double quote that never ends
     States.ItemReaderFailed: s3://data/empty.csv: has no header: the object is empty
     ");
