@@ -11,6 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::limits::{HostMemory, MemoryBudget};
 use super::logging::LogBudget;
 use super::{BatchContext, wasi};
+use crate::job::Item;
 
 /// A guest holds an object, its chunks, perhaps a listing, and WASI's few streams: never a thousand of anything.
 pub(super) const MAX_HANDLES: usize = 1_000;
@@ -40,14 +41,14 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(context: Arc<BatchContext>, io: Handle, item: &str) -> Self {
-        let log = LogBudget::new(&context);
+    pub(super) fn new(context: Arc<BatchContext>, io: Handle, item: &Item) -> Self {
+        let log = LogBudget::new(&context, item);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         Self {
             memory: MemoryBudget::new(context.limits.memory),
             deadline: Instant::now().checked_add(context.limits.timeout),
-            seed: wasi::seed(item),
+            seed: wasi::seed(&item.body),
             wasi: None,
             context,
             io,
@@ -64,8 +65,8 @@ impl Guest {
 
     /// Forgets the item before, when an instance lives longer than one. Clocks and randomness begin anew: what the guest is
     /// told follows from the item, whichever came before it.
-    pub(super) fn next_item(&mut self, item: &str) {
-        self.seed = wasi::seed(item);
+    pub(super) fn next_item(&mut self, item: &Item) {
+        self.seed = wasi::seed(&item.body);
         self.wasi = None;
         self.deadline = Instant::now().checked_add(self.context.limits.timeout);
         self.memory.forgive();
@@ -74,7 +75,7 @@ impl Guest {
         self.rows_memory = 0;
         self.bytes_read = 0;
         self.refused = None;
-        self.log.refill();
+        self.log.next_item(item);
     }
 }
 

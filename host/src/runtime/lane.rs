@@ -79,12 +79,11 @@ impl Lane {
     async fn attempt(&mut self, kept: Option<Kept>, item: &Item) -> ItemRun {
         let (mut store, instance, place) = match kept {
             Some(Kept { mut store, instance, place }) => {
-                store.data_mut().next_item(&item.body);
+                store.data_mut().next_item(item);
                 (store, instance, Some(place))
             }
             None => {
-                let mut store =
-                    store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), &item.body));
+                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), item));
                 match self.plugin.pre.instantiate_async(&mut store).await {
                     Ok(instance) => (store, instance, None),
                     Err(error) => return ItemRun::failed(trap(&store, &error)),
@@ -244,7 +243,8 @@ pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Mani
         metrics: Arc::new(Nothing),
     });
     let describe = async {
-        let mut store = store(pre, Guest::new(context, io.clone(), ""));
+        let nothing = Item { index: 0, body: "".into() };
+        let mut store = store(pre, Guest::new(context, io.clone(), &nothing));
         store.set_hostcall_fuel(MAX_MANIFEST);
         let instance = pre.instantiate_async(&mut store).await?;
         instance.gristmill_plugin_item_processor().call_describe(&mut store).await

@@ -1,16 +1,19 @@
 //! What guests say: `wasi:logging`, stdout and stderr become log lines of the host, bounded per item.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BatchContext;
 use super::bindings::wasi::logging::logging::{Host, Level};
 use super::guest::Guest;
+use crate::job::{Item, item_name};
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
-/// What a line takes beside its words: time, dataset, batch. Without it a flood of empty lines would cost nothing.
+/// What a line takes beside its words: time, dataset, batch, item. Without it a flood of empty lines would cost nothing.
 const LINE_COST: usize = 64;
+/// Of an item's name so much is in each of its lines.
+const MAX_NAME: usize = 128;
 
 /// How much an item may still say. Shared between the logging interface and the standard streams.
 #[derive(Clone)]
@@ -21,21 +24,48 @@ struct Inner {
     batch: Arc<str>,
     limit: u64,
     left: AtomicU64,
+    speaker: Mutex<Speaker>,
+}
+
+/// The item whose lines these are. Most items say nothing, so that its name is looked for only when there is a line.
+struct Speaker {
+    item: Item,
+    name: Option<Option<Arc<str>>>,
+}
+
+impl Speaker {
+    fn of(item: &Item) -> Self {
+        Self { item: item.clone(), name: None }
+    }
+
+    /// Its place in the batch, and its name.
+    fn who(&mut self) -> (u32, Option<Arc<str>>) {
+        let body = &self.item.body;
+        let name = self.name.get_or_insert_with(|| item_name(body).map(|name| cut(&name, MAX_NAME).into()));
+        (self.item.index, name.clone())
+    }
 }
 
 impl LogBudget {
-    pub(super) fn new(context: &BatchContext) -> Self {
+    pub(super) fn new(context: &BatchContext, item: &Item) -> Self {
         let limit = context.limits.max_log;
         Self(Arc::new(Inner {
             dataset: context.dataset.clone(),
             batch: context.batch.clone(),
             limit,
             left: AtomicU64::new(limit),
+            speaker: Mutex::new(Speaker::of(item)),
         }))
     }
 
-    pub(super) fn refill(&self) {
+    /// What follows is said by this item, which has said nothing yet.
+    pub(super) fn next_item(&self, item: &Item) {
+        *self.speaker() = Speaker::of(item);
         self.0.left.store(self.0.limit, Ordering::Relaxed);
+    }
+
+    fn speaker(&self) -> MutexGuard<'_, Speaker> {
+        self.0.speaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes one line, unless the item has said enough. The last thing it is heard saying is that it said too much.
@@ -49,16 +79,20 @@ impl LogBudget {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left.saturating_sub(cost)));
         let Ok(before) = spent else { return };
         let (dataset, batch) = (&*self.0.dataset, &*self.0.batch);
+        let (item, key) = self.speaker().who();
+        let key = key.as_deref();
         if before < cost {
-            tracing::warn!(target: "guest", dataset, batch, limit = self.0.limit, "an item logs more than `max_log`; the rest is dropped");
+            tracing::warn!(target: "guest", dataset, batch, item, key, limit = self.0.limit, "an item logs more than `max_log`; the rest is dropped");
             return;
         }
         match level {
-            Level::Trace => tracing::trace!(target: "guest", dataset, batch, context, "{message}"),
-            Level::Debug => tracing::debug!(target: "guest", dataset, batch, context, "{message}"),
-            Level::Info => tracing::info!(target: "guest", dataset, batch, context, "{message}"),
-            Level::Warn => tracing::warn!(target: "guest", dataset, batch, context, "{message}"),
-            Level::Error | Level::Critical => tracing::error!(target: "guest", dataset, batch, context, "{message}"),
+            Level::Trace => tracing::trace!(target: "guest", dataset, batch, item, key, context, "{message}"),
+            Level::Debug => tracing::debug!(target: "guest", dataset, batch, item, key, context, "{message}"),
+            Level::Info => tracing::info!(target: "guest", dataset, batch, item, key, context, "{message}"),
+            Level::Warn => tracing::warn!(target: "guest", dataset, batch, item, key, context, "{message}"),
+            Level::Error | Level::Critical => {
+                tracing::error!(target: "guest", dataset, batch, item, key, context, "{message}")
+            }
         }
     }
 }
