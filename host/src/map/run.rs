@@ -132,6 +132,7 @@ pub async fn run(
     }
     drop(running);
     progress.finish(clock.elapsed());
+    state.conclude();
     let mut summary = state.summary;
     summary.items.total = feed.read();
     summary.finish(clock.elapsed());
@@ -189,9 +190,19 @@ impl State {
         }
     }
 
+    /// The user wanted an end, and by then all was done: that is no interruption.
+    fn conclude(&mut self) {
+        let items = &self.summary.items;
+        let settled = items.succeeded + items.rejected + items.failed;
+        if self.summary.status == Status::Interrupted && self.total == Some(settled) {
+            self.summary.status = Status::Succeeded;
+            self.judge();
+        }
+    }
+
     /// Fails the run, unless it has ended otherwise already.
     fn fail(&mut self, error: RunError) {
-        if !self.stop.is_cancelled() {
+        if self.summary.status == Status::Succeeded {
             self.summary.status = Status::Failed;
             self.summary.error = Some(error);
             self.stop.cancel();

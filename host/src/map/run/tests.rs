@@ -119,6 +119,10 @@ fn failure(error: &str, cause: &str) -> Answer {
     Answer::Failure { error: error.into(), cause: cause.into() }
 }
 
+fn refused(_: &Batch) -> Answer {
+    failure(error_names::BAD_PLUGIN, "no")
+}
+
 /// `items` numbers, ten to a batch, four batches at once.
 fn plan(items: u64) -> Plan {
     let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap().into());
@@ -326,6 +330,31 @@ async fn ctrl_c_begins_nothing_new_and_waits_a_while() {
     // Four at once: the first four, and what took the place of those that were done before the second.
     assert!(workers.sent().len() <= 6, "{:?}", workers.sent());
     assert_eq!(summary.batches.done + 1, workers.sent().len() as u64, "what was under way is counted");
+}
+
+#[tokio::test]
+async fn ctrl_c_when_only_the_last_batches_are_left_changes_nothing() {
+    for (answers, status) in [(success as fn(&Batch) -> Answer, Status::Succeeded), (refused, Status::Failed)] {
+        let shutdown = CancellationToken::new();
+        let workers = Workers::new({
+            let shutdown = shutdown.clone();
+            move |batch| {
+                let shutdown = shutdown.clone();
+                Box::pin(async move {
+                    // The end of the items is known by then, and no batch has its answer.
+                    for _ in 0..10 {
+                        tokio::task::yield_now().await;
+                    }
+                    shutdown.cancel();
+                    tokio::task::yield_now().await;
+                    answers(&batch)
+                })
+            }
+        });
+        let summary = run_with(plan(30), &workers, &FakeClock::default(), &shutdown).await;
+        assert_eq!((summary.status, summary.batches.total(), summary.items.total), (status, 3, 30));
+        assert_eq!(summary.error.is_some(), status == Status::Failed);
+    }
 }
 
 #[tokio::test]
