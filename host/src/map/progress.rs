@@ -6,11 +6,19 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
 use crate::telemetry::stderr;
 
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
+
+/// How wide a terminal is that does not say it.
+const WIDTH: usize = 80;
+/// How wide the bar is, and what is before the words: a spinner, and the bar where the number of items is known and there is room.
+const BAR: usize = 28;
+const SPINNER: &str = "{spinner} {wide_msg}";
+const SPINNER_AND_BAR: &str = "{spinner} {bar:28} {wide_msg}";
 
 /// Shows how far a run is.
 pub struct Progress {
@@ -43,7 +51,7 @@ impl Progress {
         let show = if quiet {
             Show::Nothing
         } else if io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
+            let bar = ProgressBar::new_spinner().with_style(style(SPINNER));
             // The spinner turns while long batches run.
             bar.enable_steady_tick(Duration::from_millis(200));
             stderr::share_with(&bar);
@@ -64,7 +72,6 @@ impl Progress {
         self.tally.total = Some(items);
         if let Show::Bar(bar) = &self.show {
             bar.set_length(items);
-            bar.set_style(style("{spinner} {bar:28} {msg}"));
         }
         self.update(elapsed);
     }
@@ -96,8 +103,10 @@ impl Progress {
     fn update(&mut self, elapsed: Duration) {
         match &mut self.show {
             Show::Bar(bar) => {
+                let (with_bar, text) = self.tally.fitting(elapsed, terminal_width());
+                bar.set_style(style(if with_bar { SPINNER_AND_BAR } else { SPINNER }));
                 bar.set_position(self.tally.items);
-                bar.set_message(self.tally.text(elapsed));
+                bar.set_message(text);
             }
             Show::Lines { out, last } if elapsed >= *last + BETWEEN_LINES => {
                 *last = elapsed;
@@ -111,6 +120,14 @@ impl Progress {
 /// A reader of the lines that has gone away is no reason to stop the run.
 fn line(out: &mut impl Write, text: &str) {
     let _ = writeln!(out, "{text}");
+}
+
+/// How many columns the terminal has now: it may have changed.
+fn terminal_width() -> usize {
+    match tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => WIDTH,
+    }
 }
 
 /// The templates are constants of this file; a wrong one falls back to indicatif's own.
@@ -143,17 +160,35 @@ impl Tally {
     }
 
     fn text(&self, elapsed: Duration) -> String {
+        self.parts(elapsed).map(|part| part.unwrap_or_default()).concat()
+    }
+
+    /// Items, batches, speed, failures, time left: each begins with what separates it from the one before.
+    fn parts(&self, elapsed: Duration) -> [Option<String>; 5] {
         let total = self.total.map_or_else(String::new, |total| format!("/{}", HumanCount(total)));
-        let batches = counted(self.batches, "batch", "batches");
-        let mut text = format!("{}{total} items · {batches}", HumanCount(self.items));
-        if self.bytes > 0 {
-            text += &format!(" · {}", rate(self.bytes, elapsed));
+        let after = |text: String| format!(" · {text}");
+        [
+            Some(format!("{}{total} items", HumanCount(self.items))),
+            Some(after(counted(self.batches, "batch", "batches"))),
+            (self.bytes > 0).then(|| after(rate(self.bytes, elapsed))),
+            Some(after(counted(self.failures, "failure", "failures"))),
+            self.left(elapsed).map(|left| after(format!("{} left", duration(left)))),
+        ]
+    }
+
+    /// What fits a terminal of this width beside the spinner, and whether the bar fits too. What tells least goes first: the bar,
+    /// then batches, speed, the time left, failures. What is wider still is cut by `wide_msg`.
+    fn fitting(&self, elapsed: Duration, width: usize) -> (bool, String) {
+        let mut parts = self.parts(elapsed);
+        let room = width.saturating_sub("- ".len());
+        let wide = |parts: &[Option<String>]| parts.iter().flatten().map(|part| part.chars().count()).sum::<usize>();
+        let with_bar = self.total.is_some() && wide(&parts) + BAR + " ".len() <= room;
+        for least in [1, 2, 4, 3] {
+            if wide(&parts) > room {
+                parts[least] = None;
+            }
         }
-        text += &format!(" · {}", counted(self.failures, "failure", "failures"));
-        if let Some(left) = self.left(elapsed) {
-            text += &format!(" · {} left", duration(left));
-        }
-        text
+        (with_bar, parts.map(|part| part.unwrap_or_default()).concat())
     }
 
     /// The time left, if the rest goes as fast as what ran so far.
@@ -193,8 +228,11 @@ pub(super) fn duration(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -226,6 +264,45 @@ mod tests {
         500/1,000 items · 5 batches · 10.00 MB/s · 5 failures · 5.0 s left
         500/1,000 items · 5 batches · 9.76 MB/s · 5 failures · 5.1 s left
         ");
+    }
+
+    #[test]
+    fn what_tells_least_goes_first() {
+        let tally = Tally {
+            total: Some(1_500_000),
+            items: 1_234_567,
+            batches: 12_345,
+            failures: 15,
+            ran: 1_234_567,
+            bytes: 123_456_789_012,
+        };
+        let fitting = |width| {
+            let (bar, text) = tally.fitting(Duration::from_secs(3600), width);
+            format!("{}{text}", if bar { "[bar] " } else { "" })
+        };
+        insta::assert_snapshot!([120, 110, 80, 70, 60, 50, 20].map(fitting).join("\n"), @"
+        [bar] 1,234,567/1,500,000 items · 12,345 batches · 34.29 MB/s · 15 failures · 12 min 54 s left
+        1,234,567/1,500,000 items · 12,345 batches · 34.29 MB/s · 15 failures · 12 min 54 s left
+        1,234,567/1,500,000 items · 34.29 MB/s · 15 failures · 12 min 54 s left
+        1,234,567/1,500,000 items · 15 failures · 12 min 54 s left
+        1,234,567/1,500,000 items · 15 failures · 12 min 54 s left
+        1,234,567/1,500,000 items · 15 failures
+        1,234,567/1,500,000 items
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_fits_the_terminal(
+            total in prop::option::of(0_u64..1_000_000_000), items: u32, batches: u32, failures: u32, bytes: u64,
+            seconds in 0_u64..10_000_000, width in 40_usize..200,
+        ) {
+            let items = u64::from(items);
+            let tally = Tally { total, items, batches: batches.into(), failures: failures.into(), ran: items, bytes };
+            let (bar, text) = tally.fitting(Duration::from_secs(seconds), width);
+            let wide = 2 + text.chars().count() + if bar { BAR + 1 } else { 0 };
+            prop_assert!(wide <= width, "{wide} columns of {width}: {text}");
+        }
     }
 
     #[test]
