@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +53,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
     let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();
-    let listener = TcpListener::bind(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
+    let listener = admin::listen(args.admin).await.with_context(|| format!("--admin {}", args.admin))?;
     let admin = listener.local_addr()?;
     tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
     tracing::info!(%admin, "starting");

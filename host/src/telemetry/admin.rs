@@ -1,6 +1,9 @@
 //! The admin port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops containers.
 
+use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +12,16 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use futures::stream::{self, Stream, StreamExt as _};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use super::metrics::Metrics;
+use crate::text::line;
 
 /// Whether the worker takes messages, or why it does not.
 #[derive(Clone)]
@@ -40,20 +49,81 @@ impl Readiness {
     }
 }
 
+/// How many connections there are at once. One more ends the oldest: whoever asks for `/healthz` has an answer at once, and what
+/// grows old here is somebody who asks for nothing.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a client may take to say what it wants, and how long for everything.
+const HEADERS: Duration = Duration::from_secs(2);
+const CONNECTION: Duration = Duration::from_secs(10);
+/// How much of a request is held in memory: requests here are short, and have no body.
+const MAX_REQUEST: usize = 16 << 10;
+/// The pause after a connection could not be taken, as when the process has no descriptor left.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// Takes the address for this process alone.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => io::Error::new(
+            error.kind(),
+            "another process listens there, perhaps another worker: give each an address of its own (port 0 is any that is free)",
+        ),
+        _ => error,
+    })
+}
+
 /// Serves until the process ends.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Readiness) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Readiness) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
         .with_state((metrics, readiness));
-    axum::serve(listener, routes).await
+    let accept = async |listener: TcpListener| {
+        let accepted = listener.accept().await;
+        Some((accepted.map(|(stream, _)| stream), listener))
+    };
+    answer(stream::unfold(listener, accept), routes).await;
+}
+
+/// Answers every client that comes. One that could not be taken is not the end of it.
+async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Router) {
+    let mut clients = pin!(clients);
+    let mut connections = VecDeque::new();
+    while let Some(client) = clients.next().await {
+        let stream = match client {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the admin port could not take a connection");
+                tokio::time::sleep(AFTER_ERROR).await;
+                continue;
+            }
+        };
+        connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
+        if connections.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        connections.push_back(tokio::spawn(connection(stream, routes.clone())));
+    }
+}
+
+/// One request and its answer.
+async fn connection(stream: TcpStream, routes: Router) {
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(MAX_REQUEST)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // Whoever goes away or takes too long has no answer, and that is all.
+    let _ = tokio::time::timeout(CONNECTION, serving).await;
 }
 
 async fn ready(State((_, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
     match &*readiness.0.lock().unwrap_or_else(PoisonError::into_inner) {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not taking messages: {why}\n")),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not taking messages: {}\n", line(why))),
     }
 }
 
@@ -92,11 +162,88 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
+    /// A worker's admin port, and its address.
+    async fn port() -> (SocketAddr, Readiness) {
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let (address, readiness) = (listener.local_addr().unwrap(), Readiness::default());
+        tokio::spawn(serve(listener, Arc::new(Metrics::new().unwrap()), readiness.clone()));
+        (address, readiness)
+    }
+
+    /// A client that says half of what it wants.
+    async fn half_open(address: SocketAddr) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /healthz HT").await.unwrap();
+        client
+    }
+
+    /// Whether the server has ended the connection: nothing but an end, or an error, comes.
+    async fn is_ended(client: &mut TcpStream) -> bool {
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.map_or(true, |_| !rest.starts_with(b"HTTP/1.1 200"))
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_for_nothing_do_not_silence_it() {
+        let (address, _) = port().await;
+        let mut clients = Vec::new();
+        for _ in 0..4 * MAX_CONNECTIONS {
+            clients.push(half_open(address).await);
+        }
+        probe(&address.to_string(), "/healthz").await.unwrap();
+        probe(&address.to_string(), "/metrics").await.unwrap();
+        // The oldest had to go: without a bound this would wait for as long as they like.
+        for client in &mut clients[..2 * MAX_CONNECTIONS] {
+            assert!(is_ended(client).await);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_nothing_is_not_waited_for() {
+        let (address, _) = port().await;
+        let began = tokio::time::Instant::now();
+        assert!(is_ended(&mut half_open(address).await).await);
+        assert!(is_ended(&mut TcpStream::connect(address).await.unwrap()).await);
+        assert!((HEADERS..3 * HEADERS).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_request_has_a_bound() {
+        let (address, _) = port().await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let endless = format!("GET /healthz HTTP/1.1\r\nX: {}", "x".repeat(1 << 20));
+        // Refused before all of it was taken.
+        let _ = client.write_all(endless.as_bytes()).await;
+        assert!(is_ended(&mut client).await);
+        probe(&address.to_string(), "/healthz").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_cannot_be_taken_is_not_the_end() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        // No descriptor is left, as the system says it.
+        let none_left = || Err(io::Error::from_raw_os_error(24));
+        let taken = [none_left(), none_left(), Ok(listener.accept().await.unwrap().0)];
+        let routes = Router::new().route("/", get(|| async { "here" }));
+        answer(stream::iter(taken), routes).await;
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(said.ends_with("here"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn an_address_is_one_process_s_alone() {
+        let (address, _) = port().await;
+        let error = listen(address).await.unwrap_err();
+        assert!(error.to_string().starts_with("another process listens there"), "{error}");
+    }
+
     #[tokio::test]
     async fn health_is_not_readiness() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, readiness) = (listener.local_addr().unwrap().to_string(), Readiness::default());
-        tokio::spawn(serve(listener, Arc::new(Metrics::new().unwrap()), readiness.clone()));
+        let (address, readiness) = port().await;
+        let address = address.to_string();
         probe(&address, "/healthz").await.unwrap();
         assert!(probe(&address, "/readyz").await.unwrap_err().to_string().contains("503"));
         readiness.ready();
