@@ -33,4 +33,5 @@ pub mod shadow;
 pub mod sink;
 mod sqlite;
 pub mod telemetry;
+mod text;
 pub mod worker;

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match gristmill::commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            gristmill::commands::complain(&error);
             ExitCode::from(2)
         }
     }

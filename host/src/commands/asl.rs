@@ -9,6 +9,6 @@ use crate::dataset::Dataset;
 pub(super) fn run(args: AslArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
     let machine = asl::state_machine(&dataset, &args.queue_url)?;
-    super::say(serde_json::to_string_pretty(&machine)? + "\n")?;
+    super::say_json(&machine)?;
     Ok(ExitCode::SUCCESS)
 }

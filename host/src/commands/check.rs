@@ -9,6 +9,7 @@ use crate::cli::CheckArgs;
 use crate::dataset::{self, Dataset, Findings};
 use crate::files;
 use crate::runtime::{Runtime, RuntimeConfig};
+use crate::text::line;
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let (dataset, mut findings) = Dataset::load_in_part(&args.dataset, &args.variables.variables());
@@ -22,8 +23,8 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
                     args.dataset.display(),
                     dataset.name,
-                    plugin.manifest.name,
-                    plugin.manifest.version,
+                    line(&plugin.manifest.name),
+                    line(&plugin.manifest.version),
                     plugin.digest,
                     names.join(", ")
                 );

@@ -18,6 +18,7 @@ use crate::compare::{Comparison, compare};
 use crate::files;
 use crate::job::{Batch, BatchId, Item, TaskToken};
 use crate::registry::{self, Name, Registry, Version};
+use crate::text::{line, without_mark};
 
 pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let items = read_items(&args.items)?;
@@ -56,9 +57,12 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         found.undecided
     );
     if json {
-        super::say(serde_json::to_string_pretty(&as_json(&args.name, &old, &new, &found))? + "\n")?;
+        super::say_json(&as_json(&args.name, &old, &new, &found))?;
     } else {
-        let title = |loaded: &Loaded| format!("{} ({}…)", loaded.version(), &loaded.plugin.digest.to_string()[..19]);
+        let title = |loaded: &Loaded| {
+            let version = loaded.version().to_string();
+            format!("{} ({}…)", line(&version), &loaded.plugin.digest.to_string()[..19])
+        };
         let verdict = if found.is_equal() { "nothing would change" } else { "something would change" };
         super::say(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
     }
@@ -76,7 +80,7 @@ async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Versi
 fn read_items(file: &Path) -> anyhow::Result<Vec<Item>> {
     let text = files::read_given_text(file, super::MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
     let mut items = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in without_mark(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let item: &RawValue = serde_json::from_str(line)
             .with_context(|| format!("--items {}:{}: this is no JSON", file.display(), number + 1))?;
         items.push(Item { index: u32::try_from(items.len())?, body: item.get().into() });

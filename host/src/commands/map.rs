@@ -100,7 +100,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     }
     summary.locate(|place| folder.place(place));
     if args.json {
-        super::say(serde_json::to_string_pretty(&summary)? + "\n")?;
+        super::say_json(&summary)?;
     } else {
         super::say(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
     }
@@ -233,7 +233,7 @@ impl Folder {
             if summary.outputs.iter().any(|written| written.output == output.name && written.rows > 0)
                 && let Ok((headers, rows)) = self.tables.first_rows(table, PREVIEW_ROWS)
             {
-                text += &format!("\n{table} begins with\n{}\n", preview::table(&headers, &rows));
+                text += &format!("\n{} begins with\n{}\n", line(table), preview::table(&headers, &rows));
             }
         }
         text

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Handle, Runtime};
+use serde::Serialize;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::{admin, logs};
@@ -33,6 +34,7 @@ const MAX_GIVEN: u64 = 1 << 30;
 
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+use crate::text;
     let default = if matches!(cli.command, Command::Worker(_)) { "info" } else { "warn" };
     logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default)).map_err(anyhow::Error::msg)?;
     let io = io_runtime()?;
@@ -72,13 +74,50 @@ fn say(text: impl Display) -> anyhow::Result<()> {
 /// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
 async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
     const LONG: Duration = Duration::from_secs(1);
+    write(&text::lines(&text.to_string()))
+}
+
+/// Writes to stdout what was asked for, as JSON.
+fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
+    write(&text::json(&(serde_json::to_string_pretty(value)? + "\n")))
+}
+
+/// Whoever closes the pipe (`| head`) has seen enough.
+fn write(text: &str) -> anyhow::Result<()> {
     let name = component.to_string();
     // A task of its own: compiling keeps this one's thread busy.
     let notice = tokio::spawn(async move {
         tokio::time::sleep(LONG).await;
-        eprintln!("compiling {name}: the first time takes a while");
+        eprintln!("compiling {}: the first time takes a while", text::line(&name));
     });
     let opened = open.await;
+/// Says on stderr why a command could not do what it was asked for.
+pub fn complain(error: &anyhow::Error) {
+    let said = format!("{error:#}");
+    // Findings indent by themselves what is not ours in them.
+    let said = if error.is::<Findings>() { text::lines(&said).into_owned() } else { text::block(&said, "  ") };
+    eprintln!("error: {said}");
+}
+
+/// Says on stderr what the user should know beside what was asked for.
+fn warn(about: &str) {
+    eprintln!("warning: {}", text::block(about, "  "));
+}
+
+/// The values of a dataset file's variables. What is set and has no place in the file is a mistake: it would change nothing, and
+/// what was meant would keep another value.
+fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variables> {
+    let file = Dataset::file(dataset);
+    // A file that cannot be read is somebody else's to complain about.
+    if let Ok(text) = std::fs::read_to_string(&file) {
+        let names = args.set.iter().map(|(name, _)| name.as_str());
+        if let Some(why) = Variables::without_place(names, &text) {
+            anyhow::bail!("--set: {}: {why}", file.display());
+        }
+    }
+    Ok(args.variables())
+}
+
     notice.abort();
     opened
 }

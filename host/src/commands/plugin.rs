@@ -1,6 +1,7 @@
 //! `gristmill plugin`: what a component is and what it can reach, without running it on anything.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::cli::PluginCommand;
-use crate::dataset::Column;
+use crate::dataset::{Column, Manifest};
 use crate::files;
 use crate::registry::MAX_BLOB;
 use crate::runtime::{Plugin, Runtime, RuntimeConfig};
+use crate::text::{json as safe_json, line};
 
 pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json } = command;
@@ -21,9 +23,13 @@ pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let plugin =
         super::patiently(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
-        super::say(serde_json::to_string_pretty(&as_json(&plugin))? + "\n")?;
+        super::say_json(&as_json(&plugin))?;
     } else {
-        super::say(as_text(&file, &plugin)?)?;
+        let mut text = String::new();
+        about_file(&mut text, &file, &plugin)?;
+        about_reach(&mut text, &plugin.imports)?;
+        about_manifest(&mut text, &plugin.manifest)?;
+        super::say(text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,20 +59,26 @@ fn as_json(plugin: &Plugin) -> Value {
     })
 }
 
-fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    let manifest = &plugin.manifest;
-    writeln!(text, "{}", file.display())?;
-    writeln!(text, "  name      {} {}", manifest.name, manifest.version)?;
-    writeln!(text, "            {}", manifest.description)?;
+/// Which file it is. What the component says of itself is a stranger's, here and below: one line each, and never at the edge.
+fn about_file(text: &mut String, file: &Path, plugin: &Plugin) -> fmt::Result {
+    writeln!(text, "{}", line(&file.display().to_string()))?;
+    about_name(text, &plugin.manifest)?;
     writeln!(text, "  digest    {}", plugin.digest)?;
     writeln!(text, "  size      {}", bytesize::ByteSize(plugin.size))?;
     if let Some(time) = plugin.compiled_in {
         writeln!(text, "  compiled  in {} ms", time.as_millis())?;
     }
-    let inert: BTreeSet<&str> = plugin.imports.iter().filter_map(|import| wasi(import)).collect();
-    let reaching = plugin.imports.iter().filter_map(|import| Some((import, reach(import)?))).collect::<Vec<_>>();
+    Ok(())
+}
+
+fn about_name(text: &mut String, manifest: &Manifest) -> fmt::Result {
+    writeln!(text, "  name      {} {}", line(&manifest.name), line(&manifest.version))?;
+    writeln!(text, "            {}", line(&manifest.description))
+}
+
+fn about_reach(text: &mut String, imports: &[String]) -> fmt::Result {
+    let inert: BTreeSet<&str> = imports.iter().filter_map(|import| wasi(import)).collect();
+    let reaching: Vec<_> = imports.iter().filter_map(|import| Some((line(import), reach(import)?))).collect();
     let nothing = if reaching.is_empty() && inert.is_empty() { " nothing" } else { "" };
     writeln!(text, "  can reach{nothing}")?;
     let width = reaching.iter().map(|(import, _)| import.len()).max().unwrap_or_default();
@@ -76,20 +88,23 @@ fn as_text(file: &Path, plugin: &Plugin) -> anyhow::Result<String> {
     if !inert.is_empty() {
         let packages: Vec<&str> = inert.into_iter().collect();
         let what = "a standing clock, seeded randomness; no files, no network, no environment";
-        writeln!(text, "            wasi 0.2 (inert: {what}): {}", packages.join(", "))?;
+        writeln!(text, "            wasi 0.2 (inert: {what}): {}", line(&packages.join(", ")))?;
     }
+    Ok(())
+}
+
+fn about_manifest(text: &mut String, manifest: &Manifest) -> fmt::Result {
     let none = if manifest.outputs.is_empty() { "   none" } else { "" };
     writeln!(text, "  outputs{none}")?;
     for output in &manifest.outputs {
-        writeln!(text, "            {}: {}", output.name, output.description)?;
+        writeln!(text, "            {}: {}", line(&output.name), line(&output.description))?;
         for column in &output.columns {
             let nullable = if column.nullable { ", may be null" } else { "" };
-            writeln!(text, "              {} {}{nullable}", column.name, column.kind.name())?;
+            writeln!(text, "              {} {}{nullable}", line(&column.name), column.kind.name())?;
         }
     }
-    let schema = serde_json::to_string_pretty(&manifest.settings_schema)?;
-    writeln!(text, "  settings  {}", schema.replace('\n', "\n            "))?;
-    Ok(text)
+    let schema = format!("{:#}", manifest.settings_schema);
+    writeln!(text, "  settings  {}", safe_json(&schema).replace('\n', "\n            "))
 }
 
 /// What an import amounts to, for a person who does not know the interface's name. None for one that reaches nothing.
@@ -109,4 +124,40 @@ fn reach(import: &str) -> Option<&'static str> {
 fn wasi(import: &str) -> Option<&str> {
     let (package, _) = import.strip_prefix("wasi:")?.split_once('/')?;
     (package != "logging").then_some(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dataset::{ColumnType, OutputShape};
+    use crate::text::hostile::{self, assert_tame, edges};
+
+    /// What `inspect` prints of a component that has this text wherever it may choose one.
+    fn inspected(text: &str) -> String {
+        let column = Column { name: text.into(), nullable: true, kind: ColumnType::Text };
+        let manifest = Manifest {
+            name: text.into(),
+            version: text.into(),
+            description: text.into(),
+            settings_schema: json!({"title": text, "properties": {text: {}}}),
+            outputs: vec![OutputShape { name: text.into(), description: text.into(), columns: vec![column] }],
+        };
+        let mut printed = String::new();
+        about_name(&mut printed, &manifest).unwrap();
+        about_reach(&mut printed, &[format!("a:b/{text}"), format!("wasi:{text}/x")]).unwrap();
+        about_manifest(&mut printed, &manifest).unwrap();
+        printed
+    }
+
+    proptest! {
+        #[test]
+        fn a_component_cannot_fake_what_is_said_of_it(text in hostile::text()) {
+            let printed = inspected(&format!("x{text}"));
+            assert_tame(&printed);
+            // Line by line it looks as that of an honest component.
+            prop_assert_eq!(edges(&printed, usize::MAX), edges(&inspected("honest"), usize::MAX), "{}", printed);
+        }
+    }
 }

@@ -20,6 +20,7 @@ use crate::object::{Location, ObjectError};
 use crate::registry::{self, Name, Registry};
 use crate::replay::{self, Differs, NotReplayed, Rows, read_report, verdict};
 use crate::report::{Component, FullReport, Recorded};
+use crate::text::{line, without_mark};
 
 /// A bucket that no desk reads: where the report goes of a dataset that writes none.
 const REPORTS: &str = "s3://replay/reports/";
@@ -71,7 +72,7 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ran = of_report(&now, "the report of now")?;
     let differences = recorded.as_ref().map(|recorded| verdict(recorded, &now));
     if json {
-        super::say(serde_json::to_string_pretty(&as_json(ran, batch, differences.as_deref()))? + "\n")?;
+        super::say_json(&as_json(ran, batch, differences.as_deref()))?;
     } else {
         super::say(as_text(ran, batch, differences.as_deref()))?;
     }
@@ -96,8 +97,9 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
     } else {
         files::read_given_text(Path::new(given), super::MAX_GIVEN).with_context(|| given.to_owned())?
     };
+    let text = without_mark(&text);
     // A message is one JSON value, on however many lines.
-    if let Ok(mut message) = serde_json::from_str::<Message>(&text) {
+    if let Ok(mut message) = serde_json::from_str::<Message>(text) {
         // Nobody waits at a desk, and a token may have been taken out.
         message.task_token = TaskToken::new("replay");
         Batch::parse(&serde_json::to_string(&message)?).with_context(|| given.to_owned())?;
@@ -234,7 +236,8 @@ fn differ(component: Digest, release: Option<Digest>, ran: &Component) -> bool {
 
 fn as_text(ran: &Recorded, recorded: Option<&Recorded>, differences: Option<&[Differs]>) -> String {
     let titled = |component: &Component| {
-        format!("{} {} ({}…)", component.name, component.version, &component.digest.to_string()[..19])
+        let [name, version] = [&component.name, &component.version].map(|text| line(text));
+        format!("{name} {version} ({}…)", &component.digest.to_string()[..19])
     };
     let title = match differences {
         None => "there is nothing recorded to compare with",
@@ -242,7 +245,7 @@ fn as_text(ran: &Recorded, recorded: Option<&Recorded>, differences: Option<&[Di
         Some(_) => "differs",
     };
     let name = ran.message.execution.rsplit(':').next().unwrap_or_default();
-    let mut text = format!("{}, batch {name}: {title}\n", ran.message.dataset);
+    let mut text = format!("{}, batch {}: {title}\n", line(&ran.message.dataset), line(name));
     text += &format!("  component  {}\n", titled(&ran.component));
     let other = recorded.map(|recorded| &recorded.component);
     if let Some(other) = other.filter(|other| differ(ran.component.digest, ran.component.release, other)) {
@@ -251,7 +254,8 @@ fn as_text(ran: &Recorded, recorded: Option<&Recorded>, differences: Option<&[Di
     let items = ran.items;
     text += &format!("  items      {}: {} succeeded, {} rejected\n", items.total, items.succeeded, items.rejected);
     for written in &ran.outputs {
-        text += &format!("  output     {}: {}\n", written.output, Rows { rows: written.rows, digest: written.digest });
+        let rows = Rows { rows: written.rows, digest: written.digest };
+        text += &format!("  output     {}: {rows}\n", line(&written.output));
     }
     differences.unwrap_or_default().iter().fold(text, |text, difference| text + &format!("  {difference}\n"))
 }

@@ -15,6 +15,7 @@ use crate::compare::Comparison;
 use crate::job::Digest;
 use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, TrialKind, Version};
 use crate::shadow::ShadowReport;
+use crate::text::{block, line};
 
 /// How many reasons of refusals are shown: each is said by many workers, and is one.
 const MAX_REFUSALS: usize = 5;
@@ -54,7 +55,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         let number = head.as_ref().map(|head| head.number);
-        super::say(serde_json::to_string_pretty(&serde_json::json!({"head": number, "datasets": names}))? + "\n")?;
+        super::say_json(&serde_json::json!({"head": number, "datasets": names}))?;
     } else {
         super::say(as_text(head.as_ref(), &names)?)?;
     }
@@ -76,7 +77,7 @@ async fn status(registry: &dyn Registry, name: &Name, in_use: InUse) -> Result<S
         let mut reasons = attached(&chosen.release, Attachment::Refusal).await?;
         reasons.sort();
         if !reasons.is_empty() {
-            let text = |reason: &Bytes| plain(&String::from_utf8_lossy(reason));
+            let text = |reason: &Bytes| String::from_utf8_lossy(reason).into_owned();
             refused.insert(chosen.version.clone(), reasons.iter().take(MAX_REFUSALS).map(text).collect());
         }
     }
@@ -103,14 +104,14 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
             writeln!(text, "  before   {}", of(before))?;
         }
         if let Some(found) = shadow.as_ref().filter(|found| found.items + found.undecided > 0) {
-            writeln!(text, "           {}", plain(&found.to_string()).trim_end().replace('\n', "\n           "))?;
+            writeln!(text, "           {}", block(&found.to_string(), "           "))?;
         }
         for (version, reasons) in refused {
             writeln!(text, "  REFUSED  {version}, by workers at some time; they went on with what they had:")?;
             for reason in reasons {
                 let reason = reason.strip_prefix(&format!("{name} {version}: ")).unwrap_or(reason);
-                for line in reason.lines().filter(|line| !line.trim().is_empty()) {
-                    writeln!(text, "           {line}")?;
+                for part in reason.lines().filter(|part| !part.trim().is_empty()) {
+                    writeln!(text, "           {}", line(part))?;
                 }
             }
         }
@@ -118,7 +119,7 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
             writeln!(text, "  UNREADABLE  {}", plain(why))?;
         }
     }
-    writeln!(text, "head {}: {}, by {}, {}", head.number, plain(&head.change), plain(&head.by), at(head.at))?;
+    writeln!(text, "head {}: {}, by {}, {}", head.number, line(&head.change), line(&head.by), at(head.at))?;
     Ok(text)
 }
 
@@ -165,7 +166,7 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
         registry.uri()
     );
     if args.json {
-        super::say(serde_json::to_string_pretty(&listed)? + "\n")?;
+        super::say_json(&listed)?;
     } else {
         let mut text = String::new();
         for Listed { version, entry } in &listed {
@@ -194,15 +195,45 @@ fn role(in_use: &InUse, release: &Digest) -> Option<&'static str> {
     }
 }
 
-/// A text that others wrote, with nothing in it that would steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
-}
-
 fn short(digest: &Digest) -> String {
     format!("sha256:{}…", &digest.hex()[..12])
 }
 
 fn at(time: OffsetDateTime) -> String {
     time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::hostile::{self, assert_tame, edges};
+
+    /// What `status` prints of a registry into which somebody wrote this text.
+    fn told_by(text: &str) -> String {
+        let chosen = Chosen { version: "1.0.0".parse().unwrap(), release: Digest::of(b""), head: 1 };
+        let in_use = InUse { stable: chosen.clone(), trial: None, before: Vec::new() };
+        let refused = [(chosen.version, vec![text.into()])].into();
+        let names = [("d".parse().unwrap(), Status { in_use: in_use.clone(), refused, shadow: None })].into();
+        let head = Head {
+            gristmill: 1,
+            number: 1,
+            previous: None,
+            at: OffsetDateTime::UNIX_EPOCH,
+            by: text.into(),
+            change: text.into(),
+            names: [("d".parse().unwrap(), in_use)].into(),
+        };
+        as_text(Some(&head), &names).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_who_writes_into_a_registry_fakes_its_status(text in hostile::text()) {
+            let printed = told_by(&format!("x{text}"));
+            assert_tame(&printed);
+            prop_assert_eq!(edges(&printed, 11), edges(&told_by("honest"), 11), "{}", printed);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use bytesize::ByteSize;
 
 use super::comparison::{Comparison, Difference, SchemaChange, Subject};
+use crate::text::line;
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,13 +25,17 @@ impl fmt::Display for Comparison {
             writeln!(f, "  undecided  {}: a store did not answer", self.undecided)?;
         }
         for change in &self.schema {
-            writeln!(f, "  outputs    {change}")?;
+            writeln!(f, "  outputs    {}", line(&change.to_string()))?;
         }
         for (output, rows) in &self.rows {
             writeln!(
                 f,
-                "  rows       {output}: {} the same, {} changed, {} added, {} removed",
-                rows.same, rows.changed, rows.added, rows.removed
+                "  rows       {}: {} the same, {} changed, {} added, {} removed",
+                line(output),
+                rows.same,
+                rows.changed,
+                rows.added,
+                rows.removed
             )?;
         }
         if let Some(ratio) = self.time.median_ratio() {
@@ -43,10 +48,11 @@ impl fmt::Display for Comparison {
         let mut last = None;
         for difference in &self.first {
             if last.replace(difference.item) != Some(difference.item) {
-                let name = difference.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+                let name = difference.name.as_ref().map(|name| format!(" ({})", line(name))).unwrap_or_default();
                 writeln!(f, "  item {}{name}", difference.item)?;
             }
-            writeln!(f, "    {difference}")?;
+            // Rows, keys and messages: what plugins and data say.
+            writeln!(f, "    {}", line(&difference.to_string()))?;
         }
         Ok(())
     }
@@ -81,6 +87,41 @@ impl fmt::Display for SchemaChange {
                 write!(f, "{output}: column `{column}` was {old}, is {new}")
             }
             Self::Key { output, old, new } => write!(f, "{output} had {}, has {}", key(old), key(new)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::hostile::{self, assert_tame, edges};
+
+    fn told_by(text: &str) -> String {
+        let difference = |subject| Difference {
+            item: 0,
+            name: Some(text.into()),
+            subject,
+            old: Some(text.into()),
+            new: Some(text.into()),
+        };
+        let row = Subject::Row { output: text.into(), key: text.into(), column: Some(text.into()) };
+        let found = Comparison {
+            rows: [(text.to_owned(), Default::default())].into(),
+            schema: [SchemaChange::ColumnAdded { output: text.into(), column: text.into() }].into(),
+            first: vec![difference(Subject::Outcome), difference(row)],
+            ..Comparison::default()
+        };
+        found.to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_fakes_a_line_of_a_comparison(text in hostile::text()) {
+            let printed = told_by(&format!("x{text}"));
+            assert_tame(&printed);
+            prop_assert_eq!(edges(&printed, usize::MAX), edges(&told_by("honest"), usize::MAX), "{}", printed);
         }
     }
 }

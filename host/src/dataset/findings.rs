@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::text::{block, line, without_mark};
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -38,7 +40,7 @@ impl Position {
     pub(super) fn of(text: &str, byte: usize) -> Self {
         let before = text.get(..byte).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        Self { line: before.matches('\n').count() + 1, column: without_mark(&before[line_start..]).chars().count() + 1 }
     }
 }
 
@@ -92,16 +94,17 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write!(f, "{}", line(&self.file.display().to_string()))?;
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
         if !self.place.0.is_empty() {
             write!(f, ": {}", self.place)?;
         }
-        write!(f, ": {}", self.message)?;
+        // A message may show what the file or the component has: its lines never look like findings of ours.
+        write!(f, ": {}", block(&self.message, "      "))?;
         if let Some(help) = &self.help {
-            write!(f, "\n    help: {help}")?;
+            write!(f, "\n    help: {}", block(help, "      "))?;
         }
         Ok(())
     }
@@ -152,13 +155,21 @@ pub(super) fn quoted<S: AsRef<str>>(names: &[S]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::text::hostile::{self, assert_tame, edges};
 
     #[test]
     fn positions_count_lines_and_characters() {
         let text = "äö\nx = 1";
         assert_eq!(Position::of(text, 0), Position { line: 1, column: 1 });
         assert_eq!(Position::of(text, 4), Position { line: 1, column: 3 });
+        assert_eq!(
+            Position::of("\u{feff}x = 1", 3),
+            Position { line: 1, column: 1 },
+            "a byte order mark is no character"
+        );
         assert_eq!(Position::of(text, 5), Position { line: 2, column: 1 });
         assert_eq!(Position::of(text, 1), Position { line: 2, column: 6 }, "inside a character counts as the end");
     }
@@ -169,6 +180,19 @@ mod tests {
         assert_eq!(nearest("MEMORY", ["memory", "timeout"]).unwrap(), "did you mean `memory`?");
         assert_eq!(nearest("colour", ["memory", "timeout"]).unwrap(), "valid here: `memory`, `timeout`");
         assert_eq!(nearest("x", []), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_finding_shows_is_no_finding_of_ours(text in hostile::text()) {
+            let text = format!("x{text}");
+            let mut finding = Finding::of_file(Path::new(&text), text.clone());
+            finding.place = Place::default().key(&text);
+            finding.help = Some(text.clone());
+            let printed = finding.to_string();
+            assert_tame(&printed);
+            prop_assert_eq!(edges(&printed, 6), [0, 4], "{}", printed);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
+use crate::text::line;
+
 /// The widest cell, in characters.
 const MAX_CELL: usize = 40;
 
@@ -17,20 +19,27 @@ pub fn table(headers: &[String], rows: &[Vec<String>]) -> String {
 
 /// A value from data must not move the cursor or paint the terminal.
 fn cell(value: &str) -> String {
-    let mut shown = String::new();
-    for (count, character) in value.chars().enumerate() {
-        if count == MAX_CELL {
-            shown.push('…');
-            break;
-        }
-        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    match value.char_indices().nth(MAX_CELL) {
+        Some((end, _)) => format!("{}…", line(&value[..end])),
+        None => line(value).into_owned(),
     }
-    shown
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::text::hostile::{self, assert_tame};
+
+    proptest! {
+        #[test]
+        fn values_stay_in_their_cells(text in hostile::text()) {
+            let printed = table(&[text.clone()], &[vec![text.clone()]]);
+            assert_tame(&printed);
+            prop_assert_eq!(printed.lines().count(), 5, "{}", printed);
+        }
+    }
 
     #[test]
     fn rows_are_a_table() {

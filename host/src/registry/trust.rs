@@ -275,6 +275,7 @@ mod tests {
         let (stranger, garbage) = (signed(9, DOCUMENT), Bytes::from("garbage"));
         for (text, signatures, expected) in [
             ("all_of = [\"a\"]", vec![&a], Ok("a = a-again")),
+            ("\u{feff}all_of = [\"a\"]", vec![&a], Ok("a = a-again")),
             ("all_of = [\"a\"]", vec![&garbage, &stranger, &b, &a], Ok("a = a-again, b")),
             ("all_of = [\"a\"]", vec![], Err("not signed by `a = a-again`; signed by: none of the trusted keys")),
             (

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::job::Digest;
 use crate::report::{FullReport, ItemLine};
+use crate::text::line;
 
 /// How many characters of what an item returned are shown.
 const MAX_TEXT: usize = 200;
@@ -96,10 +97,10 @@ impl fmt::Display for Differs {
         match self {
             Self::Output { output, recorded, now } => {
                 let rows = |rows: &Option<Rows>| rows.map_or("no such output".into(), |rows| rows.to_string());
-                write!(f, "output {output}: recorded {}, now {}", rows(recorded), rows(now))
+                write!(f, "output {}: recorded {}, now {}", line(output), rows(recorded), rows(now))
             }
             Self::Item { index, recorded, now } => {
-                let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "succeeded".into());
+                let said = |text: &'_ Option<String>| line(text.as_deref().unwrap_or("succeeded")).into_owned();
                 write!(f, "item {index}: recorded {}, now {}", said(recorded), said(now))
             }
         }
@@ -180,6 +181,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_an_item_said_stays_on_its_line(text in crate::text::hostile::text()) {
+            let item = Differs::Item { index: 0, recorded: Some(text.clone()), now: Some(text.clone()) };
+            let output = Differs::Output { output: text, recorded: None, now: None };
+            for printed in [item.to_string(), output.to_string()] {
+                crate::text::hostile::assert_tame(&printed);
+                prop_assert!(!printed.contains('\n'));
+            }
+        }
+
         #[test]
         fn a_batch_equals_itself_and_no_other(
             rows in prop::collection::btree_map("[a-c]", (0_u64..3, "[x-z]"), 0..3),

@@ -8,13 +8,14 @@ use indicatif::{DecimalBytes, HumanCount};
 
 use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
 use crate::map::progress::{counted, duration, rate};
+use crate::text::{block, line};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let elapsed = duration(Duration::try_from_secs_f64(self.elapsed_seconds).unwrap_or_default());
         match self.status {
             Status::Succeeded if self.items.total == 0 => {
-                writeln!(f, "{}: there are no items: {}", self.dataset, self.source)?
+                writeln!(f, "{}: there are no items: {}", self.dataset, line(&self.source))?
             }
             Status::Succeeded if self.nothing_new() => {
                 writeln!(f, "{}: nothing new to do; everything had been done before", self.dataset)?;
@@ -26,12 +27,13 @@ impl fmt::Display for Summary {
             }
         }
         if let Some(error) = &self.error {
-            writeln!(f, "  {}: {}", error.name, error.cause)?;
+            writeln!(f, "  {}: {}", error.name, line(&error.cause))?;
             writeln!(f, "  What is done stays done; the same command runs only the rest.")?;
         }
         for component in &self.components {
             let digest: String = component.digest.hex().chars().take(12).collect();
-            writeln!(f, "  component  {} {} (sha256:{digest}…)", component.name, component.version)?;
+            let [name, version] = [&component.name, &component.version].map(|text| line(text));
+            writeln!(f, "  component  {name} {version} (sha256:{digest}…)")?;
         }
         writeln!(f, "  items      {}", self.items)?;
         writeln!(f, "  batches    {}", self.batches)?;
@@ -41,11 +43,12 @@ impl fmt::Display for Summary {
         let mut codes: Vec<_> = self.failures.by_code.iter().collect();
         codes.sort_by_key(|(_, count)| Reverse(**count));
         for (index, (code, count)) in codes.iter().take(MAX_LISTED).enumerate() {
-            writeln!(f, "  {}  {} × {code}", if index == 0 { "failures " } else { "         " }, HumanCount(**count))?;
+            let title = if index == 0 { "failures " } else { "         " };
+            writeln!(f, "  {title}  {} × {}", HumanCount(**count), line(code))?;
             for example in self.failures.first.iter().filter(|example| example.code == **code) {
                 let batch = || format!("batch {:06}", example.batch);
                 let who = example.item.clone().unwrap_or_else(batch);
-                writeln!(f, "               {who}: {}", example.message.replace('\n', "\n                 "))?;
+                writeln!(f, "               {}: {}", line(&who), block(&example.message, "                 "))?;
             }
         }
         if let Some(more) = codes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
@@ -53,8 +56,8 @@ impl fmt::Display for Summary {
         }
         match self.reports.as_slice() {
             [] => {}
-            [uri] => writeln!(f, "  report     {uri}")?,
-            [uri, ..] => writeln!(f, "  reports    {uri} and others")?,
+            [uri] => writeln!(f, "  report     {}", line(uri))?,
+            [uri, ..] => writeln!(f, "  reports    {} and others", line(uri))?,
         }
         if self.items_per_second > 0.0 {
             let items = HumanCount(self.items_per_second as u64);
@@ -88,7 +91,7 @@ impl fmt::Display for Batches {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.local.as_ref().unwrap_or(&self.place);
+        let place = line(self.local.as_ref().unwrap_or(&self.place));
         write!(f, "{}: {}, {}, in {place}", self.output, counted(self.rows, "row", "rows"), DecimalBytes(self.bytes))?;
         if self.objects > 1 {
             write!(f, " ({} objects)", HumanCount(self.objects))?;
@@ -99,11 +102,14 @@ impl fmt::Display for Output {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{BatchFailure, RunError};
     use super::*;
     use crate::job::{Digest, FailureKind, ItemFailure};
     use crate::report::{BatchReport, Component, Failures, ItemCounts};
     use crate::sink::Written;
+    use crate::text::hostile::{self, assert_tame, edges};
 
     fn report(batch: u64, rejected: u64) -> BatchReport {
         let failure = |index: u64| ItemFailure {
@@ -149,6 +155,39 @@ mod tests {
         fill(&mut summary);
         summary.finish(Duration::from_secs(4));
         summary
+    }
+
+    /// A summary with this text wherever a plugin, a key or a store may choose one.
+    fn told_by(text: &str) -> String {
+        let mut told = summary(|summary| {
+            let mut strange = report(0, 1);
+            strange.component.name = text.into();
+            strange.component.version = text.into();
+            strange.outputs.iter_mut().for_each(|output| output.place = format!("s3://{text}"));
+            strange.failures.by_code = [(format!("a{text}"), 1)].into();
+            strange.failures.first[0].code = format!("a{text}");
+            strange.failures.first[0].item = Some(text.into());
+            strange.failures.first[0].message = text.into();
+            strange.report = Some(text.into());
+            summary.succeeded(0, strange);
+            summary.failed(1, 9, BatchFailure { error: format!("b{text}"), cause: text.into() }, None);
+            summary.status = Status::Failed;
+            summary.error = Some(RunError { name: "States.ItemReaderFailed", cause: text.into() });
+        });
+        told.items.total = 9;
+        let mut none = told.clone();
+        (none.items.total, none.status, none.source) = (0, Status::Succeeded, text.into());
+        format!("{told}{none}")
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_fakes_a_line_of_the_summary(text in hostile::text()) {
+            let printed = told_by(&format!("x{text}"));
+            assert_tame(&printed);
+            // Further lines of messages are deeper than any line of ours.
+            prop_assert_eq!(edges(&printed, 17), edges(&told_by("honest"), 17), "{}", printed);
+        }
     }
 
     #[test]
