@@ -28,7 +28,8 @@ pub struct Cli {
     /// How log lines look.
     #[arg(long, global = true, env = "GRISTMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What is logged, such as `info` or `warn,guest=debug` [default: info for `worker`, warn otherwise].
+    /// What is logged, such as `info` or `warn,guest=debug` (`guest` is what plugins print and log) [default: info for `worker`;
+    /// warn otherwise, and for `map` the first 1,000 lines of what plugins say].
     #[arg(long, global = true, env = "GRISTMILL_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }
@@ -86,7 +87,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = MAP_EXIT_CODES)]
 pub struct MapArgs {
-    /// The dataset file.
+    /// The dataset file, or a folder with a `dataset.toml`.
     pub dataset: PathBuf,
     /// The folder that stands for the cloud: `s3://bucket/key` is DIR/s3/bucket/key, tables are in DIR/tables.sqlite.
     #[arg(long, value_name = "DIR")]
@@ -103,6 +104,9 @@ pub struct MapArgs {
     /// Print the summary as JSON, and no progress.
     #[arg(long)]
     pub json: bool,
+    /// Show neither progress nor what plugins print and log.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,
@@ -156,7 +160,7 @@ pub struct WorkerArgs {
 /// `gristmill asl`
 #[derive(Debug, Args)]
 pub struct AslArgs {
-    /// The dataset file.
+    /// The dataset file, or a folder with a `dataset.toml`.
     pub dataset: PathBuf,
     /// The URL of the SQS queue that the workers read.
     #[arg(long, value_name = "URL")]
@@ -170,7 +174,7 @@ pub struct AslArgs {
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXIT_CODES)]
 pub struct CheckArgs {
-    /// The dataset file.
+    /// The dataset file, or a folder with a `dataset.toml`.
     pub dataset: PathBuf,
     /// Where compiled components are kept, as `map` and `worker` have it; without one the component is compiled here.
     #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
