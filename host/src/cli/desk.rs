@@ -80,7 +80,7 @@ pub struct ReplayArgs {
     /// The registry: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
     #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub registry: Option<String>,
-    /// The dataset file, with the component beside it, instead of a registry.
+    /// The dataset file or its folder, with the component beside it, instead of a registry.
     #[arg(long, value_name = "FILE", conflicts_with = "release")]
     pub dataset: Option<PathBuf>,
     /// What was recorded (a file, or `s3://bucket/key`), where a message is given [default: at the dataset's `reports`].

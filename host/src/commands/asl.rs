@@ -7,7 +7,7 @@ use crate::cli::AslArgs;
 use crate::dataset::Dataset;
 
 pub(super) fn run(args: AslArgs) -> anyhow::Result<ExitCode> {
-    let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
+    let dataset = Dataset::load(&args.dataset, &super::variables(args.variables, &args.dataset)?)?;
     let machine = asl::state_machine(&dataset, &args.queue_url)?;
     super::say_json(&machine)?;
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,8 @@ use crate::runtime::{Runtime, RuntimeConfig};
 use crate::text::line;
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let (dataset, mut findings) = Dataset::load_in_part(&args.dataset, &args.variables.variables());
+    let variables = super::variables(args.variables, &args.dataset)?;
+    let (dataset, mut findings) = Dataset::load_in_part(&args.dataset, &variables);
     let mut fits = String::new();
     if let Some(dataset) = dataset {
         let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: args.cache, io: Handle::current() })?;
@@ -21,7 +22,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
                 fits = format!(
                     "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
-                    args.dataset.display(),
+                    line(&dataset.file.display().to_string()),
                     dataset.name,
                     line(&plugin.manifest.name),
                     line(&plugin.manifest.version),
@@ -29,7 +30,8 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     names.join(", ")
                 );
                 let mut warnings = dataset::check::warnings(&dataset);
-                dataset::locate(&mut warnings, &files::read_text(&args.dataset, dataset::MAX_FILE).unwrap_or_default());
+                let text = files::read_text(&dataset.file, dataset::MAX_FILE).unwrap_or_default();
+                dataset::locate(&mut warnings, &text);
                 fits.extend(warnings.iter().map(|warning| format!("\nwarning: {warning}")));
             }
             Err(more) => findings.extend(more.0),

@@ -1,6 +1,8 @@
 //! `gristmill map`: the Distributed Map on one machine. An embedded queue, a folder as S3 and SQLite stand in for the cloud;
 //! everything between them is what a worker runs.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use indicatif::HumanCount;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -37,20 +40,27 @@ use crate::report::BatchReport;
 use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::sqlite::SqliteSink;
 use crate::sink::{SinkError, Stores};
+use crate::telemetry::guests::GuestLines;
 use crate::telemetry::metrics::Metrics;
+use crate::text::{line, without_mark};
 use crate::worker::{Activity, Worker};
 
+/// The file of the tables in the folder that stands for the cloud.
+const TABLES: &str = "tables.sqlite";
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long what is left after that may take to let go of its batch.
 const DRAIN: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
-    let dataset = Dataset::load(&args.dataset, &args.variables.variables())?;
+pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<ExitCode> {
+    let dataset = Dataset::load(&args.dataset, &super::variables(args.variables, &args.dataset)?)?;
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
-    let folder = Folder::open(&args.local)?;
+    let (folder, new) = Folder::open(&args.local)?;
+    if new && !args.quiet && !args.json {
+        eprintln!("{} is new", line(&args.local.display().to_string()));
+    }
     let cache = args.cache.unwrap_or_else(|| folder.cache());
     let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(cache), io: Handle::current() })?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
@@ -59,7 +69,9 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let loaded = Arc::new(opened?);
     let dataset = &loaded.dataset;
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
-    let plan = plan(dataset, &input, folder.objects.clone())?;
+    let source = source(dataset, &input)?;
+    let looked_at = source.location().map(ToString::to_string);
+    let plan = plan(dataset, &input, source, folder.objects.clone())?;
 
     let threads = super::Guests::start(slots)?;
     let guests = threads.handle();
@@ -89,7 +101,7 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();
-    let mut progress = Progress::for_stderr(args.json);
+    let mut progress = Progress::for_stderr(args.json || args.quiet);
     let submit = Embedded { queue: queue.clone(), callback };
     let mut summary = run::run(plan, &submit, &WallClock::start(), &mut progress, &interrupted).await;
     stop.cancel();
@@ -99,6 +111,15 @@ pub(super) async fn run(args: MapArgs) -> anyhow::Result<ExitCode> {
         folder.forget_stale(dataset, &input, summary.batches.total()).await?;
     }
     summary.locate(|place| folder.place(place));
+    if said.withheld() > 0 {
+        let more = HumanCount(said.withheld());
+        super::warn(&format!("plugins said {more} lines more than are shown: `--log warn,guest=info` shows all"));
+    }
+    if summary.status == Status::Succeeded && summary.items.total == 0 {
+        let place = looked_at.and_then(|place| folder.place(&place));
+        let place = place.map_or_else(String::new, |place| format!(", which is {place} here"));
+        super::warn(&format!("nothing was done: there are no items. They would be {}{place}", summary.source));
+    }
     if args.json {
         super::say_json(&summary)?;
     } else {
@@ -120,7 +141,7 @@ fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
         }
         None => argument.to_owned(),
     };
-    serde_json::from_str(&text).with_context(|| format!("--input {argument}: this is no JSON"))
+    serde_json::from_str(without_mark(&text)).with_context(|| format!("--input {argument}: this is no JSON"))
 }
 
 /// Makes the tables, or finds that they are there with the right key: one error now instead of one per batch.
@@ -132,12 +153,16 @@ async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
     Ok(())
 }
 
+/// Where the items are, with the input's fields filled in.
+fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
+    Source::resolve(&dataset.map.item_reader, &Scope::new(input))
+        .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))
+}
+
 /// The dataset's `[map]` with the input's fields filled in.
-fn plan(dataset: &Dataset, input: &RawValue, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
+fn plan(dataset: &Dataset, input: &RawValue, source: Source, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
     let map = &dataset.map;
     let scope = Scope::new(input);
-    let source = Source::resolve(&map.item_reader, &scope)
-        .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))?;
     let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
     Ok(Plan {
         dataset: dataset.name.clone(),
@@ -172,6 +197,22 @@ impl Submit for Embedded {
     }
 }
 
+/// Whether this user may write where the run will: SQLite only says that it cannot open a file.
+fn writable(root: &Path) -> anyhow::Result<()> {
+    let tables = root.join(TABLES);
+    let probe = |tried: std::io::Result<std::fs::File>, place: &Path| {
+        match tried {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| {
+            let place = place.display();
+            format!("--local {}: this user may not write {place}: give it the permission (`chmod u+w {place}`), or name another folder", root.display())
+        }),
+        _ => Ok(()),
+    }
+    };
+    probe(tempfile::tempfile_in(root), root)?;
+    probe(OpenOptions::new().append(true).open(&tables), &tables)
+}
+
 /// The folder that stands for the cloud.
 struct Folder {
     root: PathBuf,
@@ -181,16 +222,29 @@ struct Folder {
 }
 
 impl Folder {
-    fn open(root: &Path) -> anyhow::Result<Self> {
+    /// The folder, and whether it is new. It is made if the one around it is there: a path with a slip of the pen is none that
+    /// somebody wants.
+    fn open(root: &Path) -> anyhow::Result<(Self, bool)> {
         let folder = root.display();
         anyhow::ensure!(!root.is_file(), "--local {folder}: this is a file, not a folder");
-        std::fs::create_dir_all(root).with_context(|| format!("--local {folder}"))?;
-        Ok(Self {
+        let new = !root.exists();
+        if new {
+            let around = root.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            anyhow::ensure!(
+                around.is_dir(),
+                "--local {folder}: neither this folder is there nor {}, in which it could be made: correct the path, or make it",
+                around.display()
+            );
+            std::fs::create_dir(root).with_context(|| format!("--local {folder}"))?;
+        }
+        writable(root)?;
+        let opened = Self {
             root: root.to_owned(),
             objects: Arc::new(FolderStore::new(root.join("s3"))),
-            tables: Arc::new(SqliteSink::open(&root.join("tables.sqlite"))?),
+            tables: Arc::new(SqliteSink::open(&root.join(TABLES))?),
             ledger: Arc::new(SqliteLedger::open(root)?),
-        })
+        };
+        Ok((opened, new))
     }
 
     fn cache(&self) -> PathBuf {
@@ -201,7 +255,7 @@ impl Folder {
     fn place(&self, place: &str) -> Option<String> {
         let path = match place.strip_prefix("s3://") {
             Some(key) => self.root.join("s3").join(key),
-            None => self.root.join("tables.sqlite"),
+            None => self.root.join(TABLES),
         };
         Some(path.display().to_string())
     }

@@ -18,28 +18,39 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::{Builder, Handle, Runtime};
 use serde::Serialize;
+use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SetArgs};
+use crate::dataset::{Dataset, Findings, MAX_FILE, Variables};
+use crate::files;
+use crate::telemetry::guests::GuestLines;
 use crate::telemetry::{admin, logs};
+use crate::text;
 
 /// The most that is read of a file which the user names, in bytes: items, an input, a report.
 const MAX_GIVEN: u64 = 1 << 30;
 
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-use crate::text;
-    let default = if matches!(cli.command, Command::Worker(_)) { "info" } else { "warn" };
-    logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default)).map_err(anyhow::Error::msg)?;
+    // Whoever tries a plugin wants to see what it prints; whoever asks for more than the default shall have all of it.
+    let (default, guests) = match &cli.command {
+        Command::Worker(_) => ("info", GuestLines::all()),
+        Command::Map(args) if args.quiet => ("warn,guest=off", GuestLines::all()),
+        Command::Map(_) if cli.log.is_none() => ("warn,guest=info", GuestLines::first()),
+        _ => ("warn", GuestLines::all()),
+    };
+    let guests = Arc::new(guests);
+    logs::init(cli.log_format, cli.log.as_deref().unwrap_or(default), guests.clone()).map_err(anyhow::Error::msg)?;
     let io = io_runtime()?;
     match cli.command {
-        Command::Map(args) => io.block_on(Box::pin(map::run(args))),
+        Command::Map(args) => io.block_on(Box::pin(map::run(args, &guests))),
         Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
@@ -62,18 +73,8 @@ use crate::text;
     }
 }
 
-/// Writes to stdout what was asked for. Whoever closes the pipe (`| head`) has seen enough.
+/// Writes to stdout what was asked for, for people: nothing in it steers their terminal.
 fn say(text: impl Display) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
-        _ => Ok(()),
-    }
-}
-
-/// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
-async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
-    const LONG: Duration = Duration::from_secs(1);
     write(&text::lines(&text.to_string()))
 }
 
@@ -84,13 +85,13 @@ fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Whoever closes the pipe (`| head`) has seen enough.
 fn write(text: &str) -> anyhow::Result<()> {
-    let name = component.to_string();
-    // A task of its own: compiling keeps this one's thread busy.
-    let notice = tokio::spawn(async move {
-        tokio::time::sleep(LONG).await;
-        eprintln!("compiling {}: the first time takes a while", text::line(&name));
-    });
-    let opened = open.await;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
+    }
+}
+
 /// Says on stderr why a command could not do what it was asked for.
 pub fn complain(error: &anyhow::Error) {
     let said = format!("{error:#}");
@@ -109,7 +110,7 @@ fn warn(about: &str) {
 fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variables> {
     let file = Dataset::file(dataset);
     // A file that cannot be read is somebody else's to complain about.
-    if let Ok(text) = std::fs::read_to_string(&file) {
+    if let Ok(text) = files::read_text(&file, MAX_FILE) {
         let names = args.set.iter().map(|(name, _)| name.as_str());
         if let Some(why) = Variables::without_place(names, &text) {
             anyhow::bail!("--set: {}: {why}", file.display());
@@ -118,6 +119,16 @@ fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variables> {
     Ok(args.variables())
 }
 
+/// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
+async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
+    const LONG: Duration = Duration::from_secs(1);
+    let name = component.to_string();
+    // A task of its own: compiling keeps this one's thread busy.
+    let notice = tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        eprintln!("compiling {}: the first time takes a while", text::line(&name));
+    });
+    let opened = open.await;
     notice.abort();
     opened
 }

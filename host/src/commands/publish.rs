@@ -29,9 +29,9 @@ use crate::sink::sqlite::SqliteSink;
 const MAX_ENTRIES: usize = 10_000;
 
 pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
-    let file = if args.plugin.is_dir() { args.plugin.join("dataset.toml") } else { args.plugin };
+    let file = Dataset::file(&args.plugin);
     let text = files::read_text(&file, MAX_FILE).with_context(|| file.display().to_string())?;
-    let (variables, unset) = args.variables.variables().stand_in(&text);
+    let (variables, unset) = super::variables(args.variables, &file)?.stand_in(&text);
     let dataset = Dataset::parse(&text, &file, &variables)?;
     let component = dataset.plugin.component.clone();
     let bytes = Loaded::component(&dataset).await?;

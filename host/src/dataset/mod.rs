@@ -61,7 +61,12 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a dataset file. Everything that is wrong with it comes at once.
+    /// The dataset file that a path means: itself, or the `dataset.toml` of a folder.
+    pub fn file(path: &Path) -> PathBuf {
+        if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() }
+    }
+
+    /// Reads a dataset file, or that of a folder. Everything that is wrong with it comes at once.
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Findings> {
         match Self::load_in_part(path, variables) {
             (Some(dataset), findings) if findings.is_empty() => Ok(dataset),
@@ -71,9 +76,10 @@ impl Dataset {
 
     /// Reads a dataset file as far as it makes sense: for [`check`], which looks for more beside what is wrong already.
     pub fn load_in_part(path: &Path, variables: &Variables) -> (Option<Self>, Vec<Finding>) {
-        match files::read_text(path, MAX_FILE) {
-            Ok(text) => parse::dataset(&text, path, variables),
-            Err(error) => (None, vec![Finding::of_file(path, format!("the dataset file cannot be read: {error}"))]),
+        let path = Self::file(path);
+        match files::read_text(&path, MAX_FILE) {
+            Ok(text) => parse::dataset(&text, &path, variables),
+            Err(error) => (None, vec![Finding::of_file(&path, format!("the dataset file cannot be read: {error}"))]),
         }
     }
 

@@ -1,6 +1,8 @@
 //! `${NAME}` in a dataset file: what differs between a laptop, a test account and production.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::nearest;
 
 /// The values of `${NAME}`: `--set NAME=VALUE` before the environment.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +81,15 @@ impl Variables {
         (self, names)
     }
 
+    /// What to say of the first of these names for which the text has no place.
+    pub fn without_place<'n>(names: impl IntoIterator<Item = &'n str>, text: &str) -> Option<String> {
+        let name = names.into_iter().find(|name| !text.contains(&format!("${{{name}}}")))?;
+        let places = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).filter(|it| is_name(it));
+        let places: BTreeSet<&str> = places.collect();
+        let help = nearest(name, places).unwrap_or_else(|| "it has no variables".into());
+        Some(format!("there is no `${{{name}}}` in it: {help}"))
+    }
+
     /// Puts in the values; all errors at once. `$${` stands for `${`. A value is taken as it is, not expanded again.
     pub fn expand(&self, text: &str) -> Result<String, Vec<VariableError>> {
         let (mut expanded, mut errors, mut rest) = (String::with_capacity(text.len()), Vec::new(), text);
@@ -149,6 +160,21 @@ mod tests {
         let (variables, names) = variables().stand_in("${A} ${DATA_BUCKET} ${DATA_BUCKET}/${X} ${");
         assert_eq!(names, ["DATA_BUCKET", "X"]);
         assert_eq!(variables.expand("s3://${DATA_BUCKET}/${A}").unwrap(), "s3://data-bucket/set");
+    }
+
+    #[test]
+    fn what_is_set_has_a_place() {
+        let say = |names: &[&str], text: &str| Variables::without_place(names.iter().copied(), text);
+        assert_eq!(say(&["A", "B"], "s3://${A}/${B}"), None);
+        assert_eq!(
+            say(&["A", "BUKET"], "${A} ${BUCKET}").unwrap(),
+            "there is no `${BUKET}` in it: did you mean `BUCKET`?"
+        );
+        assert_eq!(
+            say(&["XYZZY"], "${BUCKET} ${TABLE}").unwrap(),
+            "there is no `${XYZZY}` in it: valid here: `BUCKET`, `TABLE`"
+        );
+        assert_eq!(say(&["A"], "a = 1").unwrap(), "there is no `${A}` in it: it has no variables");
     }
 
     #[test]

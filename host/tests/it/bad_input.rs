@@ -219,6 +219,7 @@ fn no_items_at_all() {
     let laptop = Laptop::new();
     assert_snapshot!(laptop.map(&laptop.every_station(1), &[]).all(), @"
     exit 0
+    warning: nothing was done: there are no items. They would be the objects under s3://data/stations/, which is LAPTOP/cloud/s3/data/stations/ here
     stations: there are no items: the objects under s3://data/stations/
       items      0: 0 succeeded
       batches    0 done now, 0 already done before, 0 failed

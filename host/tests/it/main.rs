@@ -11,6 +11,7 @@ mod cloud;
 mod container_registry;
 mod crash;
 mod desk;
+mod edges;
 mod emulator;
 mod fates;
 mod fleet;
