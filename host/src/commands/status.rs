@@ -116,7 +116,7 @@ fn as_text(head: Option<&Head>, names: &BTreeMap<Name, Status>) -> anyhow::Resul
             }
         }
         for why in unreadable {
-            writeln!(text, "  UNREADABLE  {}", plain(why))?;
+            writeln!(text, "  UNREADABLE  {}", line(why))?;
         }
     }
     writeln!(text, "head {}: {}, by {}, {}", head.number, line(&head.change), line(&head.by), at(head.at))?;
@@ -176,7 +176,7 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
                     let (release, in_use) = (short(release), in_use.unwrap_or_default());
                     writeln!(text, "{version:12}  {release}  signatures: {signatures}  {in_use}")?;
                 }
-                Entry::Unreadable { unreadable } => writeln!(text, "{version:12}  UNREADABLE  {}", plain(unreadable))?,
+                Entry::Unreadable { unreadable } => writeln!(text, "{version:12}  UNREADABLE  {}", line(unreadable))?,
             }
         }
         super::say(text)?;
@@ -215,7 +215,11 @@ mod tests {
         let chosen = Chosen { version: "1.0.0".parse().unwrap(), release: Digest::of(b""), head: 1 };
         let in_use = InUse { stable: chosen.clone(), trial: None, before: Vec::new() };
         let refused = [(chosen.version, vec![text.into()])].into();
-        let names = [("d".parse().unwrap(), Status { in_use: in_use.clone(), refused, shadow: None })].into();
+        let names = [(
+            "d".parse().unwrap(),
+            Status { in_use: in_use.clone(), refused, shadow: None, unreadable: vec![text.into()] },
+        )]
+        .into();
         let head = Head {
             gristmill: 1,
             number: 1,
