@@ -1,7 +1,11 @@
 //! The fates of what does not come to an answer of its own: given back, or told to the waiting state and set aside.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::FutureExt as _;
 
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
@@ -52,6 +56,8 @@ pub(crate) enum Fault {
     OtherComponent { begun: Digest, ours: Digest, why: String },
     #[error("{0}")]
     Version(String),
+    #[error("gristmill itself failed, which is a fault in it to be reported: it panicked with: {0}")]
+    Panicked(String),
 }
 
 impl Fault {
@@ -74,6 +80,7 @@ impl Fault {
             Self::Record(_) => FaultKind::RecordUnreadable,
             Self::OtherComponent { .. } => FaultKind::BegunByOther,
             Self::Version(_) => FaultKind::VersionUnavailable,
+            Self::Panicked(_) => FaultKind::Panicked,
         }
     }
 
@@ -90,8 +97,22 @@ impl Fault {
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
             // Another worker may have what this one lacks.
             Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) => false,
+            // Whatever it was, it may have been chance.
+            Self::Panicked(_) => false,
         }
     }
+}
+
+/// Waits for work that may panic: that is a fault like others, of which the log and the metrics know, and the message goes back.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(panicked)
+}
+
+/// What a panic said.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Fault {
+    let said = panic.downcast_ref::<String>().cloned();
+    let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+    Fault::Panicked(said.unwrap_or_else(|| "something that is no text".into()))
 }
 
 /// What became of a delivery, and what its log line says of it.
@@ -148,6 +169,16 @@ impl Pipeline {
     pub(crate) async fn fault(&self, batch: &Arc<Batch>, delivery: &Delivery, fault: Fault) -> End {
         let kind = fault.kind();
         End { kind: Some(kind), ..self.fate_of(batch, delivery, kind, fault).await }
+    }
+
+    /// The same where it is not known which batch it is.
+    pub(crate) async fn fault_unread(&self, delivery: &Delivery, fault: Fault) -> End {
+        let reason = format!("message {}: {fault}", delivery.id);
+        let end = match delivery.receives >= self.deliveries {
+            true => self.park(delivery, reason).await,
+            false => End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }),
+        };
+        End { kind: Some(fault.kind()), ..end }
     }
 
     async fn fate_of(&self, batch: &Arc<Batch>, delivery: &Delivery, kind: FaultKind, fault: Fault) -> End {

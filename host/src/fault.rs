@@ -54,6 +54,8 @@ pub(crate) enum FaultKind {
     VisibilityLost,
     /// The worker was told to stop.
     Stopped,
+    /// Something in this process panicked.
+    Panicked,
     /// The message could not be set aside.
     NotParked,
     /// An earlier delivery had committed the batch.
@@ -89,6 +91,7 @@ impl FaultKind {
             Self::TokenGone => "token_gone",
             Self::VisibilityLost => "visibility_lost",
             Self::Stopped => "stopped",
+            Self::Panicked => "panicked",
             Self::NotParked => "not_parked",
             Self::AlreadyCommitted => "already_committed",
         }

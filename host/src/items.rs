@@ -76,6 +76,7 @@ pub(crate) async fn run(
         lanes.ahead.add_permits(next - begin);
     }
     if next < batch.items.len() {
+        lanes.ended_well().await;
         return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());
     }
     Ok(Outcome { trouble: watched.trouble(), ..taker.outcome })

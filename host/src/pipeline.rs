@@ -20,7 +20,7 @@ use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Choice, Loaded, NoVersion};
 use crate::commit::{Attempt, Ready};
-use crate::fate::{End, Fault, Refusal, crowded, line};
+use crate::fate::{End, Fault, Refusal, caught, crowded, line};
 use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
@@ -120,6 +120,8 @@ enum Unread {
     Refused(Refusal),
     /// It may be another time.
     Later(Arc<Batch>, Fault),
+    /// Nobody knows what is in it.
+    Unknown(Fault),
 }
 
 impl From<Refusal> for Unread {
@@ -134,9 +136,9 @@ impl Pipeline {
     /// Dropping the future gives the batch up too, but its claim has to run out.
     pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {
         let start = Instant::now();
-        let (batch, loaded, end) = match self.read(delivery).await {
+        let (batch, loaded, end) = match caught(self.read(delivery)).await.map_err(Unread::Unknown).flatten() {
             Ok(work) => {
-                let end = match self.work(&work, delivery, give_up).await {
+                let end = match caught(self.work(&work, delivery, give_up)).await.flatten() {
                     Ok(end) => end,
                     Err(fault) => self.fault(&work.batch, delivery, fault).await,
                 };
@@ -147,6 +149,7 @@ impl Pipeline {
                 let end = self.fault(&batch, delivery, fault).await;
                 (Some(batch), None, end)
             }
+            Err(Unread::Unknown(fault)) => (None, None, self.fault_unread(delivery, fault).await),
         };
         let took = start.elapsed();
         // Only names that this worker knows are labels: there are few of them.
@@ -218,13 +221,13 @@ impl Pipeline {
             biased;
             lost = lease::keep(self, batch, &attempt, delivery, received, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
             () = give_up.cancelled() => Err(Fault::Stopped),
-            ran = async {
+            ran = caught(async {
                 match &record {
                     // An attempt that did not end had come as far as this.
                     Some(record) => self.finish(work, &attempt, Ready::from_record(record)?, true).await,
                     None => self.run(work, &attempt).await,
                 }
-            } => ran,
+            }) => ran.flatten(),
         };
         match ran {
             Ok((answer, report)) => {

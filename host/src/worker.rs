@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -139,7 +139,9 @@ impl Worker {
                     drop((in_flight, batch, permit));
                 });
             }
-            while under_way.tasks.try_join_next().is_some() {}
+            while let Some(ended) = under_way.tasks.try_join_next() {
+                ended_well(ended);
+            }
         }
         Ok(())
     }
@@ -194,7 +196,18 @@ impl UnderWay {
 }
 
 async fn all(tasks: &mut JoinSet<()>) {
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        ended_well(ended);
+    }
+}
+
+/// A batch that panics is the pipeline's to answer for. Should it panic over that, too, somebody has to know.
+fn ended_well(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a message was not settled: gristmill itself failed; it comes back by itself");
+    }
 }
 
 async fn settle(pipeline: &Pipeline, delivery: Delivery, settled: &mpsc::Sender<Receipt>, give_up: &CancellationToken) {

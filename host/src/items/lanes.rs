@@ -54,7 +54,7 @@ pub(super) struct Lanes {
     pub(super) finished: mpsc::UnboundedReceiver<Vec<Finished>>,
     /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
     pub(super) ahead: Arc<Semaphore>,
-    _running: JoinSet<Option<()>>,
+    running: JoinSet<Option<()>>,
 }
 
 impl Lanes {
@@ -86,7 +86,16 @@ impl Lanes {
             let results = Results { sender: sender.clone(), block: Vec::new(), took: Duration::ZERO };
             running.spawn_on(run_items(runner, results, work.clone()), &pipeline.guests);
         }
-        Self { finished, ahead, _running: running }
+        Self { finished, ahead, running }
+    }
+
+    /// Goes on with the panic of a lane, if one ended so.
+    pub(super) async fn ended_well(mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 }
 

@@ -396,6 +396,69 @@ async fn a_table_that_refuses_is_told_at_once() {
     assert_eq!(house.metric("gristmill_batches_total{dataset=\"stations\",fate=\"parked\"}"), 1.0);
 }
 
+/// A part of the host that fails as nobody expects.
+struct Panics;
+
+#[async_trait]
+impl Sink for Panics {
+    async fn stage(&self, _: &BatchId, _: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
+        panic!("on the way")
+    }
+}
+
+#[async_trait]
+impl TableSink for Panics {
+    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+        panic!("on the way")
+    }
+}
+
+#[async_trait]
+impl Ledger for Panics {
+    async fn claim(&self, _: &ClaimRequest) -> Result<Claim, LedgerError> {
+        panic!("before the way")
+    }
+
+    async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+/// Each delivery is a line, the claim is given back, and in the end somebody is told.
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_its_delivery_and_is_said() {
+    for (what, place) in [("on the way", true), ("before the way", false)] {
+        let house = House::with(|setup| match place {
+            true => setup.tables = Some(Arc::new(Panics)),
+            false => setup.ledger = Some(Arc::new(Panics)),
+        })
+        .await;
+        let start = tokio::time::Instant::now();
+        let answer = house.send("b", &["stations/A.csv"]);
+        let worker = house.worker(1, DRAIN);
+        let (error, cause) = failure(answer.await.unwrap());
+        assert!(start.elapsed() < gristmill::pipeline::LEASE, "it waited for its own claim");
+        assert_eq!((&*error, cause.contains(what)), ("Gristmill.HostFault", true), "{cause}");
+        house.settled().await;
+        worker.stop().await;
+        let fates: Vec<_> = house.lines().iter().map(|line| line["fate"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(fates, ["returned", "returned", "parked"], "{what}");
+        assert_eq!(house.metric("gristmill_faults_total{kind=\"panicked\"}"), 3.0);
+    }
+}
+
 /// A ledger that is out of reach, for this reason.
 struct NoLedger(LedgerError);
 

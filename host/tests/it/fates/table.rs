@@ -17,7 +17,7 @@ use gristmill::sink::SinkError;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{DRAIN, NoLedger, NoTables, nobody, with, without};
+use super::{DRAIN, NoLedger, NoTables, Panics, nobody, with, without};
 use crate::house::{House, Setup, VISIBILITY, message};
 use crate::support::project;
 use crate::versions::shelf::Shelf;
@@ -79,6 +79,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     visibility_lost,
     twelve_hours,
     stopped,
+    panicked,
     last_delivery,
     last_delivery_untold,
 ];
@@ -461,6 +462,10 @@ async fn stopped() -> Seen {
     worker.stop().await;
     let line = line(&house, 1).await;
     Seen { house, line }
+}
+
+async fn panicked() -> Seen {
+    good(|setup| setup.tables = Some(Arc::new(Panics))).await
 }
 
 async fn last_delivery() -> Seen {
