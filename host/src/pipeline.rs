@@ -20,7 +20,7 @@ use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Choice, Loaded, NoVersion};
 use crate::commit::{Attempt, Ready};
-use crate::fate::{End, Fault, Refusal, caught, crowded, line};
+use crate::fate::{End, Fault, Refusal, caught, crowded, line, panicked};
 use crate::fault::FaultKind;
 use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
@@ -215,11 +215,12 @@ impl Pipeline {
         // here.
         let unrecorded = loaded.has_only_tables() || claimed.component != Begun::of(loaded);
         let seen = record.is_some() || (claimed.resumed && unrecorded);
-        let attempt = Attempt::new(claimed, lease, seen);
+        let attempt = Arc::new(Attempt::new(claimed, lease, seen));
+        let mut kept = lease::keep(self, batch, &attempt, delivery, received, loaded.dataset.map.heartbeat);
         let ran = tokio::select! {
             // First: an attempt that lost the batch while the process was stopped must not go on.
             biased;
-            lost = lease::keep(self, batch, &attempt, delivery, received, loaded.dataset.map.heartbeat) => Err(Fault::Lost(lost)),
+            lost = &mut kept => Err(lost.map_or_else(|error| error.try_into_panic().map_or(Fault::Stopped, panicked), Fault::Lost)),
             () = give_up.cancelled() => Err(Fault::Stopped),
             ran = caught(async {
                 match &record {
@@ -229,6 +230,7 @@ impl Pipeline {
                 }
             }) => ran.flatten(),
         };
+        drop(kept);
         match ran {
             Ok((answer, report)) => {
                 if record.is_some() {
