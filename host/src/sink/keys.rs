@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use arrow::array::RecordBatch;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::cells::{self, Cell, Cells};
 use super::{OutputSchema, SinkError};
@@ -19,14 +20,28 @@ const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
 #[error("{0}")]
 pub struct BadKey(String);
 
-/// The keys of one output that a batch has so far. An output to objects has no key, and its rows are never refused.
-#[derive(Debug, Default)]
-pub struct KeySet(HashSet<Box<[u8]>>);
+/// The memory that a row's key takes at most, in bytes: a hash of 16 bytes in a table that is between half full and full, and
+/// for a moment a second one while it grows.
+pub(crate) const KEY_BYTES: usize = 64;
+
+/// The keys of one output that a batch has so far, as hashes: two keys that are not equal have one with a chance of 1 in 2^128,
+/// which follows from a seed that nobody knows. An output to objects has no key, and its rows are never refused.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: HashSet<u128>,
+    seed: u64,
+}
 
 /// Keys that were checked and are not taken yet.
 #[derive(Debug, Default)]
 #[must_use = "keys that are not inserted do not count"]
-pub struct Keys(HashSet<Box<[u8]>>);
+pub struct Keys(HashSet<u128>);
+
+impl Default for KeySet {
+    fn default() -> Self {
+        Self { keys: HashSet::new(), seed: fastrand::u64(..) }
+    }
+}
 
 impl KeySet {
     /// Checks the rows that one item emitted to the output, in order, against each other and against the batch's.
@@ -37,7 +52,7 @@ impl KeySet {
         if columns.is_empty() {
             return Ok(keys);
         }
-        let mut row = 0;
+        let (mut row, mut bytes) = (0, Vec::with_capacity(64));
         for block in blocks {
             let cells = Cells::of(schema, block).map_err(|error: SinkError| BadKey(error.to_string()))?;
             keys.0.reserve(cells.rows());
@@ -45,11 +60,13 @@ impl KeySet {
                 row += 1;
                 let key =
                     || columns.iter().map(|column| (schema.columns[*column].name.as_str(), cells.get(at, *column)));
-                let bytes = encode(key(), row)?;
-                if self.0.contains(&bytes) {
+                bytes.clear();
+                encode(key(), row, &mut bytes)?;
+                let hash = xxh3_128_with_seed(&bytes, self.seed);
+                if self.keys.contains(&hash) {
                     return Err(BadKey(format!("row {row}: another item of the batch has the key {}", show(key()))));
                 }
-                if !keys.0.insert(bytes) {
+                if !keys.0.insert(hash) {
                     return Err(BadKey(format!("row {row}: an earlier row has the key {}", show(key()))));
                 }
             }
@@ -59,7 +76,7 @@ impl KeySet {
 
     /// Takes keys that this set has checked; the item's rows count from now on.
     pub fn insert(&mut self, keys: Keys) {
-        self.0.extend(keys.0);
+        self.keys.extend(keys.0);
     }
 }
 
@@ -72,8 +89,7 @@ pub(super) fn describe(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> 
 }
 
 /// The key as bytes that are equal when the keys are: each value with its length before it.
-fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize) -> Result<Box<[u8]>, BadKey> {
-    let mut bytes = Vec::with_capacity(64);
+fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize, bytes: &mut Vec<u8>) -> Result<(), BadKey> {
     for ((name, cell), limit) in key.zip(MAX_KEY_BYTES) {
         let value: &[u8] = match &cell {
             Cell::Text(text) => text.as_bytes(),
@@ -93,7 +109,7 @@ fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize) -> Res
         bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
         bytes.extend_from_slice(value);
     }
-    Ok(bytes.into())
+    Ok(())
 }
 
 fn show<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>) -> String {
