@@ -33,7 +33,7 @@ use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::{OutputSchema, Sink, Stores};
+use crate::sink::{self, OutputSchema, Sink, Stores};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -157,8 +157,11 @@ impl RowDecoder for Decoder {
             GuestRows::JsonLines(bytes) => Rows::JsonLines(bytes),
             GuestRows::ArrowIpc(bytes) => Rows::ArrowIpc(bytes),
         };
-        let decoded = rows::decode(&self.0[number], rows);
-        decoded.map(|rows| (number, rows)).map_err(|bad| RowsRefused::Invalid(format!("output `{output}`: {bad}")))
+        let refused = |why: String| RowsRefused::Invalid(format!("output `{output}`: {why}"));
+        let rows = rows::decode(&self.0[number], rows).map_err(|bad| refused(bad.to_string()))?;
+        // What the place would not take is the item's fault too, and is looked at here, where items run.
+        sink::refusal(&self.0[number], &rows).map_err(refused)?;
+        Ok((number, rows))
     }
 }
 

@@ -98,6 +98,10 @@ pub struct MapArgs {
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,
+    /// How much memory items and their rows may take together, such as `6 GiB` [default: the container's or else the machine's,
+    /// less an eighth].
+    #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
     /// Where compiled components are kept: a folder that only this user may write [default: DIR/.gristmill/components].
     #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -136,7 +140,8 @@ pub struct WorkerArgs {
     /// How many items, and how many batches, run at once [default: the cores of this machine].
     #[arg(long, env = "GRISTMILL_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
-    /// How much memory items may take together, such as `6 GiB` [default: the container's or else the machine's, less an eighth].
+    /// How much memory items and their rows may take together, such as `6 GiB` [default: the container's or else the machine's,
+    /// less an eighth].
     #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.

@@ -3,6 +3,7 @@
 //! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
 //! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::admission::Holding;
 use crate::callback::Answer;
+use crate::cpu;
 use crate::fate::Fault;
 use crate::lease::Lease;
 use crate::ledger::fleet::Tally;
@@ -18,28 +21,70 @@ use crate::ledger::{Claimed, LedgerError, Record, Release};
 use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
 use crate::report::BatchReport;
+use crate::sink::record::{Step, streams};
 use crate::sink::{Effect, Ours};
 
 /// How long giving a claim back may take. The drain's last moments have room for it.
 const GIVE_BACK: Duration = Duration::from_secs(3);
 
 /// Everything that is left to do for a batch, as data.
-#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) report: BatchReport,
     pub(crate) answer: Answer,
     pub(crate) effects: Vec<Effect>,
+    /// What the rows take, as long as they are there.
+    pub(crate) _holding: Option<Arc<Holding>>,
+}
+
+/// What a record begins with. Behind it are the length of [`Head`] in four bytes, little-endian, the head as JSON, and the rows.
+const MARK: &[u8; 8] = b"gristml2";
+
+/// All of [`Ready`] but rows. What an earlier gristmill recorded is this alone, with the rows in it.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    report: BatchReport,
+    answer: Answer,
+    effects: Vec<Step>,
 }
 
 impl Ready {
-    fn record(&self) -> Result<Record, Fault> {
-        serde_json::to_vec(self).map(Record).map_err(|error| Fault::Record(error.to_string()))
+    fn record(self: &Arc<Self>) -> Result<Record, Fault> {
+        let unwritten = |error: &dyn std::fmt::Display| Fault::Record(error.to_string());
+        let effects = self.effects.iter().map(Step::from).collect();
+        let head = Head { report: self.report.clone(), answer: self.answer.clone(), effects };
+        let head = serde_json::to_vec(&head).map_err(|error| unwritten(&error))?;
+        let length = u32::try_from(head.len()).map_err(|error| unwritten(&error))?;
+        let head = [&MARK[..], &length.to_le_bytes(), &head].concat();
+        let ready = self.clone();
+        // Into memory, and of one schema: there is nothing that could fail.
+        let rows = move || streams(&ready.effects).map(Result::unwrap_or_default);
+        Ok(Record::made(move || std::iter::once(head.clone()).chain(rows())))
     }
 
-    /// What an earlier attempt recorded.
-    pub(crate) fn from_record(record: &Record) -> Result<Self, Fault> {
-        serde_json::from_slice(&record.0).map_err(|error| Fault::Record(error.to_string()))
+    /// What an earlier attempt recorded; what it takes is the batch's.
+    pub(crate) async fn from_record(record: Record, holding: Holding) -> Result<Self, Fault> {
+        let read = cpu::run(record.found(), move || read(&mut record.into_reader())).await;
+        let (report, answer, effects) = read.map_err(Fault::Record)?;
+        let rows = effects.iter().map(|effect| if let Effect::Put(rows) = effect { rows.memory() } else { 0 });
+        holding.add(rows.sum::<usize>() as u64);
+        Ok(Self { report, answer, effects, _holding: Some(Arc::new(holding)) })
     }
+}
+
+fn read(record: &mut dyn Read) -> Result<(BatchReport, Answer, Vec<Effect>), String> {
+    let broken = |error: std::io::Error| error.to_string();
+    let mut mark = Vec::new();
+    (&mut *record).take(MARK.len() as u64).read_to_end(&mut mark).map_err(broken)?;
+    let head = if mark == MARK {
+        let mut length = [0; 4];
+        record.read_exact(&mut length).map_err(broken)?;
+        serde_json::from_reader((&mut *record).take(u32::from_le_bytes(length).into()))
+    } else {
+        serde_json::from_reader(mark.as_slice().chain(&mut *record))
+    };
+    let Head { report, answer, effects } = head.map_err(|error| error.to_string())?;
+    let effects = effects.into_iter().map(|step| step.with_rows(record)).collect::<Result<_, _>>()?;
+    Ok((report, answer, effects))
 }
 
 /// Uploads that are finished and in no record: nobody else knows of them. Dropped, they are removed.
@@ -138,7 +183,7 @@ impl Attempt {
 
 impl Pipeline {
     /// Records what is ready. From then on its uploads are the record's.
-    pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Ready, uploads: Uploads) -> Result<(), Fault> {
+    pub(crate) async fn prepare(&self, attempt: &Attempt, ready: &Arc<Ready>, uploads: Uploads) -> Result<(), Fault> {
         let record = ready.record()?;
         // Whoever took the batch over has looked for what an earlier attempt left, and will not look again.
         attempt.still_ours()?;

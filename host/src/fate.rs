@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use futures::FutureExt as _;
 
 use crate::callback::{Answer, CallbackError, Waiting};
@@ -58,6 +59,12 @@ pub(crate) enum Fault {
     Version(String),
     #[error("gristmill itself failed, which is a fault in it to be reported: it panicked with: {0}")]
     Panicked(String),
+    #[error(
+        "its rows take {} until they are written, which leaves no room for its next item on this worker: lower \
+         `max_items_per_batch`, or give the worker more memory (`--memory`)",
+        .0.display().iec()
+    )]
+    NoRoom(ByteSize),
 }
 
 impl Fault {
@@ -81,6 +88,7 @@ impl Fault {
             Self::OtherComponent { .. } => FaultKind::BegunByOther,
             Self::Version(_) => FaultKind::VersionUnavailable,
             Self::Panicked(_) => FaultKind::Panicked,
+            Self::NoRoom(_) => FaultKind::NoRoom,
         }
     }
 
@@ -96,7 +104,7 @@ impl Fault {
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
             // Another worker may have what this one lacks.
-            Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) => false,
+            Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) | Self::NoRoom(_) => false,
             // Whatever it was, it may have been chance.
             Self::Panicked(_) => false,
         }

@@ -56,6 +56,8 @@ pub(crate) enum FaultKind {
     Stopped,
     /// Something in this process panicked.
     Panicked,
+    /// The rows of the batch take more memory than this worker has for them.
+    NoRoom,
     /// The message could not be set aside.
     NotParked,
     /// An earlier delivery had committed the batch.
@@ -92,6 +94,7 @@ impl FaultKind {
             Self::VisibilityLost => "visibility_lost",
             Self::Stopped => "stopped",
             Self::Panicked => "panicked",
+            Self::NoRoom => "no_room",
             Self::NotParked => "not_parked",
             Self::AlreadyCommitted => "already_committed",
         }

@@ -4,32 +4,30 @@
 //! bytes. An item's rows are taken together or not at all.
 
 mod lanes;
+mod taker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arrow::array::RecordBatch;
+use bytesize::ByteSize;
 
 use self::lanes::Lanes;
+use self::taker::Taker;
+use crate::admission::{Displaced, Holding};
 use crate::catalog::Loaded;
 use crate::commit::{Attempt, Ready, Uploads};
-use crate::dataset::Target;
+use crate::cpu;
 use crate::fate;
-use crate::job::{Batch, FailureKind, Item, ItemFailure, error_names, item_name};
+use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
 use crate::object::watch::WatchedStore;
 use crate::object::{Location, ObjectStore};
 use crate::pipeline::{Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
-use crate::runtime::{Fault, ItemRun};
-use crate::sink::keys::KeySet;
-use crate::sink::{Effect, OutputSchema, SinkError, Staging};
+use crate::sink::{Effect, SinkError, Staging};
 use crate::telemetry::metrics::DatasetMetrics;
 
-/// How much memory rows of tables may take that wait for the end of their batch, in bytes. What goes to objects is uploaded
-/// meanwhile.
-const MAX_STAGED_BYTES: usize = 256 << 20;
 /// How many item failures an answer shows; all of them are in the full report.
 pub(crate) const FIRST_FAILURES: usize = 10;
 
@@ -44,6 +42,8 @@ pub(crate) struct Outcome {
     ran: Duration,
     /// What the store of objects did wrong meanwhile.
     trouble: Option<String>,
+    /// What the rows take, as long as they are there.
+    holding: Option<Arc<Holding>>,
 }
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
@@ -61,25 +61,56 @@ pub(crate) async fn run(
     let objects: Arc<dyn ObjectStore> = watched.clone();
     let metrics = Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &batch.dataset));
     let context = Arc::new(loaded.context(batch, claimed.started, &objects, metrics));
-    let mut taker = Taker::begin(loaded, batch).await?;
-    let mut lanes = Lanes::start(pipeline, loaded, batch, &context);
+    let mut holding = Arc::new(pipeline.admission.holding(&loaded.need()));
+    loop {
+        let mut taker = Taker::begin(loaded, batch, holding.clone()).await?;
+        let mut lanes = Lanes::start(pipeline, loaded, batch, &context, &holding);
+        let ended = tokio::select! {
+            biased;
+            ended = take_all(&mut taker, &mut lanes, batch, &holding) => Ok(ended?),
+            displaced = holding.displaced() => Err(displaced),
+        };
+        match ended {
+            Ok(items) if items == batch.items.len() => {
+                return Ok(Outcome { trouble: watched.trouble(), holding: Some(holding), ..taker.outcome });
+            }
+            Ok(item) => {
+                lanes.ended_well().await;
+                return Err(SinkError::Unavailable(format!("the host lost item {item} while it ran")).into());
+            }
+            Err(Displaced::TooLarge(bytes)) => {
+                taker.abort().await;
+                return Err(fate::Fault::NoRoom(ByteSize(bytes)));
+            }
+            Err(Displaced::Later) => {
+                tracing::debug!(dataset = batch.dataset, batch = %batch.id, "it begins again: other batches need the memory");
+                drop(lanes);
+                taker.abort().await;
+                holding = Arc::new(holding.again().await);
+            }
+        }
+    }
+}
+
+/// Takes what lanes finish, in order, and says how many items that was.
+async fn take_all(taker: &mut Taker, lanes: &mut Lanes, batch: &Batch, holding: &Holding) -> Result<usize, SinkError> {
     // Lanes finish items out of order; what is ahead of its turn waits here.
-    let mut early = BTreeMap::new();
-    let mut next = 0;
+    let (mut early, mut next) = (BTreeMap::new(), 0);
     while let Some(finished) = lanes.finished.recv().await {
+        let (seen, begin) = (finished.len(), next);
         early.extend(finished);
-        let begin = next;
+        let mut runs = Vec::new();
         while let Some(run) = early.remove(&next) {
-            taker.take(&batch.items[next], run).await?;
+            runs.push((next, run));
             next += 1;
         }
-        lanes.ahead.add_permits(next - begin);
+        if !runs.is_empty() {
+            taker.take(batch, runs).await?;
+            lanes.ahead.add_permits(next - begin);
+        }
+        holding.looked_at(seen as u64, early.len() as u64);
     }
-    if next < batch.items.len() {
-        lanes.ended_well().await;
-        return Err(SinkError::Unavailable(format!("the host lost item {next} while it ran")).into());
-    }
-    Ok(Outcome { trouble: watched.trouble(), ..taker.outcome })
+    Ok(next)
 }
 
 /// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
@@ -108,23 +139,10 @@ pub(crate) fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
     Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
 }
 
-/// Takes items' rows in order.
-struct Taker {
-    outcome: Outcome,
-    keys: Vec<(Arc<OutputSchema>, KeySet)>,
-    /// How much memory the rows take that wait for the end of the batch, in bytes.
-    staged: usize,
-}
-
-impl Taker {
-    async fn begin(loaded: &Loaded, batch: &Batch) -> Result<Self, SinkError> {
-        let mut stagings = Vec::new();
-        for (sink, schema) in loaded.sinks.iter().zip(&loaded.outputs) {
-            stagings.push(sink.stage(&batch.id, schema).await?);
-        }
-        let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
-        let items = batch.items.len();
-        let outcome = Outcome {
+impl Outcome {
+    /// What no items have come to.
+    fn of(stagings: Vec<Box<dyn Staging>>, items: usize) -> Self {
+        Self {
             stagings,
             failures: Vec::new(),
             results: Vec::new(),
@@ -132,83 +150,10 @@ impl Taker {
             bytes_read: 0,
             ran: Duration::ZERO,
             trouble: None,
-        };
-        Ok(Self { outcome, keys, staged: 0 })
-    }
-
-    async fn take(&mut self, item: &Item, run: ItemRun) -> Result<(), SinkError> {
-        self.outcome.bytes_read += run.bytes_read;
-        self.outcome.ran += run.took;
-        let result = match run.result {
-            Ok(value) => self.check(&run.rows).map(|()| value),
-            Err(fault) => Err(fault),
-        };
-        match result {
-            Ok(value) => {
-                for (output, rows) in run.rows {
-                    self.outcome.stagings[output].write(rows).await?;
-                }
-                self.outcome.results.extend(value.map(|value| (item.index, value)));
-            }
-            Err(Fault { code, message, kind }) => {
-                self.outcome.failures.push(ItemFailure {
-                    index: item.index,
-                    item: item_name(&item.body),
-                    code,
-                    message,
-                    kind,
-                });
-            }
+            holding: None,
         }
-        Ok(())
     }
 
-    /// Checks all rows of an item, before any of them is taken.
-    fn check(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
-        let rejected = |code: &str, message| Fault { code: code.into(), message, kind: FailureKind::Rejected };
-        for (output, rows) in rows {
-            let fits = self.outcome.stagings[*output].check(rows);
-            fits.map_err(|why| {
-                rejected(error_names::BAD_OUTPUT, format!("output `{}`: {why}", self.keys[*output].0.name))
-            })?;
-        }
-        let tables = rows.iter().filter(|(output, _)| matches!(self.keys[*output].0.target, Target::Table { .. }));
-        let more = tables.map(|(_, rows)| rows.get_array_memory_size()).sum();
-        let staged = room(self.staged, more).map_err(|why| rejected(error_names::OUTPUT_LIMIT, why))?;
-        self.check_keys(rows)?;
-        self.staged = staged;
-        Ok(())
-    }
-
-    /// Checks all keys of an item.
-    fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
-        let mut checked = Vec::new();
-        for (output, (schema, keys)) in self.keys.iter().enumerate() {
-            let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
-            checked.push(keys.check(schema, &blocks).map_err(|bad| Fault {
-                code: error_names::BAD_KEY.into(),
-                message: format!("output `{}`: {bad}", schema.name),
-                kind: FailureKind::Rejected,
-            })?);
-        }
-        for ((_, keys), found) in self.keys.iter_mut().zip(checked) {
-            keys.insert(found);
-        }
-        Ok(())
-    }
-}
-
-/// What is staged with so many bytes more, if the batch may have them.
-fn room(staged: usize, more: usize) -> Result<usize, String> {
-    let staged = staged.saturating_add(more);
-    if staged <= MAX_STAGED_BYTES {
-        return Ok(staged);
-    }
-    let most = MAX_STAGED_BYTES >> 20;
-    Err(format!("the batch's rows for tables take more than {most} MiB: lower `max_items_per_batch`"))
-}
-
-impl Outcome {
     /// What a version on trial is judged by.
     pub(crate) fn tally(&self) -> Tally {
         let micros = u64::try_from(self.ran.as_micros()).unwrap_or(u64::MAX);
@@ -257,6 +202,7 @@ impl Outcome {
         for failure in &self.failures {
             *by_code.entry(failure.code.clone()).or_default() += 1;
         }
+        let first = self.failures.iter().take(FIRST_FAILURES).cloned().collect();
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
         let items = ItemCounts { total, succeeded: total - rejected, rejected };
@@ -275,15 +221,16 @@ impl Outcome {
                 items,
                 outputs: outputs.clone(),
             };
-            let report = FullReport::new(recorded, &self.failures, &self.results);
+            let (failures, results) = (self.failures, self.results);
+            let bytes = failures.iter().map(|failure| failure.message.len()).sum::<usize>()
+                + results.iter().map(|(_, value)| value.len()).sum::<usize>();
+            let lines = cpu::run(bytes, move || FullReport::new(recorded, failures, results).to_lines()).await;
             let mut upload = pipeline.stores.objects.upload(at).await?;
-            upload.write(report.to_lines()).await?;
+            upload.write(lines).await?;
             let effect = Effect::Complete(upload.finish().await?);
             uploads.watch(&effect);
             effects.push(effect);
         }
-        let mut first = self.failures;
-        first.truncate(FIRST_FAILURES);
         let report = BatchReport {
             dataset: batch.dataset.clone(),
             component,
@@ -297,19 +244,6 @@ impl Outcome {
         let answer = report.answer(tolerated(loaded));
         // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.
         effects.sort_by_key(Effect::puts_rows);
-        Ok((Ready { report, answer, effects }, uploads))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_a_batch_have_room_up_to_a_limit() {
-        assert_eq!(room(MAX_STAGED_BYTES - 10, 10), Ok(MAX_STAGED_BYTES));
-        let beyond = room(MAX_STAGED_BYTES - 10, 11).unwrap_err();
-        assert!(beyond.contains("256 MiB") && beyond.contains("max_items_per_batch"), "{beyond}");
-        assert!(room(MAX_STAGED_BYTES, usize::MAX).is_err());
+        Ok((Ready { report, answer, effects, _holding: self.holding }, uploads))
     }
 }

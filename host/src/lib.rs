@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 mod commit;
 pub mod compare;
+mod cpu;
 pub mod dataset;
 mod fate;
 mod fault;

@@ -214,7 +214,8 @@ impl Pipeline {
         // Without a record only rows of tables can be visible: all else is recorded before. What another version shows is not known
         // here.
         let unrecorded = loaded.has_only_tables() || claimed.component != Begun::of(loaded);
-        let seen = record.is_some() || (claimed.resumed && unrecorded);
+        let rolled_forward = record.is_some();
+        let seen = rolled_forward || (claimed.resumed && unrecorded);
         let attempt = Arc::new(Attempt::new(claimed, lease, seen));
         let mut kept = lease::keep(self, batch, &attempt, delivery, received, loaded.dataset.map.heartbeat);
         let ran = tokio::select! {
@@ -223,9 +224,12 @@ impl Pipeline {
             lost = &mut kept => Err(lost.map_or_else(|error| error.try_into_panic().map_or(Fault::Stopped, panicked), Fault::Lost)),
             () = give_up.cancelled() => Err(Fault::Stopped),
             ran = caught(async {
-                match &record {
+                match record {
                     // An attempt that did not end had come as far as this.
-                    Some(record) => self.finish(work, &attempt, Ready::from_record(record)?, true).await,
+                    Some(record) => {
+                        let ready = Ready::from_record(record, self.admission.holding(&loaded.need())).await?;
+                        self.finish(work, &attempt, Arc::new(ready), true).await
+                    }
                     None => self.run(work, &attempt).await,
                 }
             }) => ran.flatten(),
@@ -233,17 +237,17 @@ impl Pipeline {
         drop(kept);
         match ran {
             Ok((answer, report)) => {
-                if record.is_some() {
+                if rolled_forward {
                     self.metrics.rolled_forward(&batch.dataset);
                 }
                 if let Some(tally) = attempt.tally.get() {
                     self.catalog.count(&work.choice, *tally);
                 }
                 let end = self.answer(work, answer, report).await?;
-                if record.is_none() {
+                if !rolled_forward {
                     self.catalog.answered(&work.choice, batch, attempt.claimed.started);
                 }
-                Ok(End { rolled_forward: record.is_some(), ..end })
+                Ok(End { rolled_forward, ..end })
             }
             Err(fault) => {
                 if matches!(fault, Fault::Sink(SinkError::Gone(_))) {
@@ -294,6 +298,7 @@ impl Pipeline {
             return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
         }
         let (ready, uploads) = outcome.prepare(self, loaded, batch, claimed.started).await?;
+        let ready = Arc::new(ready);
         // Without a record the claim has to say what is running.
         let recorded = !loaded.has_only_tables() || claimed.component != Begun::of(loaded);
         if recorded {
@@ -322,10 +327,9 @@ impl Pipeline {
         &self,
         work: &Work,
         attempt: &Attempt,
-        ready: Ready,
+        ready: Arc<Ready>,
         recorded: bool,
     ) -> Result<(Answer, Option<BatchReport>), Fault> {
-        let ready = Arc::new(ready);
         self.show(attempt, &ready, recorded).await?;
         let (report, answer) = (ready.report.clone(), ready.answer.clone());
         self.metrics.items(&work.batch.dataset, &report);

@@ -5,15 +5,21 @@
 //! fairness; Ghodsi and others, NSDI 2011). A dataset that is alone may have everything. Where the memory does not suffice
 //! for the item that is next, everybody waits until it does: otherwise small items would starve large ones. A dataset's own
 //! items run in the order in which they asked.
+//!
+//! When an item ends, its slot is free, and of its memory what its rows do not take: those are the batch's ([`Holding`]), until
+//! they are written. [`holding`] says what happens when rows take so much that nobody can go on.
 
+mod holding;
 mod memory;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytesize::ByteSize;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use self::holding::Held;
+pub use self::holding::{Displaced, Holding};
 pub use self::memory::{budget, limit};
 use crate::dataset::PluginSpec;
 use crate::runtime::MAX_HOST_MEMORY;
@@ -24,6 +30,8 @@ pub struct Admission {
     slots: usize,
     memory: u64,
     state: Mutex<State>,
+    /// Told when a batch holds less than before.
+    freed: Notify,
 }
 
 /// What the items and batches of one dataset need.
@@ -43,8 +51,8 @@ impl Need {
     /// What the dataset file says.
     ///
     /// An item is counted with the guest's `memory`, what the host may hold for the guest ([`MAX_HOST_MEMORY`]), and its
-    /// rows twice: as they are taken and as they are written. Rows that consist of nulls can take more (`runtime/output.rs`
-    /// bounds that); what the host keeps for itself ([`budget`]) has to do for them.
+    /// rows twice: as they are handed over and as they are taken. Rows that consist of nulls can take more
+    /// (`runtime/output.rs` bounds that); what the host keeps for itself ([`budget`]) has to do for them.
     pub fn of(dataset: &str, plugin: &PluginSpec) -> Self {
         let rows = plugin.max_output.saturating_mul(2);
         Self {
@@ -59,11 +67,16 @@ impl Need {
 #[derive(Debug)]
 struct State {
     free_slots: usize,
-    free_memory: u64,
+    /// Less than nothing while rows take more than was set aside for them: nothing is given then.
+    free_memory: i128,
     /// How many permits were given so far: tells who had one last.
     given: u64,
     /// As many as there are datasets.
     members: BTreeMap<Arc<str>, Member>,
+    /// What batches hold, in the order in which they began to.
+    held: BTreeMap<u64, Held>,
+    /// How many batches began to hold something so far.
+    holdings: u64,
 }
 
 /// What a dataset has and wants.
@@ -71,6 +84,8 @@ struct State {
 struct Member {
     slots: usize,
     memory: u64,
+    /// The memory that rows of its batches take, beside that of the items that run.
+    rows: i128,
     batches: usize,
     last: u64,
     waiting: VecDeque<Waiter>,
@@ -80,6 +95,8 @@ struct Member {
 struct Waiter {
     memory: u64,
     max_slots: usize,
+    /// Which batch waits, if it is one that can hold rows.
+    holding: Option<u64>,
     permit: oneshot::Sender<Permit>,
 }
 
@@ -101,8 +118,15 @@ pub struct Seat {
 impl Admission {
     /// So many slots, and so many bytes of memory.
     pub fn new(slots: usize, memory: u64) -> Arc<Self> {
-        let state = State { free_slots: slots, free_memory: memory, given: 0, members: BTreeMap::new() };
-        Arc::new(Self { slots, memory, state: Mutex::new(state) })
+        let state = State {
+            free_slots: slots,
+            free_memory: memory.into(),
+            given: 0,
+            members: BTreeMap::new(),
+            held: BTreeMap::new(),
+            holdings: 0,
+        };
+        Arc::new(Self { slots, memory, state: Mutex::new(state), freed: Notify::new() })
     }
 
     /// Why not even one item can run, if so: then the dataset must not be asked for here.
@@ -123,10 +147,14 @@ impl Admission {
     /// Waits until an item of this dataset may run. Giving up the wait costs nobody a turn. None if there is no admission
     /// any more.
     pub async fn acquire(self: &Arc<Self>, need: &Need) -> Option<Permit> {
+        self.acquire_for(need, None).await
+    }
+
+    async fn acquire_for(self: &Arc<Self>, need: &Need, holding: Option<u64>) -> Option<Permit> {
         let (permit, granted) = oneshot::channel();
         let mut asked = Asked { admission: self, granted };
         // One that would never fit was objected to; it waits for everything rather than for ever.
-        let waiter = Waiter { memory: need.memory.min(self.memory), max_slots: need.max_slots.max(1), permit };
+        let waiter = Waiter { memory: need.memory.min(self.memory), max_slots: need.max_slots.max(1), holding, permit };
         self.state().member(&need.dataset).waiting.push_back(waiter);
         self.serve();
         (&mut asked.granted).await.ok()
@@ -139,7 +167,7 @@ impl Admission {
         let memory = need.memory.min(self.memory);
         let could_run =
             |member: &Member| member.wants() && member.waiting.iter().any(|waiter| !waiter.permit.is_closed());
-        if state.members.values().any(could_run) || state.free_slots == 0 || memory > state.free_memory {
+        if state.members.values().any(could_run) || state.free_slots == 0 || i128::from(memory) > state.free_memory {
             return None;
         }
         let permit = Permit { admission: self.clone(), dataset: need.dataset.clone(), memory };
@@ -163,7 +191,7 @@ impl Admission {
         // Whoever stopped waiting in this very moment: giving back needs the state.
         let mut unwanted = Vec::new();
         let mut state = self.state();
-        while let Some((dataset, waiter)) = state.next(self) {
+        while let Some((dataset, waiter)) = state.next(self).or_else(|| state.rescue(self.slots)) {
             let permit = Permit { admission: self.clone(), dataset, memory: waiter.memory };
             state.take(&permit);
             unwanted.extend(waiter.permit.send(permit).err());
@@ -190,13 +218,13 @@ impl State {
         }
         let wants = self.members.iter_mut().filter(|(_, member)| member.wants());
         let (dataset, member) = wants.min_by_key(|(_, member)| member.turn(of))?;
-        let fits = self.free_slots > 0 && member.waiting.front()?.memory <= self.free_memory;
+        let fits = self.free_slots > 0 && i128::from(member.waiting.front()?.memory) <= self.free_memory;
         if fits { Some((dataset.clone(), member.waiting.pop_front()?)) } else { None }
     }
 
     fn take(&mut self, permit: &Permit) {
         self.free_slots -= 1;
-        self.free_memory -= permit.memory;
+        self.free_memory -= i128::from(permit.memory);
         self.given += 1;
         let given = self.given;
         let member = self.member(&permit.dataset);
@@ -207,7 +235,7 @@ impl State {
 
     fn give_back(&mut self, permit: &Permit) {
         self.free_slots += 1;
-        self.free_memory += permit.memory;
+        self.free_memory += i128::from(permit.memory);
         let member = self.member(&permit.dataset);
         member.slots -= 1;
         member.memory -= permit.memory;
@@ -222,7 +250,8 @@ impl Member {
     /// Least first: its larger part of the two (in parts of slots times memory, so that no fraction is lost); among equals
     /// who had a permit longest ago.
     fn turn(&self, of: &Admission) -> (u128, u64) {
-        let (slots, memory) = (self.slots as u128 * u128::from(of.memory), u128::from(self.memory) * of.slots as u128);
+        let has = u128::from(self.memory).saturating_add_signed(self.rows);
+        let (slots, memory) = (self.slots as u128 * u128::from(of.memory), has * of.slots as u128);
         (slots.max(memory), self.last)
     }
 }
@@ -233,7 +262,7 @@ impl Permit {
         self.memory
     }
 
-    /// Whether the holder may run one more item of its dataset: unless it is another dataset's turn.
+    /// Whether the holder may run one more item of its dataset: unless it is another dataset's turn, or rows take the memory.
     pub fn renew(&self) -> bool {
         let mut state = self.admission.state();
         state.give_back(self);
@@ -241,7 +270,7 @@ impl Permit {
         let others = state.members.iter().filter(|(dataset, member)| **dataset != self.dataset && member.wants());
         let others_turn = others.map(|(_, member)| member.turn(&self.admission)).any(|theirs| theirs < ours);
         state.take(self);
-        !others_turn
+        !others_turn && state.free_memory >= 0
     }
 }
 

@@ -1,6 +1,8 @@
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -97,7 +99,7 @@ impl World {
         }
         let state = self.admission.state();
         assert_eq!(state.free_slots, self.admission.slots - self.running.len());
-        assert_eq!(state.free_memory, self.admission.memory - self.memory());
+        assert_eq!(state.free_memory, i128::from(self.admission.memory - self.memory()));
     }
 }
 
@@ -286,4 +288,108 @@ fn nothing_is_lost_between_threads() {
     assert_eq!((state.free_slots, state.free_memory), (3, 10));
     let names: HashSet<_> = state.members.keys().map(|name| name.to_string()).collect();
     assert_eq!(names.len(), 3);
+}
+
+const MIB: u64 = 1 << 20;
+
+/// A batch whose items leave rows until it ends. It says when it has ended, and how often it began.
+async fn batch(
+    admission: Arc<Admission>,
+    need: Need,
+    items: Vec<u64>,
+    most: Arc<AtomicU64>,
+) -> Result<usize, Displaced> {
+    let mut holding = Arc::new(admission.holding(&need));
+    let mut begun = 1;
+    'again: loop {
+        let mut left = items.iter();
+        while let Some(rows) = left.next() {
+            let Some(permit) = holding.acquire(&need).await else {
+                match holding.displaced().await {
+                    Displaced::Later => {
+                        holding = Arc::new(holding.again().await);
+                        begun += 1;
+                        continue 'again;
+                    }
+                    large => return Err(large),
+                }
+            };
+            tokio::task::yield_now().await;
+            holding.hand_over(*rows);
+            drop(permit);
+            most.fetch_max(held(&admission), Relaxed);
+            tokio::task::yield_now().await;
+            holding.looked_at(1, 0);
+        }
+        tokio::task::yield_now().await;
+        return Ok(begun);
+    }
+}
+
+/// What permits and rows take together.
+fn held(admission: &Admission) -> u64 {
+    u64::try_from(i128::from(admission.memory) - admission.state().free_memory).unwrap()
+}
+
+fn run_batches(memory: u64, batches: Vec<Vec<u64>>) -> (Vec<Result<usize, Displaced>>, Arc<Admission>, u64) {
+    let admission = Admission::new(2, memory);
+    let most = Arc::new(AtomicU64::new(0));
+    let work = batches.into_iter().enumerate().map(|(number, items)| {
+        let dataset = format!("d{}", number % 2).into();
+        let need = Need { dataset, memory: 100 * MIB, max_slots: 2, max_batches: 9 };
+        batch(admission.clone(), need, items, most.clone())
+    });
+    // Under a paused clock the time is over as soon as nobody goes on.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1), futures::future::join_all(work)).await });
+    (ended.expect("nobody goes on"), admission, most.load(Relaxed))
+}
+
+#[test]
+fn rows_of_two_batches_that_leave_no_room_cost_the_later_one_its_own() {
+    let items = vec![30 * MIB; 4];
+    let (ended, admission, most) = run_batches(220 * MIB, vec![items.clone(), items]);
+    assert_eq!(ended[0], Ok(1), "the first is never disturbed");
+    assert!(matches!(ended[1], Ok(2..)), "{ended:?}");
+    assert!(most <= 220 * MIB, "{most}");
+    let state = admission.state();
+    assert_eq!((state.free_slots, state.free_memory, state.held.len()), (2, i128::from(220 * MIB), 0));
+}
+
+#[test]
+fn a_batch_that_is_too_large_alone_is_said_and_the_others_end() {
+    let (ended, ..) = run_batches(220 * MIB, vec![vec![60 * MIB; 4], vec![10 * MIB; 3]]);
+    // The small one makes room once, for nothing.
+    assert_eq!(ended, [Err(Displaced::TooLarge(180 * MIB)), Ok(2)]);
+}
+
+#[test]
+fn small_rows_are_not_counted() {
+    let (ended, ..) = run_batches(100 * MIB, vec![vec![MIB; 4], vec![MIB; 4]]);
+    assert_eq!(ended, [Ok(1), Ok(1)]);
+}
+
+proptest! {
+    /// Whatever rows there are, each batch ends, and no more memory is given out than there is.
+    #[test]
+    fn every_batch_that_fits_alone_ends(
+        batches in prop::collection::vec(prop::collection::vec(0_u64..40, 1..6), 1..6),
+        room in 170_u64..400,
+    ) {
+        let large: Vec<bool> = batches.iter().map(|items| {
+            // The last item's rows need no room for a next one.
+            let before: u64 = items[..items.len() - 1].iter().sum();
+            (before.saturating_sub(4) + 100) > room
+        }).collect();
+        let batches: Vec<Vec<u64>> = batches.into_iter().map(|items| items.into_iter().map(|n| n * MIB).collect()).collect();
+        let (ended, admission, most) = run_batches(room * MIB, batches);
+        for (ended, large) in ended.iter().zip(large) {
+            prop_assert_eq!(ended.is_err(), large, "{:?}", ended);
+        }
+        prop_assert!(most <= room * MIB, "{}", most);
+        let state = admission.state();
+        prop_assert_eq!((state.free_slots, state.free_memory), (2, i128::from(room * MIB)));
+        prop_assert!(state.members.values().all(|member| member.rows == 0 && member.memory == 0));
+    }
 }

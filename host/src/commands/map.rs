@@ -57,6 +57,7 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     let dataset = Dataset::load(&args.dataset, &super::variables(args.variables, &args.dataset)?)?;
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
+    let admission = Admission::new(slots, super::memory(args.memory).unwrap_or(u64::MAX));
     let (folder, new) = Folder::open(&args.local)?;
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
@@ -68,6 +69,9 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     let opened = super::patiently(&component, Loaded::open(dataset, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
     let dataset = &loaded.dataset;
+    if let Some(objection) = admission.objection(&loaded.need()) {
+        anyhow::bail!("{}: {objection}", dataset.file.display());
+    }
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
     let source = source(dataset, &input)?;
     let looked_at = source.location().map(ToString::to_string);
@@ -84,8 +88,7 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
         callback: callback.clone(),
         stores,
         guests: guests.clone(),
-        // A laptop has memory to swap to, and nobody else's work.
-        admission: Admission::new(slots, u64::MAX),
+        admission,
         lanes: slots,
         identity: Identity::Contents,
         lease: LEASE,

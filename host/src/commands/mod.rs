@@ -24,9 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use serde::Serialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::admission;
 use crate::cli::{Cli, Command, SetArgs};
 use crate::dataset::{Dataset, Findings, MAX_FILE, Variables};
 use crate::files;
@@ -172,6 +174,12 @@ fn user_cache() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
     Some(caches.join("gristmill"))
+}
+
+/// How much memory items and rows may take: what is asked for, or what this process has less what the host keeps. None where
+/// nobody says.
+fn memory(asked: Option<ByteSize>) -> Option<u64> {
+    asked.map(|size| size.0).or_else(|| admission::limit().map(admission::budget))
 }
 
 /// The cores that this process may use, a container's limit included.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals;
 use super::waiting::wait_for;
-use crate::admission::{self, Admission};
+use crate::admission::Admission;
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::watch::Watch;
@@ -48,8 +48,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let slots = args.slots.unwrap_or_else(super::cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
-    let detected = || admission::limit().map(admission::budget);
-    let memory = args.memory.map(|size| size.0).or_else(detected);
+    let memory = super::memory(args.memory);
     metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
     let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();

@@ -16,12 +16,13 @@ use futures::poll;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::admission::{Admission, Need, Permit};
+use crate::admission::{Holding, Need, Permit};
 use crate::catalog::Loaded;
 use crate::dataset::{InstanceLife, ItemReader};
 use crate::job::{Batch, FailureKind, Item, is_folder_marker};
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::sink::memory;
 use crate::telemetry::metrics::{Busy, Metrics};
 
 /// How far the lanes may be ahead of the item whose turn it is, in items per lane: what an item emitted waits in memory.
@@ -63,6 +64,7 @@ impl Lanes {
         loaded: &Arc<Loaded>,
         batch: &Arc<Batch>,
         context: &Arc<BatchContext>,
+        holding: &Arc<Holding>,
     ) -> Self {
         let need = Arc::new(loaded.need());
         let stretch = stretch(context.limits.instance, batch.items.len());
@@ -79,7 +81,7 @@ impl Lanes {
                 lane: Lane::new(loaded.plugin.clone(), context.clone()),
                 permit: None,
                 used: Duration::ZERO,
-                admission: pipeline.admission.clone(),
+                holding: holding.clone(),
                 need: need.clone(),
                 metrics: pipeline.metrics.clone(),
             };
@@ -146,6 +148,7 @@ async fn stretches(runner: &mut Runner, results: &mut Results, work: &Work) -> O
         for index in stretch {
             let item = &work.batch.items[index];
             if work.lists && is_folder_marker(&item.body) {
+                runner.holding.hand_over(0);
                 results.push(index, ItemRun::left_out())?;
                 continue;
             }
@@ -201,13 +204,23 @@ impl Results {
     }
 }
 
+/// The memory that an item's result takes until it is written, in bytes.
+pub(super) fn weight(run: &ItemRun) -> u64 {
+    let rows: usize = run.rows.iter().map(|(_, rows)| memory(rows)).sum();
+    let said = match &run.result {
+        Ok(value) => value.as_ref().map_or(0, String::len),
+        Err(fault) => fault.message.len(),
+    };
+    (rows + said) as u64
+}
+
 /// A lane, and what it runs with. An instance that is kept for the next item takes up memory: it never outlives the permit.
 struct Runner {
     lane: Lane,
     permit: Option<(Permit, [Busy; 2])>,
     /// How long items ran with the permit.
     used: Duration,
-    admission: Arc<Admission>,
+    holding: Arc<Holding>,
     need: Arc<Need>,
     metrics: Arc<Metrics>,
 }
@@ -217,25 +230,41 @@ impl Runner {
         self.permit.is_some()
     }
 
-    /// Waits for a slot. None when the host stops.
+    /// Waits for a slot and memory. None when the batch has to give up what it holds.
     async fn admit(&mut self) -> Option<()> {
-        let permit = self.admission.acquire(&self.need).await?;
-        let counted = [self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory())];
-        self.permit = Some((permit, counted));
+        let permit = self.holding.acquire(&self.need).await?;
+        self.take(permit);
         Some(())
     }
 
-    /// Repeats an item that asks for it, after a moment in which others have its slot. None when the host stops.
+    fn take(&mut self, permit: Permit) {
+        let counted = [self.metrics.busy_slot(), self.metrics.busy_memory(permit.memory())];
+        self.permit = Some((permit, counted));
+    }
+
+    /// Repeats an item that asks for it, after a moment in which others have its slot. Its memory is not theirs: rows of later
+    /// items may take the rest, and wait for this one.
     async fn run(&mut self, item: &Item) -> Option<ItemRun> {
+        let mut reserved = 0;
         for attempt in 1.. {
             if !self.is_admitted() {
-                self.admit().await?;
+                let permit = self.holding.acquire(&Need { memory: 0, ..(*self.need).clone() }).await?;
+                self.take(permit);
             }
             let run = self.lane.run(item).await;
             self.used += run.took;
             let asks = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable);
             if !asks || attempt == ITEM_ATTEMPTS {
+                self.holding.hand_over(weight(&run));
+                if reserved > 0 {
+                    self.rest();
+                    self.holding.remove(reserved);
+                }
                 return Some(run);
+            }
+            if reserved == 0 {
+                reserved = self.need.memory;
+                self.holding.add(reserved);
             }
             self.rest();
             tokio::time::sleep(runtime::pause_after(attempt)).await;

@@ -62,7 +62,7 @@ async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
     let lost = [
         ledger.renew(claimed, clock(1_000_000), LEASE).await,
         ledger.commit(claimed, &Receipt { output: "of the zombie".into(), ..receipt() }).await,
-        ledger.prepare(claimed, &Record(b"of the zombie".into())).await,
+        ledger.prepare(claimed, &Record::from(b"of the zombie".to_vec())).await,
         ledger.release(claimed, Release::Afresh).await,
     ];
     for result in lost {
@@ -139,7 +139,7 @@ async fn prepared(ledger: &dyn Ledger, request: &ClaimRequest) -> (Claimed, Reco
 }
 
 async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &str) {
-    let record = Record(b"about to be seen".into());
+    let record = Record::from(b"about to be seen".to_vec());
     let first = take(ledger, &request(name, 0)).await;
     // Twice, as when the first answer was lost on the way.
     for _ in 0..2 {
@@ -172,7 +172,8 @@ async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &
 async fn large_records_come_back_whole(ledger: &dyn Ledger, name: &str) {
     for (n, size) in [0, 1, 300_000, 400_000, 3_000_000].into_iter().enumerate() {
         let name = format!("{name}-{n}");
-        let record = Record((0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
+        let bytes: Vec<u8> = (0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let record = Record::from(bytes);
         let claimed = take(ledger, &request(&name, 0)).await;
         ledger.prepare(&claimed, &record).await.unwrap();
         let (_, found) = prepared(ledger, &request(&name, 100)).await;

@@ -18,9 +18,10 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use bytes::Bytes;
 
 use super::fleet::{Fleet, Tally};
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
+use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, PART, Receipt, Record, Release, millis, time_of};
 use crate::aws::{self, Calls, Fault};
 use crate::job::{BatchId, Digest};
 
@@ -31,9 +32,9 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The largest record that lies in the batch's own item, in bytes: each renewal is a write of the whole item.
 const INLINE: usize = 8 * 1024;
 
-/// How much of a record lies in the batch's own item, in bytes; a larger one is cut into parts of this size, each an item of its own.
-/// An item has at most 400 KB (Amazon DynamoDB, "Constraints").
-const RECORD_PART: usize = 256 * 1024;
+/// A larger record is cut into parts, each an item of its own, which has at most 400 KB (Amazon DynamoDB, "Constraints").
+const _: () = assert!(PART <= 390 * 1024);
+
 /// Few and urgent: a claim that is not renewed runs out, so that no call waits behind others. What must be prompt is cut short
 /// by its caller; a commit, with all the work of a batch behind it, waits for longer than AWS is usually away.
 const CALLS: Calls = Calls {
@@ -145,25 +146,28 @@ impl DynamoLedger {
             started: time_of(signed(entry, "started")?),
         };
         let record = match (entry.get("prepared"), entry.contains_key("prepared_parts")) {
-            (Some(bytes), _) => bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec(),
+            (Some(bytes), _) => Record::from(bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec()),
             (None, true) => {
                 let fence = signed(entry, "prepared_fence")?;
-                let mut record = Vec::new();
+                let mut parts = Vec::new();
                 for part in 0..signed(entry, "prepared_parts")? {
-                    record.extend(self.part(part_key(&request.id, fence, part)).await?);
+                    parts.push(Bytes::from(self.part(part_key(&request.id, fence, part)).await?));
                 }
-                record
+                parts.into_iter().collect()
             }
             (None, false) => return Ok(Claim::Taken(claimed)),
         };
-        Ok(Claim::Prepared(claimed, Record(record)))
+        Ok(Claim::Prepared(claimed, record))
     }
 
     async fn part(&self, key: String) -> Result<Vec<u8>, LedgerError> {
         let request = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key));
         let found = request.consistent_read(true).send().await.map_err(|error| unavailable(Fault::new(&error)))?;
         let part = found.item.unwrap_or_default().remove("bytes");
-        let bytes = part.and_then(|part| part.as_b().ok().map(|bytes| bytes.as_ref().to_vec()));
+        let bytes = match part {
+            Some(AttributeValue::B(bytes)) => Some(bytes.into_inner()),
+            _ => None,
+        };
         bytes.ok_or_else(|| foreign("bytes", "a part of what was prepared"))
     }
 
@@ -229,16 +233,16 @@ impl Ledger for DynamoLedger {
 
     async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
         let update = self.update(claimed.id.key());
-        if record.0.len() <= INLINE {
-            let update = update.update_expression("SET prepared = :record REMOVE prepared_parts, prepared_fence");
-            return self.under(claimed, update.expression_attribute_values(":record", bytes(&record.0))).await;
-        }
         // The parts first: what the entry names is there. Parts under a fence that was lost are nobody's, and expire.
-        let parts = record.0.chunks(RECORD_PART);
-        let count = parts.len();
-        for (number, part) in parts.enumerate() {
-            let key = part_key(&claimed.id, claimed.fence.cast_signed(), number as i64);
-            self.put_part(key, part, SystemTime::now()).await?;
+        let mut count = 0;
+        for part in record.parts() {
+            if count == 0 && part.len() <= INLINE {
+                let update = update.update_expression("SET prepared = :record REMOVE prepared_parts, prepared_fence");
+                return self.under(claimed, update.expression_attribute_values(":record", bytes(&part))).await;
+            }
+            let key = part_key(&claimed.id, claimed.fence.cast_signed(), count);
+            self.put_part(key, &part, SystemTime::now()).await?;
+            count += 1;
         }
         let update = update
             .update_expression("SET prepared_parts = :parts, prepared_fence = :fence REMOVE prepared")

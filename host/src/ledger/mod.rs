@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod fleet;
 pub mod none;
 mod owners;
+mod record;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime};
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::record::{PART, Record};
 use crate::job::{BatchId, Digest};
 
 /// A batch that is ours to work on until the lease ends.
@@ -39,11 +41,6 @@ pub struct Receipt {
     /// What the batch was, so that a batch of the same name with other contents is not taken for it.
     pub fingerprint: Digest,
 }
-
-/// What is about to become visible, as the one who prepared it wrote it down: everything that another process needs to
-/// finish the batch. The ledger does not look into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record(pub Vec<u8>);
 
 /// What the ledger says to somebody who wants a batch.
 #[derive(Clone, Debug)]

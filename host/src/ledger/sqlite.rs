@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
 use super::owners::{self, Owner};
@@ -34,10 +36,19 @@ const SCHEMA: &str = "
         component   TEXT,               -- none: nobody has begun, or it was given back
         fingerprint TEXT NOT NULL,
         owner       TEXT NOT NULL,      -- the process that claimed it
-        prepared    BLOB,               -- what is about to become visible
+        prepared    BLOB,               -- how many parts what is about to become visible has; of an earlier gristmill its bytes
         output      TEXT                -- set when the batch is committed
     ) WITHOUT ROWID;
     PRAGMA user_version = 2;";
+
+/// What is about to become visible is written and read part by part: it may be large.
+const PARTS: &str = "
+    CREATE TABLE IF NOT EXISTS parts (
+        key    TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        bytes  BLOB NOT NULL,
+        PRIMARY KEY (key, number)
+    );";
 
 /// A ledger in a file.
 #[derive(Clone, Debug)]
@@ -68,6 +79,7 @@ impl SqliteLedger {
             if layout(connection)? < VERSION {
                 connection.execute_batch(SCHEMA)?;
             }
+            connection.execute_batch(PARTS)?;
             let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
             for dead in owners::remove_dead(&owners).map_err(io_error)? {
                 release.execute([dead])?;
@@ -100,6 +112,7 @@ impl SqliteLedger {
     pub async fn forget(&self, id: &BatchId) -> Result<(), LedgerError> {
         let key = id.key();
         self.with(move |connection| {
+            forget_parts(connection, &key)?;
             connection.prepare_cached("DELETE FROM batches WHERE key = ?1")?.execute([key]).map(|_| ())
         })
         .await
@@ -126,7 +139,9 @@ impl SqliteLedger {
         call: impl FnOnce(&Connection, &str, i64) -> rusqlite::Result<usize> + Send + 'static,
     ) -> Result<(), LedgerError> {
         let (key, fence) = (claimed.id.key(), claimed.fence.cast_signed());
-        match self.with(move |connection| call(connection, &key, fence)).await? {
+        let call =
+            move |connection: &mut Connection| immediately(connection, |transaction| call(transaction, &key, fence));
+        match self.with(call).await? {
             0 => Err(LedgerError::Lost(claimed.id.clone())),
             _ => Ok(()),
         }
@@ -154,9 +169,20 @@ impl Ledger for SqliteLedger {
     async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
         let record = record.clone();
         self.update(claimed, move |connection, key, fence| {
+            let mut ours = connection.prepare_cached("SELECT 1 FROM batches WHERE key = ?1 AND fence = ?2")?;
+            if !ours.exists(params![key, fence])? {
+                return Ok(0);
+            }
+            forget_parts(connection, key)?;
+            let mut put = connection.prepare_cached("INSERT INTO parts (key, number, bytes) VALUES (?1, ?2, ?3)")?;
+            let mut count = 0_i64;
+            for part in record.parts() {
+                put.execute(params![key, count, &*part])?;
+                count += 1;
+            }
             connection
                 .prepare_cached("UPDATE batches SET prepared = ?3 WHERE key = ?1 AND fence = ?2")?
-                .execute(params![key, fence, record.0])
+                .execute(params![key, fence, count])
         })
         .await
     }
@@ -164,11 +190,15 @@ impl Ledger for SqliteLedger {
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError> {
         let receipt = receipt.clone();
         self.update(claimed, move |connection, key, fence| {
-            connection
+            let ours = connection
                 .prepare_cached(
                     "UPDATE batches SET output = ?3, fingerprint = ?4, prepared = NULL WHERE key = ?1 AND fence = ?2",
                 )?
-                .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string()])
+                .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string()])?;
+            if ours > 0 {
+                forget_parts(connection, key)?;
+            }
+            Ok(ours)
         })
         .await
     }
@@ -181,10 +211,27 @@ impl Ledger for SqliteLedger {
                     "UPDATE batches SET lease_until = 0, component = NULL, prepared = NULL WHERE key = ?1 AND fence = ?2"
                 }
             };
-            connection.prepare_cached(update)?.execute(params![key, fence])
+            let ours = connection.prepare_cached(update)?.execute(params![key, fence])?;
+            if ours > 0 && state == Release::Afresh {
+                forget_parts(connection, key)?;
+            }
+            Ok(ours)
         })
         .await
     }
+}
+
+fn forget_parts(connection: &Connection, key: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM parts WHERE key = ?1")?.execute([key]).map(|_| ())
+}
+
+/// What is prepared of a batch.
+fn record(connection: &Connection, key: &str, prepared: &Value) -> rusqlite::Result<Record> {
+    if let Value::Blob(bytes) = prepared {
+        return Ok(Record::from(bytes.clone()));
+    }
+    let mut parts = connection.prepare_cached("SELECT bytes FROM parts WHERE key = ?1 ORDER BY number")?;
+    parts.query_map([key], |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))?.collect()
 }
 
 fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
@@ -220,7 +267,7 @@ struct Entry {
     lease_until: i64,
     started: i64,
     component: Option<Digest>,
-    prepared: Option<Vec<u8>>,
+    prepared: Option<Value>,
     receipt: Option<String>,
     fingerprint: Digest,
 }
@@ -268,6 +315,8 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
             claimed.resumed = entry.component.is_some();
             claimed.component = entry.component.unwrap_or(request.component);
             prepared = entry.prepared;
+        } else {
+            forget_parts(connection, &key)?;
         }
     }
     connection
@@ -283,7 +332,7 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
             ":fingerprint": request.fingerprint.to_string(), ":owner": owner, ":prepared": prepared,
         })?;
     Ok(match prepared {
-        Some(record) => Claim::Prepared(claimed, Record(record)),
+        Some(prepared) => Claim::Prepared(claimed, record(connection, &key, &prepared)?),
         None => Claim::Taken(claimed),
     })
 }

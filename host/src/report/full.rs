@@ -63,14 +63,14 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<B
 
 impl FullReport {
     /// The report of these items. Results are JSON on one line.
-    pub fn new(batch: Recorded, failures: &[ItemFailure], results: &[(u32, String)]) -> Self {
+    pub fn new(batch: Recorded, failures: Vec<ItemFailure>, results: Vec<(u32, String)>) -> Self {
         let mut items = BTreeMap::new();
         for failure in failures {
-            items.insert(failure.index, ItemLine::Failure(failure.clone()));
+            items.insert(failure.index, ItemLine::Failure(failure));
         }
         for (index, value) in results {
             // What a plugin returned was read as JSON before.
-            items.extend(RawValue::from_string(value.clone()).ok().map(|value| (*index, ItemLine::Result(value))));
+            items.extend(RawValue::from_string(value).ok().map(|value| (index, ItemLine::Result(value))));
         }
         Self { batch: Some(batch), items }
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_shape_is_the_documented_one() {
-        let report = FullReport::new(recorded(), &[failure(1, "no header")], &[(0, "null".into())]);
+        let report = FullReport::new(recorded(), vec![failure(1, "no header")], vec![(0, "null".into())]);
         let lines = String::from_utf8(report.to_lines().into()).unwrap();
         insta::assert_snapshot!(lines, @r#"
         {"batch":{"message":{"gristmill":1,"dataset":"d","execution":"e","state":"s","attempt":0,"input":{"Items":[{"a": 1.0},2]}},"component":{"name":"n","version":"1.0.0","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"started":"2023-11-14T22:13:20.123Z","items":{"total":2,"succeeded":1,"rejected":1},"outputs":[{"output":"o","place":"table:t","rows":3,"bytes":30,"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}}
@@ -170,7 +170,7 @@ mod tests {
             let failures: Vec<_> = even.iter().map(|(index, message)| failure(**index, message)).collect();
             let results: Vec<_> =
                 odd.iter().map(|(index, message)| (**index, serde_json::json!({"m": message}).to_string())).collect();
-            let lines = FullReport::new(recorded(), &failures, &results).to_lines();
+            let lines = FullReport::new(recorded(), failures, results).to_lines();
             let back = FullReport::parse(&lines).unwrap();
             prop_assert_eq!(back.items.len(), messages.len());
             prop_assert_eq!(back.to_lines(), lines);

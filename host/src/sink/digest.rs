@@ -8,6 +8,9 @@ use super::encode::JsonLines;
 use super::{OutputSchema, SinkError};
 use crate::job::Digest;
 
+/// So many bytes of lines are hashed at once.
+const HASHED_AT_ONCE: usize = 64 << 10;
+
 /// A SHA-256 over rows in their order. What is hashed is each row as a line of JSON with all columns in the output's order, which
 /// is what an output of JSON lines consists of; how another format is encoded, and with which version of which library, does
 /// not matter.
@@ -32,7 +35,16 @@ impl RowsDigest {
 
     pub(super) fn add_cells(&mut self, cells: &Cells<'_>) {
         let mut lines = std::mem::take(&mut self.lines);
-        self.add_lines(cells.rows(), lines.lines(cells));
+        // The lines of a few rows at a time: all of them would take as much memory as the rows.
+        for row in 0..cells.rows() {
+            lines.append(cells, row);
+            if lines.ready().len() >= HASHED_AT_ONCE {
+                self.add_lines(0, lines.ready());
+                lines.clear();
+            }
+        }
+        self.add_lines(cells.rows(), lines.ready());
+        lines.clear();
         self.lines = lines;
     }
 

@@ -62,9 +62,11 @@ impl Encoder {
     /// Appends rows.
     pub(super) fn write(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
         match self {
-            Self::JsonLines(lines) => {
-                blocks.iter().try_for_each(|block| lines.write(&Cells::of(schema, block)?).map_err(broken))
-            }
+            Self::JsonLines(lines) => blocks.iter().try_for_each(|block| {
+                let cells = Cells::of(schema, block)?;
+                (0..cells.rows()).for_each(|row| lines.append(&cells, row));
+                Ok(())
+            }),
             Self::Csv(writer) => {
                 blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
             }
@@ -120,23 +122,24 @@ impl JsonLines {
         Self { before: before.collect(), out: Vec::new() }
     }
 
-    fn write(&mut self, cells: &Cells<'_>) -> std::io::Result<()> {
-        for row in 0..cells.rows() {
-            for (before, cell) in self.before.iter().zip(cells.row(row)) {
-                self.out.extend_from_slice(before);
-                append(&mut self.out, cell)?;
-            }
-            self.out.extend_from_slice(b"}\n");
+    /// Appends a row's line.
+    pub(super) fn append(&mut self, cells: &Cells<'_>, row: usize) {
+        for (before, cell) in self.before.iter().zip(cells.row(row)) {
+            self.out.extend_from_slice(before);
+            // Writing to memory does not fail.
+            let _ = append(&mut self.out, cell);
         }
-        Ok(())
+        self.out.extend_from_slice(b"}\n");
     }
 
-    /// Rows as JSON lines, on their own.
-    pub(super) fn lines(&mut self, cells: &Cells<'_>) -> &[u8] {
-        self.out.clear();
-        // Writing to memory does not fail.
-        let _ = self.write(cells);
+    /// The lines so far.
+    pub(super) fn ready(&self) -> &[u8] {
         &self.out
+    }
+
+    /// Forgets the lines so far.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
     }
 }
 

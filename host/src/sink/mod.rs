@@ -11,6 +11,8 @@ mod effect;
 mod encode;
 pub mod keys;
 pub mod objects;
+mod pieces;
+pub(crate) mod record;
 pub mod rows;
 pub mod schema;
 pub mod sqlite;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::digest::RowsDigest;
 pub use self::effect::{Effect, TableRows};
+pub(crate) use self::pieces::memory;
 pub use self::texts::RowTexts;
 use crate::dataset::{Column, Target};
 use crate::job::{BatchId, Digest};
@@ -92,7 +95,7 @@ impl Ours<'_> {
     }
 }
 
-/// Why the place of this output could not take these rows, if so. Locally the same rows are refused as in the cloud, so that this
+/// Why the place of this output could not take these rows, if so: the item's fault, found as it emits them. Locally the same rows are refused as in the cloud, so that this
 /// needs no place to ask.
 pub(crate) fn refusal(schema: &OutputSchema, rows: &RecordBatch) -> Result<(), String> {
     match schema.target {
@@ -133,12 +136,7 @@ pub trait TableSink: Sink {
 /// A batch's rows of one output, not visible yet. Dropped, it leaves nothing visible.
 #[async_trait]
 pub trait Staging: Send {
-    /// Why the place could not take these rows, if so: the item's fault, found before any of its rows is taken.
-    fn check(&self, _: &RecordBatch) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// Appends rows, which have the output's Arrow schema and were checked.
+    /// Appends rows, which have the output's Arrow schema and are none that the place refuses.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
     /// Does all that can be done unseen.

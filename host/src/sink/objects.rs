@@ -10,18 +10,17 @@ use bytes::Bytes;
 use super::digest::RowsDigest;
 use super::effect::object_error;
 use super::encode::Encoder;
+use super::pieces::{memory, pieces};
 use super::{Effect, OutputSchema, Prepared, Sink, SinkError, Staging, Written};
+use crate::cpu::{self, PIECE_BYTES};
 use crate::dataset::{Format, Target};
 use crate::job::BatchId;
 use crate::object::{Location, ObjectWriter, Upload};
 
 /// Rows are encoded when they take this much memory, in bytes, or are this many: enough to make encoding cheap, and
 /// little beside what the items themselves hold.
-const PENDING_BYTES: usize = 1 << 20;
+const PENDING_BYTES: usize = PIECE_BYTES;
 const PENDING_ROWS: usize = 8192;
-
-/// Below this many bytes of rows encoding takes less time than handing it to another thread.
-const INLINE_BYTES: usize = 64 << 10;
 
 /// Takes rows for [`Target::Objects`].
 pub struct ObjectsSink {
@@ -93,16 +92,16 @@ struct Writing {
 #[async_trait]
 impl Staging for Staged {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        if rows.num_rows() == 0 {
-            return Ok(());
+        for (piece, bytes) in pieces(&rows, PENDING_ROWS) {
+            if self.pending.rows + piece.num_rows() > PENDING_ROWS || self.pending.bytes + bytes > PENDING_BYTES {
+                self.flush().await?;
+            }
+            self.pending.rows += piece.num_rows();
+            self.pending.bytes += bytes;
+            self.pending.blocks.push(piece);
         }
-        self.pending.rows += rows.num_rows();
-        self.pending.bytes += rows.get_array_memory_size();
-        self.pending.blocks.push(rows);
-        if self.pending.rows >= PENDING_ROWS || self.pending.bytes >= PENDING_BYTES {
-            self.flush().await?;
-        }
-        Ok(())
+        // A piece keeps its whole block in memory: of a large one none is left behind.
+        if memory(&rows) >= PENDING_BYTES { self.flush().await } else { Ok(()) }
     }
 
     async fn prepare(mut self: Box<Self>) -> Result<Prepared, SinkError> {
@@ -112,7 +111,7 @@ impl Staging for Staged {
             Some(Writing { encoder, mut upload }) => {
                 let rest = match encoder {
                     // Closing a row group compresses it.
-                    Encoder::Parquet(_) => blocking(move || encoder.finish()).await?,
+                    Encoder::Parquet(_) => cpu::run(usize::MAX, move || encoder.finish()).await?,
                     _ => encoder.finish()?,
                 };
                 send(&mut upload, rest).await?;
@@ -149,7 +148,8 @@ impl Staged {
         };
         let schema = Arc::clone(&self.schema);
         let mut digest = std::mem::replace(&mut self.digest, RowsDigest::new(&schema));
-        let encode = move || {
+        let bytes = pending.bytes;
+        let encode = move || -> Result<_, SinkError> {
             encoder.write(&schema, &pending.blocks)?;
             let ready = encoder.take()?;
             match encoder {
@@ -159,7 +159,7 @@ impl Staged {
             }
             Ok((encoder, ready, digest))
         };
-        let (encoder, ready, digest) = if pending.bytes < INLINE_BYTES { encode()? } else { blocking(encode).await? };
+        let (encoder, ready, digest) = cpu::run(bytes, encode).await?;
         send(&mut upload, ready).await?;
         self.digest = digest;
         self.writing = Some(Writing { encoder, upload });
@@ -172,11 +172,4 @@ async fn send(upload: &mut Box<dyn Upload>, bytes: Vec<u8>) -> Result<(), SinkEr
         return Ok(());
     }
     upload.write(Bytes::from(bytes)).await.map_err(object_error)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, SinkError> {
-    let stopped = |error| SinkError::Unavailable(format!("encoding rows was stopped: {error}"));
-    tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::objects::ObjectsSink;
+use super::record::{Step, streams};
 use super::rows::{Rows, decode};
 use super::sqlite::SqliteSink;
 use super::{
-    Effect, Ours, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written,
-    cells,
+    Ours, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
 };
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
@@ -68,8 +68,10 @@ pub(super) trait Subject: Sync {
 /// Prepares what was staged, and carries it out as a process would that has only the record.
 pub(super) async fn commit(stores: &Stores, staged: Box<dyn Staging>) -> Result<Written, SinkError> {
     let Prepared { written, effect } = staged.prepare().await?;
-    let record = serde_json::to_string(&effect).unwrap();
-    let effect: Effect = serde_json::from_str(&record).unwrap();
+    let effects = [effect];
+    let rows: Vec<u8> = streams(&effects).flat_map(Result::unwrap).collect();
+    let step = serde_json::to_string(&Step::from(&effects[0])).unwrap();
+    let effect = serde_json::from_str::<Step>(&step).unwrap().with_rows(&mut rows.as_slice()).unwrap();
     effect.apply(&*stores.objects, &*stores.tables, Ours(&|| true)).await?;
     Ok(written)
 }

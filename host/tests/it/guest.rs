@@ -57,6 +57,48 @@ impl Default for Guest<'_> {
     }
 }
 
+/// A plugin each of whose items emits so many MiB of rows to each of its outputs. A row is `bytes` (a power of two) of JSON: an `id`
+/// that no other row of the batch has, and a `text`, which the dataset file has to declare.
+pub(crate) fn heavy(mebibytes: u32, bytes: u32, outputs: &[&str]) -> Vec<u8> {
+    let (text_end, rows) = (bytes - 3, (1 << 20) / bytes);
+    let also = format!(
+        r#"(global $base (mut i32) (i32.const 0))
+  (func $make-rows (param $first i64) (local $row i32) (local $at i32) (local $digit i32) (local $n i64)
+    (if (i32.eqz (global.get $base)) (then
+      (global.set $base (i32.mul (memory.size) (i32.const 65536)))
+      (drop (memory.grow (i32.const 17)))
+      (memory.fill (global.get $base) (i32.const 120) (i32.const 1048576))))
+    (loop $rows
+      (local.set $at (i32.add (global.get $base) (i32.mul (local.get $row) (i32.const {bytes}))))
+      (memory.copy (local.get $at) «{{"id":»)
+      (local.set $n (i64.add (local.get $first) (i64.extend_i32_u (local.get $row))))
+      (local.set $digit (i32.add (local.get $at) (i32.const 14)))
+      (loop $digits
+        (i32.store8 (local.get $digit) (i32.add (i32.const 48) (i32.wrap_i64 (i64.rem_u (local.get $n) (i64.const 10)))))
+        (local.set $n (i64.div_u (local.get $n) (i64.const 10)))
+        (local.set $digit (i32.sub (local.get $digit) (i32.const 1)))
+        (br_if $digits (i64.ne (local.get $n) (i64.const 0))))
+      (memory.copy (i32.add (local.get $at) (i32.const 15)) «,"text":"»)
+      (memory.copy (i32.add (local.get $at) (i32.const {text_end})) «"}}
+»)
+      (local.set $row (i32.add (local.get $row) (i32.const 1)))
+      (br_if $rows (i32.lt_u (local.get $row) (i32.const {rows})))))"#
+    );
+    let emit =
+        |output: &&str| format!("(call $emit «{output}» (i32.const 0) (global.get $base) (i32.const 1048576) $out)");
+    let emits: String = outputs.iter().map(emit).collect();
+    let process = format!(
+        "(loop $blocks
+           (call $make-rows (i64.add (i64.const 100000000) (i64.mul (i64.const {rows}) (i64.extend_i32_u
+             (i32.add (i32.mul (local.get $index) (i32.const {mebibytes})) (local.get $i))))))
+           {emits}
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $blocks (i32.lt_u (local.get $i) (i32.const {mebibytes}))))
+         (i32.const 0)"
+    );
+    Guest { process: &process, also: &also, outputs, ..Guest::default() }.component()
+}
+
 impl<'g> Guest<'g> {
     /// A plugin whose `process` is this.
     pub(crate) fn new(process: &'g str) -> Self {

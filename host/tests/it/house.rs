@@ -78,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) deliveries: u32,
     /// One more dataset, `guest`: the body of its plugin's `process`, as `guest.rs` has it, and keys of `[plugin]`.
     pub(crate) guest: Option<(&'static str, &'static str)>,
+    /// How many columns its rows have beside `id`: numbers that may be null.
+    pub(crate) columns: usize,
     /// Where guests run, if not here.
     pub(crate) guests: Option<Handle>,
     /// The time that the worker sees.
@@ -102,6 +104,7 @@ impl House {
             ledger: None,
             deliveries: 3,
             guest: None,
+            columns: 0,
             guests: None,
             now: SystemTime::now,
         };
@@ -144,7 +147,8 @@ impl House {
         if let Some((process, keys)) = setup.guest {
             let guest = folder.path().join("guest.wasm");
             std::fs::write(&guest, Guest::new(process).component()).unwrap();
-            dataset("guest", guest, keys, rows);
+            let more: String = (0..setup.columns).map(|n| format!(", c{n} = \"int64?\"")).collect();
+            dataset("guest", guest, keys, &format!("{rows}\ncolumns = {{ id = \"int64\"{more} }}"));
         }
 
         let cache = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/components").into());

@@ -32,6 +32,7 @@ mod real_parts;
 mod rig;
 mod rollout;
 mod rooms;
+mod rows;
 mod shares;
 mod signing;
 mod support;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "files", "sqlite", "job", "protection", "text"],
+    &["aws", "cpu", "files", "sqlite", "job", "protection", "text"],
     &["callback", "ledger", "object", "queue", "registry"],
     &["dataset"],
     &["asl", "runtime", "sink"],

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use futures::stream;
 
 use self::item::Item;
+use self::write::ITEMS_PER_REQUEST;
 use super::cells::Cells;
-use super::{Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink, keys};
+use super::{Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink, keys, memory};
+use crate::cpu::{self, PIECE_BYTES};
 use crate::dataset::{ColumnType, Target};
 use crate::job::BatchId;
 
@@ -115,9 +118,10 @@ impl Sink for DynamoDbSink {
 impl TableSink for DynamoDbSink {
     async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
         let Target::Table { table, .. } = &rows.schema.target else { return Ok(()) };
-        let blocks = rows.cells()?;
-        let items = Items { schema: &rows.schema, blocks: &blocks, next: (0, 0) };
-        write::write_all(&*self.tables, table, items, ours).await
+        let requests = stream::try_unfold(Rest { rows: rows.clone(), block: 0, row: 0 }, |rest| {
+            cpu::run(rest.next_bytes(), move || rest.next())
+        });
+        write::write_all(&*self.tables, table, requests, ours).await
     }
 }
 
@@ -126,17 +130,13 @@ struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
-    fn check(&self, rows: &RecordBatch) -> Result<(), String> {
-        check(&self.0.schema, rows)
-    }
-
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
         self.0.blocks.push(rows);
         Ok(())
     }
 
     async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError> {
-        Ok(Prepared { written: self.0.measure()?, effect: Effect::Put(self.0) })
+        self.0.prepare().await
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -144,26 +144,43 @@ impl Staging for Staged {
     }
 }
 
-/// The items of all rows, made as they are asked for.
-struct Items<'a> {
-    schema: &'a OutputSchema,
-    blocks: &'a [Cells<'a>],
-    /// The block and the row within it.
-    next: (usize, usize),
+/// Rows that are not items yet: they become some a request at a time, because items take many times the memory.
+struct Rest {
+    rows: TableRows,
+    block: usize,
+    row: usize,
 }
 
-impl Iterator for Items<'_> {
-    type Item = Result<Item, SinkError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.next.1 == self.blocks.get(self.next.0)?.rows() {
-            self.next = (self.next.0 + 1, 0);
-        }
-        let (block, row) = self.next;
-        self.next.1 += 1;
-        let refused = |why| SinkError::Refused(format!("output `{}`: {why}", self.schema.name));
-        Some(convert(self.schema, &self.blocks[block], row).map_err(refused))
+impl Rest {
+    /// How many bytes of rows the next request takes about.
+    fn next_bytes(&self) -> usize {
+        self.rows.blocks.get(self.block).map_or(0, |block| (row_bytes(block) * ITEMS_PER_REQUEST).min(PIECE_BYTES))
     }
+
+    /// The items of one request, and the rest.
+    fn next(mut self) -> Result<Option<(Vec<Item>, Self)>, SinkError> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        let schema = self.rows.schema.clone();
+        let refused = |why| SinkError::Refused(format!("output `{}`: {why}", schema.name));
+        while let Some(block) = self.rows.blocks.get(self.block).cloned() {
+            let cells = Cells::of(&schema, &block)?;
+            while self.row < cells.rows() {
+                if items.len() == ITEMS_PER_REQUEST || bytes >= PIECE_BYTES {
+                    return Ok(Some((items, self)));
+                }
+                items.push(convert(&schema, &cells, self.row).map_err(refused)?);
+                bytes += row_bytes(&block);
+                self.row += 1;
+            }
+            (self.block, self.row) = (self.block + 1, 0);
+        }
+        Ok(if items.is_empty() { None } else { Some((items, self)) })
+    }
+}
+
+/// What a row takes on average, in bytes.
+fn row_bytes(block: &RecordBatch) -> usize {
+    memory(block).div_ceil(block.num_rows().max(1))
 }
 
 /// What DynamoDB would refuse of these rows. Tables elsewhere refuse the same, so that a dataset that runs locally runs in the

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use tokio::time::Instant;
 
 use super::item::Item;
@@ -10,7 +10,7 @@ use super::{Fault, Tables};
 use crate::sink::{Ours, SinkError};
 
 /// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
-const ITEMS_PER_REQUEST: usize = 25;
+pub(super) const ITEMS_PER_REQUEST: usize = 25;
 
 /// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
 const REQUESTS: usize = 4;
@@ -22,18 +22,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long to go on without DynamoDB taking a single item: longer than it is usually away.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Writes items. They come as they are made, so that a large batch is not in memory twice.
+/// Writes items, those of one request together. They come as they are made, so that a large batch is not in memory twice.
 pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,
-    items: impl Iterator<Item = Result<Item, SinkError>> + Send,
+    requests: impl Stream<Item = Result<Vec<Item>, SinkError>> + Send,
     ours: Ours<'_>,
 ) -> Result<(), SinkError> {
-    futures::stream::iter(items)
-        .try_chunks(ITEMS_PER_REQUEST)
-        .map_err(|error| error.1)
-        .try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours))
-        .await
+    requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours)).await
 }
 
 async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: Ours<'_>) -> Result<(), SinkError> {
@@ -155,8 +151,11 @@ mod tests {
         }
     }
 
-    fn items(count: usize) -> impl Iterator<Item = Result<Item, SinkError>> + Send {
-        (0..count).map(|n| Ok(Item::from([("id".into(), AttributeValue::S(format!("{n:03}")))])))
+    fn items(count: usize) -> impl Stream<Item = Result<Vec<Item>, SinkError>> + Send {
+        let item = |n| Item::from([("id".into(), AttributeValue::S(format!("{n:03}")))]);
+        let items: Vec<_> = (0..count).map(item).collect();
+        let requests: Vec<_> = items.chunks(ITEMS_PER_REQUEST).map(|items| Ok(items.to_vec())).collect();
+        futures::stream::iter(requests)
     }
 
     fn names(count: usize) -> Vec<String> {

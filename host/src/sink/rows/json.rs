@@ -5,13 +5,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, RecordBatch};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::OutputSchema;
 use super::column::Builder;
 use super::{BadRows, check_size, excerpt};
+
+/// Rows of larger blocks give back memory that they do not need.
+const SHRUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
     let text = std::str::from_utf8(block).map_err(|error| {
@@ -25,7 +28,11 @@ pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch,
         table.append(line)?;
         check_size(schema, table.rows, block.len())?;
     }
-    let arrays = table.columns.into_iter().map(Builder::finish).collect();
+    let mut arrays: Vec<_> = table.columns.into_iter().map(Builder::finish).collect();
+    // Columns that grew have room for twice what is in them, and may have to wait long.
+    if block.len() > SHRUNK_BYTES {
+        arrays.iter_mut().for_each(|array| array.shrink_to_fit());
+    }
     RecordBatch::try_new(Arc::clone(&schema.arrow), arrays).map_err(|error| BadRows::Invalid(error.to_string()))
 }
 

@@ -17,7 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub use self::file::{open_sqlite, sqlite_error};
 use self::table::{Table, quoted};
 use super::cells::{self, Cell};
-use super::{Effect, Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink};
+use super::{Ours, OutputSchema, Prepared, Sink, SinkError, Staging, TableRows, TableSink};
 use crate::dataset::Target;
 use crate::job::BatchId;
 
@@ -101,17 +101,13 @@ struct Staged(TableRows);
 
 #[async_trait]
 impl Staging for Staged {
-    fn check(&self, rows: &RecordBatch) -> Result<(), String> {
-        super::dynamodb::check(&self.0.schema, rows)
-    }
-
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
         self.0.blocks.push(rows);
         Ok(())
     }
 
     async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError> {
-        Ok(Prepared { written: self.0.measure()?, effect: Effect::Put(self.0) })
+        self.0.prepare().await
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -184,6 +180,7 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Effect;
     use super::super::Written;
     use super::super::tests::{all_types, batch_id, rows, table};
     use super::*;

@@ -79,6 +79,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     visibility_lost,
     twelve_hours,
     stopped,
+    no_room,
     panicked,
     last_delivery,
     last_delivery_untold,
@@ -378,7 +379,7 @@ async fn begun_by_other() -> Seen {
 }
 
 async fn record_unreadable() -> Seen {
-    let unreadable = |claimed| Claim::Prepared(claimed, Record(b"{".to_vec()));
+    let unreadable = |claimed| Claim::Prepared(claimed, Record::from(b"{".to_vec()));
     good(|setup| setup.ledger = Some(Arc::new(Found(unreadable)))).await
 }
 
@@ -462,6 +463,20 @@ async fn stopped() -> Seen {
     worker.stop().await;
     let line = line(&house, 1).await;
     Seen { house, line }
+}
+
+/// One item fits, and with the rows of the first there is no second.
+async fn no_room() -> Seen {
+    let rows: String = (0..400).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    let emits = format!("(call $emit «rows» (i32.const 0) «{rows}» $out) (i32.const 0)");
+    let house = House::with(|setup| {
+        setup.memory = 144 << 20;
+        setup.guest = Some((emits.leak(), "memory = \"8 MiB\"\nmax_output = \"4 MiB\""));
+        setup.columns = 1_900;
+    });
+    let mut body = message("b", &["1", "2"]);
+    body["dataset"] = "guest".into();
+    deliver(house.await, body.to_string(), 1).await
 }
 
 async fn panicked() -> Seen {
