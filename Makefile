@@ -70,7 +70,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-worker bench-price bench-compare ## all figures of the README
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## all figures of the README
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -90,6 +90,11 @@ bench-items: host plugin-noop ## no-op items through the whole embedded pipeline
 .PHONY: bench-memory
 bench-memory: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## peak memory while 2 GiB stream through a plugin
 	host/benches/processes.py memory --data $(STATION_FILES)
+
+.PHONY: bench-ticks
+bench-ticks: tools ## how late a timer is beside leases and health checks while 240 MiB of rows go through, on one core
+	cargo bench --locked -p gristmill --bench ticks --no-run
+	taskset -c 0 cargo bench --locked -p gristmill --bench ticks
 
 .PHONY: bench-worker
 bench-worker: host plugin-noaa-precipitation emulator ## a worker: start to ready, and idle memory
