@@ -1,28 +1,19 @@
 //! Whether a dataset file and its component fit. Pure: the runtime opens the component, this compares.
 
-use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::findings::{nearest, quoted};
+use super::schema::{Complaint, Judgement};
 use super::{Column, ColumnType, Dataset, Finding, InstanceLife, Manifest, Place, Target};
 
-/// A schema can be made so that it contradicts one value any number of times; who reads more than so many complaints?
-const MOST_COMPLAINTS: usize = 100;
-
-/// The largest settings schema, in bytes as JSON, and how many references it may hold. What a schema refers to is compiled and
-/// applied again for each reference, so that a few of them, each to what holds two more, keep a host busy for years. With so
-/// few there are at most 3^5 ways through, and more only where the settings are nested.
-const MAX_SCHEMA_BYTES: usize = 64 << 10;
-const MAX_REFERENCES: usize = 16;
-
-/// Everything about the dataset that does not fit the component: settings against their schema, outputs against the
-/// manifest, imports (as `gristmill:plugin/objects@0.1.0`) against grants. [`super::locate`] adds the lines.
-pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String]) -> Vec<Finding> {
+/// Everything about the dataset that does not fit the component: settings as they were judged by their schema, outputs
+/// against the manifest, imports (as `gristmill:plugin/objects@0.1.0`) against grants. [`super::locate`] adds the lines.
+pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String], settings: &Judgement) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |place: Place, message: String, help: Option<String>| {
         findings.push(Finding { file: dataset.file.clone(), position: None, place, message, help });
     };
-    settings(dataset, manifest, &mut note);
+    complaints(dataset, manifest, settings, &mut note);
     outputs(dataset, manifest, &mut note);
     grants(dataset, imports, &mut note);
     findings
@@ -44,72 +35,21 @@ pub fn warnings(dataset: &Dataset) -> Vec<Finding> {
 
 type Note<'n> = &'n mut dyn FnMut(Place, String, Option<String>);
 
-fn settings(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
-    let place = Place::default().key("settings");
-    let validator = bounded(&manifest.settings_schema).and_then(|()| {
-        jsonschema::validator_for(&manifest.settings_schema)
-            .map_err(|error| format!("is not a JSON Schema: {}", cut(error.to_string())))
-    });
-    let validator = match validator {
-        Ok(validator) => validator,
+fn complaints(dataset: &Dataset, manifest: &Manifest, judged: &Judgement, note: Note<'_>) {
+    match judged {
+        Ok(complaints) => {
+            let place = Place::default().key("settings");
+            for Complaint { pointer, message, help } in complaints {
+                note(below(&place, &dataset.settings, pointer), message.clone(), help.clone());
+            }
+        }
         Err(reason) => {
             let help =
                 format!("this is a fault of the plugin `{}` {}, not of this file", manifest.name, manifest.version);
             let plugin = Place::default().key("plugin").key("component");
-            return note(plugin, format!("the plugin's settings schema {reason}"), Some(help));
-        }
-    };
-    for error in validator.iter_errors(&dataset.settings).take(MOST_COMPLAINTS) {
-        let at = below(&place, &dataset.settings, error.instance_path().as_str());
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                let parent = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
-                let known =
-                    manifest.settings_schema.pointer(parent).and_then(|schema| schema["properties"].as_object());
-                for name in unexpected {
-                    let help = nearest(name, known.into_iter().flatten().map(|(name, _)| name.as_str()));
-                    note(at.key(name), format!("the plugin `{}` has no setting `{name}`", manifest.name), help);
-                }
-            }
-            _ => note(at, cut(error.to_string()), None),
+            note(plugin, format!("the plugin's settings schema {reason}"), Some(help));
         }
     }
-}
-
-/// Whether the schema, which is the component's, can be applied in bounded time and memory.
-fn bounded(schema: &Value) -> Result<(), String> {
-    let bytes = schema.to_string().len();
-    if bytes > MAX_SCHEMA_BYTES {
-        return Err(format!("has {bytes} bytes; at most {MAX_SCHEMA_BYTES}"));
-    }
-    let references = references(schema);
-    if references > MAX_REFERENCES {
-        return Err(format!(
-            "has {references} references; at most {MAX_REFERENCES}: put what is referred to in its place"
-        ));
-    }
-    Ok(())
-}
-
-fn references(schema: &Value) -> usize {
-    match schema {
-        Value::Array(elements) => elements.iter().map(references).sum(),
-        Value::Object(fields) => {
-            let is_reference = |name: &str| ["$ref", "$dynamicRef", "$recursiveRef"].contains(&name);
-            fields.iter().map(|(name, field)| usize::from(is_reference(name)) + references(field)).sum()
-        }
-        _ => 0,
-    }
-}
-
-/// A validator's sentence shows the value and the schema's part that it contradicts, however large they are.
-fn cut(mut sentence: String) -> String {
-    if let Some((end, _)) = sentence.char_indices().nth(500) {
-        sentence.truncate(end);
-        sentence.push('…');
-    }
-    sentence
 }
 
 /// The place that a JSON pointer names within a value.
@@ -205,7 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dataset::{Findings, OutputShape, Variables, locate};
+    use crate::dataset::{Findings, OutputShape, Variables, locate, schema};
 
     fn manifest() -> Manifest {
         let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
@@ -240,7 +180,8 @@ mod tests {
         let text = format!("dataset = 'd'\nplugin.component = 'noaa'\nmap.items = []\n{text}");
         let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
         let imports: Vec<String> = imports.iter().map(|import| (*import).into()).collect();
-        let mut findings = against(&dataset, manifest, &imports);
+        let judged = schema::judge(&manifest.name, &manifest.settings_schema, &dataset.settings);
+        let mut findings = against(&dataset, manifest, &imports, &judged);
         locate(&mut findings, &text);
         Findings(findings).to_string()
     }
@@ -259,20 +200,6 @@ mod tests {
         prefix = 's3://b/x/'
         format = 'csv'
         columns = { a = 'json' }";
-
-    #[test]
-    fn a_schema_that_would_keep_the_host_busy_is_not_applied() {
-        let complaint = |schema| found("", &Manifest { settings_schema: schema, ..manifest() }, &[]);
-        let references = |count| json!({"$defs": {"a": true}, "allOf": vec![json!({"$ref": "#/$defs/a"}); count]});
-        assert!(!complaint(references(16)).contains("schema"));
-        let many = complaint(references(17));
-        assert!(
-            many.contains("plugin.component: the plugin's settings schema has 17 references; at most 16"),
-            "{many}"
-        );
-        let large = complaint(json!({"description": "x".repeat(70_000)}));
-        assert!(large.contains("the plugin's settings schema has 70018 bytes; at most 65536"), "{large}");
-    }
 
     #[test]
     fn what_fits_has_no_findings() {

@@ -9,6 +9,7 @@ mod parse;
 mod path;
 mod read;
 mod release;
+pub mod schema;
 mod scope;
 mod template;
 mod tree;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use gristmill::dataset::{Column, ColumnType, Dataset, Manifest, OutputShape, Target, Variables, check};
+use gristmill::dataset::{Column, ColumnType, Dataset, Manifest, OutputShape, Target, Variables, check, schema};
 use gristmill::sink::OutputSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,7 +51,8 @@ pub fn manifest(data: &[u8]) -> bool {
         settings_schema: schema,
         outputs,
     };
-    let findings = check::against(&dataset, &manifest, &[]);
+    let judged = schema::judge(&manifest.name, &manifest.settings_schema, &dataset.settings);
+    let findings = check::against(&dataset, &manifest, &[], &judged);
     assert!(findings.len() <= 100 + data.len(), "{} findings", findings.len());
     findings.iter().for_each(|finding| super::in_proportion(finding, data));
     for output in &manifest.outputs {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use self::map::DELIMITERS;
-use self::values::{GIB, KIB, MIB, duration, is_name, location, name, object, size};
+pub(super) use self::values::is_name;
+use self::values::{GIB, KIB, MIB, duration, location, name, object, size};
 use super::findings::Step;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};

@@ -26,7 +26,7 @@ pub(super) fn name(node: &Node<'_>) -> Option<String> {
     )
 }
 
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::dataset) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
