@@ -25,7 +25,7 @@ pub use self::releases::{Fetched, NotOpened, Releases, find_release};
 pub use self::smoke::{LIMIT as SAMPLE_LIMIT, SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};
 use crate::admission::Need;
-use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Manifest, Place, Target, check, schema};
+use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
 use crate::files;
 use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
@@ -210,8 +210,7 @@ async fn fit(
         let message = format!("{}: {error}", dataset.plugin.component);
         located(text, vec![of_component(dataset, message, None)])
     })?;
-    let Manifest { name, settings_schema, .. } = &plugin.manifest;
-    let judged = schema::judge(name, settings_schema, &dataset.settings);
+    let judged = runtime.judge(&plugin.manifest, &dataset.settings).await;
     let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports, &judged);
     let mut outputs = Vec::new();
     for (index, output) in dataset.outputs.iter().enumerate() {

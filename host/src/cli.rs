@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
+mod compile;
 mod desk;
 mod registry;
 
+pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
@@ -68,6 +70,9 @@ pub enum Command {
     Diff(DiffArgs),
     /// Run a recorded batch again, and say whether it comes to the same.
     Replay(ReplayArgs),
+    /// Compile a component or apply a schema for another gristmill, within limits.
+    #[command(hide = true)]
+    Digest(DigestArgs),
 }
 
 const CHECK_EXIT_CODES: &str = "\
@@ -102,9 +107,9 @@ pub struct MapArgs {
     /// less an eighth].
     #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
-    /// Where compiled components are kept: a folder that only this user may write [default: DIR/.gristmill/components].
-    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    /// Where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// Print the summary as JSON, and no progress.
     #[arg(long)]
     pub json: bool,
@@ -147,9 +152,9 @@ pub struct WorkerArgs {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub admin: SocketAddr,
-    /// Where compiled components are kept: a folder that only this user may write [default: ~/.cache/gristmill].
-    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    /// Where components are compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// How long a batch stays claimed by a worker that fell silent, at least 1s. A claim is renewed three times in that time;
     /// shorter means that what a killed worker had is taken over sooner, and that a worker may be cut off for less long.
     #[arg(long, env = "GRISTMILL_LEASE", value_name = "TIME", default_value = "60s", value_parser = lease)]
@@ -181,9 +186,9 @@ pub struct AslArgs {
 pub struct CheckArgs {
     /// The dataset file, or a folder with a `dataset.toml`.
     pub dataset: PathBuf,
-    /// Where compiled components are kept, as `map` and `worker` have it; without one the component is compiled here.
-    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    /// Where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,
@@ -199,6 +204,9 @@ pub enum PluginCommand {
         /// Print it as JSON.
         #[arg(long)]
         json: bool,
+        /// Where it is compiled.
+        #[command(flatten)]
+        compile: CompileArgs,
     },
 }
 

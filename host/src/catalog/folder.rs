@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+
 use super::{Catalog, Loaded, Versions};
 use crate::admission::Admission;
 use crate::dataset::{Dataset, Finding, Findings, MAX_FILE, Place, Variables, is_dataset};
 use crate::files;
 use crate::runtime::Runtime;
 use crate::sink::Stores;
+
+/// How many datasets are opened at once: each holds its component's bytes.
+const OPENED_AT_ONCE: usize = 4;
 
 impl Catalog {
     /// Opens every dataset of a folder: `*.toml` with the key `dataset`, and `*/dataset.toml`. A file that cannot even be read as a dataset has no
@@ -33,7 +38,7 @@ impl Catalog {
         runtime: &Runtime,
         stores: &Stores,
     ) -> std::io::Result<Vec<Findings>> {
-        let mut datasets = BTreeMap::new();
+        let mut datasets: BTreeMap<String, Dataset> = BTreeMap::new();
         let mut complaints = Vec::new();
         for file in dataset_files(folder)? {
             if is_something_else(&file) {
@@ -59,10 +64,13 @@ impl Catalog {
                 }]));
                 continue;
             }
-            let loaded = Loaded::open(dataset, runtime, stores).await;
-            datasets.insert(name, loaded.map(Arc::new).map_err(|error| error.to_string().into()));
+            datasets.insert(name, dataset);
         }
-        for (name, loaded) in datasets {
+        // One that takes long to compile holds up only those that have to be compiled, too.
+        let open = |(name, dataset)| async move { (name, Loaded::open(dataset, runtime, stores).await) };
+        let mut opened = futures::stream::iter(datasets).map(open).buffer_unordered(OPENED_AT_ONCE);
+        while let Some((name, loaded)) = opened.next().await {
+            let loaded = loaded.map(Arc::new).map_err(|error| error.to_string().into());
             self.set(&name, Versions::only(loaded));
         }
         Ok(complaints)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{RegistryArgs, SetArgs};
+use super::{CompileArgs, RegistryArgs, SetArgs};
 use crate::registry::{Name, Version};
 
 const DIFF_EXIT_CODES: &str = "\
@@ -31,9 +31,9 @@ pub struct DeskArgs {
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,
-    /// Where compiled components are kept: a folder that only this user may write [default: ~/.cache/gristmill].
-    #[arg(long, env = "GRISTMILL_CACHE", value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    /// Where components are compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

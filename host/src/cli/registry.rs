@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::SetArgs;
+use super::{CompileArgs, SetArgs};
 use crate::registry::{KeyRef, Name, Share, Version};
 
 /// `--registry`
@@ -26,6 +26,9 @@ pub struct PublishArgs {
     /// Sign it with this key: a file (PKCS #8), or a key of AWS KMS (`awskms:///ARN`). Several sign one after the other.
     #[arg(long = "key", value_name = "FILE|awskms:///KEY")]
     pub keys: Vec<KeyRef>,
+    /// Where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// The variables; what has no value stands for itself while the version is checked.
     #[command(flatten)]
     pub variables: SetArgs,

@@ -2,46 +2,53 @@
 
 use std::process::ExitCode;
 
-use tokio::runtime::Handle;
-
 use crate::catalog::Loaded;
 use crate::cli::CheckArgs;
-use crate::dataset::{self, Dataset, Findings};
+use crate::dataset::{self, Dataset, Finding, Findings};
 use crate::files;
-use crate::runtime::{Runtime, RuntimeConfig};
 use crate::text::line;
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let variables = super::variables(args.variables, &args.dataset)?;
-    let (dataset, mut findings) = Dataset::load_in_part(&args.dataset, &variables);
-    let mut fits = String::new();
+    let (dataset, findings) = Dataset::load_in_part(&args.dataset, &variables);
+    let mut is_fine = findings.is_empty();
+    // What the file's own text says comes before the component, which may take long to compile.
+    complain(findings)?;
     if let Some(dataset) = dataset {
-        let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: args.cache, io: Handle::current() })?;
+        let runtime = super::compiler::runtime_here(1, &args.compile)?;
         match super::patiently(&dataset.plugin.component, Loaded::examine(&dataset, &runtime)).await {
-            Ok((plugin, outputs)) => {
+            Ok((plugin, outputs)) if is_fine => {
                 let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-                fits = format!(
-                    "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}",
+                super::say(format_args!(
+                    "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}\n",
                     line(&dataset.file.display().to_string()),
                     dataset.name,
                     line(&plugin.manifest.name),
                     line(&plugin.manifest.version),
                     plugin.digest,
                     names.join(", ")
-                );
+                ))?;
                 let mut warnings = dataset::check::warnings(&dataset);
                 let text = files::read_text(&dataset.file, dataset::MAX_FILE).unwrap_or_default();
                 dataset::locate(&mut warnings, &text);
-                fits.extend(warnings.iter().map(|warning| format!("\nwarning: {warning}")));
+                for warning in warnings {
+                    super::say(format_args!("warning: {warning}\n"))?;
+                }
             }
-            Err(more) => findings.extend(more.0),
+            Ok(_) => {}
+            Err(more) => {
+                is_fine = false;
+                complain(more.0)?;
+            }
         }
     }
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn complain(mut findings: Vec<Finding>) -> anyhow::Result<()> {
     if findings.is_empty() {
-        super::say(fits + "\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     findings.sort_by_key(|finding| finding.position);
-    super::say(format!("{}\n", Findings(findings)))?;
-    Ok(ExitCode::FAILURE)
+    super::say(format_args!("{}\n", Findings(findings)))
 }

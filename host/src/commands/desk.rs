@@ -1,11 +1,9 @@
 //! What `diff` and `replay` run on: inputs from S3 or a folder, and outputs that go to a folder which is gone afterwards.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 
 use crate::aws;
 use crate::catalog::{Fetched, Loaded};
@@ -18,7 +16,7 @@ use crate::object::s3::S3Store;
 use crate::object::{ObjectStore, ObjectWriter};
 use crate::registry::{Kms, Name, Policy, Registry};
 use crate::replay;
-use crate::runtime::{Runtime, RuntimeConfig};
+use crate::runtime::Runtime;
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 
@@ -61,13 +59,12 @@ impl Desk {
             objects: Arc::new(Aside { inputs: inputs.clone(), outputs: aside.clone() }),
             tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite"))?),
         };
-        let cache: Option<PathBuf> = args.cache.or_else(super::user_cache);
         let policy = match &args.trust {
             Some(file) => Policy::load(file, &Kms::default()).await?,
             None => Policy::none(),
         };
         Ok(Self {
-            runtime: Runtime::new(&RuntimeConfig { slots, cache, io: Handle::current() })?,
+            runtime: super::compiler::runtime_here(slots, &args.compile)?,
             guests: super::Guests::start(slots)?,
             slots,
             variables: args.variables.variables(),

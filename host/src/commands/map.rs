@@ -12,7 +12,6 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use indicatif::HumanCount;
 use serde_json::value::RawValue;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
@@ -37,7 +36,6 @@ use crate::object::{Location, ObjectStore, ObjectWriter};
 use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
-use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::sqlite::SqliteSink;
 use crate::sink::{SinkError, Stores};
 use crate::telemetry::guests::GuestLines;
@@ -62,8 +60,11 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
     }
-    let cache = args.cache.unwrap_or_else(|| folder.cache());
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: Some(cache), io: Handle::current() })?;
+    // Said before anything is compiled.
+    let source = source(&dataset, &input)?;
+    let looked_at = source.location().map(ToString::to_string);
+    let plan = plan(&dataset, &input, source, folder.objects.clone())?;
+    let runtime = super::compiler::runtime_here(slots, &args.compile)?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
     let component = dataset.plugin.component.clone();
     let opened = super::patiently(&component, Loaded::open(dataset, &runtime, &stores)).await;
@@ -73,9 +74,6 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
         anyhow::bail!("{}: {objection}", dataset.file.display());
     }
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
-    let source = source(dataset, &input)?;
-    let looked_at = source.location().map(ToString::to_string);
-    let plan = plan(dataset, &input, source, folder.objects.clone())?;
 
     let threads = super::Guests::start(slots)?;
     let guests = threads.handle();
@@ -248,10 +246,6 @@ impl Folder {
             ledger: Arc::new(SqliteLedger::open(root)?),
         };
         Ok((opened, new))
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.root.join(".gristmill").join("components")
     }
 
     /// The file or folder of a place of the summary.

@@ -2,6 +2,7 @@
 
 mod asl;
 mod check;
+mod compiler;
 mod desk;
 mod diff;
 mod keygen;
@@ -18,7 +19,7 @@ mod worker;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,10 @@ const MAX_GIVEN: u64 = 1 << 30;
 
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Digest(args) = &cli.command {
+        // Before anything that it does not need: its limits are to hold for all that it does.
+        return compiler::digest(args);
+    }
     // Whoever tries a plugin wants to see what it prints; whoever asks for more than the default shall have all of it.
     let (default, guests) = match &cli.command {
         Command::Worker(_) => ("info", GuestLines::all()),
@@ -72,6 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => io.block_on(Box::pin(status::run(args))),
         Command::Diff(args) => io.block_on(Box::pin(diff::run(args))),
         Command::Replay(args) => io.block_on(Box::pin(replay::run(args))),
+        Command::Digest(args) => compiler::digest(&args),
     }
 }
 
@@ -167,13 +173,6 @@ impl Drop for Guests {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Where this user's programs keep what can be made again (XDG Base Directory Specification). None without a home.
-fn user_cache() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(caches.join("gristmill"))
 }
 
 /// How much memory items and rows may take: what is asked for, or what this process has less what the host keeps. None where

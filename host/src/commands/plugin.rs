@@ -7,19 +7,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
 use crate::cli::PluginCommand;
 use crate::dataset::{Column, Manifest};
 use crate::files;
 use crate::registry::MAX_BLOB;
-use crate::runtime::{Plugin, Runtime, RuntimeConfig};
+use crate::runtime::Plugin;
 use crate::text::{json as safe_json, line};
 
 pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
-    let PluginCommand::Inspect { file, json } = command;
+    let PluginCommand::Inspect { file, json, compile } = command;
     let bytes = files::read_given(&file, MAX_BLOB).with_context(|| file.display().to_string())?;
-    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
+    let runtime = super::compiler::runtime_here(1, &compile)?;
     let plugin =
         super::patiently(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {

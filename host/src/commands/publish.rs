@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use bytesize::ByteSize;
-use tokio::runtime::Handle;
 
 use crate::admission::Admission;
 use crate::aws;
@@ -21,7 +20,6 @@ use crate::object::folder::FolderStore;
 use crate::registry::{
     self, Attachment, Blob, Interfaces, Kms, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release, Signer,
 };
-use crate::runtime::{Runtime, RuntimeConfig};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 
@@ -46,7 +44,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         objects: Arc::new(FolderStore::new(nowhere.path())),
         tables: Arc::new(SqliteSink::open(&nowhere.path().join("tables.sqlite"))?),
     };
-    let runtime = Runtime::new(&RuntimeConfig { slots: 1, cache: None, io: Handle::current() })?;
+    let runtime = super::compiler::runtime_here(1, &args.compile)?;
     let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
     let threads = super::Guests::start(1)?;

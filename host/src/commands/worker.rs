@@ -6,12 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
-use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::signals;
 use super::waiting::wait_for;
+use super::{compiler, signals};
 use crate::admission::Admission;
 use crate::aws;
 use crate::callback::step_functions::StepFunctions;
@@ -29,7 +28,6 @@ use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::registry::{self, Kms, Policy};
-use crate::runtime::{Runtime, RuntimeConfig};
 use crate::shadow::Shadows;
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
@@ -73,8 +71,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         config.region().is_some(),
         "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
     );
-    let cache = args.cache.or_else(super::user_cache);
-    let runtime = Runtime::new(&RuntimeConfig { slots, cache: cache.clone(), io: Handle::current() })?;
+    let runtime = compiler::runtime(slots, &args.compile, memory)?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
     let (ledger, fleet): (Arc<dyn Ledger>, Arc<dyn Fleet>) = match &args.ledger {
         Some(table) => {
@@ -128,8 +125,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             opened: Opened::default(),
         };
         let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
-        if let Some(folder) = &cache {
-            watch = watch.remembering(folder);
+        if let Some(folder) = compiler::cache(&args.compile) {
+            watch = watch.remembering(&folder);
         }
         let watch = Arc::new(tokio::sync::Mutex::new(watch));
         let look = async || Ok(watch.lock().await.start().await?);

@@ -1,27 +1,32 @@
-//! Compiled components on disk, so that only the first worker process on a machine waits for the compiler.
+//! Compiled components on disk, so that only the first process of a user waits for the compiler.
 //!
-//! Compiled code is run as it is, so a file counts only if this very host wrote it: its name carries the component's
-//! digest and a hash of the engine's version and settings, it and its folder belong to this user (or to root, who may have
-//! made the image) and are writable for nobody else, and the content must have the checksum that was written with it. A
-//! file that is anything else is compiled again and replaced.
+//! Compiled code is run as it is, so a file counts only if this user's gristmill wrote it for this very component: it carries
+//! a tag, made with a secret that lies beside it ([`Secret`]), over the component's digest, the engine's version and settings,
+//! and all that it holds. Whoever can put a file into the folder, or rename one, cannot make the tag. And folder and files
+//! have to belong to this user (or to root, who may have made the image) and be writable for nobody else. A file that is
+//! anything else is compiled again and replaced.
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{Read as _, Write as _};
+use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use wasmtime::Engine;
-use wasmtime::component::Component;
-use xxhash_rust::xxh3::xxh3_128;
 
+use super::digest::{About, Digested};
+use super::secret::{Secret, TAG};
 use crate::job::Digest;
 
-const MAGIC: &[u8; 16] = b"gristmill cwasm1";
-const HEADER: usize = MAGIC.len() + size_of::<u128>();
+const MAGIC: &[u8; 16] = b"gristmill cwasm2";
+/// What it is, its tag, and how long what it says of itself is.
+const HEADER: usize = MAGIC.len() + TAG + size_of::<u64>();
 
-/// Where one component's compiled code is.
+/// Where what is kept of one component is.
 pub(super) struct Entry {
     path: PathBuf,
+    /// What it is an entry of, as its tag covers it.
+    of: String,
 }
 
 impl Entry {
@@ -29,93 +34,100 @@ impl Entry {
         // The hash covers wasmtime's version, its settings, and the CPU features that the code may use.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self { path: folder.join(format!("{}-{:016x}.cwasm", digest.hex(), hasher.finish())) }
+        let of = format!("{}-{:016x}", digest.hex(), hasher.finish());
+        Self { path: folder.join(format!("{of}.cwasm")), of }
     }
 
-    /// The component, if this host compiled it before and the file is whole.
-    pub(super) fn load(&self, engine: &Engine) -> Option<Component> {
+    /// What is kept of the component, if this user compiled it before and the file is whole.
+    pub(super) fn load(&self) -> Option<Digested> {
         let path = self.path.display();
-        let bytes = match self.read() {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => {
-                tracing::warn!(%path, "others may write to the cache of compiled components; it is not used: {REMEDY}");
-                return None;
+        match self.read() {
+            Ok(Read::Ours(digested)) => return Some(digested),
+            Ok(Read::Theirs) => {
+                tracing::warn!(%path, "a compiled component is damaged or was not made here; it is compiled again");
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Ok(Read::Open) => {
+                tracing::warn!(%path, "others may write to the cache of compiled components; it is not used: {REMEDY}");
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::warn!(%path, %error, "a compiled component cannot be read; it is compiled again");
-                return None;
-            }
-        };
-        let Some(code) = verified(&bytes) else {
-            tracing::warn!(%path, "a compiled component is damaged; it is compiled again");
-            return None;
-        };
-        match deserialize(engine, code) {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!(%path, %error, "a compiled component was refused; it is compiled again");
-                None
             }
         }
+        None
     }
 
-    /// The file's bytes, if nobody else can have written them. It is the open file that is asked, not its name.
-    fn read(&self) -> std::io::Result<Option<Vec<u8>>> {
+    fn read(&self) -> Result<Read> {
         let mut file = std::fs::File::open(&self.path)?;
+        // It is the open file that is asked, not its name.
         if !private(&file.metadata()?) || !private(&std::fs::metadata(self.folder())?) {
-            return Ok(None);
+            return Ok(Read::Open);
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
+        let secret = Secret::of(self.folder())?;
+        Ok(secret.and_then(|secret| self.verified(&secret, bytes.into())).map_or(Read::Theirs, Read::Ours))
+    }
+
+    fn verified(&self, secret: &Secret, bytes: Bytes) -> Option<Digested> {
+        let (header, content) = bytes.split_at_checked(HEADER)?;
+        let (magic, header) = header.split_at(MAGIC.len());
+        let (tag, length) = header.split_at(TAG);
+        if magic != MAGIC || !secret.verify(&[MAGIC, self.of.as_bytes(), length, content], tag) {
+            return None;
+        }
+        let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let about: About = serde_json::from_slice(content.get(..length)?).ok()?;
+        Some(Digested { about, code: bytes.slice(HEADER + length..) })
+    }
+
+    /// Keeps it for the next process. A cache that cannot be written costs time, not work.
+    pub(super) fn store(&self, digested: &Digested) {
+        if let Err(error) = self.try_store(digested) {
+            tracing::warn!(path = %self.path.display(), %error, "a compiled component was not kept; the next start compiles again");
+        }
+    }
+
+    fn try_store(&self, digested: &Digested) -> Result<()> {
+        make_private(self.folder())?;
+        if !private(&std::fs::metadata(self.folder())?) {
+            return Err(Error::other(format!("others may write to the folder: {REMEDY}")));
+        }
+        let secret = Secret::make(self.folder())?;
+        let about = serde_json::to_vec(&digested.about)?;
+        let length = (about.len() as u64).to_le_bytes();
+        // All of it has a length of its own or one that is given.
+        let tag = secret.sign(&[MAGIC, self.of.as_bytes(), &length, &about, &digested.code]);
+        // A file of its own, renamed when whole: two processes may compile the same component at once. Only its owner may
+        // read and write it, whatever the umask.
+        let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(self.folder())?;
+        for part in [&MAGIC[..], &tag, &length, &about, &digested.code] {
+            file.write_all(part)?;
+        }
+        file.persist(&self.path)?;
+        Ok(())
     }
 
     fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }
-
-    /// Keeps the compiled code for the next process. A cache that cannot be written costs time, not work.
-    pub(super) fn store(&self, component: &Component) {
-        if let Err(error) = self.try_store(component) {
-            tracing::warn!(path = %self.path.display(), %error, "a compiled component was not kept; the next start compiles again");
-        }
-    }
-
-    fn try_store(&self, component: &Component) -> wasmtime::Result<()> {
-        let code = component.serialize()?;
-        make_private(self.folder())?;
-        if !private(&std::fs::metadata(self.folder())?) {
-            wasmtime::bail!("others may write to the folder: {REMEDY}");
-        }
-        // A file of its own, renamed when whole: two workers may compile the same component at once. Only its owner may
-        // read and write it, whatever the umask.
-        let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(self.folder())?;
-        file.write_all(MAGIC)?;
-        file.write_all(&xxh3_128(&code).to_le_bytes())?;
-        file.write_all(&code)?;
-        file.persist(&self.path)?;
-        Ok(())
-    }
 }
 
-const REMEDY: &str = "it has to be a folder of this user's own, with mode 700";
-
-fn verified(bytes: &[u8]) -> Option<&[u8]> {
-    let (header, code) = bytes.split_at_checked(HEADER)?;
-    let (magic, sum) = header.split_at(MAGIC.len());
-    (magic == MAGIC && *sum == xxh3_128(code).to_le_bytes()).then_some(code)
+/// A file that lies where an entry is.
+enum Read {
+    /// It was made here, for this component.
+    Ours(Digested),
+    /// It was not.
+    Theirs,
+    /// Anybody may have made it.
+    Open,
 }
 
-#[allow(unsafe_code)]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the code is what `Component::serialize` of an engine with this configuration gave: it was written by this
-    // host under a name with the configuration's hash, into a folder that only this user writes, and its checksum holds.
-    unsafe { Component::deserialize(engine, code) }
-}
+pub(super) const REMEDY: &str = "it has to be a folder of this user's own, with mode 700";
 
+/// Whether nobody else can have written it.
 #[cfg(unix)]
-fn private(meta: &Metadata) -> bool {
+pub(super) fn private(meta: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     const WRITABLE_BY_OTHERS: u32 = 0o022;
     const ROOT: u32 = 0;
@@ -137,55 +149,107 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn stored() -> (tempfile::TempDir, Engine, Entry) {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::default();
-        let entry = Entry::new(&folder.path().join("cache"), &engine, &Digest::of(b"x"));
-        entry.store(&Component::new(&engine, "(component)").unwrap());
-        (folder, engine, entry)
+    use super::*;
+    use crate::dataset::Manifest;
+
+    fn digested(name: &str) -> Digested {
+        let manifest = Manifest {
+            name: name.into(),
+            version: "1.0.0".into(),
+            description: String::new(),
+            settings_schema: json!({}),
+            outputs: Vec::new(),
+        };
+        let about = About { manifest, imports: vec!["wasi:io/poll@0.2.6".into()], exports: Vec::new() };
+        Digested { about, code: format!("the code of {name}").into() }
+    }
+
+    /// A cache with an entry of each of these components.
+    fn stored<const N: usize>(names: [&str; N]) -> (tempfile::TempDir, [Entry; N]) {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
+        let cache = folder.path().join("cache");
+        let entries = names.map(|name| Entry::new(&cache, &engine, &Digest::of(name.as_bytes())));
+        names.iter().zip(&entries).for_each(|(name, entry)| entry.try_store(&digested(name)).unwrap());
+        (folder, entries)
     }
 
     #[test]
     fn what_was_stored_is_loaded() {
-        let (_folder, engine, entry) = stored();
-        assert!(entry.load(&engine).is_some());
+        let (_folder, [entry]) = stored(["a"]);
+        let (loaded, was) = (entry.load().unwrap(), digested("a"));
+        assert_eq!((loaded.about, loaded.code), (was.about, was.code));
     }
 
     #[test]
     fn a_flipped_byte_anywhere_is_noticed() {
-        let (_folder, engine, entry) = stored();
+        let (_folder, [entry]) = stored(["a"]);
         let whole = std::fs::read(&entry.path).unwrap();
-        for at in [0, 20, HEADER, whole.len() / 2, whole.len() - 1] {
+        for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             std::fs::write(&entry.path, damaged).unwrap();
-            assert!(entry.load(&engine).is_none(), "byte {at}");
+            assert!(entry.load().is_none(), "byte {at}");
         }
-        std::fs::write(&entry.path, &whole[..HEADER - 1]).unwrap();
-        assert!(entry.load(&engine).is_none());
+        for end in [0, HEADER - 1, HEADER, whole.len() - 1] {
+            std::fs::write(&entry.path, &whole[..end]).unwrap();
+            assert!(entry.load().is_none(), "{end} bytes");
+        }
     }
 
     #[test]
-    fn another_version_has_another_name() {
-        let (_folder, engine, entry) = stored();
+    fn another_components_entry_under_this_ones_name_is_refused() {
+        let (_folder, [a, b]) = stored(["a", "b"]);
+        std::fs::copy(&a.path, &b.path).unwrap();
+        assert!(b.load().is_none());
+        assert_eq!(a.load().unwrap().about.manifest.name, "a");
+    }
+
+    #[test]
+    fn an_entry_that_was_made_elsewhere_is_refused() {
+        let (_ours, [entry]) = stored(["a"]);
+        // With a cache, and so a secret, of its own.
+        let (_theirs, [planted]) = stored(["a"]);
+        std::fs::copy(&planted.path, &entry.path).unwrap();
+        assert!(entry.load().is_none());
+        entry.store(&digested("a"));
+        assert!(entry.load().is_some(), "it was replaced");
+    }
+
+    #[test]
+    fn what_was_kept_before_the_secret_changed_or_went_is_made_again() {
+        let (_folder, [entry]) = stored(["a"]);
+        let secret = entry.folder().join("secret");
+        let change = || std::fs::write(&secret, [7; 64]).unwrap();
+        let take_away = || std::fs::remove_file(&secret).unwrap();
+        for something_happens in [&change as &dyn Fn(), &take_away] {
+            something_happens();
+            assert!(entry.load().is_none());
+            entry.store(&digested("a"));
+            assert!(entry.load().is_some());
+        }
+    }
+
+    #[test]
+    fn another_engine_has_another_name() {
+        let (_folder, [entry]) = stored(["x"]);
         let other = Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         let theirs = Entry::new(entry.folder(), &other, &Digest::of(b"x"));
         assert_ne!(theirs.path, entry.path);
-        // A file that was moved under this name is refused by wasmtime itself.
-        theirs.store(&Component::new(&other, "(component)").unwrap());
+        // A file that was moved under this name is refused.
+        theirs.store(&digested("x"));
         std::fs::rename(&theirs.path, &entry.path).unwrap();
-        assert!(entry.load(&engine).is_none());
+        assert!(entry.load().is_none());
     }
 
     #[test]
     fn what_was_damaged_is_replaced() {
-        let (_folder, engine, entry) = stored();
+        let (_folder, [entry]) = stored(["a"]);
         std::fs::write(&entry.path, "damaged").unwrap();
-        entry.store(&Component::new(&engine, "(component)").unwrap());
-        assert!(entry.load(&engine).is_some());
-        assert_eq!(std::fs::read_dir(entry.folder()).unwrap().count(), 1, "nothing else is left behind");
+        entry.store(&digested("a"));
+        assert!(entry.load().is_some());
+        assert_eq!(std::fs::read_dir(entry.folder()).unwrap().count(), 2, "the entry and the secret, and nothing else");
     }
 
     #[cfg(unix)]
@@ -200,45 +264,55 @@ mod tests {
 
         #[test]
         fn what_others_may_write_is_neither_read_nor_written() {
-            let (_folder, engine, entry) = stored();
+            let (_folder, [entry]) = stored(["a"]);
             for mode in [0o777, 0o720, 0o702] {
                 allow(entry.folder(), mode);
-                assert!(entry.load(&engine).is_none(), "{mode:o}");
-                let error = entry.try_store(&Component::new(&engine, "(component)").unwrap()).unwrap_err();
+                assert!(entry.load().is_none(), "{mode:o}");
+                let error = entry.try_store(&digested("a")).unwrap_err();
                 assert!(error.to_string().contains("mode 700"), "{error}");
             }
             allow(entry.folder(), 0o755);
-            assert!(entry.load(&engine).is_some());
+            assert!(entry.load().is_some());
             allow(&entry.path, 0o660);
-            assert!(entry.load(&engine).is_none());
+            assert!(entry.load().is_none());
         }
 
         #[test]
         fn the_file_and_a_new_folder_are_the_owners_alone() {
-            let (_folder, _engine, entry) = stored();
+            let (_folder, [entry]) = stored(["a"]);
             let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
             assert_eq!((mode(entry.folder()), mode(&entry.path)), (0o700, 0o600));
         }
 
         #[test]
         fn a_link_under_the_entrys_name_is_replaced_and_not_followed() {
-            let (folder, engine, entry) = stored();
+            let (folder, [entry]) = stored(["a"]);
             let precious = folder.path().join("precious");
             std::fs::write(&precious, "text").unwrap();
             std::fs::remove_file(&entry.path).unwrap();
             symlink(&precious, &entry.path).unwrap();
-            assert!(entry.load(&engine).is_none());
-            entry.store(&Component::new(&engine, "(component)").unwrap());
+            assert!(entry.load().is_none());
+            entry.store(&digested("a"));
             assert_eq!(std::fs::read_to_string(&precious).unwrap(), "text");
-            assert!(entry.load(&engine).is_some());
+            assert!(entry.load().is_some());
+        }
+
+        /// As it is after `chmod -R a+rX`, for a user who did not make it.
+        #[test]
+        fn a_cache_that_came_with_an_image_may_be_readable_for_all() {
+            let (_folder, [entry]) = stored(["a"]);
+            allow(entry.folder(), 0o755);
+            allow(&entry.folder().join("secret"), 0o644);
+            allow(&entry.path, 0o644);
+            assert!(entry.load().is_some());
         }
 
         /// Only root can give files away; for everybody else the check of the owner is the one that follows.
         #[test]
         fn what_belongs_to_somebody_else_is_not_trusted() {
-            let (_folder, engine, entry) = stored();
+            let (_folder, [entry]) = stored(["a"]);
             let given = chown(&entry.path, Some(12_345), None).is_ok();
-            assert_eq!(entry.load(&engine).is_none(), given);
+            assert_eq!(entry.load().is_none(), given);
             let root = std::fs::metadata("/").unwrap();
             assert!(private(&root), "what is root's is trusted");
         }

@@ -1,8 +1,9 @@
-//! From bytes to a plugin: what is wrong with them is said before anything runs.
+//! A plugin: a component of this contract that can be run, and what is wrong with one that cannot.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -10,16 +11,15 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::{self, CONTRACT, PluginPre};
-use super::cache;
 use super::guest::Guest;
-use super::lane;
+use super::logging::cut;
 use crate::dataset::Manifest;
 use crate::job::Digest;
 
 const PROCESSOR: &str = "gristmill:plugin/item-processor";
 
 /// Why a component cannot be used. Every sentence says what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum PluginError {
     /// The bytes are not WebAssembly.
     #[error("this is not a WebAssembly component: {0}")]
@@ -43,8 +43,11 @@ pub enum PluginError {
     #[error("this component exports no `{PROCESSOR}@{CONTRACT}`: it is not a gristmill plugin{}", exports(.0))]
     NotAPlugin(Vec<String>),
     /// It wants what the host does not have.
-    #[error("this component imports what this host does not offer: {}", .0.join(", "))]
+    #[error("this component imports what this host does not offer: {}", listed(.0))]
     MissingImport(Vec<String>),
+    /// It takes more than it may.
+    #[error("{0}")]
+    TooMuch(String),
     /// `describe` failed or made no sense.
     #[error("the component does not describe itself: {0}")]
     Describe(String),
@@ -57,10 +60,24 @@ impl PluginError {
     pub(super) fn engine(error: wasmtime::Error) -> Self {
         Self::Engine(format!("{error:#}"))
     }
+
+    pub(super) fn broke_the_compiler() -> Self {
+        Self::Engine(
+            "the compiler broke on it; this is a fault of the compiler: build the component in another way".into(),
+        )
+    }
 }
 
 fn exports(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!(" (it exports {})", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!(" (it exports {})", listed(names)) }
+}
+
+/// The first of these names: there may be thousands, each of any length.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<&str> = names.iter().take(MOST).map(|name| cut(name, 200)).collect();
+    let more = names.len().saturating_sub(MOST);
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// A component that can be run: compiled, of this contract, and known by what it says of itself.
@@ -83,69 +100,28 @@ pub struct Plugin {
     pub compiled_in: Option<Duration>,
 }
 
-impl Plugin {
-    pub(super) async fn open(
-        component: Component,
-        pre: PluginPre<Guest>,
-        digest: Digest,
-        size: u64,
-        compiled_in: Option<Duration>,
-        io: Handle,
-        kept: Arc<Semaphore>,
-    ) -> Result<Self, PluginError> {
-        let manifest = lane::describe(&pre, &io).await?;
-        let ty = component.component_type();
-        let (imports, exports) = (names(ty.imports(pre.engine())), names(ty.exports(pre.engine())));
-        Ok(Self { pre, io, kept, manifest, digest, imports, exports, size, compiled_in })
-    }
+/// The interfaces that a component imports, and those that it exports.
+pub(super) fn interfaces(engine: &Engine, component: &Component) -> [Vec<String>; 2] {
+    let ty = component.component_type();
+    [names(ty.imports(engine)), names(ty.exports(engine))]
 }
 
 fn names<'a, T>(items: impl Iterator<Item = (&'a str, T)>) -> Vec<String> {
     items.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Compiles, or loads what was compiled before by this very engine.
-pub(super) fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    digest: &Digest,
-    cache: Option<&Path>,
-) -> Result<(Component, Option<Duration>), PluginError> {
+/// Refuses what cannot be a component, by its first bytes.
+pub(super) fn preamble(bytes: &[u8]) -> Result<(), PluginError> {
     match bytes {
         // The layer field of the preamble tells a component from a module (Component Model, Binary.md).
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => {}
-        [0, b'a', b's', b'm', _, _, 0, 0, ..] => return Err(PluginError::CoreModule),
-        [0, b'a', b's', b'm', ..] => {
-            return Err(PluginError::NotAComponent("its preamble is of an unknown kind".into()));
-        }
-        [] => return Err(PluginError::NotAComponent("it is empty".into())),
-        _ => {
-            return Err(PluginError::NotAComponent(format!(
-                "it begins with {:?}",
-                String::from_utf8_lossy(&bytes[..bytes.len().min(8)])
-            )));
-        }
-    }
-    let entry = cache.map(|folder| cache::Entry::new(folder, engine, digest));
-    if let Some(component) = entry.as_ref().and_then(|entry| entry.load(engine)) {
-        return Ok((component, None));
-    }
-    let start = Instant::now();
-    let component = Component::from_binary(engine, bytes).map_err(malformed)?;
-    let compiled_in = start.elapsed();
-    if let Some(entry) = entry {
-        entry.store(&component);
-    }
-    Ok((component, Some(compiled_in)))
-}
-
-/// Whether the bytes make no component, or one that is too much for this engine. wasmtime has no type for the difference.
-fn malformed(error: wasmtime::Error) -> PluginError {
-    let text = format!("{error:#}");
-    if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") {
-        PluginError::NotAComponent(text)
-    } else {
-        PluginError::Engine(text)
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(PluginError::CoreModule),
+        [0, b'a', b's', b'm', ..] => Err(PluginError::NotAComponent("its preamble is of an unknown kind".into())),
+        [] => Err(PluginError::NotAComponent("it is empty".into())),
+        _ => Err(PluginError::NotAComponent(format!(
+            "it begins with {:?}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(8)])
+        ))),
     }
 }
 
@@ -155,9 +131,7 @@ pub(super) fn check(
     linker: &Linker<Guest>,
     component: &Component,
 ) -> Result<PluginPre<Guest>, PluginError> {
-    let ty = component.component_type();
-    let exported = names(ty.exports(engine));
-    let imported = names(ty.imports(engine));
+    let [imported, exported] = interfaces(engine, component);
     for name in exported.iter().chain(&imported) {
         if let Some((interface, version)) = name.split_once('@')
             && interface.starts_with("gristmill:plugin/")

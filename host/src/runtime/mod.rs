@@ -8,7 +8,11 @@
 
 mod bindings;
 mod cache;
+mod child;
 mod component;
+mod confined;
+mod digest;
+mod digester;
 mod engine;
 mod guest;
 mod lane;
@@ -16,7 +20,9 @@ mod limits;
 mod logging;
 mod metrics;
 mod objects;
+mod open;
 mod output;
+mod secret;
 mod wasi;
 
 use std::sync::Arc;
@@ -29,9 +35,11 @@ use crate::job::FailureKind;
 use crate::object::ObjectStore;
 
 pub use component::{Plugin, PluginError};
-pub use engine::{Runtime, RuntimeConfig};
+pub use confined::digest_for_parent;
+pub use digester::{Bounds, Digester};
 pub use lane::Lane;
 pub(crate) use limits::MAX_HOST_MEMORY;
+pub use open::{Runtime, RuntimeConfig};
 
 /// What the items of one batch share.
 pub struct BatchContext {

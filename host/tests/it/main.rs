@@ -11,6 +11,7 @@ mod cloud;
 mod container_registry;
 mod crash;
 mod desk;
+mod digest;
 mod edges;
 mod emulator;
 mod fates;

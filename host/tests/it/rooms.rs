@@ -107,3 +107,12 @@ fn libraries_stay_in_their_rooms() {
         assert!(outside.is_empty(), "{libraries:?} belong to {places:?}:\n{}\n", outside.join("\n"));
     }
 }
+
+/// `Runtime::new` alone compiles in this process and without bounds.
+#[test]
+fn commands_open_components_in_one_way_only() {
+    let of_commands = code().into_iter().filter(|line| line.file.starts_with("commands/"));
+    let opened: BTreeSet<_> =
+        of_commands.filter(|line| line.text.contains("RuntimeConfig {")).map(|line| line.file).collect();
+    assert_eq!(opened, BTreeSet::from(["commands/compiler.rs".into()]));
+}

@@ -1,0 +1,84 @@
+//! What opens components for a command: with the cache of this user, and in a process of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+
+use crate::cli::{CompileArgs, DigestArgs};
+use crate::runtime::{Bounds, Digester, Runtime, RuntimeConfig, digest_for_parent};
+
+/// How much longer than its CPU time compiling may take where others want the CPU too.
+const PATIENCE: u32 = 5;
+
+/// A runtime for so many items at once, on a machine on which there is so much memory for all of it.
+pub(super) fn runtime(slots: usize, args: &CompileArgs, memory: Option<u64>) -> anyhow::Result<Runtime> {
+    let cache = cache(args);
+    if cache.is_none() {
+        tracing::warn!("there is no home for compiled components: each start compiles anew without `--cache DIR`");
+    }
+    let (bounds, at_once) = bounds(args, memory);
+    let program = Digester::this_program().context("where is this program?")?;
+    let runtime = Runtime::new(&RuntimeConfig { slots, cache, io: Handle::current() })?;
+    Ok(runtime.digesting_with(Digester::new(program, bounds, at_once)))
+}
+
+/// The same where nothing else is known of the memory than what the machine or the container says.
+pub(super) fn runtime_here(slots: usize, args: &CompileArgs) -> anyhow::Result<Runtime> {
+    runtime(slots, args, super::memory(None))
+}
+
+/// What one compiler may take, and how many there may be: two where they have but half of the memory, so that one component
+/// that takes long holds up no other.
+fn bounds(args: &CompileArgs, memory: Option<u64>) -> (Bounds, usize) {
+    let default = Bounds::default();
+    let memory = memory.unwrap_or(u64::MAX);
+    let each = args.compile_memory.map_or(default.memory.min(memory), |size| size.0);
+    let bounds = Bounds { memory: each, cpu: args.compile_time, time: args.compile_time.saturating_mul(PATIENCE) };
+    (bounds, if each <= memory / 4 { 2 } else { 1 })
+}
+
+/// Where compiled components are kept: where the user says, or where this user's programs keep what can be made again (XDG Base
+/// Directory Specification). None without a home.
+pub(super) fn cache(args: &CompileArgs) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let of_user =
+        || Some(set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?.join("gristmill"));
+    args.cache.clone().or_else(of_user)
+}
+
+/// `gristmill digest`: the process in which components are compiled. It is asked through stdin.
+pub(super) fn digest(args: &DigestArgs) -> anyhow::Result<ExitCode> {
+    digest_for_parent(args.memory, args.cpu).context("`gristmill digest` is started by gristmill itself")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytesize::ByteSize;
+
+    use super::*;
+
+    #[test]
+    fn a_compiler_takes_no_more_than_there_is_and_two_no_more_than_half() {
+        const GIB: u64 = 1 << 30;
+        let args = |memory: Option<u64>| CompileArgs {
+            cache: None,
+            compile_memory: memory.map(ByteSize),
+            compile_time: Duration::from_secs(60),
+        };
+        let bounds = |given, memory| {
+            let (bounds, at_once) = bounds(&args(given), memory);
+            assert_eq!((bounds.cpu, bounds.time), (Duration::from_secs(60), Duration::from_secs(300)));
+            (bounds.memory, at_once)
+        };
+        assert_eq!(bounds(None, None), (2 * GIB, 2));
+        assert_eq!(bounds(None, Some(16 * GIB)), (2 * GIB, 2));
+        assert_eq!(bounds(None, Some(7 * GIB)), (2 * GIB, 1));
+        assert_eq!(bounds(None, Some(GIB / 2)), (GIB / 2, 1));
+        assert_eq!(bounds(Some(GIB), Some(4 * GIB)), (GIB, 2));
+        assert_eq!(bounds(Some(4 * GIB), Some(GIB)), (4 * GIB, 1), "who says so is believed");
+    }
+}

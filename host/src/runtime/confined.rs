@@ -1,0 +1,79 @@
+//! The process that digests: `gristmill digest`, started by gristmill itself. First it takes from itself what it does not need,
+//! then it reads one question, answers it, and ends.
+
+use std::io::{Error, Read as _, Result};
+
+use rayon::ThreadPoolBuilder;
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use tokio::runtime::{Builder, Handle};
+
+use super::child::{Request, get, reply};
+use super::component::PluginError;
+use super::digest::{Digested, digest};
+use super::engine;
+use crate::dataset::schema::{Judgement, judge};
+
+/// The priority (setpriority(2)): where everything else wants the CPU too, it gets a tenth of what another process gets; an idle
+/// CPU it gets whole.
+const BACKGROUND: i32 = 10;
+
+/// Where memory is short, the system ends this process before any other (proc_pid_oom_score_adj(5)).
+const FIRST_TO_GO: &str = "1000";
+
+/// Answers the question that comes through stdin, with so many bytes of memory and seconds of CPU time. Called before there
+/// are any threads.
+pub fn digest_for_parent(memory: u64, cpu: u64) -> Result<()> {
+    confine(memory, cpu)?;
+    let (request, component) = get(std::io::stdin().lock())?;
+    std::thread::spawn(end_with_the_questions);
+    match request {
+        Request::Component { threads, .. } => {
+            ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global().map_err(Error::other)?;
+            // A thread of its own keeps its time while `describe` runs.
+            let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+            let (answer, code) = match digested(&component, runtime.handle()) {
+                Ok(Digested { about, code }) => (Ok(about), code),
+                Err(error) => (Err(error), Default::default()),
+            };
+            reply(std::io::stdout().lock(), &answer, &code)
+        }
+        Request::Settings { plugin, schema, settings } => {
+            let json = |text: &str| serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"));
+            let judged = json(&schema).and_then(|schema| Ok((schema, json(&settings)?)));
+            let judged: Judgement = judged.and_then(|(schema, settings)| judge(&plugin, &schema, &settings));
+            reply(std::io::stdout().lock(), &judged, &[])
+        }
+    }
+}
+
+/// With an engine like the one that will run it, for one instance: what is too much for that is too much here.
+fn digested(component: &[u8], io: &Handle) -> std::result::Result<Digested, PluginError> {
+    let engine = engine::engine(1).map_err(PluginError::engine)?;
+    let linker = engine::linker(&engine)?;
+    let _ticker = engine::Ticker::start(&engine);
+    digest(&engine, &linker, component, io)
+}
+
+fn confine(memory: u64, cpu: u64) -> Result<()> {
+    setpriority_process(None, BACKGROUND)?;
+    // Not everywhere is there such a file, and without it the limits below do.
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+    let limit = |resource, current: u64, maximum: u64| {
+        let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let [current, maximum] = [current, maximum].map(|most| Some(most.min(allowed)));
+        setrlimit(resource, Rlimit { current, maximum })
+    };
+    limit(Resource::Core, 0, 0)?;
+    // The first of them has a signal of its own, by which one knows what it was.
+    limit(Resource::Cpu, cpu, cpu + 1)?;
+    // Its heap and what it maps for itself to write to; not address space, of which the engine reserves much.
+    limit(Resource::Data, memory, memory)?;
+    // It writes no files but those in memory that instances are made from.
+    Ok(limit(Resource::Fsize, memory, memory)?)
+}
+
+/// Whoever asked is gone when the pipe is closed, and nobody waits for the answer.
+fn end_with_the_questions() {
+    let _ = std::io::stdin().lock().read(&mut [0]);
+    std::process::exit(1);
+}
