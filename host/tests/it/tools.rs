@@ -50,7 +50,14 @@ fn what_items_share_with_their_neighbours() {
 #[test]
 fn what_a_component_is_as_text() {
     let laptop = Laptop::new();
-    let said = laptop.run(&["plugin", "inspect", plugin("noaa-precipitation").to_str().unwrap()]);
+    let cache = laptop.root().join("cache");
+    let said = laptop.run(&[
+        "plugin",
+        "inspect",
+        "--cache",
+        cache.to_str().unwrap(),
+        plugin("noaa-precipitation").to_str().unwrap(),
+    ]);
     let varies = ["  size ", "  compiled "];
     let lines = said.out.lines().filter(|line| varies.iter().all(|varying| !line.starts_with(varying)));
     // Which of WASI's packages come along is the toolchain's choice.
@@ -89,11 +96,14 @@ fn what_a_component_is_as_text() {
 #[test]
 fn what_a_component_is_as_json() {
     let file = plugin("noaa-precipitation");
-    let described = json_of(&["plugin", "inspect", "--json", file.to_str().unwrap()]);
+    let cache = tempfile::tempdir().unwrap();
+    let inspect = ["plugin", "inspect", "--json", "--cache", cache.path().to_str().unwrap(), file.to_str().unwrap()];
+    let described = json_of(&inspect);
     assert_eq!(described["name"], "noaa-precipitation");
     assert_eq!(described["size"], std::fs::metadata(file).unwrap().len());
     assert!(described["digest"].as_str().unwrap().starts_with("sha256:"));
     assert!(described["compile_seconds"].as_f64().unwrap() > 0.0);
+    assert!(json_of(&inspect)["compile_seconds"].is_null(), "it is kept");
     assert!(described["imports"].as_array().unwrap().contains(&json!("gristmill:plugin/objects@0.1.0")));
     let columns = &described["outputs"][0]["columns"];
     assert_eq!(columns[0], json!({"name": "pk", "type": "text", "nullable": false}));
