@@ -29,7 +29,7 @@ use crate::telemetry::metrics::{Busy, Metrics};
 const AHEAD_PER_LANE: usize = 64;
 
 /// How many results are handed over together, at most: two blocks at least are on their way before a lane has to wait.
-const BLOCK: usize = 16;
+const BLOCK: usize = 32;
 
 /// How long items run before what they came to is handed over, and before others may have their slot.
 const MOMENT: Duration = Duration::from_millis(2);
