@@ -9,6 +9,9 @@ use crate::dataset::Dataset;
 pub(super) fn run(args: AslArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::load(&args.dataset, &super::variables(args.variables, &args.dataset)?)?;
     let machine = asl::state_machine(&dataset, &args.queue_url)?;
+    for note in dataset.notes() {
+        eprintln!("note: {note}");
+    }
     super::say_json(&machine)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -34,6 +34,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 for warning in warnings {
                     super::say(format_args!("warning: {warning}\n"))?;
                 }
+                for note in dataset.notes() {
+                    super::say(format_args!("    note: {note}\n"))?;
+                }
             }
             Ok(_) => {}
             Err(more) => {

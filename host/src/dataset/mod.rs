@@ -5,6 +5,7 @@
 pub mod check;
 pub mod findings;
 pub mod manifest;
+mod notes;
 mod parse;
 mod path;
 mod read;

@@ -1,0 +1,41 @@
+//! What is not wrong with a dataset, and yet better known before it runs.
+
+use super::{Dataset, Target};
+use crate::object::Location;
+
+impl Dataset {
+    /// Sentences for whoever is about to run it in the cloud.
+    pub fn notes(&self) -> Vec<String> {
+        let objects = self.outputs.iter().filter_map(|output| match &output.target {
+            Target::Objects { prefix, .. } => Some((&output.name, prefix)),
+            Target::Table { .. } => None,
+        });
+        objects.filter_map(|(name, prefix)| beside_the_last_run(name, prefix)).collect()
+    }
+}
+
+/// An execution replaces nothing that another one wrote: until what it leaves is published as a whole, nobody could say which
+/// objects of the other one are meant.
+fn beside_the_last_run(output: &str, prefix: &Location) -> Option<String> {
+    Some(format!(
+        "output `{output}`: every execution adds its objects to {prefix}, beside those of the executions before; \
+         `prefix = \"{prefix}{{$$.Execution.Name}}/\"` gives each a place of its own"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::dataset::Variables;
+
+    #[test]
+    fn outputs_that_executions_share_are_named() {
+        let text = "dataset = 'd'\nplugin.component = 'p'\nmap.items = []\n\
+                    [[output]]\nname = 'a'\nprefix = 's3://b/a/'\nformat = 'csv'\n\
+                    [[output]]\nname = 't'\ntable = 'ttt'\nkey = ['k']\n";
+        let dataset = Dataset::parse(text, Path::new("d.toml"), &Variables::default()).unwrap();
+        insta::assert_snapshot!(dataset.notes().join("\n"), @r#"output `a`: every execution adds its objects to s3://b/a/, beside those of the executions before; `prefix = "s3://b/a/{$$.Execution.Name}/"` gives each a place of its own"#);
+    }
+}
