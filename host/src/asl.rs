@@ -223,7 +223,7 @@ fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
 }
 
 /// What is worth another attempt: what the worker says is, a worker that fell silent, and a queue that did not take the
-/// message. Everything else (`Gristmill.ItemsRejected`, `.BadMessage`, `.BadPlugin`) would end the same way again.
+/// message. Everything else (`Gristmill.ItemsRejected`, `.OutputRefused`, `.BadMessage`, `.BadPlugin`) would end the same way again.
 fn retrier(max_attempts: u32) -> Value {
     json!({
         "ErrorEquals": [

@@ -100,6 +100,9 @@ pub struct MapArgs {
     /// The state's input: JSON, or @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
+    /// Do every batch again, also those that are done and rest on nothing that has changed.
+    #[arg(long)]
+    pub again: bool,
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,

@@ -18,6 +18,7 @@ use crate::fate::Fault;
 use crate::lease::Lease;
 use crate::ledger::fleet::Tally;
 use crate::ledger::{Claimed, LedgerError, Record, Release};
+use crate::object::trace::Trace;
 use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
 use crate::report::BatchReport;
@@ -34,6 +35,8 @@ pub(crate) struct Ready {
     pub(crate) effects: Vec<Effect>,
     /// What the rows take, as long as they are there.
     pub(crate) _holding: Option<Arc<Holding>>,
+    /// What the items read, where that is remembered.
+    pub(crate) read: Option<Trace>,
 }
 
 /// What a record begins with. Behind it are the length of [`Head`] in four bytes, little-endian, the head as JSON, and the rows.
@@ -45,13 +48,16 @@ struct Head {
     report: BatchReport,
     answer: Answer,
     effects: Vec<Step>,
+    /// What the items read, where that is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read: Option<Trace>,
 }
 
 impl Ready {
     fn record(self: &Arc<Self>) -> Result<Record, Fault> {
         let unwritten = |error: &dyn std::fmt::Display| Fault::Record(error.to_string());
         let effects = self.effects.iter().map(Step::from).collect();
-        let head = Head { report: self.report.clone(), answer: self.answer.clone(), effects };
+        let head = Head { report: self.report.clone(), answer: self.answer.clone(), effects, read: self.read.clone() };
         let head = serde_json::to_vec(&head).map_err(|error| unwritten(&error))?;
         let length = u32::try_from(head.len()).map_err(|error| unwritten(&error))?;
         let head = [&MARK[..], &length.to_le_bytes(), &head].concat();
@@ -63,15 +69,15 @@ impl Ready {
 
     /// What an earlier attempt recorded; what it takes is the batch's.
     pub(crate) async fn from_record(record: Record, holding: Holding) -> Result<Self, Fault> {
-        let read = cpu::run(record.found(), move || read(&mut record.into_reader())).await;
-        let (report, answer, effects) = read.map_err(Fault::Record)?;
+        let found = cpu::run(record.found(), move || read(&mut record.into_reader())).await;
+        let (report, answer, effects, read) = found.map_err(Fault::Record)?;
         let rows = effects.iter().map(|effect| if let Effect::Put(rows) = effect { rows.memory() } else { 0 });
         holding.add(rows.sum::<usize>() as u64);
-        Ok(Self { report, answer, effects, _holding: Some(Arc::new(holding)) })
+        Ok(Self { report, answer, effects, _holding: Some(Arc::new(holding)), read })
     }
 }
 
-fn read(record: &mut dyn Read) -> Result<(BatchReport, Answer, Vec<Effect>), String> {
+fn read(record: &mut dyn Read) -> Result<(BatchReport, Answer, Vec<Effect>, Option<Trace>), String> {
     let broken = |error: std::io::Error| error.to_string();
     let mut mark = Vec::new();
     (&mut *record).take(MARK.len() as u64).read_to_end(&mut mark).map_err(broken)?;
@@ -82,9 +88,9 @@ fn read(record: &mut dyn Read) -> Result<(BatchReport, Answer, Vec<Effect>), Str
     } else {
         serde_json::from_reader(mark.as_slice().chain(&mut *record))
     };
-    let Head { report, answer, effects } = head.map_err(|error| error.to_string())?;
+    let Head { report, answer, effects, read } = head.map_err(|error| error.to_string())?;
     let effects = effects.into_iter().map(|step| step.with_rows(record)).collect::<Result<_, _>>()?;
-    Ok((report, answer, effects))
+    Ok((report, answer, effects, read))
 }
 
 /// Uploads that are finished and in no record: nobody else knows of them. Dropped, they are removed.

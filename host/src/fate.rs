@@ -43,7 +43,7 @@ pub(crate) enum Fault {
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error("what the items read could not be had: {0}")]
-    Objects(String),
+    Objects(ObjectError),
     #[error("the full report was not written: {0}")]
     Report(#[from] ObjectError),
     #[error(transparent)]
@@ -92,6 +92,15 @@ impl Fault {
         }
     }
 
+    /// What the waiting state is told: only what the world cures is worth another attempt.
+    fn error(&self) -> &'static str {
+        match self {
+            Self::Ledger(LedgerError::Refused(_)) => error_names::OUTPUT_REFUSED,
+            _ if self.is_refusal() => error_names::OUTPUT_REFUSED,
+            _ => error_names::HOST_FAULT,
+        }
+    }
+
     /// Whether the same would be refused again until somebody changes something.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
@@ -102,7 +111,8 @@ impl Fault {
             }
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
-            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Objects(_) => false,
+            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+            Self::Objects(error) => matches!(error, ObjectError::Exhausted(_)),
             // Another worker may have what this one lacks.
             Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) | Self::NoRoom(_) => false,
             // Whatever it was, it may have been chance.
@@ -202,7 +212,7 @@ impl Pipeline {
             Fault::Callback(_) if last => return self.park(delivery, reason).await,
             _ if last || fault.is_refusal() => {
                 let (batch, token) = (Some(batch.clone()), Some(batch.token.clone()));
-                let error = error_names::HOST_FAULT;
+                let error = fault.error();
                 return self.refuse(delivery, Refusal { kind, batch, token, error, reason }).await;
             }
             _ => backoff(delivery.receives),

@@ -21,9 +21,10 @@ use crate::cpu;
 use crate::fate;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
+use crate::object::trace::Trace;
 use crate::object::watch::WatchedStore;
-use crate::object::{Location, ObjectStore};
-use crate::pipeline::{Pipeline, tolerated};
+use crate::object::{Location, ObjectError, ObjectStore};
+use crate::pipeline::{Identity, Pipeline, tolerated};
 use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
 use crate::sink::{Effect, SinkError, Staging};
 use crate::telemetry::metrics::DatasetMetrics;
@@ -41,9 +42,11 @@ pub(crate) struct Outcome {
     /// How long items ran, together.
     ran: Duration,
     /// What the store of objects did wrong meanwhile.
-    trouble: Option<String>,
+    trouble: Option<ObjectError>,
     /// What the rows take, as long as they are there.
     holding: Option<Arc<Holding>>,
+    /// What the items read, where that is remembered.
+    read: Option<Trace>,
 }
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
@@ -57,7 +60,8 @@ pub(crate) async fn run(
     if claimed.fence > 1 {
         remove_staged(pipeline, loaded, batch, attempt).await?;
     }
-    let watched = Arc::new(WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout));
+    let watched = WatchedStore::new(pipeline.stores.objects.clone(), loaded.dataset.plugin.timeout);
+    let watched = Arc::new(watched.traced(pipeline.identity == Identity::Contents));
     let objects: Arc<dyn ObjectStore> = watched.clone();
     let metrics = Arc::new(DatasetMetrics::new(pipeline.metrics.clone(), &batch.dataset));
     let context = Arc::new(loaded.context(batch, claimed.started, &objects, metrics));
@@ -72,7 +76,12 @@ pub(crate) async fn run(
         };
         match ended {
             Ok(items) if items == batch.items.len() => {
-                return Ok(Outcome { trouble: watched.trouble(), holding: Some(holding), ..taker.outcome });
+                return Ok(Outcome {
+                    trouble: watched.trouble(),
+                    read: watched.trace(),
+                    holding: Some(holding),
+                    ..taker.outcome
+                });
             }
             Ok(item) => {
                 lanes.ended_well().await;
@@ -151,6 +160,7 @@ impl Outcome {
             ran: Duration::ZERO,
             trouble: None,
             holding: None,
+            read: None,
         }
     }
 
@@ -167,7 +177,7 @@ impl Outcome {
 
     /// What the store of objects did wrong, if that may be why an item has no result: it asks for another attempt, or its
     /// time was over.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<ObjectError> {
         let waited =
             |failure: &ItemFailure| failure.kind == FailureKind::Retryable || failure.code == error_names::TIMEOUT;
         self.trouble.clone().filter(|_| self.failures.iter().any(waited))
@@ -244,6 +254,6 @@ impl Outcome {
         let answer = report.answer(tolerated(loaded));
         // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.
         effects.sort_by_key(Effect::puts_rows);
-        Ok((Ready { report, answer, effects, _holding: self.holding }, uploads))
+        Ok((Ready { report, answer, effects, _holding: self.holding, read: self.read }, uploads))
     }
 }

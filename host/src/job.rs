@@ -400,6 +400,9 @@ pub mod error_names {
     pub const RETRYABLE: &str = "Gristmill.Retryable";
     /// The worker or its stores failed again and again; the generated state machine retries it.
     pub const HOST_FAULT: &str = "Gristmill.HostFault";
+    /// An output or the place of reports refuses: no such table, another key, no permission. It refuses again until somebody
+    /// changes something, so that the generated state machine does not retry it.
+    pub const OUTPUT_REFUSED: &str = "Gristmill.OutputRefused";
     /// The message could not be read, or names a dataset that the fleet does not have.
     pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";
     /// The dataset's component cannot be used: missing, no component, another contract, an import without a grant.
@@ -514,6 +517,25 @@ mod tests {
         let message = serde_json::to_string(&batch.message().unwrap()).unwrap();
         assert_eq!(message, text.replace("[ {", "[{").replace('\n', " "));
         assert!(Batch::parse(&message).unwrap_err().to_string().contains("`task_token` of the message is empty"));
+    }
+
+    #[test]
+    fn objects_are_named_by_the_execution_and_the_state_alone() {
+        let name =
+            |change: &dyn Fn(&mut serde_json::Value)| Batch::parse(&body(|v| change(v))).unwrap().id.object_name();
+        let first = name(&|_| ());
+        // Delivered again, tried again, redriven, with another version, with items that were put otherwise: the same object.
+        for (field, value) in [
+            ("task_token", serde_json::json!("another")),
+            ("attempt", serde_json::json!(7)),
+            ("component", serde_json::json!(Digest::of(b"another").to_string())),
+            ("input", serde_json::json!({"Items": [1]})),
+        ] {
+            assert_eq!(name(&|v| v[field] = value.clone()), first, "{field}");
+        }
+        assert_ne!(name(&|v| v["execution"] = "arn:x:child-2".into()), first);
+        assert_ne!(name(&|v| v["execution"] = "arn:y:child-1".into()), first, "the child's own name is not unique");
+        assert_ne!(name(&|v| v["state"] = "another".into()), first);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod commit;
 pub mod compare;
 mod cpu;
 pub mod dataset;
+pub mod evidence;
 mod fate;
 mod fault;
 pub mod files;

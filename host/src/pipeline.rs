@@ -20,6 +20,7 @@ use crate::admission::Admission;
 use crate::callback::{Answer, Callback};
 use crate::catalog::{Catalog, Choice, Loaded, NoVersion};
 use crate::commit::{Attempt, Ready};
+use crate::evidence::Evidence;
 use crate::fate::{End, Fault, Refusal, caught, crowded, line, panicked};
 use crate::fault::FaultKind;
 use crate::items;
@@ -77,7 +78,8 @@ pub struct Pipeline {
 pub enum Identity {
     /// Its name and input: Step Functions gives every child execution a new name.
     Execution,
-    /// Its name, input, component, settings and outputs: local runs give the same names again.
+    /// Its name, input, component, settings and outputs: local runs give the same names again. What it rests on is remembered
+    /// with it ([`Evidence`]).
     Contents,
 }
 
@@ -335,7 +337,9 @@ impl Pipeline {
         self.metrics.items(&work.batch.dataset, &report);
         match &answer {
             Answer::Success { output } => {
-                let receipt = Receipt { output: output.clone(), fingerprint: work.fingerprint };
+                let evidence = Evidence::of(&ready, &work.choice.loaded.dataset, &self.stores).await?;
+                let evidence = evidence.and_then(|evidence| serde_json::to_string(&evidence).ok());
+                let receipt = Receipt { output: output.clone(), fingerprint: work.fingerprint, evidence };
                 self.ledger.commit(&attempt.claimed, &receipt).await?;
             }
             // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.

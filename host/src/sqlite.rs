@@ -8,6 +8,13 @@ use rusqlite::{Connection, ErrorCode};
 /// How long a statement waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whether the same may go through another time without anybody's doing. A disk that is full, a file that may not be written, an
+/// error of the disk itself are not such.
+pub(crate) fn may_pass(error: &rusqlite::Error) -> bool {
+    let busy = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::FileLockingProtocolFailed];
+    error.sqlite_error_code().is_some_and(|code| busy.contains(&code) || code == ErrorCode::OutOfMemory)
+}
+
 /// Opens or creates the file: a write-ahead log, synced when it is folded into the file. What was committed survives the end
 /// of the process; a power cut may take the last transactions.
 pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {

@@ -23,6 +23,7 @@ use crate::dataset::{Dataset, Scope, Target};
 use crate::files;
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
+use crate::map::again::Again;
 use crate::map::attempt::{self, Submit, WallClock};
 use crate::map::batcher::Limits;
 use crate::map::preview;
@@ -32,7 +33,7 @@ use crate::map::run::{self, Plan};
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
-use crate::object::{Location, ObjectStore, ObjectWriter};
+use crate::object::{Location, ObjectStore, ObjectWriter as _};
 use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
@@ -45,6 +46,8 @@ use crate::worker::{Activity, Worker};
 
 /// The file of the tables in the folder that stands for the cloud.
 const TABLES: &str = "tables.sqlite";
+/// The longest name of a batch's object, in bytes: a number, a part of a digest, and the longest ending, `.parquet`.
+const LONGEST_NAME: usize = 20 + 1 + 12 + 8;
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
 const GRACE: Duration = Duration::from_secs(10);
@@ -60,6 +63,7 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
     }
+    folder.takes(&dataset)?;
     // Said before anything is compiled.
     let source = source(&dataset, &input)?;
     let looked_at = source.location().map(ToString::to_string);
@@ -74,6 +78,9 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
         anyhow::bail!("{}: {objection}", dataset.file.display());
     }
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
+    let run = attempt::run_name(&dataset.name, &input);
+    let again = Again::look(&folder.ledger, &stores, dataset, &run, args.again).await?;
+    let plan = Plan { again, ..plan };
 
     let threads = super::Guests::start(slots)?;
     let guests = threads.handle();
@@ -177,6 +184,7 @@ fn plan(dataset: &Dataset, input: &RawValue, source: Source, objects: Arc<dyn Ob
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
         grace: GRACE,
+        again: Again::default(),
     })
 }
 
@@ -217,7 +225,7 @@ fn writable(root: &Path) -> anyhow::Result<()> {
 /// The folder that stands for the cloud.
 struct Folder {
     root: PathBuf,
-    objects: Arc<dyn ObjectWriter>,
+    objects: Arc<FolderStore>,
     tables: Arc<SqliteSink>,
     ledger: Arc<SqliteLedger>,
 }
@@ -246,6 +254,19 @@ impl Folder {
             ledger: Arc::new(SqliteLedger::open(root)?),
         };
         Ok((opened, new))
+    }
+
+    /// That the dataset's objects can be files here, whatever its batches are called.
+    fn takes(&self, dataset: &Dataset) -> anyhow::Result<()> {
+        let outputs = dataset.outputs.iter().filter_map(|output| match &output.target {
+            Target::Objects { prefix, .. } => Some((format!("output `{}`", output.name), prefix)),
+            Target::Table { .. } => None,
+        });
+        let reports = dataset.map.reports.iter().map(|prefix| ("[map] reports".to_owned(), prefix));
+        for (whose, prefix) in outputs.chain(reports) {
+            self.objects.holds(prefix, LONGEST_NAME).with_context(|| format!("{}: {whose}", dataset.file.display()))?;
+        }
+        Ok(())
     }
 
     /// The file or folder of a place of the summary.

@@ -46,11 +46,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // Before anything that it does not need: its limits are to hold for all that it does.
         return compiler::digest(args);
     }
+    // What became of each batch is in the summary of `map`, and what is tried again is said by who does it.
     // Whoever tries a plugin wants to see what it prints; whoever asks for more than the default shall have all of it.
     let (default, guests) = match &cli.command {
         Command::Worker(_) => ("info", GuestLines::all()),
-        Command::Map(args) if args.quiet => ("warn,guest=off", GuestLines::all()),
-        Command::Map(_) if cli.log.is_none() => ("warn,guest=info", GuestLines::first()),
+        Command::Map(args) if args.quiet => ("warn,guest=off,gristmill::telemetry::line=off", GuestLines::all()),
+        Command::Map(_) if cli.log.is_none() => ("warn,guest=info,gristmill::telemetry::line=off", GuestLines::first()),
         _ => ("warn", GuestLines::all()),
     };
     let guests = Arc::new(guests);

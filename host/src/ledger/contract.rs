@@ -40,7 +40,7 @@ fn clock(seconds: u64) -> SystemTime {
 }
 
 fn receipt() -> Receipt {
-    Receipt { output: r#"{"rows": 1, "text": "é"}"#.into(), fingerprint: Digest::of(b"contents") }
+    Receipt { output: r#"{"rows": 1, "text": "é"}"#.into(), fingerprint: Digest::of(b"contents"), evidence: None }
 }
 
 async fn take(ledger: &dyn Ledger, request: &ClaimRequest) -> Claimed {

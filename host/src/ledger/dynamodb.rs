@@ -205,7 +205,7 @@ impl Ledger for DynamoLedger {
             let same = fingerprint == request.fingerprint;
             match entry.get("output").and_then(|output| output.as_s().ok()) {
                 Some(output) if same => {
-                    return Ok(Claim::Committed(Receipt { output: output.clone(), fingerprint }));
+                    return Ok(Claim::Committed(Receipt { output: output.clone(), fingerprint, evidence: None }));
                 }
                 None if signed(&entry, "lease_until")? > millis(request.now) => {
                     let remaining = signed(&entry, "lease_until")?.abs_diff(millis(request.now));

@@ -40,6 +40,9 @@ pub struct Receipt {
     pub output: String,
     /// What the batch was, so that a batch of the same name with other contents is not taken for it.
     pub fingerprint: Digest,
+    /// What it rests on, as a text that the ledger does not look into: `--local` looks whether that is still so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
 }
 
 /// What the ledger says to somebody who wants a batch.

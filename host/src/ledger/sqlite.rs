@@ -15,17 +15,19 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavio
 use super::owners::{self, Owner};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
 use crate::job::{BatchId, Digest};
+use crate::sqlite;
 
 /// Where the ledger of a folder lies below it.
 pub const FILE: &str = ".gristmill/ledger.sqlite";
 
 /// The layout of the table below (`PRAGMA user_version`).
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Times are in milliseconds since 1970, digests as text: to be read with one's own tools. A ledger of an earlier layout is
 /// begun anew: its batches are done again, with the same rows.
 const SCHEMA: &str = "
     DROP TABLE IF EXISTS batches;
+    DROP TABLE IF EXISTS parts;
     CREATE TABLE batches (
         key         TEXT PRIMARY KEY,   -- execution#state
         execution   TEXT NOT NULL,
@@ -37,9 +39,21 @@ const SCHEMA: &str = "
         fingerprint TEXT NOT NULL,
         owner       TEXT NOT NULL,      -- the process that claimed it
         prepared    BLOB,               -- how many parts what is about to become visible has; of an earlier gristmill its bytes
-        output      TEXT                -- set when the batch is committed
+        output      TEXT,               -- set when the batch is committed
+        evidence    TEXT                -- what it rests on
     ) WITHOUT ROWID;
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 3;";
+
+/// A committed batch with what it rests on.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Which batch.
+    pub id: BatchId,
+    /// The claim that committed it.
+    fence: i64,
+    /// As [`Receipt::evidence`].
+    pub evidence: Option<String>,
+}
 
 /// What is about to become visible is written and read part by part: it may be large.
 const PARTS: &str = "
@@ -69,7 +83,7 @@ impl SqliteLedger {
         };
         let owners = file.with_file_name("owners");
         std::fs::create_dir_all(&owners).map_err(|error| fault(&error))?;
-        let mut connection = crate::sqlite::open(&file).map_err(|error| fault(&error))?;
+        let mut connection = sqlite::open(&file).map_err(|error| fault(&error))?;
         let version = layout(&connection).map_err(|error| fault(&error))?;
         if version > VERSION {
             return Err(fault(&format!("written by a later gristmill (layout {version}, this one knows {VERSION})")));
@@ -90,7 +104,48 @@ impl SqliteLedger {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), owner: Arc::new(owner) })
     }
 
-    /// The committed batches whose execution starts with `prefix`, in the order of their keys.
+    /// Some of the committed batches whose execution starts with `prefix`, in the order of their keys, behind the one that is
+    /// given: at most so many, because each may rest on much.
+    pub async fn kept_under(
+        &self,
+        prefix: &str,
+        behind: Option<&BatchId>,
+        most: usize,
+    ) -> Result<Vec<Kept>, LedgerError> {
+        let (first, end) = (prefix.to_owned(), format!("{prefix}\u{10ffff}"));
+        let behind = behind.map(BatchId::key).unwrap_or_default();
+        self.with(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT execution, state, fence, evidence FROM batches
+                 WHERE key >= ?1 AND key < ?2 AND key > ?3 AND output IS NOT NULL ORDER BY key LIMIT ?4",
+            )?;
+            let kept = |row: &Row<'_>| {
+                let id = BatchId { execution: row.get(0)?, state: row.get(1)? };
+                Ok(Kept { id, fence: row.get(2)?, evidence: row.get(3)? })
+            };
+            statement.query_map(params![first, end, behind, most as i64], kept)?.collect()
+        })
+        .await
+    }
+
+    /// Makes of a committed batch one that is to be done: its receipt counts no longer, unless somebody has done it again
+    /// meanwhile.
+    pub async fn outdate(&self, kept: &Kept) -> Result<(), LedgerError> {
+        let (key, fence) = (kept.id.key(), kept.fence);
+        // No work has the digest of nothing, so that whatever is claimed is new work.
+        let nothing = Digest::of(b"").to_string();
+        self.with(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE batches SET fingerprint = ?3 WHERE key = ?1 AND fence = ?2 AND output IS NOT NULL",
+                )?
+                .execute(params![key, fence, nothing])
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// The committed batches whose execution starts with `prefix`, in the order of their keys. What they rest on stays there.
     pub async fn committed_under(&self, prefix: &str) -> Result<Vec<(BatchId, Receipt)>, LedgerError> {
         // Text compares by its UTF-8 bytes, and no text has a character behind this one.
         let (first, behind) = (prefix.to_owned(), format!("{prefix}\u{10ffff}"));
@@ -101,7 +156,7 @@ impl SqliteLedger {
             )?;
             let entry = |row: &Row<'_>| {
                 let id = BatchId { execution: row.get(0)?, state: row.get(1)? };
-                Ok((id, Receipt { output: row.get(2)?, fingerprint: digest(row, 3)? }))
+                Ok((id, Receipt { output: row.get(2)?, fingerprint: digest(row, 3)?, evidence: None }))
             };
             statement.query_map([first, behind], entry)?.collect()
         })
@@ -126,7 +181,7 @@ impl SqliteLedger {
         let connection = Arc::clone(&self.connection);
         tokio::task::spawn_blocking(move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            call(&mut connection).map_err(|error| unavailable(&connection, &error))
+            call(&mut connection).map_err(|error| failed(&connection, &error))
         })
         .await
         .map_err(|error| LedgerError::Unavailable(error.to_string()))?
@@ -192,9 +247,10 @@ impl Ledger for SqliteLedger {
         self.update(claimed, move |connection, key, fence| {
             let ours = connection
                 .prepare_cached(
-                    "UPDATE batches SET output = ?3, fingerprint = ?4, prepared = NULL WHERE key = ?1 AND fence = ?2",
+                    "UPDATE batches SET output = ?3, fingerprint = ?4, evidence = ?5, prepared = NULL
+                     WHERE key = ?1 AND fence = ?2",
                 )?
-                .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string()])?;
+                .execute(params![key, fence, receipt.output, receipt.fingerprint.to_string(), receipt.evidence])?;
             if ours > 0 {
                 forget_parts(connection, key)?;
             }
@@ -234,12 +290,13 @@ fn record(connection: &Connection, key: &str, prepared: &Value) -> rusqlite::Res
     parts.query_map([key], |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))?.collect()
 }
 
-fn unavailable(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
+fn failed(connection: &Connection, error: &rusqlite::Error) -> LedgerError {
     let file = connection.path().unwrap_or(FILE);
-    LedgerError::Unavailable(match error.sqlite_error_code() {
+    let why = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => format!("the disk with `{file}` is full: make room and run again"),
         _ => format!("`{file}`: {error}"),
-    })
+    };
+    if sqlite::may_pass(error) { LedgerError::Unavailable(why) } else { LedgerError::Refused(why) }
 }
 
 /// The layout of the file's table; 0 where there is none.
@@ -270,18 +327,21 @@ struct Entry {
     prepared: Option<Value>,
     receipt: Option<String>,
     fingerprint: Digest,
+    evidence: Option<String>,
 }
 
 impl Entry {
     fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<Self>> {
         let mut statement = connection.prepare_cached(
-            "SELECT fence, lease_until, started, component, prepared, output, fingerprint FROM batches WHERE key = ?1",
+            "SELECT fence, lease_until, started, component, prepared, output, fingerprint, evidence FROM batches
+             WHERE key = ?1",
         )?;
         let entry = |row: &Row<'_>| {
             let component = row.get::<_, Option<String>>(3)?.map(|_| digest(row, 3)).transpose()?;
             let [fence, lease_until, started] = [row.get(0)?, row.get(1)?, row.get(2)?];
             let (prepared, receipt, fingerprint) = (row.get(4)?, row.get(5)?, digest(row, 6)?);
-            Ok(Self { fence, lease_until, started, component, prepared, receipt, fingerprint })
+            let evidence = row.get(7)?;
+            Ok(Self { fence, lease_until, started, component, prepared, receipt, fingerprint, evidence })
         };
         statement.query_row([key], entry).optional()
     }
@@ -301,7 +361,11 @@ fn claim(connection: &Connection, request: &ClaimRequest, owner: &str) -> rusqli
         let same = entry.fingerprint == request.fingerprint;
         match entry.receipt {
             Some(output) if same => {
-                return Ok(Claim::Committed(Receipt { output, fingerprint: entry.fingerprint }));
+                return Ok(Claim::Committed(Receipt {
+                    output,
+                    fingerprint: entry.fingerprint,
+                    evidence: entry.evidence,
+                }));
             }
             None if entry.lease_until > now => {
                 let remaining = Duration::from_millis(entry.lease_until.abs_diff(now));
@@ -362,7 +426,8 @@ mod tests {
         let ledgers: Vec<_> = (0..4).map(|_| SqliteLedger::open(directory.path()).unwrap()).collect();
         let Claim::Taken(claimed) = ledgers[0].claim(&request("run:1", 0)).await.unwrap() else { panic!() };
         assert!(matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Held { .. }));
-        let receipt = Receipt { output: "{}".into(), fingerprint: request("run:1", 0).fingerprint };
+        let receipt =
+            Receipt { output: "{}".into(), fingerprint: request("run:1", 0).fingerprint, evidence: Some("e".into()) };
         ledgers[0].commit(&claimed, &receipt).await.unwrap();
         assert!(
             matches!(ledgers[1].claim(&request("run:1", 0)).await.unwrap(), Claim::Committed(found) if found == receipt)
@@ -411,7 +476,8 @@ mod tests {
             let request = request(name, 0);
             let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!() };
             if name != "run:3" {
-                let receipt = Receipt { output: name.into(), fingerprint: request.fingerprint };
+                let evidence = Some(format!("of {name}"));
+                let receipt = Receipt { output: name.into(), fingerprint: request.fingerprint, evidence };
                 ledger.commit(&claimed, &receipt).await.unwrap();
             }
         }
@@ -420,6 +486,43 @@ mod tests {
         ledger.forget(&found[0].0).await.unwrap();
         assert_eq!(ledger.committed_under("run:").await.unwrap().len(), 1);
         assert_eq!(ledger.committed_under("").await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_outdated_is_new_work_and_only_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(directory.path()).unwrap();
+        let commit = async |seconds| {
+            let request = request("run:1", seconds);
+            let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!("at {seconds}") };
+            let receipt = Receipt { output: "{}".into(), fingerprint: request.fingerprint, evidence: Some("e".into()) };
+            ledger.commit(&claimed, &receipt).await.unwrap();
+            claimed
+        };
+        let first = commit(0).await;
+        let kept = ledger.kept_under("run:", None, 10).await.unwrap();
+        assert_eq!((kept.len(), kept[0].evidence.as_deref()), (1, Some("e")));
+        assert!(ledger.kept_under("run:", Some(&kept[0].id), 10).await.unwrap().is_empty());
+        assert!(ledger.kept_under("run:", None, 0).await.unwrap().is_empty());
+        ledger.outdate(&kept[0]).await.unwrap();
+        // What it left is still known, should nobody do it again.
+        assert_eq!(ledger.committed_under("run:").await.unwrap().len(), 1);
+        let again = commit(50).await;
+        assert!(again.fence > first.fence && !again.resumed && again.started > first.started);
+        // Somebody else who had looked at the first receipt does not undo the second.
+        ledger.outdate(&kept[0]).await.unwrap();
+        assert!(matches!(ledger.claim(&request("run:1", 60)).await.unwrap(), Claim::Committed(_)));
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_is_no_reason_to_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(directory.path()).unwrap();
+        // SQLite answers a limit on its pages as it answers a disk without room.
+        ledger.connection.lock().unwrap().pragma_update(None, "max_page_count", 4).unwrap();
+        let Claim::Taken(claimed) = ledger.claim(&request("run:1", 0)).await.unwrap() else { panic!() };
+        let error = ledger.prepare(&claimed, &Record::from(vec![7; 1 << 20])).await.unwrap_err();
+        assert!(matches!(&error, LedgerError::Refused(why) if why.contains("is full: make room")), "{error:?}");
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! The Distributed Map on one machine, with Step Functions' semantics: [`reader`] reads items, [`select`] makes of each what
 //! the dataset asks for, [`batcher`] groups them, [`run`] submits the batches, [`attempt`] has each answered, [`tolerance`] says when
-//! too many failed, [`progress`] and [`summary`] tell the user.
+//! too many failed, [`again`] what of an earlier run is done again, [`progress`] and [`summary`] tell the user.
 
+pub mod again;
 pub mod attempt;
 pub mod batcher;
 mod feed;

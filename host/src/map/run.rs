@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use super::again::Again;
 use super::attempt::{self, Attempts, Clock, Fate, Submit};
 use super::batcher::{Batcher, Limits};
 use super::feed::{Feed, Numbered};
@@ -20,6 +21,7 @@ use super::select::Selector;
 use super::summary::{RunError, Status, Summary};
 use super::tolerance::Tolerance;
 use crate::dataset::Template;
+use crate::job::error_names;
 
 /// How many bytes of batches are read ahead of the workers: enough to know the total, and with it the time left, early in
 /// most runs.
@@ -52,6 +54,8 @@ pub struct Plan {
     pub max_attempts: u32,
     /// How long a run that stops early waits for the batches that are under way.
     pub grace: Duration,
+    /// What an earlier run had done and is done again.
+    pub again: Again,
 }
 
 /// Runs the plan to its end. When `shutdown` is cancelled nothing new begins, and after [`Plan::grace`] nothing is waited
@@ -84,6 +88,8 @@ pub async fn run(
         failed_items: 0,
         total: None,
         stop,
+        again: plan.again,
+        hopeless: false,
     };
     let mut ahead = ReadAhead::default();
     let mut running = FuturesUnordered::new();
@@ -101,7 +107,7 @@ pub async fn run(
             running.push(attempts.run(batch));
         }
         let nothing_to_begin = state.stop.is_cancelled() || (state.total.is_some() && ahead.is_empty());
-        if running.is_empty() && nothing_to_begin {
+        if running.is_empty() && nothing_to_begin || state.hopeless {
             break;
         }
         tokio::select! {
@@ -149,11 +155,31 @@ struct State {
     total: Option<u64>,
     /// Cancelled when nothing new shall begin.
     stop: CancellationToken,
+    again: Again,
+    /// Whether all that is under way would fail, too: it is not waited for.
+    hopeless: bool,
 }
 
 impl State {
     fn settle(&mut self, number: u64, items: u64, fate: Fate) -> Option<BatchDone> {
+        let report = match &fate {
+            Fate::Succeeded(report) => Some(report),
+            Fate::Failed(_, report) => report.as_ref(),
+            Fate::Abandoned => None,
+        };
+        if let Some((cause, place)) = self.again.why(number)
+            && report.is_some_and(|report| !report.replayed)
+        {
+            self.summary.repeated(number, *cause, place);
+        }
         let done = match fate {
+            // What nobody but the user can mend is said once, and not by every batch.
+            Fate::Failed(failure, None) if failure.error == error_names::OUTPUT_REFUSED => {
+                let cause = self.summary.without_place(&failure.cause, number).to_owned();
+                self.fail(RunError { name: error_names::OUTPUT_REFUSED, cause });
+                self.hopeless = true;
+                return None;
+            }
             Fate::Succeeded(report) => {
                 let (bytes, failures, replayed) = (report.bytes_read, report.items.rejected, report.replayed);
                 self.summary.succeeded(number, report);

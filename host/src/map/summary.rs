@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::again::Repeated;
 use super::progress::per_second;
+use crate::evidence::Cause;
 use crate::report::{BatchReport, Component, Failures, OTHER_CODES};
 
 /// How many failures are shown, over all batches, and of one code.
@@ -38,6 +40,9 @@ pub struct Summary {
     pub items: Items,
     /// Batches by outcome.
     pub batches: Batches,
+    /// Of the batches that ran: those that an earlier run had done, by why they were done again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<Repeated>,
     /// What was written, per output.
     pub outputs: Vec<Output>,
     /// The items without a result.
@@ -113,7 +118,7 @@ impl Batches {
 pub struct Output {
     /// Its name.
     pub output: String,
-    /// Where: `table:NAME`, an object, or the prefix of several.
+    /// Where: `table:NAME`, an object, or the prefix of several or of none.
     pub place: String,
     /// The same under `--local`, as the caller filled it in: a file or folder.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +170,7 @@ impl Summary {
             components: Vec::new(),
             items: Items::default(),
             batches: Batches::default(),
+            again: Vec::new(),
             outputs: Vec::new(),
             failures: FailureSummary::default(),
             reports: Vec::new(),
@@ -190,16 +196,29 @@ impl Summary {
         self.batches.failed += 1;
         let Some(report) = report else {
             self.items.failed += items;
+            let message = self.without_place(&failure.cause, batch).to_owned();
             self.failures.count(failure.error.clone(), items);
-            self.failures.show(Example {
-                batch,
-                item: None,
-                code: failure.error,
-                message: without_place(&failure.cause, &self.dataset, batch).into(),
-            });
+            self.failures.show(Example { batch, item: None, code: failure.error, message });
             return;
         };
         self.add(batch, report);
+    }
+
+    /// Counts a batch that was done again.
+    pub(super) fn repeated(&mut self, batch: u64, cause: Cause, place: &str) {
+        let first = Some(place).filter(|place| !place.is_empty()).map(str::to_owned);
+        let one = Repeated { cause, batches: 1, first, batch };
+        match self.again.iter_mut().find(|known| known.cause == cause) {
+            // Batches end in any order.
+            Some(known) if batch < known.batch => *known = Repeated { batches: known.batches + 1, ..one },
+            Some(known) => known.batches += 1,
+            None => self.again.push(one),
+        }
+    }
+
+    /// The cause without what an example says by itself: Step Functions shows causes alone, so they begin with their place.
+    pub(super) fn without_place<'c>(&self, cause: &'c str, batch: u64) -> &'c str {
+        cause.strip_prefix(&format!("dataset {}, batch {batch:06}: ", self.dataset)).unwrap_or(cause)
     }
 
     fn add(&mut self, batch: u64, report: BatchReport) {
@@ -213,8 +232,13 @@ impl Summary {
         if !self.components.contains(&report.component) && self.components.len() < MAX_LISTED {
             self.components.push(report.component);
         }
-        for written in report.outputs {
-            let objects = u64::from(written.rows > 0 && !written.place.starts_with("table:"));
+        for mut written in report.outputs {
+            let is_table = written.place.starts_with("table:");
+            let objects = u64::from(written.rows > 0 && !is_table);
+            if objects == 0 && !is_table {
+                // There is no such object.
+                keep_folder(&mut written.place);
+            }
             let (rows, bytes) = (written.rows, written.bytes);
             match self.outputs.iter_mut().find(|known| known.output == written.output) {
                 None => self.outputs.push(Output {
@@ -226,10 +250,14 @@ impl Summary {
                     bytes,
                 }),
                 Some(known) => {
+                    match (known.objects, objects) {
+                        (0, 1..) => known.place = written.place,
+                        (1.., 0) => {}
+                        _ => keep_common_prefix(&mut known.place, &written.place),
+                    }
                     known.objects += objects;
                     known.rows += rows;
                     known.bytes += bytes;
-                    keep_common_prefix(&mut known.place, &written.place);
                 }
             }
         }
@@ -250,7 +278,7 @@ impl Summary {
 
     /// Says where each place is on this machine; `local` gives the file or folder of a place.
     pub fn locate(&mut self, local: impl Fn(&str) -> Option<String>) {
-        for output in &mut self.outputs {
+        for output in self.outputs.iter_mut().filter(|output| !output.is_nothing()) {
             output.local = local(&output.place);
         }
     }
@@ -261,9 +289,17 @@ impl Summary {
     }
 }
 
-/// The cause without what the example says by itself: Step Functions shows causes alone, so they begin with their place.
-fn without_place<'c>(cause: &'c str, dataset: &str, batch: u64) -> &'c str {
-    cause.strip_prefix(&format!("dataset {dataset}, batch {batch:06}: ")).unwrap_or(cause)
+impl Output {
+    /// Whether it has no rows, and so no object.
+    fn is_nothing(&self) -> bool {
+        self.objects == 0 && !self.place.starts_with("table:")
+    }
+}
+
+/// Cuts the place after its last `/`.
+fn keep_folder(place: &mut String) {
+    let end = place.rfind('/').map_or(0, |slash| slash + 1);
+    place.truncate(end);
 }
 
 /// Cuts the place after its last `/` that both have in common.

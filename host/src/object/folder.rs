@@ -3,8 +3,11 @@
 //! Three things follow from what a file system is:
 //!
 //! - Symbolic links are followed, also out of the root: people link their data in. A *key* cannot leave the root.
-//! - A folder cannot hold every key that S3 can: none with an empty part (`a//b`, `a/`), and not both `a` and `a/b`.
-//!   Reading such a key finds nothing; writing it is [`ObjectError::Invalid`].
+//! - A folder cannot hold every key that S3 can: none with an empty part (`a//b`, `a/`) or one of more than 255 bytes, and not
+//!   both `a` and `a/b`. Reading such a key finds nothing; writing it is [`ObjectError::Invalid`], which
+//!   [`FolderStore::holds`] says before anything is written.
+//! - Only regular files are objects. What else lies there (a named pipe, a device, a link that leads nowhere) is none, and the
+//!   error says what it is.
 //! - An upload is a temporary file, and completing it renames it, which is atomic, also when the process is killed. It is not
 //!   synced to the disk: a power cut may lose what was written last.
 
@@ -18,15 +21,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::io::Errno;
 use tokio::io::AsyncWriteExt;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::walk::Walks;
 use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use crate::files;
 
 /// The directory of a bucket that holds unfinished uploads. It is on the bucket's own file system, so that the rename at
 /// the end is atomic, and it is no part of the bucket: its files are neither listed nor opened.
 pub(super) const UPLOADS: &str = ".gristmill-uploads";
+
+/// The longest name of a file or directory that the usual file systems hold, and the longest path that Linux takes, in bytes
+/// (`NAME_MAX`, `PATH_MAX`).
+const MAX_NAME: usize = 255;
+const MAX_PATH: usize = 4095;
 
 /// How old an unfinished upload is when it counts as left behind by a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
@@ -47,25 +57,43 @@ impl FolderStore {
     /// Where the object lies, if a folder can hold its key at all.
     pub fn path(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
-        if !at.key.split('/').all(is_name) {
-            return Err(ObjectError::Invalid(format!("{at} cannot be a file: a part of its key is empty")));
-        }
-        if at.key.split('/').next() == Some(UPLOADS) {
-            return Err(ObjectError::Invalid(format!("{at} cannot be a file: unfinished uploads lie there")));
-        }
-        Ok(self.root.join(&at.bucket).join(&at.key))
+        let path = self.root.join(&at.bucket).join(&at.key);
+        let why = if !at.key.split('/').all(is_name) {
+            "a part of its key is empty (`//`)"
+        } else if at.key.split('/').any(|part| part.len() > MAX_NAME) {
+            "a name between two `/` of its key has more than 255 bytes"
+        } else if path.as_os_str().len() > MAX_PATH {
+            "its path would have more than 4,095 bytes"
+        } else if at.key.split('/').next() == Some(UPLOADS) {
+            "unfinished uploads lie there"
+        } else {
+            return Ok(path);
+        };
+        Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")))
+    }
+
+    /// That objects whose keys begin so can be files here, with at most so many bytes of a name behind it.
+    pub fn holds(&self, prefix: &Location, longest_name: usize) -> Result<(), ObjectError> {
+        let key = format!("{}{}", prefix.key, "x".repeat(longest_name));
+        self.path(&prefix.with_key(key)).map(|_| ()).map_err(|error| match error {
+            ObjectError::Invalid(why) => ObjectError::Invalid(format!(
+                "an object below {prefix} cannot be a file{}: Amazon S3 takes such keys, a folder does not",
+                why.split_once(" cannot be a file").map_or("", |(_, why)| why)
+            )),
+            other => other,
+        })
     }
 
     /// The same for reading: what cannot be here is not here.
     fn existing(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
-        self.path(at).map_err(|_| not_found(at))
+        self.path(at).map_err(|why| ObjectError::NotFound(format!("there is no object {at}: {why}")))
     }
 
     fn open_now(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
         let path = self.existing(at)?;
         let fault = |error| read_error(at, &path, error);
-        let mut file = File::open(&path).map_err(fault)?;
+        let mut file = files::open(&path).map_err(fault)?;
         let metadata = metadata(at, &file.metadata().map_err(fault)?)?;
         let bytes = read_up_to(&mut file, first.min(metadata.size)).map_err(fault)?;
         unchanged(at, &file, &metadata.etag)?;
@@ -76,7 +104,7 @@ impl FolderStore {
         let path = self.existing(at)?;
         let fault = |error| read_error(at, &path, error);
         // Opened anew for every read: that costs microseconds, and it is what notices a file that was replaced.
-        let mut file = File::open(&path).map_err(fault)?;
+        let mut file = files::open(&path).map_err(fault)?;
         let size = unchanged(at, &file, tag)?;
         let end = range.end.min(size);
         if range.start >= end {
@@ -339,24 +367,59 @@ fn not_found(at: &Location) -> ObjectError {
 
 pub(super) fn read_error(at: &Location, path: &Path, error: io::Error) -> ObjectError {
     use io::ErrorKind as Kind;
+    let shown = path.display();
+    match Errno::from_io_error(&error) {
+        // Of a socket, and of a device that nothing is behind.
+        Some(Errno::NXIO | Errno::NODEV) => {
+            return ObjectError::NotFound(format!("there is no object {at}: {shown} is no regular file"));
+        }
+        Some(Errno::LOOP) => {
+            return ObjectError::NotFound(format!("there is no object {at}: the links of {shown} lead in a circle"));
+        }
+        Some(Errno::MFILE | Errno::NFILE) => return too_many_open(at, path),
+        _ => {}
+    }
     match error.kind() {
+        Kind::NotFound if fs::symlink_metadata(path).is_ok_and(|entry| entry.is_symlink()) => {
+            ObjectError::NotFound(format!("there is no object {at}: the link {shown} leads nowhere"))
+        }
         // A directory is no object, and a name that no file can have names none.
         Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename => not_found(at),
-        Kind::PermissionDenied => ObjectError::Denied(format!("{at}: no permission to use {}", path.display())),
-        _ => ObjectError::Unavailable(format!("{at} could not be read from {}: {error}", path.display())),
+        // A named pipe, a device.
+        Kind::InvalidInput => ObjectError::NotFound(format!("there is no object {at}: {shown}: {error}")),
+        Kind::PermissionDenied => ObjectError::Denied(format!("{at}: no permission to use {shown}")),
+        _ => ObjectError::Unavailable(format!("{at} could not be read from {shown}: {error}")),
     }
+}
+
+/// Items that run at once need so many, and will again.
+fn too_many_open(at: &Location, path: &Path) -> ObjectError {
+    ObjectError::Exhausted(format!(
+        "{at}: {} could not be opened: too many files are open; raise the limit (`ulimit -n`), or run fewer items at once",
+        path.display()
+    ))
 }
 
 fn write_error(at: &Location, path: &Path, error: io::Error) -> ObjectError {
     use io::ErrorKind as Kind;
+    if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+        return too_many_open(at, path);
+    }
     let path = path.display();
     match error.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded => ObjectError::Unavailable(format!(
+        Kind::StorageFull => ObjectError::Exhausted(format!(
             "{at} could not be written: no room left on the disk of {path}; make room and run again"
         )),
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-            ObjectError::Denied(format!("{at}: no permission to write {path}"))
+        Kind::QuotaExceeded => ObjectError::Exhausted(format!(
+            "{at} could not be written: this user's quota on the disk of {path} is used up; make room and run again"
+        )),
+        Kind::FileTooLarge => ObjectError::Exhausted(format!(
+            "{at} could not be written: {path} would be larger than a file may be here (`ulimit -f`, or the file system)"
+        )),
+        Kind::ReadOnlyFilesystem => {
+            ObjectError::Denied(format!("{at} could not be written: the file system of {path} is read-only"))
         }
+        Kind::PermissionDenied => ObjectError::Denied(format!("{at}: no permission to write {path}")),
         Kind::NotADirectory | Kind::IsADirectory | Kind::AlreadyExists | Kind::DirectoryNotEmpty => {
             ObjectError::Invalid(format!(
                 "{at} could not be written to {path}: a folder cannot hold both an object and others below its name"
@@ -494,7 +557,80 @@ mod tests {
     fn a_full_disk_is_said_in_a_sentence() {
         let full = File::create("/dev/full").unwrap().write_all(b"x").unwrap_err();
         let error = write_error(&at("k"), Path::new("/data/b/k"), full);
-        assert!(matches!(&error, ObjectError::Unavailable(text) if text.contains("no room left")), "{error}");
+        assert!(matches!(&error, ObjectError::Exhausted(text) if text.contains("no room left")), "{error}");
+    }
+
+    #[test]
+    fn what_no_waiting_cures_is_told_from_what_it_may() {
+        let path = Path::new("/data/b/k");
+        let of = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for (errno, said) in [
+            (Errno::NOSPC, "no room left"),
+            (Errno::DQUOT, "quota"),
+            (Errno::FBIG, "larger than a file may be"),
+            (Errno::MFILE, "too many files are open"),
+            (Errno::NFILE, "too many files are open"),
+        ] {
+            let error = write_error(&at("k"), path, of(errno));
+            assert!(matches!(&error, ObjectError::Exhausted(text) if text.contains(said)), "{errno}: {error:?}");
+        }
+        for (errno, said) in
+            [(Errno::ROFS, "read-only"), (Errno::ACCESS, "no permission"), (Errno::PERM, "no permission")]
+        {
+            let error = write_error(&at("k"), path, of(errno));
+            assert!(matches!(&error, ObjectError::Denied(text) if text.contains(said)), "{errno}: {error:?}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert!(matches!(read_error(&at("k"), path, of(errno)), ObjectError::Exhausted(_)), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::INTR, Errno::AGAIN, Errno::TIMEDOUT] {
+            assert!(matches!(write_error(&at("k"), path, of(errno)), ObjectError::Unavailable(_)), "{errno}");
+            assert!(matches!(read_error(&at("k"), path, of(errno)), ObjectError::Unavailable(_)), "{errno}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_no_object_and_holds_nobody_up() {
+        use std::os::unix::fs::symlink;
+        let (root, store) = store(&["real"]);
+        let bucket = root.path().join("b");
+        files::tests::named_pipe(&bucket.join("pipe"));
+        let _socket = std::os::unix::net::UnixListener::bind(bucket.join("socket")).unwrap();
+        symlink("/dev/zero", bucket.join("device")).unwrap();
+        symlink("nowhere", bucket.join("dangling")).unwrap();
+        symlink("circle", bucket.join("circle")).unwrap();
+        symlink("pipe", bucket.join("linked")).unwrap();
+        for (key, said) in [
+            ("pipe", "a named pipe"),
+            ("linked", "a named pipe"),
+            ("socket", "no regular file"),
+            ("device", "a device"),
+            ("dangling", "leads nowhere"),
+            ("circle", "in a circle"),
+        ] {
+            let store = store.clone();
+            let opened = files::tests::at_once(move || store.open_now(&at(key), 1));
+            assert!(matches!(&opened, Err(ObjectError::NotFound(why)) if why.contains(said)), "{key}: {opened:?}");
+        }
+        assert_eq!(store.open(&at("real"), 9).await.unwrap().1, "real");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_no_file_can_have_is_said_before_anything_is_written() {
+        let (_root, store) = store(&[]);
+        let long = "x".repeat(256);
+        for (key, said) in
+            [("a//b", "`//`"), ("/a", "`//`"), (&*long, "255 bytes"), (&*format!("a/{long}/b"), "255 bytes")]
+        {
+            let error = store.path(&at(key)).unwrap_err();
+            assert!(matches!(&error, ObjectError::Invalid(why) if why.contains(said)), "{key}: {error}");
+            let error = store.holds(&at(&format!("{key}/")), 10).unwrap_err();
+            assert!(error.to_string().contains(said) && error.to_string().contains("a folder does not"), "{error}");
+        }
+        store.holds(&at("a/b/"), 255).unwrap();
+        assert!(store.holds(&at("a/b-"), 254).is_err(), "a prefix is a part of the name");
+        let opened = store.open(&at("a//b"), 1).await;
+        assert!(matches!(&opened, Err(ObjectError::NotFound(why)) if why.contains("`//`")), "{opened:?}");
     }
 
     #[test]

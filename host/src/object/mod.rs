@@ -6,6 +6,7 @@ pub mod contract;
 pub mod folder;
 pub mod s3;
 mod s3_upload;
+pub mod trace;
 mod walk;
 pub mod watch;
 
@@ -139,9 +140,12 @@ pub enum ObjectError {
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
-    /// The store did not answer after retries, or has no room.
+    /// The store did not answer after retries.
     #[error("{0}")]
     Unavailable(String),
+    /// This machine is out of something that no waiting brings back: room on the disk, open files. Only a folder says so.
+    #[error("{0}")]
+    Exhausted(String),
     /// More than a limit allows.
     #[error("{0}")]
     TooLarge(String),

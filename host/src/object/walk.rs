@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::io::Errno;
+
 use super::folder::{self, UPLOADS};
 use super::{Location, Metadata, ObjectError, Page};
 
@@ -66,6 +68,11 @@ struct Walk {
     after: String,
     /// The directories from the first one down to the one being read.
     stack: Vec<Directory>,
+    /// How many objects were found.
+    found: u64,
+    /// How many names were passed over that are no objects, and what the first of them is.
+    skipped: u64,
+    first_skipped: Option<String>,
 }
 
 #[derive(Debug)]
@@ -82,20 +89,34 @@ struct Directory {
 impl Walk {
     fn start(bucket: &Path, prefix: &Location, after: String) -> Result<Self, ObjectError> {
         if !bucket.is_dir() {
-            return Err(ObjectError::NotFound(format!(
-                "there is no bucket `{}`: expected the directory {}",
-                prefix.bucket,
-                bucket.display()
-            )));
+            let name = &prefix.bucket;
+            let why = match dead_link(bucket) {
+                Some(why) => format!("there is no bucket `{name}`: {why}"),
+                None => format!("there is no bucket `{name}`: expected the directory {}", bucket.display()),
+            };
+            return Err(ObjectError::NotFound(why));
         }
         let top = prefix.key.rsplit_once('/').map_or("", |(top, _)| top);
         if top.split('/').any(|part| matches!(part, "." | "..")) || prefix.key.contains('\0') {
             return Err(ObjectError::Invalid(format!("{prefix} would lie outside of its bucket")));
         }
-        let mut walk = Self { bucket: bucket.into(), prefix: prefix.clone(), after, stack: Vec::new() };
+        let mut walk = Self {
+            bucket: bucket.into(),
+            prefix: prefix.clone(),
+            after,
+            stack: Vec::new(),
+            found: 0,
+            skipped: 0,
+            first_skipped: None,
+        };
         // A prefix with an empty part names no directory; joined to a path the part would vanish, or even start at `/`.
         if top.is_empty() && prefix.key.starts_with('/') || !top.is_empty() && top.split('/').any(str::is_empty) {
             return Ok(walk);
+        }
+        // Whoever names a place behind such a link means what should be there: that is not the same as nothing.
+        let way = top.match_indices('/').map(|(slash, _)| &top[..slash]).chain([top]);
+        if let Some(why) = way.filter_map(|directory| dead_link(&bucket.join(directory))).next() {
+            return Err(ObjectError::NotFound(format!("there is nothing under {prefix}: {why}")));
         }
         let key = if top.is_empty() { String::new() } else { format!("{top}/") };
         walk.enter(key)?;
@@ -116,13 +137,43 @@ impl Walk {
             let at = self.prefix.with_key(key);
             let path = self.bucket.join(&at.key);
             match fs::metadata(&path).map_err(|error| folder::read_error(&at, &path, error)) {
-                Ok(file) if file.is_file() => return folder::metadata(&at, &file).map(Some),
-                // Deleted meanwhile, a link to nowhere, or no regular file.
-                Ok(_) | Err(ObjectError::NotFound(_)) => {}
+                Ok(file) if file.is_file() => {
+                    self.found += 1;
+                    return folder::metadata(&at, &file).map(Some);
+                }
+                Ok(_) => self.skip(format!("{} is no regular file", path.display())),
+                // A link that leads nowhere, or a file that was deleted meanwhile.
+                Err(ObjectError::NotFound(_)) => {
+                    if let Some(why) = dead_link(&path) {
+                        self.skip(why);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        match self.first_skipped.take() {
+            Some(why) if self.found == 0 => {
+                Err(ObjectError::NotFound(format!("there is nothing under {}: {why}{}", self.prefix, self.others())))
+            }
+            Some(why) => {
+                tracing::warn!(prefix = %self.prefix, "skipped in a listing: {why}{}", self.others());
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn skip(&mut self, why: String) {
+        self.skipped += 1;
+        self.first_skipped.get_or_insert(why);
+    }
+
+    /// How many more were skipped than the first one.
+    fn others(&self) -> String {
+        match self.skipped.saturating_sub(1) {
+            0 => String::new(),
+            others => format!(", and {others} more like it"),
+        }
     }
 
     /// Goes down into the directory of the keys that start with `key`.
@@ -176,6 +227,16 @@ impl Walk {
         (key.starts_with(&self.prefix.key) || below(&self.prefix.key))
             && (key > self.after.as_str() || below(&self.after))
     }
+}
+
+/// What to say of a link that leads nowhere, if it is one.
+fn dead_link(path: &Path) -> Option<String> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|entry| entry.is_symlink());
+    let dead = is_link
+        && fs::metadata(path).is_err_and(|error| {
+            error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(&error) == Some(Errno::LOOP)
+        });
+    dead.then(|| format!("the link {} leads nowhere", path.display()))
 }
 
 #[cfg(test)]
@@ -271,7 +332,38 @@ mod tests {
         symlink("nowhere", path.join("dangling")).unwrap();
         symlink(path, path.join("d/up")).unwrap();
         symlink(path.join("real"), path.join("link")).unwrap();
+        symlink("circle", path.join("circle")).unwrap();
+        crate::files::tests::named_pipe(&path.join("pipe"));
         assert_eq!(keys(&Walks::default().page(path, &prefix(""), None).unwrap()), ["d/f", "link", "real"]);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_not_taken_for_nothing() {
+        let bucket = bucket(&["d/f"]);
+        let path = bucket.path();
+        symlink("/nonexistent/data", path.join("data")).unwrap();
+        symlink("circle", path.join("circle")).unwrap();
+        fs::create_dir(path.join("links")).unwrap();
+        for n in 0..3 {
+            symlink("nowhere", path.join(format!("links/{n}"))).unwrap();
+        }
+        let refused = |key: &str| match Walks::default().page(path, &prefix(key), None) {
+            Err(ObjectError::NotFound(why)) => why.replace(path.to_str().unwrap(), "B"),
+            other => panic!("{key}: {other:?}"),
+        };
+        let nowhere =
+            |key: &str, link: &str| format!("there is nothing under s3://b/{key}: the link B/{link} leads nowhere");
+        assert_eq!(refused("data/"), nowhere("data/", "data"));
+        assert_eq!(refused("data/2024/01/"), nowhere("data/2024/01/", "data"));
+        assert_eq!(refused("circle/"), nowhere("circle/", "circle"));
+        assert_eq!(refused("da"), nowhere("da", "data"));
+        assert_eq!(refused("links/"), nowhere("links/", "links/0") + ", and 2 more like it");
+        // Beside what is there they are passed over.
+        assert_eq!(keys(&Walks::default().page(path, &prefix(""), None).unwrap()), ["d/f"]);
+        let linked = path.join("bucket");
+        symlink("/nonexistent/bucket", &linked).unwrap();
+        let error = Walks::default().page(&linked, &prefix(""), None).unwrap_err();
+        assert!(error.to_string().contains("leads nowhere"), "{error}");
     }
 
     #[test]

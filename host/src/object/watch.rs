@@ -1,5 +1,7 @@
 //! A store that remembers whether it let its reader down, so that what a store did is not taken for the item's fault: an item
 //! that waited for a store until its time was over is not to blame, and neither is one that asks for a retry because of it.
+//!
+//! If it is asked to, it also remembers what it was asked for and what it answered.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::trace::Trace;
 use super::{Location, Metadata, ObjectError, ObjectStore, Page};
 
 /// How long one request, of 8 MiB at most, may take before the store counts as not keeping up. Within the default time of an
@@ -18,22 +21,40 @@ const SLOW: Duration = Duration::from_secs(10);
 pub struct WatchedStore {
     inner: Arc<dyn ObjectStore>,
     slow: Duration,
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<ObjectError>>,
+    trace: Option<Mutex<Trace>>,
 }
 
 impl WatchedStore {
     /// Watches this store for items that may take so long.
     pub fn new(inner: Arc<dyn ObjectStore>, timeout: Duration) -> Self {
-        Self { inner, slow: SLOW.min(timeout / 2), trouble: Mutex::default() }
+        Self { inner, slow: SLOW.min(timeout / 2), trouble: Mutex::default(), trace: None }
+    }
+
+    /// The same, and whether it remembers what was read.
+    #[must_use]
+    pub fn traced(self, traced: bool) -> Self {
+        Self { trace: traced.then(Mutex::default), ..self }
+    }
+
+    /// What was read so far, if that is remembered.
+    pub fn trace(&self) -> Option<Trace> {
+        self.trace.as_ref().map(|trace| trace.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The first thing that went wrong on the store's side: no answer, or one that took too long.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<ObjectError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, trouble: String) {
+    fn note(&self, trouble: ObjectError) {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+    }
+
+    fn remember(&self, what: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &self.trace {
+            what(&mut trace.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     async fn watch<T>(
@@ -46,12 +67,12 @@ impl WatchedStore {
             Ok(result) => result,
             Err(_) => {
                 let slow = humantime::format_duration(self.slow);
-                self.note(format!("{at}: the store had not answered after {slow}"));
+                self.note(ObjectError::Unavailable(format!("{at}: the store had not answered after {slow}")));
                 request.await
             }
         };
-        if let Err(ObjectError::Unavailable(why)) = &result {
-            self.note(why.clone());
+        if let Err(trouble @ (ObjectError::Unavailable(_) | ObjectError::Exhausted(_))) = &result {
+            self.note(trouble.clone());
         }
         result
     }
@@ -60,7 +81,9 @@ impl WatchedStore {
 #[async_trait]
 impl ObjectStore for WatchedStore {
     async fn open(&self, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
-        self.watch(at, self.inner.open(at, first)).await
+        let opened = self.watch(at, self.inner.open(at, first)).await;
+        self.remember(|trace| trace.opened(at, &opened));
+        opened
     }
 
     async fn read(&self, at: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
@@ -68,6 +91,8 @@ impl ObjectStore for WatchedStore {
     }
 
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError> {
-        self.watch(prefix, self.inner.list(prefix, next)).await
+        let page = self.watch(prefix, self.inner.list(prefix, next)).await;
+        self.remember(|trace| trace.listed(prefix, next, &page));
+        page
     }
 }

@@ -378,7 +378,7 @@ impl From<ObjectError> for Error {
             ObjectError::NotFound(message) => Self::NotFound(message),
             ObjectError::Denied(message) => Self::Denied(message),
             ObjectError::Invalid(message) => Self::Invalid(message),
-            ObjectError::Unavailable(message) => Self::Unavailable(message),
+            ObjectError::Unavailable(message) | ObjectError::Exhausted(message) => Self::Unavailable(message),
             ObjectError::TooLarge(message) => Self::TooLarge(message),
             ObjectError::Changed(message) => Self::Changed(message),
             // Of writing; guests read.

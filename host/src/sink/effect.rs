@@ -100,8 +100,10 @@ pub(super) fn object_error(error: ObjectError) -> SinkError {
     match error {
         ObjectError::Unavailable(_) | ObjectError::Changed(_) => SinkError::Unavailable(error.to_string()),
         ObjectError::Gone(_) => SinkError::Gone(error.to_string()),
-        ObjectError::NotFound(_) | ObjectError::Denied(_) | ObjectError::Invalid(_) | ObjectError::TooLarge(_) => {
-            SinkError::Refused(error.to_string())
-        }
+        ObjectError::NotFound(_)
+        | ObjectError::Denied(_)
+        | ObjectError::Invalid(_)
+        | ObjectError::TooLarge(_)
+        | ObjectError::Exhausted(_) => SinkError::Refused(error.to_string()),
     }
 }

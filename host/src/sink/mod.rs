@@ -69,11 +69,11 @@ pub struct Written {
 /// Rows could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// The store did not answer, has no room, or throttles: worth another attempt.
+    /// The store did not answer, or throttles: worth another attempt.
     #[error("{0}")]
     Unavailable(String),
-    /// The store refuses: no such table, a key that does not fit the table's schema, no permission. It will refuse again
-    /// until somebody changes something.
+    /// The store refuses: no such table, a key that does not fit the table's schema, no permission, no room. It will refuse
+    /// again until somebody changes something.
     #[error("{0}")]
     Refused(String),
     /// What was prepared is no more. The batch has to run again.
@@ -131,6 +131,12 @@ pub trait Sink: Send + Sync + 'static {
 pub trait TableSink: Sink {
     /// Writes rows, each in place of the row with its key; asks before each request. A failure may leave a part written.
     async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError>;
+
+    /// What tells this table from another one that is made under its name later; none where there is no such table, or it has no
+    /// rows, or nobody can tell.
+    async fn mark(&self, _: &str) -> Result<Option<String>, SinkError> {
+        Ok(None)
+    }
 }
 
 /// A batch's rows of one output, not visible yet. Dropped, it leaves nothing visible.

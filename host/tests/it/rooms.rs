@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
 /// Files at the top of `src` that are a part of a room, each with its room.
 const PARTS: &[(&str, &str)] = &[
     ("commit", "pipeline"),
+    ("evidence", "pipeline"),
     ("fate", "pipeline"),
     ("fault", "pipeline"),
     ("items", "pipeline"),

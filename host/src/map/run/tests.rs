@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use futures::stream;
 use serde_json::json;
 
+use super::super::again::Repeated;
 use super::*;
 use crate::callback::Answer;
-use crate::job::{Batch, Digest, FailureKind, ItemFailure, TaskToken, error_names};
+use crate::evidence::Cause;
+use crate::job::{Batch, Digest, FailureKind, ItemFailure, TaskToken};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::sink::Written;
 
@@ -138,6 +140,7 @@ fn plan(items: u64) -> Plan {
         tolerance: Tolerance::new(None, 0.0),
         max_attempts: 3,
         grace: Duration::from_secs(10),
+        again: Again::default(),
     }
 }
 
@@ -421,4 +424,48 @@ async fn reading_ahead_is_bounded() {
     assert_eq!(summary.status, Status::Interrupted);
     let taken = taken.load(Ordering::SeqCst);
     assert!((160..200).contains(&taken), "{taken} items of 100 kB were read with 16 MiB of room");
+}
+
+#[tokio::test]
+async fn what_no_waiting_cures_ends_the_run_at_once_with_one_sentence() {
+    let workers = Workers::new(|batch| match number(&batch) {
+        0 => now(success(&batch)),
+        2 => now(failure(error_names::OUTPUT_REFUSED, "dataset d, batch 000002: the disk with `t` is full: make room")),
+        _ => never(),
+    });
+    let clock = FakeClock::default();
+    let summary = run_with(plan(100), &workers, &clock, &CancellationToken::new()).await;
+    let cause = "the disk with `t` is full: make room".into();
+    assert_eq!(summary.error, Some(RunError { name: error_names::OUTPUT_REFUSED, cause }));
+    assert_eq!((summary.status, summary.batches.failed, summary.items.failed), (Status::Failed, 0, 0));
+    assert!(summary.failures.by_code.is_empty(), "{:?}", summary.failures);
+    // Neither tried again nor waited for those that are under way.
+    assert_eq!(clock.elapsed(), Duration::ZERO);
+    assert_eq!(workers.sent().iter().filter(|(number, _)| *number == 2).count(), 1);
+    assert!(workers.sent().len() <= 5, "{:?}", workers.sent());
+}
+
+#[tokio::test]
+async fn what_is_done_again_is_counted_if_it_runs() {
+    let workers = Workers::new(|batch| match number(&batch) {
+        // Another run over the same folder was quicker.
+        3 => {
+            let report = BatchReport { replayed: true, ..report(&batch, 0) };
+            now(Answer::Success { output: report.to_output(10_000) })
+        }
+        _ => now(success(&batch)),
+    });
+    let again = Again::of([
+        (0, Cause::InputsChanged, "s3://b/x"),
+        (1, Cause::OutputsGone, "table:t"),
+        (2, Cause::InputsChanged, "s3://b/y"),
+        (3, Cause::InputsChanged, "s3://b/z"),
+        (9, Cause::InputsChanged, "s3://b/of a batch that is no more"),
+    ]);
+    let summary = run_plan(Plan { again, ..plan(50) }, &workers).await;
+    let of = |cause, batches, first: &str, batch| Repeated { cause, batches, first: Some(first.into()), batch };
+    let expected = [of(Cause::InputsChanged, 2, "s3://b/x", 0), of(Cause::OutputsGone, 1, "table:t", 1)];
+    let mut again = summary.again;
+    again.sort_by_key(|repeated| repeated.cause);
+    assert_eq!((summary.batches.done, again), (4, expected.to_vec()));
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
+use crate::evidence::Cause;
+use crate::map::again::Repeated;
 use crate::map::progress::{counted, duration, rate};
 use crate::text::{block, line};
 
@@ -37,6 +39,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "  items      {}", self.items)?;
         writeln!(f, "  batches    {}", self.batches)?;
+        for (index, repeated) in self.again.iter().enumerate() {
+            writeln!(f, "  {}  {repeated}", if index == 0 { "again    " } else { "         " })?;
+        }
         for (index, output) in self.outputs.iter().enumerate() {
             writeln!(f, "  {}  {output}", if index == 0 { "output   " } else { "         " })?;
         }
@@ -89,8 +94,28 @@ impl fmt::Display for Batches {
     }
 }
 
+impl fmt::Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let their = if self.batches == 1 { "its" } else { "their" };
+        write!(f, "{} again: ", counted(self.batches, "batch", "batches"))?;
+        match self.cause {
+            Cause::Asked => write!(f, "asked for")?,
+            Cause::InputsChanged => write!(f, "{their} inputs changed")?,
+            Cause::RulesChanged => write!(f, "{their} items were rejected under other grants or limits")?,
+            Cause::OutputsGone => write!(f, "{their} outputs were gone or changed")?,
+        }
+        if let Some(first) = &self.first {
+            write!(f, " ({}{})", line(first), if self.batches == 1 { "" } else { ", ..." })?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_nothing() {
+            return write!(f, "{}: no rows, no file", self.output);
+        }
         let place = line(self.local.as_ref().unwrap_or(&self.place));
         write!(f, "{}: {}, {}, in {place}", self.output, counted(self.rows, "row", "rows"), DecimalBytes(self.bytes))?;
         if self.objects > 1 {
@@ -247,6 +272,52 @@ mod tests {
           output     stations: 200 rows, 8.00 kB, in table:noaa
                      daily: 200 rows, 8.00 kB, in s3://results/daily/ (2 objects)
         ");
+    }
+
+    #[test]
+    fn done_again() {
+        insta::assert_snapshot!(summary(|summary| {
+            let without_rows = |batch| {
+                let mut report = report(batch, 0);
+                report.outputs[1].rows = 0;
+                report
+            };
+            summary.succeeded(0, without_rows(0));
+            summary.succeeded(1, without_rows(1));
+            summary.repeated(1, Cause::InputsChanged, "s3://data/csv/1.csv");
+            summary.repeated(0, Cause::InputsChanged, "s3://data/csv/0.csv");
+            summary.repeated(2, Cause::OutputsGone, "table:noaa");
+            summary.repeated(3, Cause::RulesChanged, "");
+            summary.locate(|place| Some(format!("local/{place}")));
+        }), @"
+        noaa: succeeded in 4.0 s
+          component  noaa 0.1.0 (sha256:e3b0c44298fc…)
+          items      200: 200 succeeded
+          batches    2 done now, 0 already done before, 0 failed
+          again      2 batches again: their inputs changed (s3://data/csv/0.csv, ...)
+                     1 batch again: its outputs were gone or changed (table:noaa)
+                     1 batch again: its items were rejected under other grants or limits
+          output     stations: 200 rows, 8.00 kB, in local/table:noaa
+                     daily: no rows, no file
+          speed      50 items/s, 5.00 MB/s (20.00 MB read)
+        ");
+    }
+
+    #[test]
+    fn an_output_is_where_its_rows_are() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let text = summary(|summary| {
+                for batch in order {
+                    let mut report = report(batch, 0);
+                    report.outputs[1].rows *= u64::from(batch == 1);
+                    summary.succeeded(batch, report);
+                }
+            });
+            assert!(
+                text.to_string().contains("daily: 100 rows, 12.00 kB, in s3://results/daily/r-000001-ab.parquet"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

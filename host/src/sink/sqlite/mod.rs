@@ -94,6 +94,15 @@ impl TableSink for SqliteSink {
         ours.still()?;
         blocking(move || database.write(&table, &rows)).await
     }
+
+    async fn mark(&self, table: &str) -> Result<Option<String>, SinkError> {
+        let (database, table) = (Arc::clone(&self.0), table.to_owned());
+        blocking(move || {
+            let failed = |error| sqlite_error(&database.path, &format!("look at table `{table}`"), &error);
+            Table::mark(&lock(&database.connection), &table).map_err(failed)
+        })
+        .await
+    }
 }
 
 /// Rows wait in memory, where the items have put them already, so that a transaction never spans a batch's run.
@@ -124,7 +133,7 @@ impl Database {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let existing = Table::existing(&transaction, &table.name).map_err(failed)?;
         if existing.is_empty() {
-            transaction.execute(&table.create, []).map_err(failed)?;
+            transaction.execute(&table.marked(), []).map_err(failed)?;
         } else {
             for statement in table.differences(&existing, &self.path)? {
                 transaction.execute(&statement, []).map_err(failed)?;
@@ -219,8 +228,9 @@ mod tests {
             .unwrap()
             .query_row("SELECT sql FROM sqlite_schema WHERE name = 'noaa-precipitation'", [], |row| row.get(0))
             .unwrap();
+        let (head, rest) = sql.split_once("/* gristmill ").unwrap();
         assert_eq!(
-            sql,
+            format!("{head}{}", &rest[16 + " */ ".len()..]),
             "CREATE TABLE \"noaa-precipitation\" (\"id\" TEXT, \"flag\" INTEGER, \"count\" INTEGER, \"mean\" REAL, \
              \"day\" TEXT, \"at\" TEXT, \"extra\" TEXT, PRIMARY KEY (\"id\", \"day\")) WITHOUT ROWID"
         );
@@ -290,11 +300,42 @@ mod tests {
         lock(&sink.0.connection).pragma_update(None, "max_page_count", 8).unwrap();
         let lines: String = (0..1_000).map(|n| format!("{{\"id\":\"b{n}{}\"}}\n", "x".repeat(100))).collect();
         let error = put(&sink, &schema, &lines).await.unwrap_err();
-        assert_eq!(error, SinkError::Unavailable(file::disk_full(&path)));
+        assert_eq!(error, SinkError::Refused(file::disk_full(&path)));
         let count: u32 = lock(&sink.0.connection)
             .query_row("SELECT count(*) FROM \"noaa-precipitation\"", [], |row| row.get(0))
             .unwrap();
         assert_eq!(count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_table_is_told_from_a_later_one_of_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let sink = SqliteSink::open(&path).unwrap();
+        let few = schema(all_types().into_iter().take(2).collect(), &["id"]);
+        let mark = async |sink: &SqliteSink| sink.mark("noaa-precipitation").await.unwrap();
+        assert_eq!(mark(&sink).await, None, "there is no such table");
+        put(&sink, &few, r#"{"id":"a"}"#).await.unwrap();
+        let first = mark(&sink).await;
+        assert!(first.is_some());
+        // More rows, more columns, another connection: the same table.
+        put(&sink, &schema(all_types(), &["id"]), r#"{"id":"b","mean":1}"#).await.unwrap();
+        let other = SqliteSink::open(&path).unwrap();
+        assert_eq!((mark(&sink).await, mark(&other).await), (first.clone(), first.clone()));
+        let by_hand = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        by_hand("DELETE FROM \"noaa-precipitation\"");
+        assert_eq!(mark(&sink).await, None, "it was emptied");
+        by_hand("DROP TABLE \"noaa-precipitation\"");
+        let again = SqliteSink::open(&path).unwrap();
+        put(&again, &few, r#"{"id":"a"}"#).await.unwrap();
+        let second = mark(&again).await;
+        assert!(second.is_some() && second != first, "{second:?}");
+        by_hand(
+            "DROP TABLE \"noaa-precipitation\"; CREATE TABLE \"noaa-precipitation\" (id TEXT PRIMARY KEY);
+                 INSERT INTO \"noaa-precipitation\" VALUES ('a')",
+        );
+        let theirs = mark(&again).await;
+        assert!(theirs.is_some() && theirs != first && theirs != second, "one of the user's own");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 use super::super::{OutputSchema, SinkError};
 use crate::dataset::ColumnType;
@@ -12,7 +12,7 @@ use crate::dataset::ColumnType;
 pub(super) struct Table {
     pub(super) name: String,
     columns: Vec<TableColumn>,
-    /// The statement that makes it.
+    /// The statement that makes it, without its mark.
     pub(super) create: String,
     /// The statement that writes one row, its values in the columns' order.
     pub(super) insert: String,
@@ -51,6 +51,28 @@ impl Table {
         );
         let insert = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({places})", quoted(name), names.join(", "));
         Self { name: name.into(), columns, create, insert }
+    }
+
+    /// The statement that makes it with a mark of its own: SQLite keeps the text of a table's definition, comments included,
+    /// for as long as there is the table, and people's tools show no more tables than they made.
+    pub(super) fn marked(&self) -> String {
+        let head = format!("CREATE TABLE {} (", quoted(&self.name));
+        let rest = self.create.strip_prefix(&head).unwrap_or_default();
+        format!("{head}{MARK}{:016x} */ {rest}", fastrand::u64(..))
+    }
+
+    /// What tells the table that is there from a later one of its name, if it has rows.
+    pub(super) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+        let mut statement = connection
+            .prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE")?;
+        let found = statement.query_row([name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        let Some((name, definition)) = found.optional()? else { return Ok(None) };
+        let rows: bool =
+            connection.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&name)), [], |row| row.get(0))?;
+        // One that an earlier gristmill made, or somebody else, is marked by having none.
+        let mark =
+            definition.split_once(MARK).and_then(|(_, rest)| rest.split_once(" */")).map_or("none", |(mark, _)| mark);
+        Ok(rows.then(|| mark.into()))
     }
 
     /// The columns of a table that exists; empty when there is none.
@@ -101,6 +123,9 @@ impl Table {
         Ok(statements)
     }
 }
+
+/// What a table's mark begins with, within its definition.
+const MARK: &str = "/* gristmill ";
 
 fn sqlite_type(kind: ColumnType) -> &'static str {
     match kind {
