@@ -3,6 +3,7 @@
 //! The SDK's own chain decides region, credentials and endpoints: environment variables (`AWS_REGION`, `AWS_PROFILE`,
 //! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, ...), profiles, ECS and EC2 roles.
 
+mod condition;
 mod fault;
 #[cfg(test)]
 pub(crate) mod replay;
@@ -20,6 +21,7 @@ use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
+pub(crate) use self::condition::{Condition, OnlyWhile, only_while};
 pub(crate) use self::fault::{Fault, LapsedCredentials, causes};
 
 /// For a connection to stand: three of the kernel's first attempts (0 s, 1 s, 3 s).
@@ -81,6 +83,7 @@ pub(crate) fn retry_budget(client: &'static str) -> RetryPartition {
 pub(crate) fn s3_client(config: &SdkConfig, budget: &'static str) -> aws_sdk_s3::Client {
     let mut builder = aws_sdk_s3::config::Builder::from(config)
         .retry_partition(retry_budget(budget))
+        .interceptor(OnlyWhile)
         .retry_classifier(LapsedCredentials);
     if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
         // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.

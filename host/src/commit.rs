@@ -147,7 +147,7 @@ impl Drop for Uploads {
 /// One attempt at a batch: a claim, and for how long it is surely ours.
 pub(crate) struct Attempt {
     pub(crate) claimed: Claimed,
-    pub(crate) lease: Lease,
+    pub(crate) lease: Arc<Lease>,
     /// Whether something may be seen of the batch already.
     seen: AtomicBool,
     /// What is being shown without a record.
@@ -163,7 +163,7 @@ impl Attempt {
     pub(crate) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
         Self {
             claimed,
-            lease,
+            lease: Arc::new(lease),
             seen: AtomicBool::new(seen),
             unrecorded: OnceLock::new(),
             runs_chosen: AtomicBool::new(false),
@@ -225,10 +225,11 @@ impl Pipeline {
         if !recorded {
             let _ = attempt.unrecorded.set(ready.clone());
         }
-        let ours = || attempt.lease.is_ours();
+        let lease = attempt.lease.clone();
+        let ours = Ours::while_it_is(move || lease.is_ours());
         for effect in &ready.effects {
             attempt.seen.store(true, Ordering::Relaxed);
-            effect.apply(&*self.stores.objects, &*self.stores.tables, Ours(&ours)).await?;
+            effect.apply(&*self.stores.objects, &*self.stores.tables, &ours).await?;
         }
         Ok(())
     }

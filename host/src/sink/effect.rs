@@ -39,19 +39,16 @@ impl Effect {
         &self,
         objects: &dyn ObjectWriter,
         tables: &dyn TableSink,
-        ours: Ours<'_>,
+        ours: &Ours,
     ) -> Result<(), SinkError> {
-        match self {
-            Self::Put(rows) => tables.put(rows, ours).await,
-            Self::Complete(upload) => {
-                ours.still()?;
-                objects.complete(upload).await.map_err(object_error)
+        let work = async {
+            match self {
+                Self::Put(rows) => tables.put(rows, ours).await,
+                Self::Complete(upload) => objects.complete(upload).await.map_err(object_error),
+                Self::Remove(at) => objects.delete(at).await.map_err(object_error),
             }
-            Self::Remove(at) => {
-                ours.still()?;
-                objects.delete(at).await.map_err(object_error)
-            }
-        }
+        };
+        ours.during(work).await
     }
 
     /// Whether rows of a table appear. An object is replaced whole by whatever a later run makes of its batch; a row that the

@@ -32,6 +32,7 @@ pub use self::digest::RowsDigest;
 pub use self::effect::{Effect, TableRows};
 pub(crate) use self::pieces::memory;
 pub use self::texts::RowTexts;
+use crate::aws::{Condition, only_while};
 use crate::dataset::{Column, Target};
 use crate::job::{BatchId, Digest};
 use crate::object::ObjectWriter;
@@ -85,13 +86,29 @@ pub enum SinkError {
 }
 
 /// Asked right before everything that is seen from outside: whether the batch is still ours.
-#[derive(Clone, Copy)]
-pub struct Ours<'a>(pub &'a (dyn Fn() -> bool + Send + Sync));
+#[derive(Clone)]
+pub struct Ours(Condition);
 
-impl Ours<'_> {
+impl Ours {
+    /// Ours as long as this says so.
+    pub fn while_it_is(ours: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ours))
+    }
+
     /// An error when it is not.
-    pub fn still(self) -> Result<(), SinkError> {
+    pub fn still(&self) -> Result<(), SinkError> {
         if (self.0)() { Ok(()) } else { Err(SinkError::Lost) }
+    }
+
+    /// Does what is seen from outside. It is asked again before each attempt at a request that this takes, however often
+    /// a client repeats it.
+    async fn during(&self, work: impl Future<Output = Result<(), SinkError>>) -> Result<(), SinkError> {
+        self.still()?;
+        match only_while(self.0.clone(), work).await {
+            // Whatever became of a request that was not repeated: it is not ours to say.
+            Err(SinkError::Unavailable(_)) if self.still().is_err() => Err(SinkError::Lost),
+            ended => ended,
+        }
     }
 }
 
@@ -116,6 +133,11 @@ pub struct Stores {
 /// One place that takes rows of one output.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
+    /// Whether the place is there and takes such rows, asked once and for all: nothing is written.
+    async fn ready(&self, _: &OutputSchema) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Begins to take this batch's rows.
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError>;
 
@@ -130,7 +152,7 @@ pub trait Sink: Send + Sync + 'static {
 #[async_trait]
 pub trait TableSink: Sink {
     /// Writes rows, each in place of the row with its key; asks before each request. A failure may leave a part written.
-    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError>;
+    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError>;
 
     /// What tells this table from another one that is made under its name later; none where there is no such table, or it has no
     /// rows, or nobody can tell.

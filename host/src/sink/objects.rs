@@ -60,6 +60,9 @@ fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), S
     let Target::Objects { prefix, format } = &schema.target else {
         return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
     };
+    let prefix = prefix.fixed().ok_or_else(|| {
+        SinkError::Refused(format!("output `{}` has no place yet: `{prefix}` is of a run", schema.name))
+    })?;
     let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
     Ok((prefix.with_key(key), *format))
 }

@@ -72,7 +72,7 @@ pub(super) async fn commit(stores: &Stores, staged: Box<dyn Staging>) -> Result<
     let rows: Vec<u8> = streams(&effects).flat_map(Result::unwrap).collect();
     let step = serde_json::to_string(&Step::from(&effects[0])).unwrap();
     let effect = serde_json::from_str::<Step>(&step).unwrap().with_rows(&mut rows.as_slice()).unwrap();
-    effect.apply(&*stores.objects, &*stores.tables, Ours(&|| true)).await?;
+    effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await?;
     Ok(written)
 }
 
@@ -113,13 +113,13 @@ pub(super) async fn contract(subject: &dyn Subject) {
     // What is prepared is not visible, nor is what an attempt would write that lost the batch.
     let stores = subject.stores();
     let Prepared { written: once, effect } = staged.prepare().await.unwrap();
-    let lost = effect.apply(&*stores.objects, &*stores.tables, Ours(&|| false)).await;
+    let lost = effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| false)).await;
     assert_eq!(lost, Err(SinkError::Lost));
     assert!(subject.nothing());
 
     // The effect shows all rows, in order, with every value as it was; as often as it is carried out.
     for _ in 0..2 {
-        effect.apply(&*stores.objects, &*stores.tables, Ours(&|| true)).await.unwrap();
+        effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await.unwrap();
         assert_eq!(subject.visible(), expected);
     }
     assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
@@ -230,7 +230,7 @@ impl Sink for Nowhere {
 
 #[async_trait]
 impl TableSink for Nowhere {
-    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
         Err(SinkError::Refused("there are no tables".into()))
     }
 }

@@ -356,7 +356,7 @@ impl Sink for NoTables {
 
 #[async_trait]
 impl TableSink for NoTables {
-    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
         Err(self.0.clone())
     }
 }
@@ -408,7 +408,7 @@ impl Sink for Panics {
 
 #[async_trait]
 impl TableSink for Panics {
-    async fn put(&self, _: &TableRows, _: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
         panic!("on the way")
     }
 }

@@ -511,7 +511,7 @@ impl Sink for Watched<SqliteSink> {
 
 #[async_trait]
 impl TableSink for Watched<SqliteSink> {
-    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError> {
         self.watch.effect("put", self.inner.put(rows, ours)).await
     }
 }

@@ -24,6 +24,7 @@ const CALLS: Calls =
 pub(super) fn connect(config: &SdkConfig) -> Client {
     let builder = Builder::from(&CALLS.limit(config))
         .retry_partition(aws::retry_budget("tables"))
+        .interceptor(aws::OnlyWhile)
         .retry_classifier(aws::LapsedCredentials);
     Client::from_conf(builder.build())
 }

@@ -105,6 +105,13 @@ fn letter(kind: ColumnType) -> &'static str {
 
 #[async_trait]
 impl Sink for DynamoDbSink {
+    async fn ready(&self, schema: &OutputSchema) -> Result<(), SinkError> {
+        match &schema.target {
+            Target::Table { table, .. } => self.check(schema, table).await,
+            Target::Objects { .. } => Ok(()),
+        }
+    }
+
     async fn stage(&self, _: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
         let Target::Table { table, .. } = &schema.target else {
             return Err(SinkError::Refused(format!("output `{}` goes to objects, not to a table", schema.name)));
@@ -116,7 +123,7 @@ impl Sink for DynamoDbSink {
 
 #[async_trait]
 impl TableSink for DynamoDbSink {
-    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError> {
         let Target::Table { table, .. } = &rows.schema.target else { return Ok(()) };
         let requests = stream::try_unfold(Rest { rows: rows.clone(), block: 0, row: 0 }, |rest| {
             cpu::run(rest.next_bytes(), move || rest.next())

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::super::Stores;
 use super::super::tests::{Subject, all_types, batch_id, contract, rows, table, with_tables};
 use super::*;
+use crate::aws::replay::{Replay, Response};
 
 /// One table, its items by key; every second write takes only a part, as a busy table does.
 #[derive(Default)]
@@ -237,4 +238,17 @@ async fn nobody_there_is_worth_another_attempt() {
     let config = client(|_, _| (200, json!({}))).await.config().to_builder().endpoint_url(gone).build();
     let error = aws_sdk_dynamodb::Client::from_conf(config).describe("stations").await.unwrap_err();
     assert!(matches!(error, Fault::Retry(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_not_repeated_once_the_lease_has_ended() {
+    let replay = Arc::new(Replay::start(vec![Response::json(500, "{}")]).await);
+    let retrying = replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
+    let stores = with_tables(Arc::new(DynamoDbSink::new(&retrying)));
+    let schema = Arc::new(OutputSchema::new("stations", all_types(), table(&["id"])).unwrap());
+    let effect = Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
+    let seen = replay.clone();
+    let ours = Ours::while_it_is(move || seen.requests().is_empty());
+    assert_eq!(effect.apply(&*stores.objects, &*stores.tables, &ours).await, Err(SinkError::Lost));
+    assert_eq!(replay.requests().len(), 1);
 }

@@ -27,12 +27,12 @@ pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,
     requests: impl Stream<Item = Result<Vec<Item>, SinkError>> + Send,
-    ours: Ours<'_>,
+    ours: &Ours,
 ) -> Result<(), SinkError> {
     requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours)).await
 }
 
-async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: Ours<'_>) -> Result<(), SinkError> {
+async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ours) -> Result<(), SinkError> {
     let (mut backoff, mut since) = (Backoff::default(), Instant::now());
     loop {
         ours.still()?;
@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn items_go_25_at_a_time_and_a_few_requests_at_once() {
         let tables = Scripted::new(|_, items| Ok(items));
-        write_all(&tables, "stations", items(260), Ours(&|| true)).await.unwrap();
+        write_all(&tables, "stations", items(260), &Ours::while_it_is(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(260));
         assert_eq!(tables.calls.into_inner(), 11);
         assert_eq!(tables.most.into_inner(), REQUESTS);
@@ -189,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn unprocessed_items_are_sent_again_until_all_are_taken() {
         let tables = Scripted::new(|call, items| Ok(if call % 2 == 0 { 0 } else { items.min(3) }));
-        write_all(&tables, "stations", items(30), Ours(&|| true)).await.unwrap();
+        write_all(&tables, "stations", items(30), &Ours::while_it_is(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(30));
     }
 
@@ -197,7 +197,7 @@ mod tests {
     async fn throttling_is_waited_out_with_growing_waits() {
         let tables =
             Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
-        write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap();
+        write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(5));
         // 50 + 100 + ... + 1600 ms, of which each at least a half.
         let waited = tables.waited.into_inner().unwrap();
@@ -207,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_nothing_is_given_up_after_a_while() {
         let tables = Scripted::new(|_, _| Ok(0));
-        let error = write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
         assert!(
             matches!(&error, SinkError::Unavailable(why)
                 if why.starts_with("DynamoDB took no row for table `stations` in 120 s: it left items unprocessed")),
@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_little_is_not_given_up() {
         let tables = Scripted::new(|call, _| Ok(usize::from(call % 12 == 11)));
-        write_all(&tables, "stations", items(25), Ours(&|| true)).await.unwrap();
+        write_all(&tables, "stations", items(25), &Ours::while_it_is(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(25));
         assert!(tables.waited.into_inner().unwrap() > PATIENCE * 2);
     }
@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_not_repeated() {
         let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
-        let error = write_all(&tables, "stations", items(5), Ours(&|| true)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
         assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
         assert_eq!(tables.calls.into_inner(), 1);
     }

@@ -85,7 +85,7 @@ impl Sink for SqliteSink {
 
 #[async_trait]
 impl TableSink for SqliteSink {
-    async fn put(&self, rows: &TableRows, ours: Ours<'_>) -> Result<(), SinkError> {
+    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -131,6 +131,15 @@ impl Database {
         let failed = |error| sqlite_error(&self.path, &tried, &error);
         let mut connection = lock(&self.connection);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let called = Table::called(&transaction, &table.name).map_err(failed)?;
+        if let Some(called) = called.filter(|called| *called != table.name) {
+            return Err(SinkError::Refused(format!(
+                "`{}` has a table `{called}`, and SQLite takes `{}` for the same: rename one of them in its dataset file, or give \
+                 each a folder of its own",
+                self.path.display(),
+                table.name
+            )));
+        }
         let existing = Table::existing(&transaction, &table.name).map_err(failed)?;
         if existing.is_empty() {
             transaction.execute(&table.marked(), []).map_err(failed)?;
@@ -204,7 +213,7 @@ mod tests {
         staged.write(rows(schema, lines)).await?;
         let Prepared { written, effect } = staged.prepare().await?;
         let Effect::Put(rows) = effect else { panic!("{effect:?}") };
-        sink.put(&rows, Ours(&|| true)).await.map(|()| written)
+        sink.put(&rows, &Ours::while_it_is(|| true)).await.map(|()| written)
     }
 
     fn refused(result: Result<Written, SinkError>) -> String {
@@ -287,6 +296,28 @@ mod tests {
         columns[1].kind = ColumnType::Text;
         let why = refused(put(&sink, &schema(columns, &["id"]), r#"{"id":"a"}"#).await);
         assert!(why.contains("has column `flag` of type INTEGER, the output's is TEXT"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn names_that_differ_by_case_alone_are_refused_and_no_row_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let sink = SqliteSink::open(&path).unwrap();
+        let named = |name: &str, columns| {
+            let target = Target::Table { table: name.into(), key: vec!["id".into()] };
+            Arc::new(OutputSchema::new("events", columns, target).unwrap())
+        };
+        put(&sink, &named("Events", all_types()), r#"{"id":"a"}"#).await.unwrap();
+        let why = refused(put(&sink, &named("events", all_types()), r#"{"id":"a"}"#).await);
+        assert!(why.contains("has a table `Events`, and SQLite takes `events` for the same"), "{why}");
+        let mut columns = all_types();
+        columns[1].name = "FLAG".into();
+        let why = refused(put(&sink, &named("Events", columns), r#"{"id":"a"}"#).await);
+        assert!(why.contains("has column `flag`, the output's is `FLAG`"), "{why}");
+        let more = (0..1_999).map(|n| Column { name: format!("c{n}"), kind: ColumnType::Text, nullable: true });
+        let columns = all_types().into_iter().take(1).chain(more).collect();
+        let why = refused(put(&sink, &named("Events", columns), r#"{"id":"a"}"#).await);
+        assert!(why.contains("would have more than 2000 columns"), "{why}");
     }
 
     #[tokio::test]

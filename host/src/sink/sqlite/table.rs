@@ -7,6 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use super::super::{OutputSchema, SinkError};
 use crate::dataset::ColumnType;
 
+/// `SQLITE_MAX_COLUMN`.
+const MAX_COLUMNS: usize = 2000;
+
 /// A table as SQLite has it.
 #[derive(Clone)]
 pub(super) struct Table {
@@ -75,6 +78,12 @@ impl Table {
         Ok(rows.then(|| mark.into()))
     }
 
+    /// What a table that exists is called, which SQLite takes for this one, whatever its letters' case.
+    pub(super) fn called(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>> {
+        let find = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE";
+        transaction.query_row(find, [name], |row| row.get(0)).optional()
+    }
+
     /// The columns of a table that exists; empty when there is none.
     pub(super) fn existing(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Vec<TableColumn>> {
         let mut statement = transaction.prepare("SELECT name, type, pk FROM pragma_table_info(?)")?;
@@ -107,6 +116,12 @@ impl Table {
         let mut statements = Vec::new();
         for column in &self.columns {
             match existing.iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)) {
+                Some(other) if other.name != column.name => {
+                    let (theirs, ours) = (&other.name, &column.name);
+                    return refuse(format!(
+                        "has column `{theirs}`, the output's is `{ours}`, and SQLite takes both for one"
+                    ));
+                }
                 Some(other) if !other.kind.eq_ignore_ascii_case(&column.kind) => {
                     let (name, kind) = (&column.name, &column.kind);
                     return refuse(format!("has column `{name}` of type {}, the output's is {kind}", other.kind));
@@ -119,6 +134,9 @@ impl Table {
                     column.kind
                 )),
             }
+        }
+        if existing.len() + statements.len() > MAX_COLUMNS {
+            return refuse(format!("would have more than {MAX_COLUMNS} columns, which SQLite does not have"));
         }
         Ok(statements)
     }
