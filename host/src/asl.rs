@@ -57,14 +57,7 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
     }
     insert(&mut map, "ItemBatcher", item_batcher(dataset, root)?);
     match &dataset.map.result_writer {
-        Some(place) => insert(
-            &mut map,
-            "ResultWriter",
-            json!({
-                "Resource": "arn:aws:states:::s3:putObject",
-                "Parameters": {"Bucket": place.bucket, "Prefix": place.key.trim_end_matches('/')},
-            }),
-        ),
+        Some(place) => insert(&mut map, "ResultWriter", result_writer(&place.template(), root)?),
         None => {
             insert(&mut map, "ResultPath", Value::Null);
             if root != "$" {
@@ -153,25 +146,47 @@ fn item_reader(reader: &ItemReader) -> Result<Value, AslError> {
     Ok(reader)
 }
 
-/// A child knows its own execution and not the one that it belongs to: where a run stays with one version, the name of that
-/// travels in the batch's input, beside the dataset's own.
+fn result_writer(place: &Template, root: &str) -> Result<Value, AslError> {
+    let (bucket, Template(key)) = place.split_uri()?;
+    let key = Template(key.as_str().unwrap_or_default().trim_end_matches('/').into());
+    let parameters = Map::from_iter([bucket.payload_field("Bucket", root)?, key.payload_field("Prefix", root)?]);
+    Ok(json!({"Resource": "arn:aws:states:::s3:putObject", "Parameters": parameters}))
+}
+
+/// A child knows its own execution and input, and not those of the Distributed Map: where a run stays with one version, its name
+/// travels in the batch's input, beside the dataset's own, and so does what stands in the places of the run.
 fn item_batcher(dataset: &Dataset, root: &str) -> Result<Value, AslError> {
     let map = &dataset.map;
     let mut batcher = Map::new();
     insert(&mut batcher, "MaxItemsPerBatch", map.max_items_per_batch);
     insert(&mut batcher, "MaxInputBytesPerBatch", map.max_input_bytes_per_batch);
-    match (dataset.release.pin, &map.batch_input) {
-        (Pin::Run, input) => {
-            let mut with_run = Map::from_iter([("run.$".into(), "$$.Execution.Id".into())]);
+    let ours = ours(dataset, root);
+    match &map.batch_input {
+        Some(input) if ours.is_empty() => batcher.extend([input.payload_field("BatchInput", root)?]),
+        None if ours.is_empty() => {}
+        input => {
+            let mut with_ours = ours;
             if let Some(input) = input {
-                with_run.extend([input.payload_field("input", root)?]);
+                with_ours.extend([input.payload_field("input", root)?]);
             }
-            insert(&mut batcher, "BatchInput", with_run);
+            insert(&mut batcher, "BatchInput", with_ours);
         }
-        (Pin::Batch, Some(input)) => batcher.extend([input.payload_field("BatchInput", root)?]),
-        (Pin::Batch, None) => {}
     }
     Ok(Value::Object(batcher))
+}
+
+/// What a batch's message says of its run.
+fn ours(dataset: &Dataset, root: &str) -> Map<String, Value> {
+    let mut ours = Map::new();
+    if dataset.release.pin == Pin::Run {
+        insert(&mut ours, "run.$", "$$.Execution.Id");
+    }
+    let values = dataset.run_paths().into_iter().map(|path| (path.name() + ".$", path.under(root).into()));
+    let values: Map<String, Value> = values.collect();
+    if !values.is_empty() {
+        insert(&mut ours, "values", values);
+    }
+    ours
 }
 
 /// The state that sends the batch and waits for the worker's answer.
@@ -188,15 +203,17 @@ fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
         },
     });
     let message = &mut parameters["MessageBody"];
-    match dataset.release.pin {
-        Pin::Batch => message["input.$"] = "$".into(),
-        Pin::Run => {
-            message["run.$"] = "$.BatchInput.run".into();
-            message["input"] = json!({"Items.$": "$.Items"});
-            if dataset.map.batch_input.is_some() {
-                message["input"]["BatchInput.$"] = "$.BatchInput.input".into();
-            }
+    let ours = ours(dataset, "$");
+    if ours.is_empty() {
+        message["input.$"] = "$".into();
+    } else {
+        message["input"] = json!({"Items.$": "$.Items"});
+        if dataset.map.batch_input.is_some() {
+            message["input"]["BatchInput.$"] = "$.BatchInput.input".into();
         }
+    }
+    for name in ours.keys().map(|name| name.trim_end_matches(".$")) {
+        message[format!("{name}.$")] = format!("$.BatchInput.{name}").into();
     }
     if !queue_url.ends_with(".fifo") {
         // On a standard queue a group is no order: it is whose message this is, so that Amazon SQS gives the messages of others
@@ -429,6 +446,39 @@ mod tests {
         let map = &machine["States"]["Map"];
         assert_eq!((&map["ItemsPath"], &map["OutputPath"]), (&"$.items".into(), &"$.input".into()));
         assert_eq!(map["ItemBatcher"]["BatchInput"]["input"], json!({"All.$": "$.input", "Id.$": "$$.Execution.Id"}));
+    }
+
+    #[test]
+    fn what_stands_in_a_runs_places_travels_with_its_batches() {
+        let text = "items = [1]\nbatch_input = { a = 1 }\nreports = 's3://b/{$$.Execution.Name}/{$.day}/'\n\
+                    result_writer = 's3://b/runs/{$.day}/'\n[[output]]\nname = 'o'\nprefix = 's3://b/{$.day}/'\nformat = 'csv'";
+        let of = |machine: &Value| {
+            let map = &machine["States"]["Map"];
+            let message = &map["ItemProcessor"]["States"]["Batch"]["Parameters"]["MessageBody"];
+            (map["ItemBatcher"]["BatchInput"].clone(), message.clone(), map["ResultWriter"]["Parameters"].clone())
+        };
+        let (input, message, writer) = of(&machine(text));
+        assert_eq!(
+            input,
+            json!({
+                "run.$": "$$.Execution.Id", "input": {"a": 1},
+                "values": {"context.Execution.Name.$": "$$.Execution.Name", "input.day.$": "$.input.day"},
+            })
+        );
+        assert_eq!(
+            (&message["values.$"], &message["run.$"]),
+            (&json!("$.BatchInput.values"), &json!("$.BatchInput.run"))
+        );
+        assert_eq!(message["input"], json!({"Items.$": "$.Items", "BatchInput.$": "$.BatchInput.input"}));
+        assert_eq!(writer, json!({"Bucket": "b", "Prefix.$": "States.Format('runs/{}', $.input.day)"}));
+        let (input, message, _) = of(&machine(
+            &text
+                .replace("items = [1]\nbatch_input = { a = 1 }", "items = '{$.days}'")
+                .replace("[[output]]", "[release]\npin = 'batch'\n[[output]]"),
+        ));
+        assert_eq!(input, json!({"values": {"context.Execution.Name.$": "$$.Execution.Name", "input.day.$": "$.day"}}));
+        assert_eq!((&message["values.$"], &message["run.$"]), (&json!("$.BatchInput.values"), &Value::Null));
+        assert_eq!(message["input"], json!({"Items.$": "$.Items"}));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use self::releases::{Fetched, NotOpened, Releases, find_release};
 pub use self::smoke::{LIMIT as SAMPLE_LIMIT, SampleFailed, test as try_sample};
 pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};
 use crate::admission::Need;
-use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
+use crate::dataset::{self, BadPlace, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
 use crate::files;
 use crate::job::{Batch, Digest};
 use crate::object::ObjectStore;
@@ -33,7 +33,7 @@ use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::{self, OutputSchema, Sink, Stores};
+use crate::sink::{self, OutputSchema, Sink, SinkError, Stores};
 
 /// A dataset that can be worked on.
 pub struct Loaded {
@@ -91,6 +91,26 @@ impl Loaded {
         fit(dataset, &text, &component, runtime).await
     }
 
+    /// The same for one batch: what stands in the places of its run comes with its message.
+    pub(crate) fn placed(self: Arc<Self>, batch: &Batch) -> Result<Arc<Self>, BadPlace> {
+        if self.dataset.run_paths().is_empty() {
+            return Ok(self);
+        }
+        let dataset = self.dataset.placed(&batch.values)?;
+        let outputs = self.outputs.iter().zip(&dataset.outputs);
+        let outputs = outputs.map(|(schema, output)| {
+            Arc::new(OutputSchema { target: output.target.clone(), ..OutputSchema::clone(schema) })
+        });
+        Ok(Arc::new(Self {
+            outputs: outputs.collect(),
+            plugin: self.plugin.clone(),
+            settings: self.settings.clone(),
+            sinks: self.sinks.clone(),
+            release: self.release,
+            dataset,
+        }))
+    }
+
     /// What tells this version from all others: its release, or where there is none its component.
     pub(crate) fn identity(&self) -> Digest {
         self.release.unwrap_or(self.plugin.digest)
@@ -100,6 +120,17 @@ impl Loaded {
     pub(crate) fn version(&self) -> String {
         let own = self.dataset.release.version.as_ref().map(ToString::to_string);
         own.unwrap_or_else(|| self.plugin.manifest.version.clone())
+    }
+
+    /// Why outputs would refuse its rows, as far as they can be asked: one sentence for each that does.
+    pub(crate) async fn refusals(&self) -> Vec<String> {
+        let mut refusals = Vec::new();
+        for (sink, output) in self.sinks.iter().zip(&self.outputs) {
+            if let Err(error @ SinkError::Refused(_)) = sink.ready(output).await {
+                refusals.push(error.to_string());
+            }
+        }
+        refusals
     }
 
     /// What its items and batches need.
@@ -211,7 +242,7 @@ async fn fit(
         located(text, vec![of_component(dataset, message, None)])
     })?;
     let judged = runtime.judge(&plugin.manifest, &dataset.settings).await;
-    let mut findings = check::against(dataset, &plugin.manifest, &plugin.imports, &judged);
+    let mut findings = check::against(dataset, &plugin.manifest, &judged);
     let mut outputs = Vec::new();
     for (index, output) in dataset.outputs.iter().enumerate() {
         let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);

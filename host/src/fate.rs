@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
+use crate::dataset::BadPlace;
 use crate::fault::FaultKind;
 use crate::job::{Batch, Digest, Disposition, TaskToken, error_names};
 use crate::lease::Lost;
@@ -65,6 +66,8 @@ pub(crate) enum Fault {
         .0.display().iec()
     )]
     NoRoom(ByteSize),
+    #[error(transparent)]
+    Place(#[from] BadPlace),
 }
 
 impl Fault {
@@ -89,6 +92,16 @@ impl Fault {
             Self::Version(_) => FaultKind::VersionUnavailable,
             Self::Panicked(_) => FaultKind::Panicked,
             Self::NoRoom(_) => FaultKind::NoRoom,
+            Self::Place(_) => FaultKind::BadPlace,
+        }
+    }
+
+    /// What the waiting state is told: only what the world cures is worth another attempt.
+    fn error(&self) -> &'static str {
+        match self {
+            Self::Place(_) => error_names::BAD_MESSAGE,
+            Self::Sink(_) | Self::Report(_) if self.is_refusal() => error_names::OUTPUT_REFUSED,
+            _ => error_names::HOST_FAULT,
         }
     }
 
@@ -109,6 +122,7 @@ impl Fault {
                 // Gone: whoever took the batch over removed what this attempt had uploaded.
                 !matches!(error, ObjectError::Unavailable(_) | ObjectError::Changed(_) | ObjectError::Gone(_))
             }
+            Self::Place(_) => true,
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
             Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,

@@ -6,6 +6,8 @@
 pub(crate) enum FaultKind {
     /// The message is no batch.
     Malformed,
+    /// What it says of its run makes no place for an output.
+    BadPlace,
     /// It names a dataset that this worker does not have.
     UnknownDataset,
     /// It names a dataset whose file or component is broken.
@@ -69,6 +71,7 @@ impl FaultKind {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::BadPlace => "bad_place",
             Self::UnknownDataset => "unknown_dataset",
             Self::BrokenDataset => "broken_dataset",
             Self::OtherComponent => "other_component",

@@ -144,7 +144,7 @@ async fn remove_staged(
 
 /// Where the batch's full report is, if there is one.
 pub(crate) fn report_place(loaded: &Loaded, batch: &Batch) -> Option<Location> {
-    let prefix = loaded.dataset.map.reports.as_ref()?;
+    let prefix = loaded.dataset.map.reports.as_ref()?.resolve(&batch.values).ok()?;
     Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
 }
 

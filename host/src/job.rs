@@ -3,11 +3,13 @@
 //! A batch passes through types, each made only from the one before, so that a wrong order does not compile:
 //! `Delivery → Batch → Claimed → Outcome → Receipt → Disposition`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -126,6 +128,8 @@ pub struct Batch {
     pub component: Option<Digest>,
     /// The run that the batch belongs to, where all batches of a run shall have one version.
     pub run: Option<String>,
+    /// What the run's placeholders stand for, where places are templates.
+    pub values: BTreeMap<String, Value>,
     /// `BatchInput`, or `null`.
     pub batch_input: Arc<str>,
     /// At least one item.
@@ -165,6 +169,9 @@ pub struct Message {
     /// `$$.Execution.Id` of the Distributed Map: the execution that the child belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// What the placeholders of the dataset's places stand for: fields of the Distributed Map's input and context object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
 }
@@ -224,6 +231,7 @@ impl Batch {
             attempt: message.attempt,
             component: message.component,
             run: message.run,
+            values: message.values,
             batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
             items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
         })
@@ -244,6 +252,7 @@ impl Batch {
             attempt: self.attempt,
             component: self.component,
             run: self.run.clone(),
+            values: self.values.clone(),
             input: MessageInput {
                 batch_input: Some(&*self.batch_input).filter(|input| *input != "null").map(raw).transpose()?,
                 items: self.items.iter().map(|item| raw(&item.body)).collect::<Result<_, _>>()?,
@@ -405,7 +414,7 @@ pub mod error_names {
     pub const OUTPUT_REFUSED: &str = "Gristmill.OutputRefused";
     /// The message could not be read, or names a dataset that the fleet does not have.
     pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";
-    /// The dataset's component cannot be used: missing, no component, another contract, an import without a grant.
+    /// The dataset's component cannot be used: missing, no component, another contract.
     pub const BAD_PLUGIN: &str = "Gristmill.BadPlugin";
     /// An item trapped.
     pub const TRAP: &str = "Gristmill.Trap";

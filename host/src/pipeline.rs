@@ -272,7 +272,7 @@ impl Pipeline {
     /// Runs the items and makes their rows visible, or gives the claim back when the batch is worth another attempt.
     async fn run(&self, work: &Work, attempt: &Attempt) -> Result<(Answer, Option<BatchReport>), Fault> {
         let Work { batch, choice, .. } = work;
-        let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?;
+        let loaded = &self.as_begun(batch, choice, &attempt.claimed).await?.placed(batch)?;
         let claimed = &attempt.claimed;
         let is_chosen = loaded.identity() == choice.loaded.identity();
         attempt.runs_chosen.store(is_chosen, Ordering::Relaxed);
@@ -383,6 +383,9 @@ impl Pipeline {
         add(&batch.dataset);
         add(&batch.batch_input);
         batch.items.iter().for_each(|item| add(&item.body));
+        if !batch.values.is_empty() {
+            add(&format!("{:?}", batch.values));
+        }
         if self.identity == Identity::Contents {
             add(&loaded.plugin.digest.to_string());
             add(&loaded.settings);

@@ -85,6 +85,7 @@ fn batch(loaded: &Loaded, sample: &SampleSpec) -> Batch {
     let input = sample.batch_input.clone().or_else(constant).unwrap_or_default();
     let items = sample.items.iter().zip(0..);
     Batch {
+        values: Default::default(),
         id: BatchId { execution: "sample".into(), state: "Sample".into() },
         dataset: loaded.dataset.name.clone(),
         token: TaskToken::new("nobody"),

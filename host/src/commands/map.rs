@@ -30,6 +30,7 @@ use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
 use crate::map::run::{self, Plan};
+use crate::map::select;
 use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
@@ -155,22 +156,32 @@ fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
 /// Makes the tables, or finds that they are there with the right key: one error now instead of one per batch.
 async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
     let nobody = BatchId { execution: String::new(), state: String::new() };
-    for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
+    let outputs = loaded.sinks.iter().zip(&loaded.outputs);
+    for (sink, output) in outputs.filter(|(_, output)| matches!(output.target, Target::Table { .. })) {
         sink.stage(&nobody, output).await?.abort().await?;
     }
     Ok(())
 }
 
+/// What placeholders are about: the input, and the context object of this run.
+fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
+    let id = attempt::execution(&dataset.name, &attempt::run_name(&dataset.name, input));
+    Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
+}
+
 /// Where the items are, with the input's fields filled in.
 fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
-    Source::resolve(&dataset.map.item_reader, &Scope::new(input))
+    Source::resolve(&dataset.map.item_reader, &scope(dataset, input)?)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))
 }
 
 /// The dataset's `[map]` with the input's fields filled in.
 fn plan(dataset: &Dataset, input: &RawValue, source: Source, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Plan> {
     let map = &dataset.map;
-    let scope = Scope::new(input);
+    let scope = scope(dataset, input)?;
+    let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
+    // What makes no place for a batch makes none for all.
+    dataset.placed(&values)?;
     let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
     Ok(Plan {
         dataset: dataset.name.clone(),
@@ -179,6 +190,7 @@ fn plan(dataset: &Dataset, input: &RawValue, source: Source, objects: Arc<dyn Ob
         items: reader::read(objects, source),
         select: map.item_selector.clone(),
         batch_input: batch_input.transpose()?,
+        values,
         limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),

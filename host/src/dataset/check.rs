@@ -4,33 +4,36 @@ use serde_json::Value;
 
 use super::findings::{nearest, quoted};
 use super::schema::{Complaint, Judgement};
-use super::{Column, ColumnType, Dataset, Finding, InstanceLife, Manifest, Place, Target};
+use super::{Column, ColumnType, Dataset, Finding, InstanceLife, ItemReader, Manifest, Place, Target, limits};
+use crate::object::Location;
 
 /// Everything about the dataset that does not fit the component: settings as they were judged by their schema, outputs
-/// against the manifest, imports (as `gristmill:plugin/objects@0.1.0`) against grants. [`super::locate`] adds the lines.
-pub fn against(dataset: &Dataset, manifest: &Manifest, imports: &[String], settings: &Judgement) -> Vec<Finding> {
+/// against the manifest. [`super::locate`] adds the lines.
+pub fn against(dataset: &Dataset, manifest: &Manifest, settings: &Judgement) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |place: Place, message: String, help: Option<String>| {
         findings.push(Finding { file: dataset.file.clone(), position: None, place, message, help });
     };
     complaints(dataset, manifest, settings, &mut note);
     outputs(dataset, manifest, &mut note);
-    grants(dataset, imports, &mut note);
     findings
 }
 
-/// What is no mistake, but follows from the file without being seen in it.
-pub fn warnings(dataset: &Dataset) -> Vec<Finding> {
-    let shared = (dataset.plugin.instance == InstanceLife::Batch).then(|| Finding {
-        file: dataset.file.clone(),
-        position: None,
-        place: Place::default().key("plugin").key("instance"),
-        message: "neighbours in a batch share an instance: what the plugin keeps (variables, caches, the order of a hash map) goes \
-                  on from item to item. A batch gives the same rows every time, an item on its own may not"
-            .into(),
-        help: Some("leave `instance` out if the plugin starts fast, or let nothing that it keeps show in its rows".into()),
-    });
-    shared.into_iter().collect()
+/// What is no mistake, but follows from the file without being seen in it, or is rarely meant: grants beside what the component
+/// imports (as `gristmill:plugin/objects@0.1.0`). It may import what it never calls.
+pub fn warnings(dataset: &Dataset, imports: &[String]) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    let mut note = |place: Place, message: String, help: Option<String>| {
+        warnings.push(Finding { file: dataset.file.clone(), position: None, place, message, help });
+    };
+    if dataset.plugin.instance == InstanceLife::Batch {
+        let message = "neighbours in a batch share an instance: what the plugin keeps (variables, caches, the order of a hash map) \
+                       goes on from item to item. A batch gives the same rows every time, an item on its own may not";
+        let help = "leave `instance` out if the plugin starts fast, or let nothing that it keeps show in its rows";
+        note(Place::default().key("plugin").key("instance"), message.into(), Some(help.into()));
+    }
+    grants(dataset, imports, &mut note);
+    warnings
 }
 
 type Note<'n> = &'n mut dyn FnMut(Place, String, Option<String>);
@@ -74,8 +77,12 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             note(place.key("name"), format!("the plugin `{}` has no output `{}`", manifest.name, output.name), help);
             continue;
         };
-        // The file's own columns were checked when it was read.
-        if output.columns.is_some() {
+        // The file's own columns were checked by themselves when it was read.
+        if let Some(columns) = &output.columns {
+            if let Some(message) = left_out(columns, &shape.columns, &manifest.name) {
+                let help = "add them, or leave `columns` out to take the plugin's".into();
+                note(place.key("columns"), message, Some(help));
+            }
             continue;
         }
         if shape.columns.is_empty() {
@@ -90,6 +97,13 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
         for (message, help) in key_columns(&output.target, &shape.columns) {
             note(place.key("key"), message, help);
         }
+        for (message, help) in limits::columns(&output.target, &shape.columns) {
+            note(
+                place.key("name"),
+                format!("output `{}` of the plugin `{}`: {message}", output.name, manifest.name),
+                help,
+            );
+        }
     }
     for shape in &manifest.outputs {
         if !dataset.outputs.iter().any(|output| output.name == shape.name) {
@@ -97,6 +111,17 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             note(all.clone(), format!("the plugin's output `{}` goes nowhere", shape.name), Some(help));
         }
     }
+}
+
+/// The file's columns replace the plugin's: a row that has a column which is not among them is rejected. The complaint, if the plugin
+/// declares such a column.
+fn left_out(own: &[Column], declared: &[Column], plugin: &str) -> Option<String> {
+    let names = declared.iter().map(|column| column.name.as_str());
+    let left_out: Vec<&str> = names.filter(|name| own.iter().all(|column| column.name != *name)).collect();
+    (!left_out.is_empty()).then(|| {
+        let names = quoted(&left_out);
+        format!("the plugin `{plugin}` declares {names} too: rows with more than these columns are rejected")
+    })
 }
 
 /// What keeps columns from being the key of a table: not being there, being null at times, or a type that Amazon DynamoDB
@@ -126,14 +151,26 @@ pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<(String, O
 }
 
 fn grants(dataset: &Dataset, imports: &[String], note: Note<'_>) {
-    let interface = |import: &String| import.split('@').next() == Some("gristmill:plugin/objects");
-    if let (Some(import), true) = (imports.iter().find(|import| interface(import)), dataset.grants.read.is_empty()) {
-        let help = "grant the prefixes that it may read: `[grants]` with `read = [\"s3://bucket/prefix/\"]`".into();
-        note(
-            Place::default().key("grants").key("read"),
-            format!("the plugin imports `{import}`, but nothing is granted"),
-            Some(help),
-        );
+    let (place, granted) = (Place::default().key("grants").key("read"), &dataset.grants.read);
+    let interface = |import: &&String| import.split('@').next() == Some("gristmill:plugin/objects");
+    let Some(import) = imports.iter().find(interface) else {
+        if !granted.is_empty() {
+            note(place, "the plugin cannot read objects: this grants nothing".into(), Some("leave it out".into()));
+        }
+        return;
+    };
+    if granted.is_empty() {
+        let help = "if it reads, grant the prefixes: `[grants]` with `read = [\"s3://bucket/prefix/\"]`".into();
+        return note(place, format!("the plugin imports `{import}`, and nothing is granted"), Some(help));
+    }
+    if let ItemReader::ListObjects { uri } = &dataset.map.item_reader
+        && let Some(listed) = uri.0.as_str().and_then(|uri| uri.parse::<Location>().ok())
+        && uri.paths().is_ok_and(|paths| paths.is_empty())
+        && !granted.iter().any(|grant| grant.contains(&listed) || listed.contains(grant))
+    {
+        let help = format!("if the plugin opens the items' objects, add \"{listed}\" to `[grants] read`");
+        let at = Place::default().key("map").key("item_reader").key("list_objects");
+        note(at, format!("nothing under {listed} is granted: the plugin can open none of these objects"), Some(help));
     }
 }
 
@@ -181,7 +218,8 @@ mod tests {
         let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
         let imports: Vec<String> = imports.iter().map(|import| (*import).into()).collect();
         let judged = schema::judge(&manifest.name, &manifest.settings_schema, &dataset.settings);
-        let mut findings = against(&dataset, manifest, &imports, &judged);
+        let mut findings = against(&dataset, manifest, &judged);
+        findings.extend(warnings(&dataset, &imports));
         locate(&mut findings, &text);
         Findings(findings).to_string()
     }
@@ -224,8 +262,8 @@ mod tests {
             table = "abcd"
             key = ["pk"]"#;
         assert_snapshot!(found(text, &manifest(), &["wasi:clocks/wall-clock@0.2.6", "gristmill:plugin/objects@0.1.0"]), @r#"
-        d.toml:1:1: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, but nothing is granted
-            help: grant the prefixes that it may read: `[grants]` with `read = ["s3://bucket/prefix/"]`
+        d.toml:1:1: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, and nothing is granted
+            help: if it reads, grant the prefixes: `[grants]` with `read = ["s3://bucket/prefix/"]`
         d.toml:5:14: settings: "since" is a required property
         d.toml:6:27: settings.flags[1]: "C" is not one of "A" or "B"
         d.toml:7:24: settings.limits.hihg: the plugin `noaa` has no setting `hihg`
@@ -243,10 +281,64 @@ mod tests {
     }
 
     #[test]
+    fn columns_of_the_file_have_to_hold_the_plugins_rows() {
+        let with = |columns: &str| {
+            let text = FITTING.replace("key = ['pk']", &format!("key = ['pk']\ncolumns = {{ {columns} }}"));
+            found(&text, &manifest(), &["gristmill:plugin/objects@0.1.0"])
+        };
+        assert_eq!(with("pk = 'text', day = 'text?', mean = 'float64', more = 'json?'"), "");
+        assert_snapshot!(with("pk = 'text', more = 'json', most = 'text'"), @r"
+        d.toml:13:1: output[0].columns: the plugin `noaa` declares `day`, `mean` too: rows with more than these columns are rejected
+            help: add them, or leave `columns` out to take the plugin's
+        ");
+    }
+
+    #[test]
+    fn columns_of_the_plugin_have_to_be_a_tables() {
+        let mut manifest = manifest();
+        let column = |name: String| Column { name, kind: ColumnType::Text, nullable: true };
+        manifest.outputs[0].columns.extend([column("DAY".into()), column("x".repeat(65_536))]);
+        let objects = ["gristmill:plugin/objects@0.1.0"];
+        assert_snapshot!(found(FITTING, &manifest, &objects), @r"
+        d.toml:10:9: output[0].name: output `stations` of the plugin `noaa`: the columns `day` and `DAY` differ in upper and lower case alone
+            help: SQLite, which stands for DynamoDB under `--local`, takes both for one: give one of them another name
+        d.toml:10:9: output[0].name: output `stations` of the plugin `noaa`: the name `xxxxxxxxxxxxxxxxxxxx…` has 65536 bytes; one of a column has at most 65535
+        ");
+        let as_objects = FITTING
+            .replace("table = 'stations'", "prefix = 's3://b/'\n        format = 'csv'")
+            .replace("key = ['pk']", "");
+        assert_eq!(found(&as_objects, &manifest, &objects), "", "objects have no such limits");
+        manifest.outputs[0].columns.truncate(3);
+        manifest.outputs[0].columns.extend((0..2098).map(|n| column(format!("c{n}"))));
+        assert!(found(FITTING, &manifest, &objects).contains("2101 columns; a table has at most 2000"));
+    }
+
+    #[test]
+    fn grants_that_mean_nothing_and_lists_outside_of_them_are_warnings() {
+        let warned = |text: &str, imports: &[&str]| {
+            let text = format!("dataset = 'd'\nplugin.component = 'noaa'\n{text}");
+            let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
+            let imports: Vec<String> = imports.iter().map(|import| (*import).into()).collect();
+            warnings(&dataset, &imports).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let objects = ["gristmill:plugin/objects@0.1.0"];
+        let list = |list: &str, grant: &str| {
+            warned(&format!("map.item_reader.list_objects = '{list}'\ngrants.read = ['{grant}']"), &objects)
+        };
+        assert_eq!(warned("map.items = [1]", &[]), "", "who cannot read needs no grant");
+        assert!(warned("map.items = [1]", &objects).contains("nothing is granted"));
+        assert!(warned("map.items = [1]\ngrants.read = ['s3://b/']", &[]).contains("this grants nothing"));
+        assert_eq!(list("s3://b/in/", "s3://b/"), "");
+        assert_eq!(list("s3://b/", "s3://b/in/"), "", "some of the objects are granted");
+        assert_eq!(list("s3://b/{$.day}/", "s3://b/in/"), "", "who knows");
+        assert!(list("s3://b/in/", "s3://b/out/").contains("nothing under s3://b/in/ is granted"));
+    }
+
+    #[test]
     fn keys_must_be_columns_that_can_be_keys() {
         for key in ["['pk', 'day']", "['mean']", "['PK']"] {
             let text = FITTING.replace("['pk']", key);
-            let found = found(&text, &manifest(), &[]);
+            let found = found(&text, &manifest(), &["gristmill:plugin/objects@0.1.0"]);
             assert!(found.starts_with("d.toml:12:9: output[0].key: the key column"), "{found}");
         }
     }
@@ -254,7 +346,7 @@ mod tests {
     #[test]
     fn a_broken_schema_is_the_plugins_fault() {
         let manifest = Manifest { settings_schema: json!({"type": "objekt"}), ..manifest() };
-        assert_snapshot!(found(FITTING, &manifest, &[]), @r#"
+        assert_snapshot!(found(FITTING, &manifest, &["gristmill:plugin/objects@0.1.0"]), @r#"
         d.toml:2:8: plugin.component: the plugin's settings schema is not a JSON Schema: "objekt" is not valid under any of the schemas listed in the 'anyOf' keyword
             help: this is a fault of the plugin `noaa` 1.0.0, not of this file
         "#);

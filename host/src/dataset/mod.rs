@@ -4,10 +4,12 @@
 
 pub mod check;
 pub mod findings;
+mod limits;
 pub mod manifest;
 mod notes;
 mod parse;
 mod path;
+mod prefix;
 mod read;
 mod release;
 pub mod schema;
@@ -27,6 +29,7 @@ pub use self::findings::{Finding, Findings, Place, Position};
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::parse::DELIMITERS;
 pub use self::parse::{is_dataset, locate};
+pub use self::prefix::{BadPlace, Prefix, RunValues};
 pub use self::release::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec};
 pub use self::scope::Scope;
 pub use self::template::{Template, TemplateError};
@@ -185,10 +188,10 @@ pub struct MapSpec {
     /// `MaxAttempts` of the generated `Retry`. Default 3.
     pub max_attempts: u32,
     /// `ResultWriter`: where Step Functions writes the answers of all batches. Without it they are dropped.
-    pub result_writer: Option<Location>,
+    pub result_writer: Option<Prefix>,
     /// A prefix for the full reports of batches: the batch, and one line per item that failed or had something to say. None
     /// writes none.
-    pub reports: Option<Location>,
+    pub reports: Option<Prefix>,
 }
 
 /// Where items come from (`ItemReader`).
@@ -248,7 +251,7 @@ pub enum Target {
     /// One object per batch under a prefix.
     Objects {
         /// The prefix, which ends with `/`: `s3://bucket/some/where/`.
-        prefix: Location,
+        prefix: Prefix,
         /// How rows are written.
         format: Format,
     },

@@ -77,6 +77,12 @@ impl Path {
         self.steps.is_empty()
     }
 
+    /// The path as the name of a field: `input.day` of `$.day`, `context.Execution.Name` of `$$.Execution.Name`.
+    pub(crate) fn name(&self) -> String {
+        let root = if self.context { "context" } else { "input" };
+        format!("{root}{}", self.source.trim_start_matches('$'))
+    }
+
     /// The first name of a context path: `Map` of `$$.Map.Item`.
     pub(crate) fn context_object(&self) -> Option<&str> {
         match self.steps.first() {

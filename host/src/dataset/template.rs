@@ -10,7 +10,7 @@ use super::scope::Scope;
 /// A JSON value in which strings may hold placeholders: `{$.path}` is a field of the state's input, `{$$.Map.Item.Value.Key}`
 /// a field of the context object. A string that is nothing but one placeholder becomes the field's value, of any type;
 /// within a longer string the field must be a string or a number. A `{` that no `$` follows is an ordinary character.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(pub Value);
 
 /// Why a template makes no sense, or has no value for this input.
@@ -83,6 +83,16 @@ impl Template {
             Value::String(text) => Ok(text),
             other => Err(TemplateError::NotText { path: written(&self.0), found: kind(&other) }),
         }
+    }
+
+    /// A template that is one string, with `value` in place of each placeholder.
+    pub(crate) fn fill(&self, value: impl Fn(&Path) -> String) -> Result<String, TemplateError> {
+        let text = self.0.as_str().ok_or_else(|| TemplateError::NoUri(written(&self.0)))?;
+        let filled = parts(text)?.into_iter().map(|part| match part {
+            Part::Text(text) => text.to_owned(),
+            Part::Field(path) => value(&path),
+        });
+        Ok(filled.collect())
     }
 
     /// The reference paths of all placeholders.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::feed::Numbered;
 use super::summary::BatchFailure;
 use crate::callback::Answer;
+use crate::dataset::RunValues;
 use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
 use crate::report::BatchReport;
 
@@ -73,6 +74,7 @@ pub(super) struct Attempts<'a> {
     /// The run's own name.
     pub(super) run: &'a str,
     pub(super) batch_input: Option<&'a RawValue>,
+    pub(super) values: &'a RunValues,
     /// `MaxAttempts`: retries after the first attempt.
     pub(super) max_attempts: u32,
     /// Cancelled when the run begins nothing new any more.
@@ -101,6 +103,7 @@ impl Attempts<'_> {
             state: STATE.into(),
             attempt: 0,
             component: None,
+            values: self.values.clone(),
             input: MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items },
         };
         let fate = loop {

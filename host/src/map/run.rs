@@ -20,7 +20,7 @@ use super::reader;
 use super::select::Selector;
 use super::summary::{RunError, Status, Summary};
 use super::tolerance::Tolerance;
-use crate::dataset::Template;
+use crate::dataset::{RunValues, Template};
 use crate::job::error_names;
 
 /// How many bytes of batches are read ahead of the workers: enough to know the total, and with it the time left, early in
@@ -44,6 +44,8 @@ pub struct Plan {
     pub select: Option<Template>,
     /// What all items of a batch share.
     pub batch_input: Option<Box<RawValue>>,
+    /// What stands in the places of this run.
+    pub values: RunValues,
     /// How large a batch may be.
     pub limits: Limits,
     /// Batches at once; 0 for Step Functions' own limit.
@@ -78,6 +80,7 @@ pub async fn run(
         dataset: &plan.dataset,
         run: &name,
         batch_input: plan.batch_input.as_deref(),
+        values: &plan.values,
         max_attempts: plan.max_attempts,
         stop: stop.clone(),
     };

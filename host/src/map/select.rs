@@ -74,13 +74,17 @@ impl<'p> Selector<'p> {
 
     fn look_at(&mut self, index: u64, item: &Item) -> Result<(), serde_json::Error> {
         if let Some(id) = self.execution.take() {
-            let name = id.rsplit(':').next().unwrap_or_default();
-            self.scope.set_context("Execution", to_raw_value(&Execution { id: &id, name, input: self.input })?);
+            self.scope.set_context("Execution", execution(&id, self.input)?);
         }
         let map = MapObject { item: MapItem { index, key: item.key.as_deref(), value: &item.value } };
         self.scope.set_context("Map", to_raw_value(&map)?);
         Ok(())
     }
+}
+
+/// The context object's `Execution`, of an execution with this ARN.
+pub fn execution(id: &str, input: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
+    to_raw_value(&Execution { id, name: id.rsplit(':').next().unwrap_or_default(), input })
 }
 
 #[cfg(test)]

@@ -80,6 +80,10 @@ impl Account {
     }
 
     fn worker_with(&self, arguments: &[&str]) -> Process {
+        Process(self.worker_command(arguments).spawn().unwrap())
+    }
+
+    fn worker_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.gristmill("worker");
         command
             .args(["--queue", &self.queue, "--admin", "127.0.0.1:0", "--slots", "2"])
@@ -89,7 +93,7 @@ impl Account {
             .arg("--cache")
             .arg(self.folder.path().join("cache"))
             .stdin(Stdio::null());
-        Process(command.spawn().unwrap())
+        command
     }
 
     fn gristmill(&self, command: &str) -> Command {
@@ -308,4 +312,59 @@ async fn a_second_step_functions_with_ready_made_batches() {
     let (status, error) = account.execute(&machine, &json!({})).await;
     assert_eq!((status, error), (ExecutionStatus::Succeeded, None));
     assert_eq!(account.rows().await, account.answer());
+}
+
+/// The keys of the bucket under a prefix.
+async fn keys(config: &SdkConfig, prefix: &str) -> Vec<String> {
+    let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build());
+    let listed = s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await.unwrap();
+    listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+}
+
+const TABLE: &str = "table = \"noaa-precipitation\"            # DynamoDB; SQLite locally\nkey   = [\"pk\"]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_has_a_place_of_its_own() {
+    let account = Account::with_stations(Emulator::aws(), 10, 0).await;
+    let place = "prefix = \"s3://${DATA_BUCKET}/out/{$.day}/{$$.Execution.Name}/\"\nformat = \"json_lines\"";
+    let reports = "reports = \"s3://${DATA_BUCKET}/reports/";
+    let dataset = account.dataset(&[
+        (TABLE, place),
+        (reports, &format!("{reports}{{$.day}}/")),
+        ("max_items_per_batch = 100", "max_items_per_batch = 5"),
+    ]);
+    let _worker = account.worker();
+    let (status, error) = account.execute(&account.asl(&dataset), &json!({"day": "2024-01-31"})).await;
+    assert_eq!((status, error), (ExecutionStatus::Succeeded, None));
+    let written = keys(&account.config, "out/").await;
+    let runs: std::collections::BTreeSet<_> = written.iter().map(|key| key.rsplit_once('/').unwrap().0).collect();
+    assert_eq!((written.len(), runs.len()), (2, 1), "{written:?}");
+    let run = runs.first().unwrap().strip_prefix("out/2024-01-31/").unwrap();
+    assert!(!run.is_empty() && !run.contains('/'), "{run}");
+    assert_eq!(keys(&account.config, "reports/2024-01-31/").await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_table_is_a_warning_at_the_start_and_one_dead_letter_per_batch() {
+    let account = Account::with_stations(Emulator::aws(), 20, 0).await;
+    let dataset = account.dataset(&[
+        ("table = \"noaa-precipitation\"", "table = \"nosuch-table\""),
+        ("max_items_per_batch = 100", "max_items_per_batch = 10"),
+        ("tolerated_failure_percentage = 0", "tolerated_failure_percentage = 100"),
+    ]);
+    let log = account.folder.path().join("worker.log");
+    let file = || Stdio::from(std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap());
+    let mut worker = account.worker_command(&["--ledger", "ledger"]);
+    let worker = Process(worker.stdout(file()).stderr(file()).spawn().unwrap());
+    let warning = "batches of this dataset will fail until this is mended: table `nosuch-table` of DynamoDB: there is no such table";
+    let deadline = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(&log).unwrap_or_default().contains(warning) {
+        assert!(Instant::now() < deadline, "{}", std::fs::read_to_string(&log).unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (status, _) = account.execute(&account.asl(&dataset), &json!({})).await;
+    assert_eq!(status, ExecutionStatus::Succeeded, "all failures are tolerated");
+    assert_eq!(worker.terminate(), Some(0));
+    assert_eq!(account.waiting_messages(&account.dead_letters).await, 2);
+    assert_eq!(account.waiting_messages(&account.queue).await, 0);
 }

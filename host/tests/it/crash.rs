@@ -329,7 +329,7 @@ async fn nothing_appears_of_a_worker_that_wakes_up_when_another_component_did_it
     let rig = &scene.rig;
     let emit = |output| format!("(call $emit «{output}» (i32.const 0) «{{\"pk\":\"other\",\"n\":7}}\n» $out)");
     let process = emit("rows") + &emit("lines") + "(i32.const 0)";
-    let other = Guest { outputs: &["rows", "lines"], ..Guest::new(&process) }.component();
+    let other = Guest { outputs: &["rows", "lines"], columns: 0, ..Guest::new(&process) }.component();
     rig.dataset("other", &other, DATA, "", Some("parquet"));
     let point = Point { side: Side::After, call: "S3 GetObject crash-data/a".into() };
     let trap = Trap::new(rig, point, false);

@@ -254,6 +254,25 @@ async fn a_batch_runs_on_the_version_that_it_ran_on_unless_another_one_is_given(
     assert!(unknown.starts_with("exit 2") && unknown.contains("has no rows 9.0.0"), "{unknown}");
 }
 
+#[test]
+fn a_batch_of_a_run_with_places_of_its_own_comes_to_the_same_again() {
+    let laptop = Laptop::with_stations([("A", 10), ("B", 20)]);
+    let dataset = laptop.dataset_to(
+        "item_reader = { list_objects = \"s3://data/stations/\" }\nreports = \"s3://data/reports/{$.day}/\"",
+        "prefix = \"s3://data/out/{$.day}/\"\nformat = \"parquet\"",
+    );
+    assert_eq!(laptop.map(&dataset, &["--input", r#"{"day": "01"}"#]).code, Some(0));
+    let (name, report) = laptop.objects("reports/01").remove(0);
+    let first: Value = serde_json::from_slice(report.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let message = laptop.write("message.json", &first["batch"]["message"].to_string());
+    let local = laptop.local();
+    for given in [&format!("s3://data/reports/01/{name}"), text(&message)] {
+        let said = laptop.run(&["replay", given, "--dataset", text(&dataset), "--local", text(&local)]);
+        assert!(said.code == Some(0) && said.out.starts_with("stations, batch 000000: equal\n"), "{}", said.all());
+    }
+    assert_eq!(laptop.objects("out/01").len(), 1, "it wrote nothing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_replayed_says_why() {
     let laptop = with_rows(OBJECTS).await;

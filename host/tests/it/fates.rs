@@ -389,6 +389,7 @@ async fn a_table_that_refuses_is_told_at_once() {
     let house = House::with(|setup| setup.tables = Some(tables)).await;
     let answer = house.send("b", &["stations/A.csv"]);
     let worker = house.worker(1, DRAIN);
+    // Step Functions tries it no second time: one dead letter for the batch.
     assert_eq!(failure(answer.await.unwrap()).0, "Gristmill.OutputRefused");
     house.settled().await;
     worker.stop().await;

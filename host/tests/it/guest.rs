@@ -21,8 +21,10 @@ pub(crate) struct Guest<'g> {
     pub(crate) version: &'g str,
     /// The settings' JSON Schema.
     pub(crate) schema: &'g str,
-    /// The names of its outputs, at most two; each has one column, `id`.
+    /// The names of its outputs, at most two.
     pub(crate) outputs: &'g [&'g str],
+    /// How many columns its manifest gives each of them: one, `id`, or none, which leaves them to the dataset file.
+    pub(crate) columns: u32,
     /// What follows when the host asks for memory: replaces the honest allocator's body.
     pub(crate) realloc: &'g str,
     /// Pages of memory at the start.
@@ -48,6 +50,7 @@ impl Default for Guest<'_> {
             version: "1.0.0",
             schema: "{}",
             outputs: &["rows"],
+            columns: 1,
             realloc: ALLOCATOR,
             pages: 2,
             contract: "0.1.0",
@@ -117,7 +120,7 @@ impl<'g> Guest<'g> {
         let also = texts.place(self.also);
         let describe = texts.place(self.describe);
         let helpers = texts.place(HELPERS);
-        let manifest = texts.manifest(self.version, self.schema, self.outputs);
+        let manifest = texts.manifest(self.version, self.schema, self.outputs, self.columns);
         let code = format!("{process}{also}{describe}");
         let called: Vec<_> = HOST.iter().filter(|(name, ..)| calls(&code, name)).collect();
         let wanted: Vec<&str> = called.iter().map(|(_, interface, ..)| *interface).collect();
@@ -214,8 +217,8 @@ impl Texts {
         placed.replace("$out", "(i32.const 64)")
     }
 
-    /// A manifest with these outputs, all of which have the same column.
-    fn manifest(&mut self, version: &str, schema: &str, outputs: &[&str]) -> String {
+    /// A manifest with these outputs, all of which have the same column, or none.
+    fn manifest(&mut self, version: &str, schema: &str, outputs: &[&str], columns: u32) -> String {
         let mut words = Vec::new();
         for text in ["hostile", version, "means no good", schema] {
             let (at, length) = self.put(text);
@@ -224,7 +227,7 @@ impl Texts {
         words.extend([MANIFEST + 64, u32::try_from(outputs.len()).unwrap(), 0, 0, 0, 0, 0, 0]);
         for name in outputs {
             let ((name, length), description) = (self.put(name), self.put("all there is"));
-            words.extend([name, u32::try_from(length).unwrap(), description.0, 12, MANIFEST + 128, 1]);
+            words.extend([name, u32::try_from(length).unwrap(), description.0, 12, MANIFEST + 128, columns]);
         }
         assert!(words.len() <= 32, "too many outputs");
         words.resize(32, 0);

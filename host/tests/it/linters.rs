@@ -10,7 +10,7 @@ const HEAD: &str = "dataset = \"d\"\n[plugin]\ncomponent = \"d\"\n";
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/batches";
 
 /// `[map]` in every form: each reader, items of both kinds, templates with and without text around them, all limits.
-const MAPS: [(&str, &str); 8] = [
+const MAPS: [(&str, &str); 10] = [
     ("objects", r#"item_reader = { list_objects = "s3://b/in/" }"#),
     ("csv", r#"item_reader = { csv = "s3://b/in.csv", delimiter = ";", headers = ["a", "b"] }"#),
     ("csv-header", r#"item_reader = { csv = "s3://b/{$.year}/in.csv" }"#),
@@ -24,6 +24,13 @@ const MAPS: [(&str, &str); 8] = [
          max_concurrency = 3\ntolerated_failure_count = 4\ntolerated_failure_percentage = 5\nheartbeat = \"5m\"\n\
          timeout = \"2h\"\nmax_attempts = 0\nresult_writer = \"s3://b/results/\"",
     ),
+    (
+        "places",
+        "item_reader = { list_objects = \"s3://b/in/\" }\nbatch_input = { year = \"{$.year}\" }\n\
+         result_writer = \"s3://b/{$.year}/results/\"\nreports = \"s3://b/{$$.Execution.Name}/\"\n\
+         [[output]]\nname = \"o\"\nprefix = \"s3://b/{$.year}/{$.a.day}/\"\nformat = \"csv\"",
+    ),
+    ("inline-places", "items = [1, 2]\nreports = \"s3://{$.bucket}/{$.days[0]}/\"\n[release]\npin = \"batch\""),
 ];
 
 #[test]

@@ -468,3 +468,31 @@ fn the_help_has_the_exit_codes() {
       130  interrupted; the same command goes on from there
     ");
 }
+
+#[test]
+fn a_run_has_a_place_of_its_own() {
+    let laptop = Laptop::with_stations(THREE);
+    let dataset = laptop.dataset_to(
+        "item_reader = { list_objects = \"s3://data/stations/\" }\nreports = \"s3://data/reports/{$.day}/\"",
+        "prefix = \"s3://data/out/{$.day}/{$$.Execution.Name}/\"\nformat = \"csv\"",
+    );
+    let run = |day: &str| laptop.map(&dataset, &["--input", &json!({"day": day}).to_string()]);
+    let days = || -> Vec<String> {
+        let folders = fs::read_dir(laptop.object("out")).unwrap().map(|day| day.unwrap().path());
+        let mut days: Vec<_> = folders.map(|day| day.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        days.sort();
+        days
+    };
+    assert_eq!((run("01").code, run("02").code), (Some(0), Some(0)));
+    assert_eq!(days(), ["01", "02"]);
+    assert_eq!((laptop.objects("reports/01").len(), laptop.objects("reports/02").len()), (1, 1));
+    assert!(run("01").out.contains("nothing new to do"));
+    for bad in ["", "..", "../elsewhere", "a/b"] {
+        let said = run(bad);
+        assert_eq!(said.code, Some(2), "{bad}: {}", said.all());
+        assert!(said.err.contains("`{$.day}` of `s3://data/out/{$.day}/{$$.Execution.Name}/` is"), "{}", said.err);
+    }
+    let said = laptop.map(&dataset, &[]);
+    assert!(said.code == Some(2) && said.err.contains("there is no such field in the input"), "{}", said.all());
+    assert_eq!(days(), ["01", "02"], "nothing was written elsewhere");
+}

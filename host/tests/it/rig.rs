@@ -252,5 +252,5 @@ pub(crate) fn copier(outputs: &[&str]) -> Vec<u8> {
         );
     }
     process += "(call $number (local.get $n))";
-    Guest { outputs, ..Guest::new(&process) }.component()
+    Guest { outputs, columns: 0, ..Guest::new(&process) }.component()
 }

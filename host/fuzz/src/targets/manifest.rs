@@ -52,7 +52,7 @@ pub fn manifest(data: &[u8]) -> bool {
         outputs,
     };
     let judged = schema::judge(&manifest.name, &manifest.settings_schema, &dataset.settings);
-    let findings = check::against(&dataset, &manifest, &[], &judged);
+    let findings = check::against(&dataset, &manifest, &judged);
     assert!(findings.len() <= 100 + data.len(), "{} findings", findings.len());
     findings.iter().for_each(|finding| super::in_proportion(finding, data));
     for output in &manifest.outputs {

@@ -8,7 +8,7 @@ use super::values::{distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::keys;
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Template};
+use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
 
 /// An execution of a standard workflow lasts at most a year ("Step Functions service quotas").
 const MAX_STATE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -49,8 +49,8 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     });
     let max_attempts =
         max_attempts.or(3, |node| node.integer(0..100_000_000, "a number from 0 to 99,999,999 (Step Functions' most)"));
-    let result_writer = result_writer.optional(location);
-    let reports = reports.optional(location);
+    let result_writer = result_writer.optional(prefix);
+    let reports = reports.optional(prefix);
     Some(MapSpec {
         item_reader: reader?,
         item_selector: item_selector?,
@@ -140,6 +140,22 @@ fn uri(node: &Node<'_>, of_object: bool) -> Option<Template> {
         return node.note(format!("`{text}` does not name an object"), None);
     }
     Some(template)
+}
+
+/// Where objects go, with placeholders of the run or without: not of an item, whose batch has one object.
+pub(super) fn prefix(node: &Node<'_>) -> Option<Prefix> {
+    let text = node.text()?;
+    let template = checked(node, Template(Value::String(text.into())), &["Execution", "StateMachine"])?;
+    let prefix = if template.paths().is_ok_and(|paths| paths.is_empty()) {
+        Prefix::Fixed(location(node)?)
+    } else {
+        template.split_uri().map_err(|error| node.note::<()>(error.to_string(), None)).ok()?;
+        Prefix::Of(template)
+    };
+    match limits::prefix(&prefix) {
+        Some((message, help)) => node.note(message, help.as_deref()),
+        None => Some(prefix),
+    }
 }
 
 fn payload(node: &Node<'_>, context: &[&str]) -> Option<Template> {

@@ -75,10 +75,10 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
     let settings = settings.or(json!({}), object);
     let grants = grants.or(Grants::default(), grants_table);
     let map = map.required(map::table);
-    let outputs = output.or(Vec::new(), output::tables);
+    let (outputs_node, outputs) = (output.node(), output.or(Vec::new(), output::tables));
     let release = release.or(ReleaseSpec::default(), release::table);
     let sample = sample.optional(|node| release::sample_table(node, file));
-    Some(Dataset {
+    let dataset = Dataset {
         name: name?,
         file: file.into(),
         plugin: plugin?,
@@ -88,7 +88,14 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
         outputs: outputs?,
         release: release?,
         sample: sample?,
-    })
+    };
+    for (n, output) in dataset.outputs.iter().enumerate().filter(|(_, output)| dataset.reports_beside(&output.target)) {
+        let node = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]);
+        node.and_then(|node| {
+            node.note::<()>(format!("`{}` goes to the same place as `[map] reports`", output.name), None)
+        });
+    }
+    Some(dataset)
 }
 
 fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {

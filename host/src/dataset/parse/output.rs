@@ -1,11 +1,11 @@
 //! `[[output]]`: where rows go.
 
-use super::values::{distinct, location};
+use super::map::prefix;
+use super::values::distinct;
 use crate::dataset::findings::nearest;
 use crate::dataset::read::keys;
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{Column, ColumnType, Format, OutputSpec, Target, check};
-use crate::object::Location;
+use crate::dataset::{Column, ColumnType, Format, OutputSpec, Prefix, Target, check, limits};
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
     if matches!(node.kind, Kind::Table(_)) {
@@ -18,8 +18,8 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
         let before = || outputs[..n].iter().flatten();
         if before().any(|other| other.name == output.name) {
             node.note::<()>(format!("there are two outputs with the name `{}`", output.name), None);
-        } else if let Some(other) = before().find(|other| other.target == output.target) {
-            node.note::<()>(format!("`{}` goes to the same place as `{}`", output.name, other.name), None);
+        } else if let Some((message, help)) = before().find_map(|other| limits::beside(output, other)) {
+            node.note::<()>(message, help.as_deref());
         }
     }
     outputs.into_iter().collect()
@@ -28,6 +28,7 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
     keys!(let { name, table, key, prefix, format, columns } = node);
     let name = name.required(super::values::name);
+    let columns_node = columns.node();
     let columns = columns.optional(columns_table);
     let target = match (table.node(), prefix.node()) {
         (Some(table), None) => {
@@ -57,6 +58,11 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         }
         (None, None) => None,
     };
+    if let (Some(target), Some(Some(columns)), Some(at)) = (&target, &columns, columns_node) {
+        for (message, help) in limits::columns(target, columns) {
+            at.note::<()>(message, help.as_deref());
+        }
+    }
     Some(OutputSpec { name: name?, target: target?, columns: columns? })
 }
 
@@ -93,17 +99,16 @@ fn columns_table(node: &Node<'_>) -> Option<Vec<Column>> {
 
 fn table_name(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if (3..=255).contains(&text.len()) && text.chars().all(allowed) {
-        return Some(text.into());
+    match limits::table_name(text) {
+        Some((message, help)) => node.note(message, help.as_deref()),
+        None => Some(text.into()),
     }
-    let help = "a table's name is 3 to 255 letters, digits, `_`, `-` and `.` (Amazon DynamoDB)";
-    node.note(format!("`{text}` is not a table's name"), Some(help))
 }
 
-fn object_prefix(node: &Node<'_>) -> Option<Location> {
-    let prefix = location(node)?;
-    if prefix.key.is_empty() || prefix.key.ends_with('/') {
+fn object_prefix(node: &Node<'_>) -> Option<Prefix> {
+    let prefix = prefix(node)?;
+    let text = prefix.to_string();
+    if text.ends_with('/') || prefix.fixed().is_some_and(|place| place.key.is_empty()) {
         return Some(prefix);
     }
     let help = format!("every batch writes an object of its own under the prefix: write `{prefix}/`");

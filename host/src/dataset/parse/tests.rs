@@ -401,6 +401,7 @@ fn mistakes_in_outputs_are_named() {
     sets/d.toml:16:15: output[2].key: the key column `q` is of type `float64`
         help: a key is of type `text`, `int64`, `date`, `timestamp`
     sets/d.toml:18:9: output[3]: `c` goes to the same place as `b`
+        help: a table has one key, and rows of both would replace each other: give each a table
     sets/d.toml:21:15: output[3].key: the key column `q` may be null; a key may not
     ");
     assert_snapshot!(outputs("[output]\nname = 'a'").unwrap_err(), @r"
@@ -541,3 +542,99 @@ const KEYS: [&str; 39] = [
     "dataset.x",
     "settings.y",
 ];
+
+#[test]
+fn what_stores_would_refuse_is_refused_before() {
+    let complaint = |text: &str| outputs(text).unwrap_err();
+    let table = |name: &str, table: &str, rest: &str| {
+        format!("[[output]]\nname = '{name}'\ntable = '{table}'\nkey = ['id']\n{rest}\n")
+    };
+    assert_snapshot!(complaint(&(table("a", "events", "") + &table("b", "Events", ""))), @r"
+    sets/d.toml:9:1: output[1]: the tables `events` and `Events` differ in upper and lower case alone
+        help: SQLite, which stands for DynamoDB under `--local`, takes both for one: give one of them another name
+    ");
+    assert_snapshot!(complaint(&(table("a", "events", "") + &table("b", "events", "").replace("id", "pk"))), @r"
+    sets/d.toml:9:1: output[1]: `b` goes to the same place as `a`
+        help: a table has one key, and rows of both would replace each other: give each a table
+    ");
+    assert_snapshot!(complaint(&table("a", "events", "columns = { id = 'text', ID = 'text' }")), @r"
+    sets/d.toml:8:11: output[0].columns: the columns `id` and `ID` differ in upper and lower case alone
+        help: SQLite, which stands for DynamoDB under `--local`, takes both for one: give one of them another name
+    ");
+    assert_snapshot!(complaint(&table("a", "SQLite_events", "")), @r"
+    sets/d.toml:6:9: output[0].table: `SQLite_events` is not a table's name
+        help: names that begin with `sqlite_` are SQLite's own, which stands for DynamoDB under `--local`
+    ");
+    assert_snapshot!(complaint(&table("a", "events-{$.day}", "")), @r"
+    sets/d.toml:6:9: output[0].table: `events-{$.day}`: a table's name is no template
+        help: a table is one for all runs; the `prefix` of an output can have one for each
+    ");
+    let many: Vec<_> = (0..2101).map(|n| format!("c{n} = 'text'")).collect();
+    assert!(
+        complaint(&table("a", "abc", &format!("columns = {{ id = 'text', {} }}", many.join(", "))))
+            .contains("2102 columns")
+    );
+    let long = "k".repeat(256);
+    let key = table("a", "abc", &format!("columns = {{ {long} = 'text' }}")).replace("'id'", &format!("'{long}'"));
+    assert!(complaint(&key).contains("one of a key has at most 255"));
+    let under = |prefix: &str| outputs(&format!("[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'csv'"));
+    assert!(under(&format!("s3://b/{}", "a/".repeat(469))).is_ok());
+    assert!(under(&format!("s3://b/{}", "a/".repeat(470))).unwrap_err().contains("leave room"));
+    assert!(under("s3://b/a//b/").unwrap_err().contains("has an empty part"));
+    assert!(under("s3://b//").unwrap_err().contains("has an empty part"));
+    assert!(under(&format!("s3://b/{}/", "a".repeat(256))).unwrap_err().contains("256 bytes"));
+    assert!(under("s3://b/").is_ok());
+    let reports = |prefix: &str| {
+        outputs(&format!(
+            "map.reports = 's3://b/x/'\n[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'json_lines'"
+        ))
+    };
+    assert!(reports("s3://b/y/").is_ok());
+    assert_snapshot!(reports("s3://b/x/").unwrap_err(), @r"
+    sets/d.toml:5:1: output[0]: `a` goes to the same place as `[map] reports`
+    ");
+}
+
+#[test]
+fn a_run_can_have_places_of_its_own() {
+    let text = "[[output]]\nname = 'a'\nprefix = 's3://b/{$.day}/{$$.Execution.Name}/'\nformat = 'csv'";
+    let Target::Objects { prefix, .. } = outputs(text).unwrap().remove(0).target else { panic!() };
+    assert_eq!(prefix.to_string(), "s3://b/{$.day}/{$$.Execution.Name}/");
+    assert!(prefix.fixed().is_none());
+    let map = map("items = []\nreports = 's3://b/r/{$.day}/'\nresult_writer = 's3://{$.bucket}/'").unwrap();
+    assert_eq!(map.reports.unwrap().to_string(), "s3://b/r/{$.day}/");
+}
+
+#[test]
+fn templates_elsewhere_are_errors() {
+    let text = r#"
+dataset = "d"
+plugin.component = "p"
+grants.read = ["s3://b/{$.day}/"]
+sample = { items = [1], folder = "s", prefix = "s3://b/{$.day}/" }
+[map]
+items = []
+reports = "s3://b/{$$.Map.Item.Value.Key}/"
+result_writer = "{$.place}"
+[[output]]
+name = "a"
+prefix = "s3://b/{$.day/"
+format = "csv"
+[[output]]
+name = "b"
+prefix = "s3://b/{$.day}"
+format = "csv"
+"#;
+    assert_snapshot!(parse(text).unwrap_err(), @r"
+    sets/d.toml:4:16: grants.read[0]: `s3://b/{$.day}/`: this is the same for every run, and no template
+        help: placeholders can stand in the `prefix` of an output, `reports`, `result_writer`, readers and what items are made of
+    sets/d.toml:5:48: sample.prefix: `s3://b/{$.day}/`: this is the same for every run, and no template
+        help: placeholders can stand in the `prefix` of an output, `reports`, `result_writer`, readers and what items are made of
+    sets/d.toml:8:11: map.reports: `{$$.Map.Item.Value.Key}`: the context object has no `Map` here
+        help: valid here: `Execution`, `StateMachine`
+    sets/d.toml:9:17: map.result_writer: `{$.place}` must start with `s3://`, a bucket and `/`
+    sets/d.toml:12:10: output[0].prefix: `s3://b/{$.day/` holds a placeholder that cannot be read: `}` is missing after `$.day`
+    sets/d.toml:16:10: output[1].prefix: the prefix `s3://b/{$.day}` does not end with `/`
+        help: every batch writes an object of its own under the prefix: write `s3://b/{$.day}/`
+    ");
+}

@@ -39,8 +39,14 @@ pub(super) fn object(node: &Node<'_>) -> Option<Value> {
     }
 }
 
+/// A place that is the same for every run.
 pub(super) fn location(node: &Node<'_>) -> Option<Location> {
-    node.text()?.parse().map_err(|error: crate::object::ObjectError| node.note::<()>(error.to_string(), None)).ok()
+    let text = node.text()?;
+    if text.contains("{$") {
+        let help = "placeholders can stand in the `prefix` of an output, `reports`, `result_writer`, readers and what items are made of";
+        return node.note(format!("`{text}`: this is the same for every run, and no template"), Some(help));
+    }
+    text.parse().map_err(|error: crate::object::ObjectError| node.note::<()>(error.to_string(), None)).ok()
 }
 
 /// A list without repetitions.

@@ -129,6 +129,7 @@ fn refused(_: &Batch) -> Answer {
 fn plan(items: u64) -> Plan {
     let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap().into());
     Plan {
+        values: Default::default(),
         dataset: "d".into(),
         input: serde_json::value::to_raw_value(&json!({"day": "2018-01-01"})).unwrap(),
         items: stream::iter(0..items).map(raw).boxed(),

@@ -39,6 +39,7 @@ macro_rules! scenarios {
 const SCENARIOS: &[Scenario] = scenarios![
     malformed,
     too_large,
+    bad_place,
     unknown_dataset,
     broken_dataset,
     other_component,
@@ -174,6 +175,13 @@ async fn malformed() -> Seen {
 
 async fn too_large() -> Seen {
     said(with(|message| message["input"]["Items"] = json!([" ".repeat(MAX_MESSAGE_BYTES)]))).await
+}
+
+async fn bad_place() -> Seen {
+    let house = House::with(|setup| setup.map = "reports = \"s3://data/reports/{$.day}/\"").await;
+    let mut body = message("b", &["stations/A.csv"]);
+    body["values"] = json!({"input.day": "../elsewhere"});
+    deliver(house, body.to_string(), 1).await
 }
 
 async fn unknown_dataset() -> Seen {

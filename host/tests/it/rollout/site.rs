@@ -66,7 +66,8 @@ impl Site {
     pub(crate) fn plugin(&self, version: &str, process: &str, keys: &str) -> PathBuf {
         let folder = self.rig.folder.path().join(version);
         std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("copies.wasm"), Guest { version, ..Guest::new(process) }.component()).unwrap();
+        std::fs::write(folder.join("copies.wasm"), Guest { version, columns: 0, ..Guest::new(process) }.component())
+            .unwrap();
         let text = format!(
             "dataset = \"copies\"\nplugin.component = \"copies.wasm\"\nmap.items = []\n\
              [[output]]\nname = \"rows\"\ntable = \"{}-rows\"\nkey = [\"pk\"]\n\
