@@ -192,6 +192,16 @@ pub struct CheckArgs {
     /// Where the component is compiled.
     #[command(flatten)]
     pub compile: CompileArgs,
+    /// Ask AWS too whether everything is there that workers need: tables, buckets, the queue, the ledger, permissions. Region
+    /// and credentials are those of the SDK's own chain; give those of a worker.
+    #[arg(long)]
+    pub cloud: bool,
+    /// The URL of the queue that the workers read.
+    #[arg(long = "queue", value_name = "URL", value_delimiter = ',', requires = "cloud")]
+    pub queues: Vec<String>,
+    /// The ledger's table.
+    #[arg(long, value_name = "TABLE", requires = "cloud")]
+    pub ledger: Option<String>,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,

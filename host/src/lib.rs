@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` beside this crate is the map of its rooms.
 
+pub mod account;
 pub mod admission;
 pub mod asl;
 pub mod aws;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::account;
+use crate::aws;
 use crate::catalog::Loaded;
 use crate::cli::CheckArgs;
 use crate::dataset::{self, Dataset, Finding, Findings};
@@ -28,7 +30,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     plugin.digest,
                     names.join(", ")
                 ))?;
-                let mut warnings = dataset::check::warnings(&dataset);
+                let mut warnings = dataset::check::warnings(&dataset, &plugin.imports);
                 let text = files::read_text(&dataset.file, dataset::MAX_FILE).unwrap_or_default();
                 dataset::locate(&mut warnings, &text);
                 for warning in warnings {
@@ -36,6 +38,16 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 }
                 for note in dataset.notes() {
                     super::say(format_args!("    note: {note}\n"))?;
+                }
+                // What is wrong in the file comes first: no account could be right for it.
+                if args.cloud {
+                    let config = aws::load().await;
+                    anyhow::ensure!(config.region().is_some(), "no AWS region is known: set AWS_REGION or AWS_PROFILE");
+                    let asked = account::ask(&config, &dataset, &outputs, &args.queues, args.ledger.as_deref()).await;
+                    for asked in asked {
+                        is_fine &= !asked.is_problem();
+                        super::say(format_args!("{}\n", line(&asked.to_string())))?;
+                    }
                 }
             }
             Ok(_) => {}

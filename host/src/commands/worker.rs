@@ -17,6 +17,7 @@ use crate::callback::step_functions::StepFunctions;
 use crate::catalog::watch::Watch;
 use crate::catalog::{Catalog, Opened, Releases};
 use crate::cli::WorkerArgs;
+use crate::job::error_names;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::fleet::{Alone, Fleet};
@@ -147,6 +148,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             shadowing = Some(tokio::spawn(shadows.run(stop.clone())));
         }
     }
+    tokio::spawn(warn_of_outputs(catalog.clone()));
     let mut queues = Vec::new();
     for url in args.queues {
         let connect = async || Ok(SqsQueue::connect(&config, &url).await?);
@@ -210,6 +212,24 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     worked?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which datasets cannot be served, and why: one line each. The others can, so that the worker is ready for them; and what
+/// is mended meanwhile needs no restart.
+async fn warn_of_outputs(catalog: Arc<Catalog>) {
+    for dataset in catalog.names() {
+        let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };
+        let reasons = loaded.refusals().await;
+        if !reasons.is_empty() {
+            let error = error_names::OUTPUT_REFUSED;
+            tracing::warn!(
+                dataset,
+                error,
+                "batches of this dataset will fail until this is mended: {}",
+                reasons.join("; ")
+            );
+        }
+    }
 }
 
 /// The end of a worker that was told to stop before it took any work.

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["callback", "ledger", "object", "queue", "registry"],
     &["dataset"],
     &["asl", "runtime", "sink"],
-    &["report"],
+    &["account", "report"],
     &["admission", "telemetry"],
     &["catalog", "pressure"],
     &["compare"],
@@ -33,6 +33,7 @@ const PARTS: &[(&str, &str)] = &[
 
 /// Where the AWS SDKs may be named.
 const AWS: &[&str] = &[
+    "account",
     "aws",
     "callback/step_functions.rs",
     "commands/worker.rs",

@@ -28,9 +28,10 @@ fn a_component_without_its_grant() {
     let text = std::fs::read_to_string(laptop.every_station(1)).unwrap();
     let dataset = laptop.write("dataset.toml", &text.replace("read = [\"s3://data/\"]", ""));
     assert_snapshot!(laptop.run(&["check", dataset.to_str().unwrap()]).all(), @r#"
-    exit 1
-    LAPTOP/dataset.toml:4:2: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, but nothing is granted
-        help: grant the prefixes that it may read: `[grants]` with `read = ["s3://bucket/prefix/"]`
+    exit 0
+    LAPTOP/dataset.toml: dataset stations with noaa-precipitation 0.1.0 (sha256:DIGEST): nothing to complain about; outputs: stations
+    warning: LAPTOP/dataset.toml:4:2: grants.read: the plugin imports `gristmill:plugin/objects@0.1.0`, and nothing is granted
+        help: if it reads, grant the prefixes: `[grants]` with `read = ["s3://bucket/prefix/"]`
     "#);
 }
 
