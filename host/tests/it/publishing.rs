@@ -239,14 +239,14 @@ fn one_entry_that_cannot_be_read_hides_no_other() {
     0.1.0         sha256:DIGEST…  signatures: 0  stable
     0.2.0         sha256:DIGEST…  signatures: 0  
     0.3.0         UNREADABLE  LAPTOP/registry/names/rows/versions/0.3.0 could not be read: it is a named pipe, and only regular files are read; gristmill did not put it there: remove it
-    0.4.0         UNREADABLE  LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:` and 64 hexadecimal digits
+    0.4.0         UNREADABLE  LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:DIGEST` and 64 hexadecimal digits
     0.5.0         sha256:DIGEST…  signatures: 0  
     $ gristmill promote rows 0.3.0
     exit 2
     error: LAPTOP/registry/names/rows/versions/0.3.0 could not be read: it is a named pipe, and only regular files are read; gristmill did not put it there: remove it
     $ gristmill promote rows 0.4.0
     exit 2
-    error: LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:` and 64 hexadecimal digits
+    error: LAPTOP/registry/names/rows/versions/0.4.0 names no release: expected one line, `sha256:DIGEST` and 64 hexadecimal digits
     $ gristmill promote rows 0.5.0
     exit 0
     rows 0.5.0 is in use (head 2)
