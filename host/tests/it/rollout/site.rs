@@ -162,7 +162,8 @@ impl Site {
     pub(crate) async fn load(&self, run: &str, enough: impl AsyncFn() -> bool) {
         let start = Instant::now();
         let mut number = 0;
-        while !enough().await {
+        // One batch of the run at least: what is waited for may have come before.
+        while number < 2 || !enough().await {
             assert!(start.elapsed() < PATIENCE, "{run} goes on and on: {} batches", self.answers.sent());
             if self.answers.waiting() < ON_THE_WAY {
                 number += 1;
