@@ -100,14 +100,6 @@ impl Fault {
     fn error(&self) -> &'static str {
         match self {
             Self::Place(_) => error_names::BAD_MESSAGE,
-            Self::Sink(_) | Self::Report(_) if self.is_refusal() => error_names::OUTPUT_REFUSED,
-            _ => error_names::HOST_FAULT,
-        }
-    }
-
-    /// What the waiting state is told: only what the world cures is worth another attempt.
-    fn error(&self) -> &'static str {
-        match self {
             Self::Ledger(LedgerError::Refused(_)) => error_names::OUTPUT_REFUSED,
             _ if self.is_refusal() => error_names::OUTPUT_REFUSED,
             _ => error_names::HOST_FAULT,

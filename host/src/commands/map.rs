@@ -19,7 +19,7 @@ use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
-use crate::dataset::{Dataset, Scope, Target};
+use crate::dataset::{Dataset, RunValues, Scope, Target};
 use crate::files;
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
@@ -64,11 +64,11 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
     }
-    folder.takes(&dataset)?;
     // Said before anything is compiled.
     let source = source(&dataset, &input)?;
     let looked_at = source.location().map(ToString::to_string);
     let plan = plan(&dataset, &input, source, folder.objects.clone())?;
+    folder.takes(&dataset, &plan.values)?;
     let runtime = super::compiler::runtime_here(slots, &args.compile)?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
     let component = dataset.plugin.component.clone();
@@ -269,14 +269,15 @@ impl Folder {
     }
 
     /// That the dataset's objects can be files here, whatever its batches are called.
-    fn takes(&self, dataset: &Dataset) -> anyhow::Result<()> {
+    fn takes(&self, dataset: &Dataset, values: &RunValues) -> anyhow::Result<()> {
         let outputs = dataset.outputs.iter().filter_map(|output| match &output.target {
             Target::Objects { prefix, .. } => Some((format!("output `{}`", output.name), prefix)),
             Target::Table { .. } => None,
         });
         let reports = dataset.map.reports.iter().map(|prefix| ("[map] reports".to_owned(), prefix));
         for (whose, prefix) in outputs.chain(reports) {
-            self.objects.holds(prefix, LONGEST_NAME).with_context(|| format!("{}: {whose}", dataset.file.display()))?;
+            let place = prefix.resolve(values)?;
+            self.objects.holds(&place, LONGEST_NAME).with_context(|| format!("{}: {whose}", dataset.file.display()))?;
         }
         Ok(())
     }

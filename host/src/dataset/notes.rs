@@ -10,17 +10,17 @@ impl Dataset {
             Target::Objects { prefix, .. } => Some((&output.name, prefix)),
             Target::Table { .. } => None,
         });
-        objects.filter_map(|(name, prefix)| beside_the_last_run(name, prefix)).collect()
+        objects.filter_map(|(name, prefix)| Some(beside_the_last_run(name, prefix.fixed()?))).collect()
     }
 }
 
 /// An execution replaces nothing that another one wrote: until what it leaves is published as a whole, nobody could say which
 /// objects of the other one are meant.
-fn beside_the_last_run(output: &str, prefix: &Location) -> Option<String> {
-    Some(format!(
+fn beside_the_last_run(output: &str, prefix: &Location) -> String {
+    format!(
         "output `{output}`: every execution adds its objects to {prefix}, beside those of the executions before; \
          `prefix = \"{prefix}{{$$.Execution.Name}}/\"` gives each a place of its own"
-    ))
+    )
 }
 
 #[cfg(test)]

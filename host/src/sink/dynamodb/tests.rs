@@ -246,7 +246,7 @@ async fn a_request_is_not_repeated_once_the_lease_has_ended() {
     let retrying = replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
     let stores = with_tables(Arc::new(DynamoDbSink::new(&retrying)));
     let schema = Arc::new(OutputSchema::new("stations", all_types(), table(&["id"])).unwrap());
-    let effect = Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
+    let effect = crate::sink::Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
     let seen = replay.clone();
     let ours = Ours::while_it_is(move || seen.requests().is_empty());
     assert_eq!(effect.apply(&*stores.objects, &*stores.tables, &ours).await, Err(SinkError::Lost));
