@@ -19,7 +19,7 @@ use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::cli::MapArgs;
-use crate::dataset::{Dataset, RunValues, Scope, Target};
+use crate::dataset::{Dataset, Scope, Target};
 use crate::files;
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
@@ -47,8 +47,6 @@ use crate::worker::{Activity, Worker};
 
 /// The file of the tables in the folder that stands for the cloud.
 const TABLES: &str = "tables.sqlite";
-/// The longest name of a batch's object, in bytes: a number, a part of a digest, and the longest ending, `.parquet`.
-const LONGEST_NAME: usize = 20 + 1 + 12 + 8;
 const PREVIEW_ROWS: usize = 5;
 /// How long an interrupted run waits for the batches that are under way.
 const GRACE: Duration = Duration::from_secs(10);
@@ -68,7 +66,6 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     let source = source(&dataset, &input)?;
     let looked_at = source.location().map(ToString::to_string);
     let plan = plan(&dataset, &input, source, folder.objects.clone())?;
-    folder.takes(&dataset, &plan.values)?;
     let runtime = super::compiler::runtime_here(slots, &args.compile)?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
     let component = dataset.plugin.component.clone();
@@ -266,20 +263,6 @@ impl Folder {
             ledger: Arc::new(SqliteLedger::open(root)?),
         };
         Ok((opened, new))
-    }
-
-    /// That the dataset's objects can be files here, whatever its batches are called.
-    fn takes(&self, dataset: &Dataset, values: &RunValues) -> anyhow::Result<()> {
-        let outputs = dataset.outputs.iter().filter_map(|output| match &output.target {
-            Target::Objects { prefix, .. } => Some((format!("output `{}`", output.name), prefix)),
-            Target::Table { .. } => None,
-        });
-        let reports = dataset.map.reports.iter().map(|prefix| ("[map] reports".to_owned(), prefix));
-        for (whose, prefix) in outputs.chain(reports) {
-            let place = prefix.resolve(values)?;
-            self.objects.holds(&place, LONGEST_NAME).with_context(|| format!("{}: {whose}", dataset.file.display()))?;
-        }
-        Ok(())
     }
 
     /// The file or folder of a place of the summary.

@@ -72,18 +72,6 @@ impl FolderStore {
         Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")))
     }
 
-    /// That objects whose keys begin so can be files here, with at most so many bytes of a name behind it.
-    pub fn holds(&self, prefix: &Location, longest_name: usize) -> Result<(), ObjectError> {
-        let key = format!("{}{}", prefix.key, "x".repeat(longest_name));
-        self.path(&prefix.with_key(key)).map(|_| ()).map_err(|error| match error {
-            ObjectError::Invalid(why) => ObjectError::Invalid(format!(
-                "an object below {prefix} cannot be a file{}: Amazon S3 takes such keys, a folder does not",
-                why.split_once(" cannot be a file").map_or("", |(_, why)| why)
-            )),
-            other => other,
-        })
-    }
-
     /// The same for reading: what cannot be here is not here.
     fn existing(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
@@ -624,11 +612,7 @@ mod tests {
         {
             let error = store.path(&at(key)).unwrap_err();
             assert!(matches!(&error, ObjectError::Invalid(why) if why.contains(said)), "{key}: {error}");
-            let error = store.holds(&at(&format!("{key}/")), 10).unwrap_err();
-            assert!(error.to_string().contains(said) && error.to_string().contains("a folder does not"), "{error}");
         }
-        store.holds(&at("a/b/"), 255).unwrap();
-        assert!(store.holds(&at("a/b-"), 254).is_err(), "a prefix is a part of the name");
         let opened = store.open(&at("a//b"), 1).await;
         assert!(matches!(&opened, Err(ObjectError::NotFound(why)) if why.contains("`//`")), "{opened:?}");
     }
