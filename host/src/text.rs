@@ -38,7 +38,10 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
 
 /// A text that may have several lines, inside one of ours: its further lines begin with `indent`, never at the edge.
 pub(crate) fn block(text: &str, indent: &str) -> String {
-    lines(text.trim_end_matches('\n')).replace('\n', &format!("\n{indent}"))
+    let shown = lines(text.trim_end_matches('\n'));
+    let mut lines = shown.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |block, line| block + "\n" + if line.is_empty() { "" } else { indent } + line)
 }
 
 /// JSON that says the same and steers nothing: such characters stand in its texts only, where they have an escape.

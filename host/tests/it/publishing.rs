@@ -191,12 +191,11 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     a sample that traps
     exit 2
     error: LAPTOP/rows-0.3.0/dataset.toml: on item 0 of its own sample: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
-    error while executing at wasm backtrace:
-        0:    0x25b - Main!<wasm function 8>
+      error while executing at wasm backtrace:
+          0:    0x25b - Main!<wasm function 8>
 
-    Caused by:
-        wasm trap: wasm `unreachable` instruction executed
-
+      Caused by:
+          wasm trap: wasm `unreachable` instruction executed
     a sample with a key twice
     exit 2
     error: LAPTOP/rows-0.3.0/dataset.toml: on item 1 of its own sample: Gristmill.BadKey: output `rows`: row 1: another item of the batch has the key id = 1
