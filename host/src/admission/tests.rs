@@ -302,8 +302,7 @@ async fn batch(
     let mut holding = Arc::new(admission.holding(&need));
     let mut begun = 1;
     'again: loop {
-        let mut left = items.iter();
-        while let Some(rows) = left.next() {
+        for rows in &items {
             let Some(permit) = holding.acquire(&need).await else {
                 match holding.displaced().await {
                     Displaced::Later => {

@@ -35,7 +35,7 @@ mod tests {
     proptest! {
         #[test]
         fn values_stay_in_their_cells(text in hostile::text()) {
-            let printed = table(&[text.clone()], &[vec![text.clone()]]);
+            let printed = table(std::slice::from_ref(&text), &[vec![text.clone()]]);
             assert_tame(&printed);
             prop_assert_eq!(printed.lines().count(), 5, "{}", printed);
         }

@@ -42,7 +42,7 @@ impl Entry {
     pub(super) fn load(&self) -> Option<Digested> {
         let path = self.path.display();
         match self.read() {
-            Ok(Read::Ours(digested)) => return Some(digested),
+            Ok(Read::Ours(digested)) => return Some(*digested),
             Ok(Read::Theirs) => {
                 tracing::warn!(%path, "a compiled component is damaged or was not made here; it is compiled again");
             }
@@ -66,7 +66,9 @@ impl Entry {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let secret = Secret::of(self.folder())?;
-        Ok(secret.and_then(|secret| self.verified(&secret, bytes.into())).map_or(Read::Theirs, Read::Ours))
+        Ok(secret
+            .and_then(|secret| self.verified(&secret, bytes.into()))
+            .map_or(Read::Theirs, |digested| Read::Ours(Box::new(digested))))
     }
 
     fn verified(&self, secret: &Secret, bytes: Bytes) -> Option<Digested> {
@@ -116,7 +118,7 @@ impl Entry {
 /// A file that lies where an entry is.
 enum Read {
     /// It was made here, for this component.
-    Ours(Digested),
+    Ours(Box<Digested>),
     /// It was not.
     Theirs,
     /// Anybody may have made it.
