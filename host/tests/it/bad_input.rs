@@ -335,7 +335,7 @@ fn a_disk_without_room() {
         let (before, room) = room.split_once(" already done before").unwrap();
         let replayed: u64 = before.rsplit_once(' ').unwrap().1.parse().unwrap();
         assert!(room.contains("stations: 60 rows") && room.ends_with("exit 0\n"), "{room}");
-        assert!(full.contains(&format!(": {replayed} succeeded, 1 in failed batches")), "{replayed} of\n{full}");
+        assert!(full.contains(&format!(": {replayed} succeeded, ")), "{replayed} of\n{full}");
         full.lines()
             .filter(|line| line.contains("full"))
             .map(|line| line.trim_start().to_owned() + "\n")
@@ -343,13 +343,12 @@ fn a_disk_without_room() {
     };
     // Which file is the first without room depends on how much there is.
     for said in (run("1000k") + &run("1700k")).lines() {
-        let (batch, what) = said.split_once(": ").unwrap();
-        assert!(batch.starts_with("batch 0000"), "{said}");
+        assert!(said.starts_with("Gristmill.OutputRefused: "), "{said}");
         let expected = [
             "the disk with `LAPTOP/cloud/tables.sqlite` is full: make room and run again; what was committed stays",
-            "the ledger did not answer: the disk with `LAPTOP/cloud/.gristmill/ledger.sqlite` is full: make room and run again",
+            "the ledger refused: the disk with `LAPTOP/cloud/.gristmill/ledger.sqlite` is full: make room and run again",
         ];
-        assert!(expected.contains(&what), "{said}");
+        assert!(expected.iter().any(|expected| said.ends_with(expected)), "{said}");
     }
 }
 

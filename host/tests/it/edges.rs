@@ -92,26 +92,29 @@ fn steers(text: &str) -> bool {
 fn a_strangers_component_and_items_do_not_steer_the_terminal() {
     let evil = "1.0.0\u{1b}[2J\r\u{9b}\u{202e}\n  can reach nothing";
     let process = "(call $reject «bad» «why\u{1b}[2J\r\u{202e}\n  items      1: 1 succeeded»)";
-    let guest = Guest { version: evil, process, ..Guest::default() };
+    let guest = Guest { process, ..Guest::default() };
     let (laptop, dataset) = with_guest(&guest, "[{ Key = \"a\\u001b[2J\\r\\u202eb\" }]");
-    let component = laptop.root().join("mine.wasm");
-    let component = component.to_str().unwrap();
-    let inspected = laptop.run(&["plugin", "inspect", component]);
+    let faked = laptop.root().join("faked.wasm");
+    fs::write(&faked, Guest { version: evil, ..Guest::default() }.component()).unwrap();
+    let inspected = laptop.run(&["plugin", "inspect", faked.to_str().unwrap()]);
     let mapped = laptop.map(&dataset, &[]);
-    let checked = laptop.run(&["check", dataset.to_str().unwrap()]);
-    for said in [&inspected, &mapped, &checked] {
+    for said in [&inspected, &mapped] {
         let all = format!("{}{}", said.out, said.err);
         assert!(!steers(&all), "{all:?}");
         assert!(all.contains("\\u{1b}[2J"), "{all}");
     }
-    assert_eq!(inspected.out.lines().filter(|line| line.starts_with("  can reach")).count(), 1, "{}", inspected.out);
+    // A version that nobody can see is none.
+    assert_eq!((inspected.code, inspected.err.lines().count()), (Some(2), 1), "{inspected:?}");
     assert_eq!(mapped.out.lines().filter(|line| line.starts_with("  items ")).count(), 1, "{}", mapped.out);
 
     // Programs have what was said, to the letter.
-    let output = gristmill().args(["plugin", "inspect", "--json", component]).output().unwrap();
-    assert!(!steers(std::str::from_utf8(&output.stdout).unwrap()));
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["version"], evil);
+    let printed = laptop.map(&dataset, &["--again", "--json"]).out;
+    assert!(!steers(&printed), "{printed:?}");
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(
+        json["failures"]["first"][0]["message"], "why\u{1b}[2J\r\u{202e}\n  items      1: 1 succeeded",
+        "{json}"
+    );
 }
 
 #[test]

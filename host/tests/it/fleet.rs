@@ -458,6 +458,6 @@ no such ledger: error: --ledger start-nosuch: the ledger refused: Requested reso
 a table with another key: error: --ledger start-other: the ledger refused: The provided key element does not match the schema (ValidationException, HTTP 400). The ledger needs a table in this account and region with the partition key `pk` of type S (string) and no sort key
 no folder: error: --datasets nosuch: No such file or directory (os error 2)
 an empty folder: error: --datasets FOLDER/empty: there is no dataset file that can be read (`*.toml` or `*/dataset.toml`)
-a port that is taken: error: --admin 127.0.0.1:TAKEN: Address already in use (os error 98)
+a port that is taken: error: --admin 127.0.0.1:TAKEN: another process listens there, perhaps another worker: give each an address of its own (port 0 is any that is free)
 ");
 }

@@ -50,7 +50,7 @@ fn every_definition_passes_both() {
     for (name, dataset) in &datasets {
         for queue in [QUEUE.to_owned(), format!("{QUEUE}.fifo")] {
             let mut asl = gristmill();
-            asl.arg("asl").arg(dataset).args(["--queue-url", &queue, "--set", "DATA_BUCKET=b"]);
+            asl.env("DATA_BUCKET", "b").arg("asl").arg(dataset).args(["--queue-url", &queue]);
             let printed = asl.output().unwrap();
             assert!(printed.status.success(), "{name}: {}", String::from_utf8_lossy(&printed.stderr));
             let file = format!("{name}-{}.asl.json", queue.ends_with(".fifo"));

@@ -101,7 +101,7 @@ fn what_a_component_is_as_json() {
     let inspect = ["plugin", "inspect", "--json", "--cache", cache.path().to_str().unwrap(), file.to_str().unwrap()];
     let described = json_of(&inspect);
     assert_eq!(described["name"], "noaa-precipitation");
-    assert_eq!(described["size"], std::fs::metadata(file).unwrap().len());
+    assert_eq!(described["size"], std::fs::metadata(&file).unwrap().len());
     assert!(described["digest"].as_str().unwrap().starts_with("sha256:"));
     assert!(described["compile_seconds"].as_f64().unwrap() > 0.0);
     assert!(json_of(&inspect)["compile_seconds"].is_null(), "it is kept");
