@@ -26,7 +26,7 @@ STATION_FILES := $(BENCH_DATA)/csv/by_station
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- run -------------------------------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## all figures of the README
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## the README's figures, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -84,7 +84,7 @@ bench-guest: $(BENCH_DATA)/.done plugin-noaa-precipitation plugin-noop ## the lo
 	    --data $(CURDIR)/$(STATION_FILES) --native $(CURDIR)/plugins/target/release/examples/native
 
 .PHONY: bench-items
-bench-items: host plugin-noop ## no-op items through the whole embedded pipeline
+bench-items: host plugin-noop ## no-op items through the whole embedded pipeline, on one core and on two
 	host/benches/processes.py items
 
 .PHONY: bench-memory
@@ -117,7 +117,7 @@ bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill 
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint plugins generator test-host test-plugins test-emulator test-image ## everything
+test: lint plugins generator test-host test-plugins test-emulator test-image ## everything but test-real-parts, deny, fuzz and the long runs: chaos, outages, soak
 
 # Clippy as the compiler of our own crates: the dependencies are those of the tests, not a second set.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
@@ -154,7 +154,7 @@ real-parts:
 	host/tests/emulator/real-parts.sh
 
 .PHONY: test-real-parts
-test-real-parts: tools emulator real-parts ## stores nobody here wrote: DynamoDB Local and SeaweedFS keep the contracts, under kills too
+test-real-parts: tools emulator real-parts ## the contracts, and a map under kills, over DynamoDB Local (Java 17) and SeaweedFS
 	cargo test --locked -p gristmill --test it real_parts:: -- --ignored --nocapture --test-threads=1
 
 .PHONY: soak
