@@ -18,7 +18,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY host/Cargo.toml host/
 COPY host/benches/guest/Cargo.toml host/benches/guest/
 RUN mkdir -p host/src host/benches/guest/src && touch host/src/lib.rs \
- && echo 'fn main() {}' | tee host/src/main.rs > host/benches/guest/src/main.rs \
+ && echo 'fn main() {}' | tee host/src/main.rs host/benches/ticks.rs > host/benches/guest/src/main.rs \
  && cargo build --locked --profile "$PROFILE" --bin gristmill \
  && cargo clean --locked --profile "$PROFILE" --package gristmill
 
