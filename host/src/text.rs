@@ -36,7 +36,8 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && steers(c), |out, c| out.extend(c.escape_default()))
 }
 
-/// A text that may have several lines, inside one of ours: its further lines begin with `indent`, never at the edge.
+/// A text that may have several lines, inside one of ours: its further lines begin with `indent`, never at the edge. Empty ones
+/// stay empty.
 pub(crate) fn block(text: &str, indent: &str) -> String {
     let shown = lines(text.trim_end_matches('\n'));
     let mut lines = shown.split('\n');
@@ -110,10 +111,11 @@ pub(crate) mod hostile {
         assert!(found.is_empty(), "{found:?} in {printed:?}");
     }
 
-    /// How a text looks from the left edge: how far each line is indented, up to `depth`, where strangers' blocks are.
+    /// How a text looks from the left edge: how far each line with something on it is indented, up to `depth`, where strangers'
+    /// blocks are.
     pub(crate) fn edges(text: &str, depth: usize) -> Vec<usize> {
         let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        text.lines().map(indent).filter(|indent| *indent < depth).collect()
+        text.lines().filter(|line| !line.trim().is_empty()).map(indent).filter(|indent| *indent < depth).collect()
     }
 }
 
@@ -159,7 +161,7 @@ mod tests {
             hostile::assert_tame(&line(&text));
             prop_assert!(!line(&text).contains('\n'));
             hostile::assert_tame(&lines(&text));
-            prop_assert!(block(&text, "  ").lines().skip(1).all(|line| line.starts_with("  ")));
+            prop_assert!(block(&text, "  ").lines().skip(1).all(|line| line.is_empty() || line.starts_with("  ")));
         }
 
         #[test]
