@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::fleet::{Fleet, Tally};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, PART, Receipt, Record, Release, millis, time_of};
@@ -47,6 +48,9 @@ const CALLS: Calls = Calls {
 /// Whether the table is there is asked again by whoever waits for it.
 const PROBE: Calls =
     Calls { attempts: 2, adaptive: false, attempt: Duration::from_secs(5), whole: Duration::from_secs(10) };
+
+/// How many parts of a record are read at once.
+const PARTS_AT_ONCE: usize = 16;
 
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
@@ -149,10 +153,10 @@ impl DynamoLedger {
             (Some(bytes), _) => Record::from(bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec()),
             (None, true) => {
                 let fence = signed(entry, "prepared_fence")?;
-                let mut parts = Vec::new();
-                for part in 0..signed(entry, "prepared_parts")? {
-                    parts.push(Bytes::from(self.part(part_key(&request.id, fence, part)).await?));
-                }
+                // One after the other, the parts of a large record would take longer than a claim may.
+                let parts = stream::iter(0..signed(entry, "prepared_parts")?);
+                let reads = parts.map(|part| self.part(part_key(&request.id, fence, part)));
+                let parts: Vec<_> = reads.buffered(PARTS_AT_ONCE).map_ok(Bytes::from).try_collect().await?;
                 parts.into_iter().collect()
             }
             (None, false) => return Ok(Claim::Taken(claimed)),
