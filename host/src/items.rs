@@ -74,6 +74,11 @@ pub(crate) async fn run(
             ended = take_all(&mut taker, &mut lanes, batch, &holding) => Ok(ended?),
             displaced = holding.displaced() => Err(displaced),
         };
+        // Lanes end, too, when the batch is displaced, and may be heard of first.
+        let ended = match ended {
+            Ok(items) if items < batch.items.len() && holding.is_displaced() => Err(holding.displaced().await),
+            ended => ended,
+        };
         match ended {
             Ok(items) if items == batch.items.len() => {
                 return Ok(Outcome {
@@ -84,7 +89,6 @@ pub(crate) async fn run(
                 });
             }
             Ok(item) => {
-                lanes.ended_well().await;
                 return Err(SinkError::Unavailable(format!("the host lost item {item} while it ran")).into());
             }
             Err(Displaced::TooLarge(bytes)) => {
@@ -105,7 +109,7 @@ pub(crate) async fn run(
 async fn take_all(taker: &mut Taker, lanes: &mut Lanes, batch: &Batch, holding: &Holding) -> Result<usize, SinkError> {
     // Lanes finish items out of order; what is ahead of its turn waits here.
     let (mut early, mut next) = (BTreeMap::new(), 0);
-    while let Some(finished) = lanes.finished.recv().await {
+    while let Some(finished) = lanes.next().await {
         let (seen, begin) = (finished.len(), next);
         early.extend(finished);
         let mut runs = Vec::new();

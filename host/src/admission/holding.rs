@@ -35,6 +35,8 @@ struct Counts {
     looked_at: AtomicU64,
     /// Of these, how many wait for their turn.
     early: AtomicU64,
+    /// Items that are repeated: their memory is set aside, and each asks for a slot alone after its pause.
+    repeated: AtomicU64,
 }
 
 /// What a batch holds, as the admission knows it.
@@ -103,6 +105,18 @@ impl Holding {
         }
     }
 
+    /// An item will be repeated, with its memory set aside.
+    pub fn reserve(&self, bytes: u64) {
+        self.counts.repeated.fetch_add(1, Ordering::SeqCst);
+        self.add(bytes);
+    }
+
+    /// It is not repeated any more.
+    pub fn unreserve(&self, bytes: u64) {
+        self.counts.repeated.fetch_sub(1, Ordering::SeqCst);
+        self.remove(bytes);
+    }
+
     /// It holds more.
     pub fn add(&self, bytes: u64) {
         if bytes > 0 {
@@ -115,6 +129,7 @@ impl Holding {
     pub fn remove(&self, bytes: u64) {
         if bytes > 0 {
             let before = self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+            debug_assert!(before >= bytes, "{bytes} of {before} bytes are given back");
             self.count(before, before.saturating_sub(bytes));
         }
     }
@@ -129,6 +144,11 @@ impl Holding {
             self.admission.serve();
             self.admission.freed.notify_waiters();
         }
+    }
+
+    /// Whether the batch has to give up what it holds.
+    pub fn is_displaced(&self) -> bool {
+        self.displaced.is_cancelled()
     }
 
     /// Waits until the batch has to give up what it holds.
@@ -197,8 +217,12 @@ impl State {
         let waits_for_turn = eldest == youngest && early > 0;
         for (dataset, member) in &mut self.members {
             let open = |waiter: &Waiter| waiter.holding == Some(eldest) && !waiter.permit.is_closed();
-            let Some(place) = member.waiting.iter().position(open) else { continue };
-            if i128::from(member.waiting[place].memory) <= free || waits_for_turn {
+            // Who is repeated has its memory already.
+            let has = |waiter: &Waiter| open(waiter) && waiter.memory == 0;
+            let place = member.waiting.iter().position(has).or_else(|| member.waiting.iter().position(open));
+            let Some(place) = place else { continue };
+            let memory = member.waiting[place].memory;
+            if memory == 0 || i128::from(memory) <= free || waits_for_turn {
                 return Some((dataset.clone(), member.waiting.remove(place)?));
             }
         }
@@ -215,6 +239,13 @@ impl State {
         let counts = &held.counts;
         let idle = counts.handed_over.load(Ordering::SeqCst) == counts.looked_at.load(Ordering::SeqCst);
         let waits = |waiter: &Waiter| waiter.holding == Some(number) && !waiter.permit.is_closed();
-        idle && !held.displaced.is_cancelled() && self.members.values().any(|member| member.waiting.iter().any(waits))
+        let (mut waiting, mut repeated) = (0_u64, 0_u64);
+        for waiter in self.members.values().flat_map(|member| &member.waiting).filter(|waiter| waits(waiter)) {
+            waiting += 1;
+            repeated += u64::from(waiter.memory == 0);
+        }
+        // Whoever pauses will ask by itself.
+        let pauses = counts.repeated.load(Ordering::SeqCst) > repeated;
+        idle && !pauses && waiting > 0 && !held.displaced.is_cancelled()
     }
 }

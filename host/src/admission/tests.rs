@@ -392,3 +392,22 @@ proptest! {
         prop_assert!(state.members.values().all(|member| member.rows == 0 && member.memory == 0));
     }
 }
+
+/// What an item sets aside while it pauses is the batch's own: nobody has to give anything up for it.
+#[tokio::test]
+async fn an_item_that_pauses_before_it_is_repeated_leaves_its_batch_alone() {
+    let need = Need { dataset: "d".into(), memory: 288 * MIB, max_slots: 2, max_batches: 1 };
+    let admission = Admission::new(2, 448 * MIB);
+    let holding = admission.holding(&need);
+    let first = holding.acquire(&need).await.unwrap();
+    let mut second = Box::pin(holding.acquire(&need));
+    assert!(futures::poll!(&mut second).is_pending());
+    holding.reserve(need.memory);
+    drop(first);
+    assert!(!holding.is_displaced() && futures::poll!(&mut second).is_pending());
+    // It comes back for a slot alone, and is not held up by the one that waits for memory.
+    let again = holding.acquire(&Need { memory: 0, ..need.clone() }).await.unwrap();
+    drop(again);
+    holding.unreserve(need.memory);
+    assert!(second.await.is_some());
+}

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::poll;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::admission::{Holding, Need, Permit};
 use crate::catalog::Loaded;
@@ -52,7 +52,7 @@ type Finished = (usize, ItemRun);
 
 /// The lanes of a batch; dropping them stops what runs.
 pub(super) struct Lanes {
-    pub(super) finished: mpsc::UnboundedReceiver<Vec<Finished>>,
+    finished: mpsc::UnboundedReceiver<Vec<Finished>>,
     /// How many more items may be begun: those whose rows wait for an earlier item take up memory.
     pub(super) ahead: Arc<Semaphore>,
     running: JoinSet<Option<()>>,
@@ -91,13 +91,29 @@ impl Lanes {
         Self { finished, ahead, running }
     }
 
-    /// Goes on with the panic of a lane, if one ended so.
-    pub(super) async fn ended_well(mut self) {
-        while let Some(ended) = self.running.join_next().await {
-            if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
-                std::panic::resume_unwind(panic);
+    /// What was finished next; none when all lanes have ended. Goes on with the panic of a lane at once: the others would wait
+    /// for its items.
+    pub(super) async fn next(&mut self) -> Option<Vec<Finished>> {
+        loop {
+            tokio::select! {
+                biased;
+                block = self.finished.recv() => match block {
+                    Some(block) => return Some(block),
+                    None => break,
+                },
+                Some(ended) = self.running.join_next() => go_on_with_panic(ended),
             }
         }
+        while let Some(ended) = self.running.join_next().await {
+            go_on_with_panic(ended);
+        }
+        None
+    }
+}
+
+fn go_on_with_panic(ended: Result<Option<()>, JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -148,8 +164,9 @@ async fn stretches(runner: &mut Runner, results: &mut Results, work: &Work) -> O
         for index in stretch {
             let item = &work.batch.items[index];
             if work.lists && is_folder_marker(&item.body) {
-                runner.holding.hand_over(0);
-                results.push(index, ItemRun::left_out())?;
+                let run = ItemRun::left_out();
+                runner.holding.hand_over(weight(&run));
+                results.push(index, run)?;
                 continue;
             }
             if !runner.is_admitted() {
@@ -258,13 +275,13 @@ impl Runner {
                 self.holding.hand_over(weight(&run));
                 if reserved > 0 {
                     self.rest();
-                    self.holding.remove(reserved);
+                    self.holding.unreserve(reserved);
                 }
                 return Some(run);
             }
             if reserved == 0 {
                 reserved = self.need.memory;
-                self.holding.add(reserved);
+                self.holding.reserve(reserved);
             }
             self.rest();
             tokio::time::sleep(runtime::pause_after(attempt)).await;
