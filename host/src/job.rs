@@ -409,8 +409,8 @@ pub mod error_names {
     pub const RETRYABLE: &str = "Gristmill.Retryable";
     /// The worker or its stores failed again and again; the generated state machine retries it.
     pub const HOST_FAULT: &str = "Gristmill.HostFault";
-    /// An output or the place of reports refuses: no such table, another key, no permission. It refuses again until somebody
-    /// changes something, so that the generated state machine does not retry it.
+    /// An output or the place of reports refuses (no such table, another key, no permission), or the ledger still does at the last
+    /// delivery. It refuses again until somebody changes something, so that the generated state machine does not retry it.
     pub const OUTPUT_REFUSED: &str = "Gristmill.OutputRefused";
     /// The message could not be read, or names a dataset that the fleet does not have.
     pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";

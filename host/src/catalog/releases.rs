@@ -1,5 +1,5 @@
 //! From a release's digest to a dataset that can be worked on. Whatever is wrong with it is found here, before any batch runs on
-//! it: signatures before the component is compiled, imports and grants before it runs, and its own sample before anything else.
+//! it: signatures before the component is compiled, imports before it runs, and its own sample before anything else.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

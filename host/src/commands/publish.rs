@@ -13,7 +13,7 @@ use crate::admission::Admission;
 use crate::aws;
 use crate::catalog::{Loaded, SAMPLE_LIMIT, try_sample};
 use crate::cli::PublishArgs;
-use crate::dataset::{Dataset, MAX_FILE, SampleObjects};
+use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
 use crate::job::Digest;
 use crate::object::folder::FolderStore;
@@ -47,6 +47,9 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::compiler::runtime_here(1, &args.compile)?;
     let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
+    for warning in dataset::check::warnings(&loaded.dataset, &loaded.plugin.imports) {
+        super::warn(&warning.to_string());
+    }
     let threads = super::Guests::start(1)?;
     let guests = threads.handle();
     try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests, SAMPLE_LIMIT)
