@@ -167,7 +167,9 @@ impl<S: Source> Reader<S> {
         const MARK: &[u8] = b"\xef\xbb\xbf";
         let mut beginning = Vec::new();
         // However the object is cut: as far as anything is known by, or to the end of a first line.
-        while beginning.len() < MARK.len() || beginning.len() < kind::LOOK && !beginning.trim_ascii_start().contains(&b'\n') {
+        while beginning.len() < MARK.len()
+            || beginning.len() < kind::LOOK && !beginning.trim_ascii_start().contains(&b'\n')
+        {
             if !self.refill()? {
                 break;
             }
