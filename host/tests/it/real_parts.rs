@@ -7,8 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use gristmill::dataset::{Column, ColumnType, Target};
+use gristmill::job::BatchId;
 use gristmill::ledger::dynamodb::DynamoLedger;
+use gristmill::object::folder::FolderStore;
 use gristmill::object::s3::S3Store;
+use gristmill::sink::dynamodb::DynamoDbSink;
+use gristmill::sink::rows::{Rows, decode};
+use gristmill::sink::{Ours, OutputSchema, Prepared, Sink as _, SinkError};
 use gristmill::{ledger, object};
 
 use crate::chaos::{self, Data};
@@ -127,6 +133,63 @@ async fn dynamodb_local_keeps_the_contract_of_ledgers() {
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
     ledger::fleet::suite(&ledger, "run").await;
+}
+
+/// What the tables of a laptop do (`sink/tests.rs`), DynamoDB does: nothing is seen of what is staged, and what is seen is the same
+/// however often it is shown.
+#[tokio::test]
+#[ignore = "needs DynamoDB Local: `make test-real-parts`"]
+async fn dynamodb_local_takes_rows_of_every_type_as_often_as_they_come() {
+    let store = Store::dynamodb();
+    let config = emulator::config(&store.endpoint);
+    create_table(&config, "contract-rows", "id").await;
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    let sink = DynamoDbSink::new(&config);
+    let columns = [
+        ("id", ColumnType::Text),
+        ("flag", ColumnType::Boolean),
+        ("count", ColumnType::Int64),
+        ("mean", ColumnType::Float64),
+        ("day", ColumnType::Date),
+        ("extra", ColumnType::Json),
+    ];
+    let columns = columns.map(|(name, kind)| Column { name: name.into(), kind, nullable: name != "id" });
+    let target = Target::Table { table: "contract-rows".into(), key: vec!["id".into()] };
+    let schema = Arc::new(OutputSchema::new("rows", columns.into(), target).unwrap());
+    let lines = concat!(
+        r#"{"id":"a","flag":false,"count":-9007199254740993,"mean":0.1,"day":"2024-02-29"}"#,
+        "\n",
+        r#"{"id":"b","mean":-1e100,"extra":{"z":[1,null,"é"],"a":true}}"#
+    );
+    let rows = decode(&schema, Rows::JsonLines(lines.as_bytes())).unwrap();
+    let scan = async || client.scan().table_name("contract-rows").send().await.unwrap().items.unwrap_or_default();
+    let id =
+        BatchId { execution: "arn:aws:states:us-east-1:000000000000:execution:rows/map:1".into(), state: "S".into() };
+
+    let mut dropped = sink.stage(&id, &schema).await.unwrap();
+    dropped.write(rows.clone()).await.unwrap();
+    drop(dropped);
+    let mut staged = sink.stage(&id, &schema).await.unwrap();
+    staged.write(rows).await.unwrap();
+    let Prepared { written, effect } = staged.prepare().await.unwrap();
+    assert!(scan().await.is_empty());
+    assert_eq!(written.rows, 2);
+    let nowhere = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        effect.apply(&FolderStore::new(nowhere.path()), &sink, &Ours::while_it_is(|| true)).await.unwrap();
+        let mut found = scan().await;
+        found.sort_by_key(|row| row["id"].as_s().unwrap().clone());
+        assert_eq!(found.len(), 2);
+        let (a, b) = (&found[0], &found[1]);
+        assert_eq!((a["count"].as_n().unwrap().as_str(), a["flag"].as_bool().unwrap()), ("-9007199254740993", &false));
+        assert_eq!((a["mean"].as_n().unwrap().as_str(), a["day"].as_s().unwrap().as_str()), ("0.1", "2024-02-29"));
+        assert_eq!(b["mean"].as_n().unwrap().parse::<f64>().unwrap(), -1e100);
+        assert_eq!(b["extra"].as_m().unwrap()["z"].as_l().unwrap()[2].as_s().unwrap(), "é");
+        assert!(!b.contains_key("flag"), "what is null has no attribute");
+    }
+    // Whose lease is over writes nothing.
+    let late = effect.apply(&FolderStore::new(nowhere.path()), &sink, &Ours::while_it_is(|| false)).await;
+    assert_eq!(late, Err(SinkError::Lost));
 }
 
 #[tokio::test]
