@@ -18,7 +18,7 @@ mod waiting;
 mod worker;
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -128,14 +128,17 @@ fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variables> {
     Ok(args.variables())
 }
 
-/// Opens a component. When that takes long the user is told why, so that nobody thinks that nothing happens.
+/// Opens a component. When that takes long whoever sits at a terminal is told why, so that nobody thinks that nothing happens. What
+/// is written to a file does not depend on how busy the machine is.
 async fn patiently<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
     const LONG: Duration = Duration::from_secs(1);
     let name = component.to_string();
     // A task of its own: compiling keeps this one's thread busy.
     let notice = tokio::spawn(async move {
         tokio::time::sleep(LONG).await;
-        eprintln!("compiling {}: the first time takes a while", text::line(&name));
+        if std::io::stderr().is_terminal() {
+            eprintln!("compiling {}: the first time takes a while", text::line(&name));
+        }
     });
     let opened = open.await;
     notice.abort();
