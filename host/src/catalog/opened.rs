@@ -53,8 +53,6 @@ pub struct Opened {
     pub(super) finding: Turns,
     /// Room for what is read.
     pub(super) in_memory: Semaphore,
-    /// Compiling takes its share of the CPU, and of the memory, only once.
-    pub(super) compiler: Semaphore,
 }
 
 /// A release or component of a dataset.
@@ -77,7 +75,6 @@ impl Default for Opened {
             opening: Turns::default(),
             finding: Turns::default(),
             in_memory: Semaphore::new(IN_MEMORY),
-            compiler: Semaphore::new(1),
         }
     }
 }

@@ -172,15 +172,13 @@ impl Releases {
         opened
     }
 
-    /// A release that takes long to read, or whose sample takes long, holds up no other one: only compilers wait for each other.
+    /// A release that takes long to read, or whose sample takes long, holds up no other one: only compilers wait for each other,
+    /// where the runtime starts them. What is in the cache waits for none of them.
     async fn open_now(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
         let room = self.opened.in_memory.acquire().await;
         let fetched = Fetched::get(&*self.registry, &self.policy, name, digest).await?;
         let runtime = self.opened.background.get().unwrap_or(&self.runtime);
-        let loaded = {
-            let _compiler = self.opened.compiler.acquire().await;
-            Arc::new(fetched.load(&self.variables, runtime, &self.stores).await?)
-        };
+        let loaded = Arc::new(fetched.load(&self.variables, runtime, &self.stores).await?);
         let Fetched { release, sample, .. } = fetched;
         // The component's bytes are gone.
         drop(room);
