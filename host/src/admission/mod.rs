@@ -261,17 +261,6 @@ impl Permit {
     pub fn memory(&self) -> u64 {
         self.memory
     }
-
-    /// Whether the holder may run one more item of its dataset: unless it is another dataset's turn, or rows take the memory.
-    pub fn renew(&self) -> bool {
-        let mut state = self.admission.state();
-        state.give_back(self);
-        let ours = state.member(&self.dataset).turn(&self.admission);
-        let others = state.members.iter().filter(|(dataset, member)| **dataset != self.dataset && member.wants());
-        let others_turn = others.map(|(_, member)| member.turn(&self.admission)).any(|theirs| theirs < ours);
-        state.take(self);
-        !others_turn && state.free_memory >= 0
-    }
 }
 
 impl Drop for Permit {

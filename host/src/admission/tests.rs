@@ -211,20 +211,6 @@ fn two_datasets_take_turns_on_one_slot_and_each_keeps_its_own_order() {
 }
 
 #[test]
-fn a_holder_goes_on_unless_it_is_another_dataset_s_turn() {
-    let mut world = World::new(2, 100, &[(1, usize::MAX), (1, 1)]);
-    (0..3).for_each(|_| world.ask(0));
-    assert!(world.running[0].1.renew(), "only its own dataset waits");
-    world.ask(1);
-    assert!(!world.running[0].1.renew(), "another one has nothing");
-    world.finish(0);
-    assert_eq!((world.runs(0), world.runs(1)), (1, 1));
-    world.ask(1);
-    assert!(world.running[0].1.renew(), "the other one has what it may have");
-    world.is_in_order();
-}
-
-#[test]
 fn a_dataset_has_no_more_batches_than_it_may_except_at_the_last_delivery() {
     let admission = Admission::new(1, 1);
     let need = Need { dataset: "d".into(), memory: 1, max_slots: 1, max_batches: 2 };
