@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gristmill::admission::Admission;
+use gristmill::batch::{Identity, LEASE, Services};
 use gristmill::callback::Answer;
 use gristmill::callback::local::LocalCallback;
 use gristmill::catalog::Catalog;
@@ -16,7 +17,6 @@ use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::Stores;
@@ -61,7 +61,7 @@ fn main() {
 
 /// How long the batches took, and the longest gap meanwhile.
 async fn run(folder: std::path::PathBuf, place: &'static str, guests: Handle) -> (f64, Duration) {
-    let (pipeline, queue, callback) = pipeline(&folder, place, guests).await;
+    let (services, queue, callback) = services(&folder, place, guests).await;
     let end = CancellationToken::new();
     let ticking = tokio::spawn(longest_gap(end.clone()));
     let start = Instant::now();
@@ -77,7 +77,8 @@ async fn run(folder: std::path::PathBuf, place: &'static str, guests: Handle) ->
         queue.send(message.to_string());
     }
     let stop = CancellationToken::new();
-    let worker = Worker { pipeline, batches: 2, drain: Duration::ZERO, activity: Activity::default() };
+    let worker =
+        Worker { services, pressure: Arc::default(), batches: 2, drain: Duration::ZERO, activity: Activity::default() };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
     for answer in answers {
         match answer.await.unwrap() {
@@ -106,11 +107,11 @@ async fn longest_gap(end: CancellationToken) -> Duration {
     longest
 }
 
-async fn pipeline(
+async fn services(
     folder: &Path,
     place: &str,
     guests: Handle,
-) -> (Arc<Pipeline>, Arc<EmbeddedQueue>, Arc<LocalCallback>) {
+) -> (Arc<Services>, Arc<EmbeddedQueue>, Arc<LocalCallback>) {
     let datasets = folder.join("datasets");
     fs::create_dir_all(&datasets).unwrap();
     fs::create_dir_all(folder.join("s3/data")).unwrap();
@@ -129,7 +130,7 @@ async fn pipeline(
     let (catalog, complaints) = Catalog::load(&datasets, &Variables::default(), &runtime, &stores).await.unwrap();
     assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?} {:?}", catalog.broken());
     let (queue, callback) = (Arc::new(EmbeddedQueue::new(Duration::from_secs(60))), Arc::new(LocalCallback::new()));
-    let pipeline = Pipeline {
+    let services = Services {
         catalog: Arc::new(catalog),
         queue: queue.clone(),
         ledger: Arc::new(SqliteLedger::open(folder).unwrap()),
@@ -142,8 +143,7 @@ async fn pipeline(
         lease: LEASE,
         deliveries: 1,
         metrics: Arc::new(Metrics::new().unwrap()),
-        pressure: Arc::default(),
         now: SystemTime::now,
     };
-    (Arc::new(pipeline), queue, callback)
+    (Arc::new(services), queue, callback)
 }

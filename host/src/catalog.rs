@@ -28,7 +28,7 @@ use crate::admission::Need;
 use crate::dataset::{self, BadPlace, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
 use crate::files;
 use crate::job::{Batch, Digest};
-use crate::object::ObjectStore;
+use crate::object::{Location, ObjectStore};
 use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
@@ -142,6 +142,17 @@ impl Loaded {
     pub(crate) fn has_only_tables(&self) -> bool {
         let tables = self.outputs.iter().all(|output| matches!(output.target, Target::Table { .. }));
         tables && self.dataset.map.reports.is_none()
+    }
+
+    /// How many of a batch's items may be rejected, in percent, before the batch fails.
+    pub(crate) fn tolerated(&self) -> f64 {
+        self.dataset.map.tolerated_rejected_percentage
+    }
+
+    /// Where the batch's full report is, if there is one.
+    pub(crate) fn report_place(&self, batch: &Batch) -> Option<Location> {
+        let prefix = self.dataset.map.reports.as_ref()?.resolve(&batch.values).ok()?;
+        Some(prefix.with_key(format!("{}{}.jsonl", prefix.key, batch.id.object_name())))
     }
 
     /// What the items of this batch share.

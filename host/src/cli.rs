@@ -257,7 +257,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::pipeline::LEASE;
+    use crate::batch::LEASE;
 
     fn lease_of(arguments: &[&str]) -> Result<Duration, String> {
         let worker = ["gristmill", "worker", "--queue", "q", "--datasets", "d"];

@@ -1,4 +1,4 @@
-//! One recorded batch, again: the very pipeline, over a queue of one message, a ledger that knows what time it was, and stores
+//! One recorded batch, again: the same steps as in a worker, over a queue of one message, a ledger that knows what time it was, and stores
 //! that write aside.
 
 mod verdict;
@@ -12,14 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::verdict::{Differs, Rows, verdict};
 use crate::admission::Admission;
+use crate::batch::{self, Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
-use crate::items::report_place;
 use crate::job::{Batch, Disposition, Message, TaskToken};
 use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use crate::object::{Location, ObjectError, ObjectStore};
-use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{Queue as _, QueueError};
 use crate::report::FullReport;
@@ -78,12 +77,13 @@ impl Desk {
         let message = Message { task_token: token.clone(), component: None, run: None, ..message.clone() };
         let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
         let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
-        let at = report_place(&loaded, &batch)
+        let at = loaded
+            .report_place(&batch)
             .ok_or_else(|| NotReplayed::Invalid(format!("dataset {} has no place for reports", batch.dataset)))?;
         let queue = Arc::new(EmbeddedQueue::new(VISIBILITY));
         let callback = Arc::new(LocalCallback::new());
         let metrics = Metrics::new().map_err(|error| NotReplayed::Metrics(error.to_string()))?;
-        let pipeline = Pipeline {
+        let services = Services {
             catalog: Arc::new(Catalog::of(loaded)),
             queue: queue.clone(),
             ledger: Arc::new(Clock(started)),
@@ -97,14 +97,13 @@ impl Desk {
             // The host's faults are to be told, not repeated.
             deliveries: 1,
             metrics: Arc::new(metrics),
-            pressure: Arc::default(),
             now: SystemTime::now,
         };
         let mut answer = callback.register(token);
         queue.send(body);
         for delivery in queue.receive(1).await? {
             if let Disposition::Parked { reason } | Disposition::Returned { reason, .. } =
-                pipeline.process(&delivery, &CancellationToken::new()).await
+                batch::process(&services, &delivery, &CancellationToken::new()).await.disposition
             {
                 return Err(NotReplayed::NoResult(reason));
             }
@@ -135,7 +134,7 @@ pub fn place_of(loaded: &Loaded, message: &Message) -> Result<Option<Location>, 
     let message = Message { task_token: TaskToken::new("replay"), ..message.clone() };
     let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
     let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
-    Ok(report_place(loaded, &batch))
+    Ok(loaded.report_place(&batch))
 }
 
 /// A ledger that remembers one thing: when the batch was begun.

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::batch::{Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
@@ -35,7 +36,6 @@ use crate::map::summary::{Status, Summary};
 use crate::map::tolerance::Tolerance;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectStore, ObjectWriter as _};
-use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::report::BatchReport;
 use crate::sink::sqlite::SqliteSink;
@@ -84,7 +84,7 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
     let guests = threads.handle();
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
     let callback = Arc::new(LocalCallback::new());
-    let pipeline = Arc::new(Pipeline {
+    let services = Arc::new(Services {
         catalog: Arc::new(Catalog::of(loaded.clone())),
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
@@ -98,12 +98,12 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
         metrics: Arc::new(Metrics::new()?),
-        pressure: Arc::default(),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();
     // A second batch per slot keeps the slots busy while the first commits.
-    let worker = Worker { pipeline, batches: slots + 1, drain: DRAIN, activity: Activity::default() };
+    let worker =
+        Worker { services, pressure: Arc::default(), batches: slots + 1, drain: DRAIN, activity: Activity::default() };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();

@@ -13,6 +13,7 @@ use super::waiting::wait_for;
 use super::{compiler, signals};
 use crate::admission::Admission;
 use crate::aws;
+use crate::batch::{Identity, Services};
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::watch::Watch;
 use crate::catalog::{Catalog, Opened, Releases};
@@ -23,9 +24,6 @@ use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::fleet::{Alone, Fleet};
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
-use crate::pipeline::{Identity, Pipeline};
-use crate::pressure::Pressure;
-use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::registry::{self, Kms, Policy};
@@ -34,6 +32,8 @@ use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
+use crate::worker::pressure::Pressure;
+use crate::worker::protection::{self, EcsAgent};
 use crate::worker::{Activity, Worker};
 
 /// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
@@ -165,7 +165,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let pressure = Arc::new(Pressure::default());
     let datasets = catalog.names().join(", ");
     let callback = Arc::new(StepFunctions::new(&config));
-    let pipeline = |queue: Arc<SqsQueue>| Pipeline {
+    let services = |queue: Arc<SqsQueue>| Services {
         catalog: catalog.clone(),
         deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,
@@ -178,7 +178,6 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         identity: Identity::Execution,
         lease: args.lease,
         metrics: metrics.clone(),
-        pressure: pressure.clone(),
         now: SystemTime::now,
     };
     // Told to stop in the meantime, it has nothing to say about being ready.
@@ -191,8 +190,13 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     // hold back another queue. What is scarce, slots and memory, they share through the admission.
     let mut workers = JoinSet::new();
     for (url, queue) in queues {
-        let pipeline = Arc::new(pipeline(queue));
-        let worker = Worker { pipeline, batches: slots, drain: args.drain, activity: activity.clone() };
+        let worker = Worker {
+            services: Arc::new(services(queue)),
+            pressure: pressure.clone(),
+            batches: slots,
+            drain: args.drain,
+            activity: activity.clone(),
+        };
         let work = worker.run(stop.clone(), hurry.clone());
         workers.spawn(async move { work.await.with_context(|| format!("--queue {url}")) });
     }

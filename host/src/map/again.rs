@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::attempt::{batch_number, child_executions};
+use crate::batch::{Cause, Evidence};
 use crate::dataset::Dataset;
-use crate::evidence::{Cause, Evidence};
 use crate::ledger::LedgerError;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::sink::{SinkError, Stores};

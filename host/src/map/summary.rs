@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::again::Repeated;
 use super::progress::per_second;
-use crate::evidence::Cause;
+use crate::batch::Cause;
 use crate::report::{BatchReport, Component, Failures, OTHER_CODES};
 
 /// How many failures are shown, over all batches, and of one code.

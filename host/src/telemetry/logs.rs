@@ -206,7 +206,7 @@ mod tests {
             }
         }
         let enabled = filter("trace");
-        assert!(enabled("gristmill::pipeline", Level::TRACE) && enabled("guest", Level::TRACE));
+        assert!(enabled("gristmill::batch", Level::TRACE) && enabled("guest", Level::TRACE));
         assert!(enabled("aws_sdk_sqs", Level::WARN));
         assert!(!filter("error")("aws_sdk_sqs", Level::WARN) && !filter("off")("gristmill", Level::ERROR));
         for asked in ["trace,aws_sdk_sqs=debug", "info,aws=trace", "aws_sdk_sqs::operation=debug"] {

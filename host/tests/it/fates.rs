@@ -450,7 +450,7 @@ async fn a_panic_costs_its_delivery_and_is_said() {
         let answer = house.send("b", &["stations/A.csv"]);
         let worker = house.worker(1, DRAIN);
         let (error, cause) = failure(answer.await.unwrap());
-        assert!(start.elapsed() < gristmill::pipeline::LEASE, "it waited for its own claim");
+        assert!(start.elapsed() < gristmill::batch::LEASE, "it waited for its own claim");
         assert_eq!((&*error, cause.contains(what)), ("Gristmill.HostFault", true), "{cause}");
         house.settled().await;
         worker.stop().await;

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gristmill::admission::Admission;
+use gristmill::batch::{Identity, LEASE, Services};
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::{Catalog, Opened, Releases};
@@ -21,7 +22,6 @@ use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
-use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::registry::{Policy, Registry};
@@ -51,7 +51,7 @@ pub(crate) struct House {
     pub(crate) objects: Arc<Objects>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) services: Arc<Services>,
     log: Log,
     runtime: Runtime,
     _logging: tracing::subscriber::DefaultGuard,
@@ -170,7 +170,7 @@ impl House {
         let queue = Arc::new(WatchedQueue::new(setup.visibility));
         let callback = Arc::new(WatchedCallback::default());
         let metrics = Arc::new(Metrics::new().unwrap());
-        let pipeline = Arc::new(Pipeline {
+        let services = Arc::new(Services {
             catalog: Arc::new(catalog),
             queue: queue.clone(),
             ledger: ledger.clone(),
@@ -183,22 +183,21 @@ impl House {
             lease: setup.lease,
             deliveries: setup.deliveries,
             metrics: metrics.clone(),
-            pressure: Arc::default(),
             now: setup.now,
         });
-        Self { folder, queue, callback, objects, ledger, metrics, pipeline, log, runtime, _logging: logging }
+        Self { folder, queue, callback, objects, ledger, metrics, services, log, runtime, _logging: logging }
     }
 
     /// Lets the house open versions of this registry.
     pub(crate) fn follow(&self, registry: Arc<dyn Registry>) {
-        self.pipeline.catalog.attach(Arc::new(Releases {
+        self.services.catalog.attach(Arc::new(Releases {
             registry,
             policy: Policy::none(),
             variables: Variables::default(),
             runtime: self.runtime.clone(),
-            stores: self.pipeline.stores.clone(),
-            admission: self.pipeline.admission.clone(),
-            guests: self.pipeline.guests.clone(),
+            stores: self.services.stores.clone(),
+            admission: self.services.admission.clone(),
+            guests: self.services.guests.clone(),
             opened: Opened::default(),
         }));
     }
@@ -206,7 +205,13 @@ impl House {
     /// Starts a worker with so many permits.
     pub(crate) fn worker(&self, batches: usize, drain: Duration) -> Running {
         let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { pipeline: self.pipeline.clone(), batches, drain, activity: Activity::default() };
+        let worker = Worker {
+            services: self.services.clone(),
+            pressure: Arc::default(),
+            batches,
+            drain,
+            activity: Activity::default(),
+        };
         Running { task: tokio::spawn(worker.run(stop.clone(), hurry.clone())), stop, hurry }
     }
 

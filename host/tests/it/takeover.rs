@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gristmill::admission::Admission;
+use gristmill::batch::{self, Identity, LEASE, Services};
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
@@ -25,7 +26,6 @@ use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
-use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue as _};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -140,7 +140,7 @@ async fn an_attempt_that_ends_in_order_in_the_middle_of_its_rows_is_finished_wit
     let first = world.worker(ONE, 3).await;
     let delivery = world.queue.receive(1).await.unwrap().remove(0);
     let stopped = CancellationToken::new();
-    let attempt = first.pipeline.process(&delivery, &stopped);
+    let attempt = batch::process(&first.services, &delivery, &stopped);
     let drain = async {
         first.watch.reached.notified().await;
         stopped.cancel();
@@ -183,7 +183,7 @@ async fn an_attempt_that_ends_before_anything_is_seen_binds_nobody_to_its_compon
     let first = world.worker(ONE, 1).await;
     let delivery = world.queue.receive(1).await.unwrap().remove(0);
     let stopped = CancellationToken::new();
-    let attempt = first.pipeline.process(&delivery, &stopped);
+    let attempt = batch::process(&first.services, &delivery, &stopped);
     let drain = async {
         first.watch.reached.notified().await;
         first.watch.open();
@@ -278,7 +278,7 @@ impl World {
             Catalog::load(&datasets, &Variables::default(), &self.runtime, &stores).await.unwrap();
         assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?}");
         let callback = Answers { inner: self.callback.clone(), given: self.answers.clone() };
-        let pipeline = Pipeline {
+        let services = Services {
             catalog: Arc::new(catalog),
             queue: self.queue.clone(),
             ledger: Arc::new(Watched { inner: self.ledger.clone(), watch: watch.clone() }),
@@ -291,10 +291,9 @@ impl World {
             lease: LEASE,
             deliveries: 100,
             metrics: Arc::new(Metrics::new().unwrap()),
-            pressure: Arc::default(),
             now,
         };
-        Worker { pipeline: Arc::new(pipeline), watch }
+        Worker { services: Arc::new(services), watch }
     }
 
     /// Something happens to the first worker at this place, and another one takes over. False when there is no such place.
@@ -395,13 +394,13 @@ fn told(report: &str) -> String {
 }
 
 struct Worker {
-    pipeline: Arc<Pipeline>,
+    services: Arc<Services>,
     watch: Arc<Watch>,
 }
 
 impl Worker {
     async fn process(&self, delivery: &Delivery) -> Disposition {
-        self.pipeline.process(delivery, &CancellationToken::new()).await
+        batch::process(&self.services, delivery, &CancellationToken::new()).await.disposition
     }
 
     /// Works until the place at which it stops. None when it came to its end before.
@@ -410,8 +409,11 @@ impl Worker {
         delivery: &Delivery,
         misfortune: Misfortune,
     ) -> Option<tokio::task::JoinHandle<Disposition>> {
-        let (pipeline, delivery) = (self.pipeline.clone(), delivery.clone());
-        let mut work = tokio::spawn(async move { pipeline.process(&delivery, &CancellationToken::new()).await });
+        let (services, delivery) = (self.services.clone(), delivery.clone());
+        let mut work =
+            tokio::spawn(
+                async move { batch::process(&services, &delivery, &CancellationToken::new()).await.disposition },
+            );
         tokio::select! {
             _ = &mut work => return None,
             () = self.watch.reached.notified() => {}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use gristmill::admission::Admission;
+use gristmill::batch::{Identity, Services};
 use gristmill::callback::Answer;
 use gristmill::catalog::watch::Watch;
 use gristmill::catalog::{Catalog, Loaded, Opened, Releases, find_release, try_sample};
@@ -16,7 +17,6 @@ use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Alone, Fleet};
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::pipeline::{Identity, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::registry::{self, Attachment, Change, Name, Package, Policy, Registry, TrialKind};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -105,7 +105,7 @@ impl House {
         let catalog = Arc::new(Catalog::with(self.fleet.clone()));
         let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), "a worker");
         let _ = watch.start().await;
-        let pipeline = Arc::new(Pipeline {
+        let services = Arc::new(Services {
             catalog: catalog.clone(),
             queue: self.queue.clone(),
             ledger: Arc::new(SqliteLedger::open(self.folder.path()).unwrap()),
@@ -118,11 +118,16 @@ impl House {
             lease: Duration::from_secs(2),
             deliveries: 10,
             metrics: metrics.clone(),
-            pressure: Arc::default(),
             now: SystemTime::now,
         });
         let mut tasks = JoinSet::new();
-        let worker = Worker { pipeline, batches: 8, drain: Duration::from_secs(5), activity: Activity::default() };
+        let worker = Worker {
+            services,
+            pressure: Arc::default(),
+            batches: 8,
+            drain: Duration::from_secs(5),
+            activity: Activity::default(),
+        };
         let never = CancellationToken::new();
         let (stop, hurry) = (never.clone(), never);
         tasks.spawn(async move { worker.run(stop, hurry).await.unwrap() });

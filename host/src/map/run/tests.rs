@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::super::again::Repeated;
 use super::*;
+use crate::batch::Cause;
 use crate::callback::Answer;
-use crate::evidence::Cause;
 use crate::job::{Batch, Digest, FailureKind, ItemFailure, TaskToken};
 use crate::report::{BatchReport, Component, Failures, ItemCounts};
 use crate::sink::Written;

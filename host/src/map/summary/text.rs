@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::{Batches, Items, MAX_LISTED, Output, Status, Summary};
-use crate::evidence::Cause;
+use crate::batch::Cause;
 use crate::map::again::Repeated;
 use crate::map::progress::{counted, duration, rate};
 use crate::text::{block, line};

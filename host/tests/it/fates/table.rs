@@ -106,7 +106,7 @@ async fn the_table_of_fates_is_true() {
 /// The kinds are read from the source, because outside of the pipeline they are labels only.
 #[test]
 fn every_kind_of_fault_has_a_row() {
-    let source = std::fs::read_to_string(project("host/src/fault.rs")).unwrap();
+    let source = std::fs::read_to_string(project("host/src/batch/kind.rs")).unwrap();
     let labels = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split('"').nth(1));
     let kinds: BTreeSet<_> = labels.map(|label| format!("gristmill_faults_total{{kind=\"{label}\"}}")).collect();
     assert!(kinds.len() > 15, "{kinds:?}");

@@ -1,5 +1,8 @@
 //! The receive loop: a permit first, then a message, then work; and an orderly end.
 
+pub mod pressure;
+pub mod protection;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +11,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::pressure::Pressure;
+use crate::batch::{self, Services};
 use crate::job::Disposition;
-use crate::pipeline::Pipeline;
 use crate::queue::{Delivery, Queue, QueueError, Receipt};
 
 /// What one receive may bring; SQS gives at most ten per request, and the queue asks as often as it needs to.
@@ -24,8 +28,10 @@ const RETURN_TIME: Duration = Duration::from_secs(4);
 
 /// Works on a queue until told to stop.
 pub struct Worker {
-    /// What is done with each batch.
-    pub pipeline: Arc<Pipeline>,
+    /// What each batch is worked on with.
+    pub services: Arc<Services>,
+    /// How much the worker holds back.
+    pub pressure: Arc<Pressure>,
     /// How many batches may be under way at once.
     pub batches: usize,
     /// How long batches under way may go on once the worker is told to stop; what is not done by then is returned.
@@ -79,7 +85,7 @@ impl Worker {
     /// queue that refuses us.
     pub async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> Result<(), QueueError> {
         let (settled, settlements) = mpsc::channel(1024);
-        let deleter = tokio::spawn(delete_settled(self.pipeline.queue.clone(), settlements));
+        let deleter = tokio::spawn(delete_settled(self.services.queue.clone(), settlements));
         let mut under_way = UnderWay::default();
         let result = self.take_work(&stop, &settled, &mut under_way).await;
         drop(settled);
@@ -110,7 +116,7 @@ impl Worker {
             {
                 free.push(permit);
             }
-            let (pressure, metrics) = (&self.pipeline.pressure, &self.pipeline.metrics);
+            let (pressure, metrics) = (&self.pressure, &self.services.metrics);
             let room = tokio::select! {
                 room = pressure.admit(free.len()) => room,
                 () = stop.cancelled() => break,
@@ -131,11 +137,12 @@ impl Worker {
             }
             for delivery in deliveries {
                 let permit = free.pop();
-                let (pipeline, settled, give_up) = (self.pipeline.clone(), settled.clone(), under_way.give_up.clone());
+                let (services, pressure) = (self.services.clone(), self.pressure.clone());
+                let (settled, give_up) = (settled.clone(), under_way.give_up.clone());
                 let batch = self.activity.batch();
                 under_way.tasks.spawn(async move {
-                    let in_flight = pipeline.metrics.in_flight();
-                    settle(&pipeline, delivery, &settled, &give_up).await;
+                    let in_flight = services.metrics.in_flight();
+                    settle(&services, &pressure, delivery, &settled, &give_up).await;
                     drop((in_flight, batch, permit));
                 });
             }
@@ -154,14 +161,14 @@ impl Worker {
         stop: &CancellationToken,
         under_way: &mut UnderWay,
     ) -> Result<Vec<Delivery>, QueueError> {
-        let queue = self.pipeline.queue.clone();
+        let queue = self.services.queue.clone();
         let mut poll = tokio::spawn(async move { queue.receive(max).await });
         tokio::select! {
             joined = &mut poll => {
                 joined.unwrap_or_else(|error| Err(QueueError::Unavailable(format!("the receive failed: {error}"))))
             }
             () = stop.cancelled() => {
-                let queue = self.pipeline.queue.clone();
+                let queue = self.services.queue.clone();
                 under_way.tasks.spawn(async move {
                     if let Ok(Ok(deliveries)) = poll.await {
                         return_now(queue.as_ref(), &deliveries).await;
@@ -201,7 +208,7 @@ async fn all(tasks: &mut JoinSet<()>) {
     }
 }
 
-/// A batch that panics is the pipeline's to answer for. Should it panic over that, too, somebody has to know.
+/// A batch that panics answers for that itself. Should it panic over that, too, somebody has to know.
 fn ended_well(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -210,12 +217,20 @@ fn ended_well(ended: Result<(), JoinError>) {
     }
 }
 
-async fn settle(pipeline: &Pipeline, delivery: Delivery, settled: &mpsc::Sender<Receipt>, give_up: &CancellationToken) {
-    match pipeline.process(&delivery, give_up).await {
+async fn settle(
+    services: &Services,
+    pressure: &Pressure,
+    delivery: Delivery,
+    settled: &mpsc::Sender<Receipt>,
+    give_up: &CancellationToken,
+) {
+    let ended = batch::process(services, &delivery, give_up).await;
+    pressure.feel(&services.metrics, &ended);
+    match ended.disposition {
         Disposition::Acked => {
             let _ = settled.send(delivery.receipt).await;
         }
-        Disposition::Returned { after, .. } => give_back(pipeline.queue.as_ref(), delivery.receipt, after).await,
+        Disposition::Returned { after, .. } => give_back(services.queue.as_ref(), delivery.receipt, after).await,
         Disposition::Parked { .. } => {}
     }
 }

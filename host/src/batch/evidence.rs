@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::commit::Ready;
+use super::ready::Ready;
 use crate::dataset::{Dataset, Target};
 use crate::job::Digest;
 use crate::object::Location;
@@ -44,7 +44,7 @@ pub enum Cause {
 
 impl Evidence {
     /// Of a batch that is visible. None where nobody remembers what was read.
-    pub(crate) async fn of(ready: &Ready, dataset: &Dataset, stores: &Stores) -> Result<Option<Self>, SinkError> {
+    pub(super) async fn of(ready: &Ready, dataset: &Dataset, stores: &Stores) -> Result<Option<Self>, SinkError> {
         let Some(read) = ready.read.clone() else { return Ok(None) };
         let rejected_under = (ready.report.items.rejected > 0).then(|| rules(dataset));
         let (mut objects, mut tables) = (BTreeMap::new(), BTreeSet::new());

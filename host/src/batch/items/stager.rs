@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::lanes::weight;
-use super::{Outcome, report_place};
+use super::results::ItemResults;
 use crate::admission::Holding;
 use crate::catalog::Loaded;
 use crate::cpu;
@@ -20,8 +20,8 @@ use crate::sink::{OutputSchema, SinkError, memory};
 const MAX_STAGED_BYTES: usize = 256 << 20;
 
 /// Takes items' results in order.
-pub(super) struct Taker {
-    pub(super) outcome: Outcome,
+pub(super) struct Stager {
+    pub(super) results: ItemResults,
     checks: Checks,
     holding: Arc<Holding>,
     /// Whether what items return is for anybody.
@@ -36,16 +36,16 @@ struct Checks {
     staged: usize,
 }
 
-impl Taker {
+impl Stager {
     pub(super) async fn begin(loaded: &Loaded, batch: &Batch, holding: Arc<Holding>) -> Result<Self, SinkError> {
         let mut stagings = Vec::new();
         for (sink, schema) in loaded.sinks.iter().zip(&loaded.outputs) {
             stagings.push(sink.stage(&batch.id, schema).await?);
         }
         let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
-        let outcome = Outcome::of(stagings, batch.items.len());
-        let reports = report_place(loaded, batch).is_some();
-        Ok(Self { outcome, checks: Checks { keys, staged: 0 }, holding, reports })
+        let results = ItemResults::of(stagings, batch.items.len());
+        let reports = loaded.report_place(batch).is_some();
+        Ok(Self { results, checks: Checks { keys, staged: 0 }, holding, reports })
     }
 
     /// Takes the results of items that follow those before.
@@ -73,9 +73,9 @@ impl Taker {
 
     /// Gives up everything.
     pub(super) async fn abort(self) {
-        let Self { outcome, checks, holding, .. } = self;
+        let Self { results, checks, holding, .. } = self;
         drop(checks);
-        outcome.abort().await;
+        results.abort().await;
         drop(holding);
     }
 
@@ -88,9 +88,9 @@ impl Taker {
         refused: Option<Fault>,
     ) -> Result<(), SinkError> {
         let item = &batch.items[index];
-        let outcome = &mut self.outcome;
-        outcome.bytes_read += run.bytes_read;
-        outcome.ran += run.took;
+        let results = &mut self.results;
+        results.bytes_read += run.bytes_read;
+        results.ran += run.took;
         let mut kept = 0;
         match refused.map_or(run.result, Err) {
             Ok(value) => {
@@ -99,17 +99,17 @@ impl Taker {
                     if matches!(schema.target, Target::Table { .. }) {
                         kept += memory(&rows) + rows.num_rows() * KEY_BYTES;
                     }
-                    outcome.stagings[output].write(rows).await?;
+                    results.stagings[output].write(rows).await?;
                 }
                 if let Some(value) = value.filter(|_| self.reports) {
                     kept += value.len();
-                    outcome.results.push((item.index, value));
+                    results.results.push((item.index, value));
                 }
             }
             Err(Fault { code, message, kind }) => {
                 kept += message.len();
                 let item_name = item_name(&item.body);
-                outcome.failures.push(ItemFailure { index: item.index, item: item_name, code, message, kind });
+                results.failures.push(ItemFailure { index: item.index, item: item_name, code, message, kind });
             }
         }
         // First what it is now: in between it must not look as if there were room.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::batch::{Settled, Strain};
+use crate::job::Disposition;
 use crate::telemetry::metrics::Metrics;
 
 /// The first pause. Half of it ends the pressure.
@@ -66,6 +68,17 @@ impl Pressure {
             tracing::info!("services keep up again: batches are taken as there is room for them");
         }
         metrics.pressure.set(state.pause.as_secs_f64());
+    }
+
+    /// Takes into account how a batch was served.
+    pub fn feel(&self, metrics: &Metrics, settled: &Settled) {
+        match (settled.strain, &settled.disposition) {
+            (Strain::Felt, Disposition::Returned { reason, .. } | Disposition::Parked { reason }) => {
+                self.up(metrics, reason);
+            }
+            (Strain::None, _) => self.down(metrics),
+            _ => {}
+        }
     }
 
     /// Waits before the next receive, and says how many messages it may ask for, of `room`.

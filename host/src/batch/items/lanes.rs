@@ -17,10 +17,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::admission::{Holding, Need, Permit};
+use crate::batch::services::Services;
 use crate::catalog::Loaded;
 use crate::dataset::{InstanceLife, ItemReader};
 use crate::job::{Batch, FailureKind, Item, is_folder_marker};
-use crate::pipeline::Pipeline;
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::sink::memory;
 use crate::telemetry::metrics::{Busy, Metrics};
@@ -60,7 +60,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn start(
-        pipeline: &Pipeline,
+        services: &Services,
         loaded: &Arc<Loaded>,
         batch: &Arc<Batch>,
         context: &Arc<BatchContext>,
@@ -68,7 +68,7 @@ impl Lanes {
     ) -> Self {
         let need = Arc::new(loaded.need());
         let stretch = stretch(context.limits.instance, batch.items.len());
-        let lanes = pipeline.lanes.min(batch.items.len().div_ceil(stretch)).min(need.max_slots);
+        let lanes = services.lanes.min(batch.items.len().div_ceil(stretch)).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
         let lists = matches!(loaded.dataset.map.item_reader, ItemReader::ListObjects { .. });
         let (batch, next) = (batch.clone(), AtomicUsize::new(0));
@@ -83,10 +83,10 @@ impl Lanes {
                 used: Duration::ZERO,
                 holding: holding.clone(),
                 need: need.clone(),
-                metrics: pipeline.metrics.clone(),
+                metrics: services.metrics.clone(),
             };
             let results = Results { sender: sender.clone(), block: Vec::new(), took: Duration::ZERO };
-            running.spawn_on(run_items(runner, results, work.clone()), &pipeline.guests);
+            running.spawn_on(run_items(runner, results, work.clone()), &services.guests);
         }
         Self { finished, ahead, running }
     }

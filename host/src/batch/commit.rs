@@ -1,0 +1,99 @@
+//! The end of a batch's work: all that will be seen of it is ready, then recorded, then made visible, then committed.
+//!
+//! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
+//! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::attempt::Attempt;
+use super::evidence::Evidence;
+use super::fault::Fault;
+use super::ready::Ready;
+use super::services::Services;
+use super::uploads::Uploads;
+use super::work::Work;
+use crate::callback::Answer;
+use crate::ledger::{LedgerError, Receipt, Release};
+use crate::report::BatchReport;
+use crate::sink::Ours;
+
+/// How long giving a claim back may take. The drain's last moments have room for it.
+const GIVE_BACK: Duration = Duration::from_secs(3);
+
+/// Records what is ready. From then on its uploads are the record's.
+pub(super) async fn record(
+    services: &Services,
+    attempt: &Attempt,
+    ready: &Arc<Ready>,
+    uploads: Uploads,
+) -> Result<(), Fault> {
+    let record = ready.record()?;
+    // Whoever took the batch over has looked for what an earlier attempt left, and will not look again.
+    attempt.still_ours()?;
+    // Before it is sent: whatever becomes of the answer, it may have been written.
+    attempt.may_be_seen();
+    let kept = uploads.keep();
+    let recorded = services.ledger.prepare(&attempt.claimed, &record).await;
+    if matches!(recorded, Err(LedgerError::Lost(_))) {
+        drop(kept.not_recorded());
+    }
+    Ok(recorded?)
+}
+
+/// Makes visible what is ready, and writes down that it is. `recorded` says whether the ledger has it.
+pub(super) async fn finish(
+    services: &Services,
+    work: &Work,
+    attempt: &Attempt,
+    ready: Arc<Ready>,
+    recorded: bool,
+) -> Result<(Answer, Option<BatchReport>), Fault> {
+    show(services, attempt, &ready, recorded).await?;
+    let (report, answer) = (ready.report.clone(), ready.answer.clone());
+    services.metrics.items(&work.batch.dataset, &report);
+    match &answer {
+        Answer::Success { output } => {
+            let evidence = Evidence::of(&ready, &work.choice.loaded.dataset, &services.stores).await?;
+            let evidence = evidence.and_then(|evidence| serde_json::to_string(&evidence).ok());
+            let receipt = Receipt { output: output.clone(), fingerprint: work.fingerprint, evidence };
+            services.ledger.commit(&attempt.claimed, &receipt).await?;
+        }
+        // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
+        Answer::Failure { .. } => services.ledger.release(&attempt.claimed, Release::Afresh).await?,
+    }
+    Ok((answer, Some(report)))
+}
+
+/// Makes visible what is ready. Each step asks first whether the batch is still ours.
+async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, recorded: bool) -> Result<(), Fault> {
+    if !recorded {
+        attempt.shows_unrecorded(ready.clone());
+    }
+    let lease = attempt.lease.clone();
+    let ours = Ours::while_it_is(move || lease.is_ours());
+    for effect in &ready.effects {
+        attempt.may_be_seen();
+        effect.apply(&*services.stores.objects, &*services.stores.tables, &ours).await?;
+    }
+    Ok(())
+}
+
+/// Gives the claim back. What was being shown without a record gets one first: whoever is next need not have the
+/// component that began. Neither may take long, because the message waits for it.
+pub(super) async fn give_back(services: &Services, attempt: &Attempt) {
+    let release = async {
+        if attempt.release() == Release::Unfinished
+            && let Some(record) = attempt.unrecorded().and_then(|ready| ready.record().ok())
+        {
+            services.ledger.prepare(&attempt.claimed, &record).await?;
+        }
+        services.ledger.release(&attempt.claimed, attempt.release()).await
+    };
+    let silent = |_| LedgerError::Unavailable(format!("no answer in {} s", GIVE_BACK.as_secs()));
+    if let Err(error) = timeout(GIVE_BACK, release).await.map_err(silent).flatten() {
+        tracing::debug!(%error, "a claim was not given back; the next delivery waits until its lease ends");
+    }
+}

@@ -1,0 +1,115 @@
+//! From a message to work: the batch that it holds, and the version of its dataset that it runs on.
+
+use std::sync::Arc;
+
+use super::fault::Fault;
+use super::kind::FaultKind;
+use super::outcome::Refusal;
+use super::services::{Identity, Services};
+use crate::catalog::{Choice, Loaded, NoVersion};
+use crate::job::{Batch, Digest, error_names};
+use crate::ledger::Claimed;
+use crate::queue::Delivery;
+
+/// A batch with everything that is needed to work on it.
+pub(super) struct Work {
+    pub(super) batch: Arc<Batch>,
+    pub(super) choice: Choice,
+    /// What makes a committed batch this one.
+    pub(super) fingerprint: Digest,
+}
+
+/// Why there is no work in a delivery.
+pub(super) enum Unread {
+    /// Nobody can work on it.
+    Refused(Refusal),
+    /// It may be another time.
+    Later(Arc<Batch>, Fault),
+    /// Nobody knows what is in it.
+    Unknown(Fault),
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Reads the message, and finds the version of its dataset that it runs on.
+pub(super) async fn read(services: &Services, delivery: &Delivery) -> Result<Work, Unread> {
+    let batch = Batch::parse(&delivery.body).map_err(|malformed| Refusal {
+        kind: FaultKind::Malformed,
+        batch: None,
+        token: malformed.token,
+        error: error_names::BAD_MESSAGE,
+        reason: format!("message {}: {}", delivery.id, malformed.reason),
+    })?;
+    let batch = Arc::new(batch);
+    let choice = match services.catalog.choose(&batch).await {
+        Ok(choice) => choice,
+        Err(NoVersion::Later(why)) => return Err(Unread::Later(batch, Fault::Version(why))),
+        Err(refused) => {
+            let (kind, error) = match refused {
+                NoVersion::Unknown(_) => (FaultKind::UnknownDataset, error_names::BAD_MESSAGE),
+                NoVersion::Other { .. } => (FaultKind::OtherComponent, error_names::BAD_PLUGIN),
+                _ => (FaultKind::BrokenDataset, error_names::BAD_PLUGIN),
+            };
+            let reason = format!("dataset {}, batch {}: {refused}", batch.dataset, batch.id);
+            let token = Some(batch.token.clone());
+            return Err(Refusal { kind, batch: Some(batch), token, error, reason }.into());
+        }
+    };
+    let fingerprint = fingerprint(services.identity, &batch, &choice.loaded);
+    Ok(Work { batch, choice, fingerprint })
+}
+
+fn fingerprint(identity: Identity, batch: &Batch, loaded: &Loaded) -> Digest {
+    let mut text = String::new();
+    let mut add = |part: &str| {
+        text.push_str(part);
+        text.push('\n');
+    };
+    add(&batch.dataset);
+    add(&batch.batch_input);
+    batch.items.iter().for_each(|item| add(&item.body));
+    if !batch.values.is_empty() {
+        add(&format!("{:?}", batch.values));
+    }
+    if identity == Identity::Contents {
+        add(&loaded.plugin.digest.to_string());
+        add(&loaded.settings);
+        add(&format!("{:?}", loaded.dataset.outputs));
+    }
+    Digest::of(text.as_bytes())
+}
+
+/// What a claim says of the version that begins: only that version can end what it shows without a record. One that records before
+/// it shows anything can be followed by any.
+pub(super) fn begun(loaded: &Loaded) -> Digest {
+    if loaded.has_only_tables() { loaded.identity() } else { any_version() }
+}
+
+/// The digest of nothing: no component has it.
+fn any_version() -> Digest {
+    Digest::of(b"")
+}
+
+/// The version to run on: the one that was chosen, unless somebody began with another one and may have written rows.
+pub(super) async fn as_begun(
+    services: &Services,
+    batch: &Batch,
+    choice: &Choice,
+    claimed: &Claimed,
+) -> Result<Arc<Loaded>, Fault> {
+    let (chosen, by) = (&choice.loaded, claimed.component);
+    if !claimed.resumed || by == begun(chosen) || by == any_version() {
+        return Ok(chosen.clone());
+    }
+    // A gristmill that knew no registry claimed with the component in any case.
+    if chosen.release.is_none() && !chosen.has_only_tables() {
+        return Ok(chosen.clone());
+    }
+    let version = services.catalog.version(&batch.dataset, &by).await;
+    let ours = chosen.identity();
+    version.map_err(|why| Fault::OtherComponent { begun: by, ours, why: why.to_string() })
+}
