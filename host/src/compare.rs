@@ -5,6 +5,7 @@
 //! of an object that changed in between.
 
 mod comparison;
+mod keys;
 mod rows;
 mod text;
 
@@ -14,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use arrow::array::RecordBatch;
 
 pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
-use crate::catalog::{Loaded, fits};
+pub(crate) use self::keys::check_keys;
+use crate::catalog::Loaded;
 use crate::job::{Batch, FailureKind, Item, error_names, item_name};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
@@ -100,7 +102,7 @@ impl Side {
         let ItemRun { result, rows, took, memory, .. } = run;
         // On its own: which items share a batch is not known here.
         let mut keys: Vec<KeySet> = self.outputs.iter().map(|_| KeySet::default()).collect();
-        let result = result.and_then(|value| fits(&self.outputs, &mut keys, &rows).map(|()| value));
+        let result = result.and_then(|value| check_keys(&self.outputs, &mut keys, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
     }
 }

@@ -51,6 +51,7 @@ use crate::sink::SinkError;
 const CLAIM: Duration = Duration::from_secs(20);
 
 /// What became of a delivery.
+#[derive(Debug)]
 pub struct Settled {
     /// [`Disposition::Parked`] is set aside already, the others are the caller's to delete or return.
     pub disposition: Disposition,

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::versions::Pinned;
-use super::{Catalog, Loaded, NotOpened, OnTrial, Shadowed, Versions};
+use super::source::NotOpened;
+use super::version::Loaded;
+use super::versions::{Catalog, OnTrial, Pinned, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
@@ -138,7 +139,7 @@ impl Catalog {
         let Some((releases, name)) = self.releases().zip(stable.dataset.name.parse::<Name>().ok()) else {
             return Err(other(None));
         };
-        if let Some(loaded) = releases.opened(name.as_str(), wanted) {
+        if let Some(loaded) = releases.opened(&name, wanted) {
             return Ok(loaded);
         }
         // A task of its own: it goes on when nobody waits any more, and is remembered.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use super::{Catalog, Loaded, Versions};
+use super::version::Loaded;
+use super::versions::{Catalog, Versions};
 use crate::admission::Admission;
 use crate::dataset::{Dataset, Finding, Findings, MAX_FILE, Place, Variables, is_dataset};
 use crate::files;

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::releases::Releases;
-use super::{Loaded, NotOpened};
+use super::source::{NotOpened, VersionSource};
+use super::version::Loaded;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::{Alone, Fleet, Tally};
 use crate::registry::{Share, TrialKind};
@@ -49,13 +49,13 @@ impl Versions {
 }
 
 /// What a trial is known by: the dataset, the head that began it, and whether the new version is meant or the stable one.
-pub(super) type Side = (String, u64, bool);
+pub type Side = (String, u64, bool);
 
 /// All datasets of a process. One that cannot be worked on is kept with the reason, so that its batches can be told.
 pub struct Catalog {
     datasets: RwLock<BTreeMap<String, Versions>>,
     /// Where further versions come from.
-    releases: OnceLock<Arc<Releases>>,
+    releases: OnceLock<Arc<dyn VersionSource>>,
     /// With whom this process agrees on a run's version.
     fleet: Arc<dyn Fleet>,
     /// Versions of runs, as they were agreed on.
@@ -170,7 +170,7 @@ impl Catalog {
     }
 
     /// From now on further versions come from there.
-    pub fn attach(&self, releases: Arc<Releases>) {
+    pub fn attach(&self, releases: Arc<dyn VersionSource>) {
         let _ = self.releases.set(releases);
     }
 
@@ -206,26 +206,26 @@ impl Catalog {
         }
     }
 
-    pub(super) fn releases(&self) -> Option<&Arc<Releases>> {
+    pub(super) fn releases(&self) -> Option<&Arc<dyn VersionSource>> {
         self.releases.get()
     }
 
-    pub(super) fn fleet(&self) -> &dyn Fleet {
+    pub(crate) fn fleet(&self) -> &dyn Fleet {
         &*self.fleet
     }
 
     /// Remembers how a batch did, until somebody asks.
-    pub(super) fn tell(&self, side: Side, tally: Tally) {
+    pub(crate) fn tell(&self, side: Side, tally: Tally) {
         *lock(&self.untold).entry(side).or_default() += tally;
     }
 
     /// Whether batches came to something that nobody was told yet.
-    pub(super) fn has_news(&self) -> bool {
+    pub(crate) fn has_news(&self) -> bool {
         !lock(&self.untold).is_empty()
     }
 
     /// What batches came to since this was asked last.
-    pub(super) fn told(&self) -> HashMap<Side, Tally> {
+    pub(crate) fn told(&self) -> HashMap<Side, Tally> {
         std::mem::take(&mut *lock(&self.untold))
     }
 }

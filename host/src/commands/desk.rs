@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::aws;
-use crate::catalog::{Fetched, Loaded};
+use crate::catalog::Loaded;
 use crate::cli::DeskArgs;
 use crate::dataset::Variables;
 use crate::job::Digest;
@@ -16,6 +16,7 @@ use crate::object::s3::S3Store;
 use crate::object::{ObjectStore, ObjectWriter};
 use crate::registry::{Kms, Name, Policy, Registry};
 use crate::replay;
+use crate::rollout::Fetched;
 use crate::runtime::Runtime;
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;

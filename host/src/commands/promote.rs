@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use time::OffsetDateTime;
 
 use crate::aws;
-use crate::catalog::Fetched;
+
 use crate::cli::{PromoteArgs, RollbackArgs};
 use crate::registry::{self, Change, Head, Kms, Name, Policy, Registry, TrialKind};
+use crate::rollout::Fetched;
 
 pub(super) async fn run(args: PromoteArgs) -> anyhow::Result<ExitCode> {
     let registry = registry::open(&args.registry.uri, aws::load).await?;

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 
 use crate::admission::Admission;
 use crate::aws;
-use crate::catalog::{Loaded, SAMPLE_LIMIT, try_sample};
+use crate::catalog::Loaded;
 use crate::cli::PublishArgs;
 use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
@@ -20,6 +20,7 @@ use crate::object::folder::FolderStore;
 use crate::registry::{
     self, Attachment, Blob, Interfaces, Kms, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release, Signer,
 };
+use crate::rollout::{SAMPLE_LIMIT, try_sample};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::desk::Desk;
 use crate::aws;
-use crate::catalog::{Loaded, find_release};
+use crate::catalog::Loaded;
 use crate::cli::ReplayArgs;
 use crate::dataset::Dataset;
 use crate::files;
@@ -20,6 +20,7 @@ use crate::object::{Location, ObjectError};
 use crate::registry::{self, Name, Registry};
 use crate::replay::{self, Differs, NotReplayed, Rows, read_report, verdict};
 use crate::report::{Component, FullReport, Recorded};
+use crate::rollout::find_release;
 use crate::text::{line, without_mark};
 
 /// A bucket that no desk reads: where the report goes of a dataset that writes none.

@@ -14,7 +14,7 @@ use crate::cli::{StatusArgs, VersionsArgs};
 use crate::compare::Comparison;
 use crate::job::Digest;
 use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, TrialKind, Version};
-use crate::shadow::ShadowReport;
+use crate::rollout::ShadowReport;
 use crate::text::{block, line};
 
 /// How many reasons of refusals are shown: each is said by many workers, and is one.

@@ -15,8 +15,7 @@ use crate::admission::Admission;
 use crate::aws;
 use crate::batch::{Identity, Services};
 use crate::callback::step_functions::StepFunctions;
-use crate::catalog::watch::Watch;
-use crate::catalog::{Catalog, Opened, Releases};
+use crate::catalog::Catalog;
 use crate::cli::WorkerArgs;
 use crate::job::error_names;
 use crate::ledger::Ledger;
@@ -27,7 +26,7 @@ use crate::object::s3::S3Store;
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
 use crate::registry::{self, Kms, Policy};
-use crate::shadow::Shadows;
+use crate::rollout::{KnownReleases, Releases, Shadows, Watch};
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
@@ -123,7 +122,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             stores: stores.clone(),
             admission: admission.clone(),
             guests: guests.clone(),
-            opened: Opened::default(),
+            known: KnownReleases::default(),
         };
         let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), super::promote::whoever());
         if let Some(folder) = compiler::cache(&args.compile) {

@@ -79,7 +79,7 @@ async fn a_message_that_is_no_batch_is_answered_if_it_has_a_token_and_set_aside(
             assert_eq!((cause, &lines[number]["answer"]), (&dead[number].reason, &json!(error)), "{what}");
         }
         let told = told.map_or("nobody".into(), |(error, _)| error);
-        let component = house.pipeline.catalog.get("stations").unwrap().unwrap().plugin.digest.to_string();
+        let component = house.services.catalog.get("stations").unwrap().unwrap().plugin.digest.to_string();
         let reason = dead[number].reason.replace(&component, "sha256:OURS").replace(&"0".repeat(64), "OTHER");
         let reason = reason.replace(house.folder.path().to_str().unwrap(), "FOLDER");
         said += &format!("{what} → {told}: {reason}\n");

@@ -15,7 +15,7 @@ use gristmill::admission::Admission;
 use gristmill::batch::{Identity, LEASE, Services};
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
-use gristmill::catalog::{Catalog, Opened, Releases};
+use gristmill::catalog::Catalog;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
@@ -25,6 +25,7 @@ use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWrit
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::registry::{Policy, Registry};
+use gristmill::rollout::{KnownReleases, Releases};
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{Stores, TableSink};
@@ -198,7 +199,7 @@ impl House {
             stores: self.services.stores.clone(),
             admission: self.services.admission.clone(),
             guests: self.services.guests.clone(),
-            opened: Opened::default(),
+            known: KnownReleases::default(),
         }));
     }
 

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["admission", "telemetry"],
     &["catalog"],
     &["compare"],
-    &["batch", "shadow"],
+    &["batch", "rollout"],
     &["map", "replay", "worker"],
     &["cli"],
     &["commands"],

@@ -64,7 +64,7 @@ fn a_claim_is_renewed_while_the_rows_of_its_batch_are_worked_on() {
         body["dataset"] = "guest".into();
         let mut answer = house.waiting("b");
         // The table is there: making it would need the thread.
-        let guest = house.pipeline.catalog.get("guest").unwrap().unwrap();
+        let guest = house.services.catalog.get("guest").unwrap().unwrap();
         let nobody = gristmill::job::BatchId { execution: String::new(), state: String::new() };
         guest.sinks[0].stage(&nobody, &guest.outputs[0]).await.unwrap().abort().await.unwrap();
         let (free, busy) = mpsc::channel::<()>();

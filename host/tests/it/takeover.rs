@@ -146,7 +146,7 @@ async fn an_attempt_that_ends_in_order_in_the_middle_of_its_rows_is_finished_wit
         stopped.cancel();
         first.watch.open();
     };
-    let (disposition, ()) = tokio::join!(attempt, drain);
+    let (batch::Settled { disposition, .. }, ()) = tokio::join!(attempt, drain);
     assert!(matches!(disposition, Disposition::Returned { fault: false, .. }), "{disposition:?}");
     assert_eq!(*first.watch.calls.lock().unwrap(), ["claim", "put", "prepare", "release"]);
     let promoted = world.worker(TWO, usize::MAX).await;
@@ -189,7 +189,7 @@ async fn an_attempt_that_ends_before_anything_is_seen_binds_nobody_to_its_compon
         first.watch.open();
         stopped.cancel();
     };
-    let (disposition, ()) = tokio::join!(attempt, drain);
+    let (batch::Settled { disposition, .. }, ()) = tokio::join!(attempt, drain);
     assert!(matches!(disposition, Disposition::Returned { fault: false, .. }), "{disposition:?}");
     let promoted = world.worker(TWO, usize::MAX).await;
     assert!(matches!(promoted.process(&delivery).await, Disposition::Acked));

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use gristmill::admission::Admission;
 use gristmill::batch::{Identity, Services};
 use gristmill::callback::Answer;
-use gristmill::catalog::watch::Watch;
-use gristmill::catalog::{Catalog, Loaded, Opened, Releases, find_release, try_sample};
+use gristmill::catalog::{Catalog, Loaded};
 use gristmill::dataset::{Dataset, Variables};
 use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Alone, Fleet};
@@ -19,8 +18,8 @@ use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::registry::{self, Attachment, Change, Name, Package, Policy, Registry, TrialKind};
+use gristmill::rollout::{KnownReleases, Releases, ShadowReport, Shadows, Watch, find_release, try_sample};
 use gristmill::runtime::{Runtime, RuntimeConfig};
-use gristmill::shadow::{ShadowReport, Shadows};
 use gristmill::sink::Stores;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
@@ -100,7 +99,7 @@ impl House {
             stores: stores.clone(),
             admission: admission.clone(),
             guests: Handle::current(),
-            opened: Opened::default(),
+            known: KnownReleases::default(),
         };
         let catalog = Arc::new(Catalog::with(self.fleet.clone()));
         let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), "a worker");

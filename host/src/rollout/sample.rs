@@ -12,8 +12,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Loaded, fits};
 use crate::admission::Admission;
+use crate::catalog::Loaded;
+use crate::compare::check_keys;
 use crate::dataset::SampleSpec;
 use crate::job::{Batch, BatchId, Digest, Item, TaskToken, error_names};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page};
@@ -72,7 +73,7 @@ pub async fn test(
         };
         let run = timeout(left, AbortOnDropHandle::new(running)).await.map_err(late)?.map_err(|_| stopped())?;
         left = left.saturating_sub(began.elapsed());
-        let fits = run.result.and_then(|_| fits(&loaded.outputs, &mut keys, &run.rows));
+        let fits = run.result.and_then(|_| check_keys(&loaded.outputs, &mut keys, &run.rows));
         fits.map_err(|fault| failed(index, &fault.code, fault.message))?;
     }
     Ok(())

@@ -16,18 +16,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::seen::Seen;
-use super::trials::Trials;
-use super::{Catalog, Loaded, NotOpened, OnTrial, Releases, Versions};
+use super::canary::Canaries;
+use super::head_memory::HeadMemory;
+use super::pace::{PATIENCE, PERIOD};
+use super::releases::Releases;
+use crate::catalog::{Catalog, Loaded, NotOpened, OnTrial, VersionSource, Versions};
 use crate::job::Digest;
 use crate::registry::{Attachment, Chosen, Head, InUse, Name, RegistryError, Trial, Version};
 use crate::telemetry::metrics::Metrics;
-
-/// Between two looks at the registry. With a look that takes half a second, a new head is noticed within 2 s.
-pub const PERIOD: Duration = Duration::from_millis(1500);
-
-/// How long the registry may take for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often what could not be used is looked at again. Each release has longer pauses of its own.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -51,8 +47,8 @@ pub struct Watch {
     said: HashMap<Digest, Arc<str>>,
     /// Datasets that are not the registry's to change.
     ours: HashSet<String>,
-    trials: Trials,
-    seen: Option<Seen>,
+    canaries: Canaries,
+    seen: Option<HeadMemory>,
 }
 
 /// A release that is being opened, unless it is not wanted any more.
@@ -80,7 +76,7 @@ impl Watch {
         catalog.attach(releases.clone());
         let ours = catalog.names().into_iter().collect();
         Self {
-            trials: Trials::new(catalog.clone(), releases.registry.clone(), by.into()),
+            canaries: Canaries::new(catalog.clone(), releases.registry.clone(), by.into()),
             catalog,
             releases,
             metrics,
@@ -98,7 +94,7 @@ impl Watch {
     /// Remembers below this folder, which only this user may write, how far the registry was: a registry that is taken back to an
     /// older state is then noticed by workers that start later, too.
     pub fn remembering(mut self, folder: &Path) -> Self {
-        self.seen = Some(Seen::below(folder, self.releases.registry.uri()));
+        self.seen = Some(HeadMemory::below(folder, self.releases.registry.uri()));
         self
     }
 
@@ -111,7 +107,7 @@ impl Watch {
     pub async fn start(&mut self) -> Result<(), RegistryError> {
         let registry = self.releases.registry.clone();
         // Asked first: whatever was seen is there.
-        let seen = self.seen.as_ref().map_or(0, Seen::number);
+        let seen = self.seen.as_ref().map_or(0, HeadMemory::number);
         let newest = registry.newest().await?;
         if let Some(memory) = self.seen.as_ref().filter(|_| newest < seen) {
             return Err(memory.taken_back(registry.uri(), newest, seen));
@@ -170,7 +166,7 @@ impl Watch {
     pub async fn step(&mut self) -> Result<(), RegistryError> {
         let looked = self.look().await;
         // A registry that is away keeps nobody from ending a trial that goes badly.
-        let judged = self.trials.judge(self.head.as_ref()).await;
+        let judged = self.canaries.judge(self.head.as_ref()).await;
         looked.and(judged)
     }
 
@@ -313,11 +309,11 @@ impl Watch {
         // First without the trial: what is stable does not wait for what is tried.
         let kept = now.and_then(|now| now.trial).filter(|trial| {
             in_use.trial.as_ref().is_some_and(|wanted| wanted.chosen.head == trial.head)
-                && !self.trials.is_over(trial.head)
+                && !self.canaries.is_over(trial.head)
         });
         let mut versions = Versions { stable, trial: kept, known, head };
         self.switch(name, versions.clone());
-        if let Some(trial) = in_use.trial.as_ref().filter(|trial| !self.trials.is_over(trial.chosen.head)) {
+        if let Some(trial) = in_use.trial.as_ref().filter(|trial| !self.canaries.is_over(trial.chosen.head)) {
             let Trial { chosen, kind, share, .. } = trial;
             match self.open(name, chosen)? {
                 Ok(loaded) => {
@@ -414,7 +410,7 @@ async fn opened(releases: Arc<Releases>, name: Name, chosen: Chosen) -> Result<A
     AbortOnDropHandle::new(task).await.unwrap_or_else(|lost| match lost.is_panic() {
         true => {
             let why = format!("{name} {}: the host broke on it: {lost}", chosen.version);
-            releases.opened.refuse(&name, &chosen.release, &why);
+            releases.known.refuse(&name, &chosen.release, &why);
             Err(NotOpened::Refused(why))
         }
         false => Err(NotOpened::Later(format!("the host lost it: {lost}"))),

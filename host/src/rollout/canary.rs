@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use super::judge::{Verdict, judge};
-use super::watch::PATIENCE;
-use super::{Catalog, Versions};
+use super::pace::PATIENCE;
+use crate::catalog::{Catalog, Versions};
 use crate::ledger::fleet::Tally;
 use crate::registry::{self, Change, Head, Name, Registry, RegistryError, TrialKind};
 
@@ -21,7 +21,7 @@ const TALLY: Duration = Duration::from_secs(5);
 const TALLY_WITHOUT_NEWS: Duration = Duration::from_secs(30);
 
 /// Judges the canaries of a catalog.
-pub(super) struct Trials {
+pub(super) struct Canaries {
     catalog: Arc<Catalog>,
     registry: Arc<dyn Registry>,
     /// Who says so in the registry: for people.
@@ -32,7 +32,7 @@ pub(super) struct Trials {
     tallied: Option<Instant>,
 }
 
-impl Trials {
+impl Canaries {
     pub(super) fn new(catalog: Arc<Catalog>, registry: Arc<dyn Registry>, by: String) -> Self {
         Self { catalog, registry, by, over: HashSet::new(), tallied: None }
     }

@@ -7,9 +7,9 @@ use crate::job::Digest;
 use crate::registry::RegistryError;
 
 /// A file with a number.
-pub(super) struct Seen(PathBuf);
+pub(super) struct HeadMemory(PathBuf);
 
-impl Seen {
+impl HeadMemory {
     /// What is remembered of the registry at this URI, below a folder that only this user may write.
     pub(super) fn below(folder: &Path, uri: &str) -> Self {
         Self(folder.join(format!("registry-{}", &Digest::of(uri.as_bytes()).hex()[..16])))

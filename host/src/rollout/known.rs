@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
-use super::{Loaded, NotOpened};
+use crate::catalog::{Loaded, NotOpened};
 use crate::job::Digest;
 use crate::registry::Name;
 use crate::runtime::Runtime;
@@ -36,8 +36,8 @@ const MISSING: Duration = Duration::from_secs(10);
 /// How many releases are in memory while they are read and compiled, each up to some hundred MiB.
 const IN_MEMORY: usize = 8;
 
-/// What was opened before, and is opened now.
-pub struct Opened {
+/// What is known of the releases of a registry.
+pub struct KnownReleases {
     /// The latest last.
     kept: Mutex<VecDeque<Arc<Loaded>>>,
     /// What was refused, why, and until when that is believed.
@@ -64,7 +64,7 @@ struct Refused {
     pause: Duration,
 }
 
-impl Default for Opened {
+impl Default for KnownReleases {
     fn default() -> Self {
         Self {
             kept: Mutex::default(),
@@ -79,7 +79,7 @@ impl Default for Opened {
     }
 }
 
-impl Opened {
+impl KnownReleases {
     /// What is known of a release without looking.
     pub(super) fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
         if let Some(loaded) = self.find(name.as_str(), |loaded| loaded.release == Some(*digest)) {
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_there_is_believed_for_a_while() {
-        let (opened, name, wanted) = (Opened::default(), "one".parse().unwrap(), Digest::of(b"wanted"));
+        let (opened, name, wanted) = (KnownReleases::default(), "one".parse().unwrap(), Digest::of(b"wanted"));
         assert_eq!(opened.found(&name, &wanted), None);
         opened.remember(&name, &wanted, None);
         assert_eq!(opened.found(&name, &wanted), Some(None));

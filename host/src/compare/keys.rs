@@ -11,7 +11,7 @@ use crate::sink::keys::KeySet;
 
 /// Refuses what would be refused where the rows count; what the outputs themselves would not take was refused when it was
 /// emitted. `keys` has one set per output: the keys of the items before, which these are added to.
-pub(crate) fn fits(
+pub(crate) fn check_keys(
     outputs: &[Arc<OutputSchema>],
     keys: &mut [KeySet],
     rows: &[(usize, RecordBatch)],

@@ -1,35 +1,15 @@
-//! The datasets that this process can work on, each with its plugin opened and its outputs connected.
+//! One version of a dataset: its file, its component opened, its outputs connected.
 
-mod choice;
-mod fits;
-mod folder;
-mod judge;
-mod opened;
-mod releases;
-mod seen;
-mod smoke;
-mod trials;
-mod versions;
-pub mod watch;
-
-use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
-pub use self::choice::{Choice, NoVersion};
-pub(crate) use self::fits::fits;
-pub use self::opened::Opened;
-pub use self::releases::{Fetched, NotOpened, Releases, find_release};
-pub use self::smoke::{LIMIT as SAMPLE_LIMIT, SampleFailed, test as try_sample};
-pub use self::versions::{Catalog, OnTrial, Shadowed, Versions};
+use super::examine::{fit, read};
 use crate::admission::Need;
-use crate::dataset::{self, BadPlace, ComponentRef, Dataset, Finding, Findings, Place, Target, check};
-use crate::files;
+use crate::dataset::{BadPlace, Dataset, Findings, Target};
 use crate::job::{Batch, Digest};
 use crate::object::{Location, ObjectStore};
-use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
@@ -205,84 +185,4 @@ impl RowDecoder for Decoder {
         sink::refusal(&self.0[number], &rows).map_err(refused)?;
         Ok((number, rows))
     }
-}
-
-/// The dataset file's text and the component's bytes.
-async fn read(dataset: &Dataset) -> Result<(String, Bytes), Findings> {
-    // The file was read before: without its text findings only lack their lines.
-    let file = dataset.file.clone();
-    let text = blocking(move || files::read_text(&file, dataset::MAX_FILE)).await.unwrap_or_default();
-    let component = component(&dataset.plugin.component).await;
-    match component {
-        Ok(component) => Ok((text, component)),
-        Err((message, help)) => Err(located(&text, vec![of_component(dataset, message, help)])),
-    }
-}
-
-/// The component's bytes, or what is wrong and what to do.
-async fn component(component: &ComponentRef) -> Result<Bytes, (String, Option<String>)> {
-    match component {
-        ComponentRef::File(path) => {
-            let file = path.clone();
-            blocking(move || files::read(&file, MAX_BLOB)).await.map(Bytes::from).map_err(|error| {
-                let help = "build the plugin, or correct the key".to_owned();
-                (format!("the component {} cannot be read: {error}", path.display()), Some(help))
-            })
-        }
-        ComponentRef::Oci(reference) => match Box::pin(fetch_component(reference)).await {
-            Ok((_, bytes)) => Ok(bytes),
-            Err(error) => Err((error.to_string(), None)),
-        },
-    }
-}
-
-/// Runs file system calls where they may block.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(call).await.unwrap_or_else(|lost| Err(io::Error::other(lost)))
-}
-
-/// Opens the component and compares it with the dataset file.
-async fn fit(
-    dataset: &Dataset,
-    text: &str,
-    component: &[u8],
-    runtime: &Runtime,
-) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
-    let plugin = runtime.open(component).await.map_err(|error| {
-        let message = format!("{}: {error}", dataset.plugin.component);
-        located(text, vec![of_component(dataset, message, None)])
-    })?;
-    let judged = runtime.judge(&plugin.manifest, &dataset.settings).await;
-    let mut findings = check::against(dataset, &plugin.manifest, &judged);
-    let mut outputs = Vec::new();
-    for (index, output) in dataset.outputs.iter().enumerate() {
-        let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
-        let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
-        match OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()) {
-            Ok(schema) => outputs.push(Arc::new(schema)),
-            // The checks before say the same with more of the dataset file in view; this is for what they let through.
-            Err(error) if findings.is_empty() => findings.push(Finding {
-                file: dataset.file.clone(),
-                position: None,
-                place: Place::default().key("output").index(index),
-                message: error.to_string(),
-                help: None,
-            }),
-            Err(_) => {}
-        }
-    }
-    if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(text, findings)) }
-}
-
-fn of_component(dataset: &Dataset, message: String, help: Option<String>) -> Finding {
-    let place = Place::default().key("plugin").key("component");
-    Finding { file: dataset.file.clone(), position: None, place, message, help }
-}
-
-/// Findings of the comparison with the component name a key; the file's text says where that is.
-fn located(text: &str, mut findings: Vec<Finding>) -> Findings {
-    if !text.is_empty() {
-        dataset::locate(&mut findings, text);
-    }
-    Findings(findings)
 }
