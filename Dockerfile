@@ -4,12 +4,13 @@
 #   docker run --read-only -e GRISTMILL_QUEUE=... -v "$PWD/datasets:/etc/gristmill/datasets:ro" -v gristmill-cache:/var/cache/gristmill gristmill
 #
 # Plain Dockerfile syntax, so that docker, podman and `buildah bud` build the same image. Both bases are arguments: a mirror, a hardened
-# base or one made by debootstrap (deploy/image/build-and-start.sh) takes their place.
+# base or one made by debootstrap (deploy/image/build-and-start.sh) takes their place. `--build-arg BINARY=prebuilt` takes the binary that
+# lies in target/ already (PREBUILT names it) instead of compiling one: it has to suit the runtime image's glibc.
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
+ARG BINARY=build
 
-FROM ${BUILD_IMAGE} AS build
-ARG PROFILE=release
+FROM ${BUILD_IMAGE} AS manifests
 WORKDIR /src
 
 # Dependencies are a layer of their own, built against an empty crate: it changes only with the manifests. Cargo compares times, and
@@ -19,25 +20,36 @@ COPY host/Cargo.toml host/
 COPY host/benches/guest/Cargo.toml host/benches/guest/
 RUN mkdir -p host/src host/benches/guest/src && touch host/src/lib.rs \
  && echo 'fn main() {}' | tee host/src/main.rs host/benches/ticks.rs > host/benches/guest/src/main.rs \
- && cargo build --locked --profile "$PROFILE" --bin gristmill \
+ && cargo metadata --locked --format-version 1 > /dev/null
+
+FROM manifests AS build
+ARG PROFILE=release
+RUN cargo build --locked --profile "$PROFILE" --bin gristmill \
  && cargo clean --locked --profile "$PROFILE" --package gristmill
 
 COPY wit wit
 COPY host/src host/src
 RUN cargo build --locked --profile "$PROFILE" --bin gristmill \
- && install -D --strip "target/$PROFILE/gristmill" /out/bin/gristmill \
- && mkdir -p /out/cache /out/datasets
+ && install -D --strip "target/$PROFILE/gristmill" /out/bin/gristmill
+
+FROM ${BUILD_IMAGE} AS prebuilt
+ARG PREBUILT=target/release/gristmill
+COPY ${PREBUILT} /tmp/gristmill
+RUN install -D --strip /tmp/gristmill /out/bin/gristmill
+
+FROM ${BINARY} AS binary
+RUN mkdir -p /out/cache /out/datasets
 
 # Nothing runs in this stage, so a base without a shell or a package manager will do: it needs glibc and libgcc.
 FROM ${RUNTIME_IMAGE}
 
 # The AWS SDK's TLS client takes its roots from the system (SSL_CERT_FILE replaces them), and minimal bases have none.
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/bin/gristmill /usr/local/bin/gristmill
+COPY --from=binary /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=binary /out/bin/gristmill /usr/local/bin/gristmill
 COPY LICENSE /usr/share/licenses/gristmill/LICENSE
 # The only place the worker writes to; everything else may be mounted read-only.
-COPY --from=build --chown=10001:10001 /out/cache /var/cache/gristmill
-COPY --from=build /out/datasets /etc/gristmill/datasets
+COPY --from=binary --chown=10001:10001 /out/cache /var/cache/gristmill
+COPY --from=binary /out/datasets /etc/gristmill/datasets
 
 # Probes and scrapers come from outside the container, hence every interface.
 ENV GRISTMILL_ADMIN=0.0.0.0:9464 \

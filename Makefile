@@ -119,17 +119,18 @@ bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill 
 .PHONY: test
 test: lint plugins generator test-host test-plugins test-emulator test-image ## everything but test-real-parts, deny, fuzz and the long runs: chaos, outages, soak
 
-# Clippy as the compiler of our own crates: the dependencies are those of the tests, not a second set.
+# Clippy compiles our own crates, and what it compiled is what the tests run: neither they nor their dependencies are compiled twice.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
-LINT = RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings"
+LINTED_TEST = RUSTC_WORKSPACE_WRAPPER="$(CLIPPY_DRIVER)" CLIPPY_ARGS="-Dwarnings" cargo test --locked
+HOST_CRATES = -p gristmill -p gristmill-bench-guest
 
 .PHONY: lint
 lint: tools ## formatting and clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
 	@test -n "$(CLIPPY_DRIVER)" || { echo "clippy is missing: rustup component add clippy rustfmt" >&2; exit 1; }
-	$(LINT) cargo test --locked -p gristmill -p gristmill-bench-guest --no-run
-	$(LINT) cargo test --locked --manifest-path plugins/Cargo.toml --no-run
+	$(LINTED_TEST) $(HOST_CRATES) --no-run
+	$(LINTED_TEST) --manifest-path plugins/Cargo.toml --no-run
 
 .PHONY: deny
 deny: tools ## licences and sources of all dependencies
@@ -137,8 +138,8 @@ deny: tools ## licences and sources of all dependencies
 	cargo deny check bans licenses sources
 
 .PHONY: test-host
-test-host: plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
-	cargo test --locked -p gristmill
+test-host: tools plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
+	$(LINTED_TEST) $(HOST_CRATES)
 
 # CHAOS_BATCHES=, CHAOS_WORKERS=, CHAOS_KILLS=, CHAOS_FAULTS= (of 100 calls) and CHAOS_SEED= change what is done.
 .PHONY: chaos
@@ -163,7 +164,7 @@ soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through o
 
 .PHONY: test-plugins
 test-plugins: tools ## the plugins' logic and their SDKs, natively
-	cargo test --locked --manifest-path plugins/Cargo.toml
+	$(LINTED_TEST) --manifest-path plugins/Cargo.toml
 	plugins/test-python.sh
 
 .PHONY: emulator
@@ -174,8 +175,14 @@ emulator: ## what the tests need instead of an AWS account
 test-emulator: emulator ## the emulator itself, and the linters of state machines
 	$(VENV) -m pytest -q host/tests/emulator
 
+# The binary of the tests saves a second compilation of everything; unoptimized it is larger than what the image's limit is for.
 .PHONY: test-image
-test-image: plugin-noaa-precipitation emulator ## the Dockerfile, built and started for real, and given a batch
+test-image: tools plugin-noaa-precipitation emulator ## the Dockerfile with the binary of the tests: built, started for real, given a batch
+	$(LINTED_TEST) $(HOST_CRATES) --no-run
+	PREBUILT=target/debug/gristmill MAX_MB=400 $(VENV) deploy/image/test.py
+
+.PHONY: image
+image: plugin-noaa-precipitation emulator ## the same with the binary compiled in the image's own build, as `docker build .` does; at most 150 MB
 	$(VENV) deploy/image/test.py
 
 FUZZ_TARGETS := $(notdir $(basename $(wildcard host/fuzz/fuzz_targets/*.rs)))

@@ -8,7 +8,8 @@
 # The worker gets this shell's AWS_* and GRISTMILL_* variables and those that PASS names (PASS='DATA_BUCKET'), the host's network and, where
 # DATASETS names a directory, its datasets.
 # Docker or podman does the work where an engine runs; otherwise, as root on Debian, buildah and crun with base images from debootstrap.
-# Variables: PROFILE (Cargo's, release), MAX_MB (image size, 150), TIME_LIMIT (seconds for everything, 2700).
+# Variables: PROFILE (Cargo's, release), PREBUILT (a binary below target/ that is taken instead of compiling one; the Dockerfile is then
+# followed to its manifests), MAX_MB (image size, 150), TIME_LIMIT (seconds for everything, 2700).
 # Exit code 0 only when all of it was built and started; 3 when something this machine lacks kept it from running.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,6 +24,7 @@ fi
 
 IMAGE=${IMAGE:-localhost/gristmill:test}
 PROFILE=${PROFILE:-release}
+PREBUILT=${PREBUILT:-}
 MAX_MB=${MAX_MB:-150}
 REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 STATE=$PWD/target/image
@@ -41,7 +43,7 @@ lacking() {
     exit 3
 }
 
-# Either file defines the same verbs: prepare, build_image, image_bytes, binary_bytes, run_once, start_worker, worker_runs, check_health,
+# Either file defines the same verbs: prepare, build, open_image, image_bytes, binary_bytes, run_once, start_worker, worker_runs, check_health,
 # stop_worker, clean_up.
 choose_tools() {
     local engine
@@ -101,7 +103,15 @@ main() {
     choose_tools
     trap clean_up EXIT
     prepare
-    build_image
+    if [ -n "$PREBUILT" ]; then
+        step "following the Dockerfile to its manifests, then taking $PREBUILT"
+        build --target manifests
+        build --build-arg BINARY=prebuilt --build-arg "PREBUILT=$PREBUILT" --tag "$IMAGE"
+    else
+        step "building (profile $PROFILE; progress: $LOGS/build.log)"
+        build --build-arg "PROFILE=$PROFILE" --tag "$IMAGE"
+    fi
+    open_image
     show_size
     test_version
     case "${1:-}" in

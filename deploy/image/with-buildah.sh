@@ -31,6 +31,8 @@ prepare() {
     clean_up # after a run that was cut off
     is_image "$RUNTIME_BASE" || make_runtime_base
     is_image "$BUILD_BASE" || make_build_base
+    step "fetching crates with the host's cargo, so that the build needs no network"
+    cargo fetch --locked >"$LOGS/fetch.log" 2>&1 || lacking "crates: cargo fetch fails (see $LOGS/fetch.log)"
 }
 
 is_image() { buildah_ inspect --type image "$1" >/dev/null 2>&1; }
@@ -61,16 +63,17 @@ make_build_base() {
     buildah_ commit --quiet --rm "$container" "$BUILD_BASE" >/dev/null
 }
 
-build_image() {
-    step "fetching crates with the host's cargo, so that the build needs no network"
-    cargo fetch --locked >"$LOGS/fetch.log" 2>&1 || lacking "crates: cargo fetch fails (see $LOGS/fetch.log)"
-    step "building (profile $PROFILE; progress: $LOGS/build.log)"
+# build OPTION...
+build() {
     # The docker format, because OCI's knows no HEALTHCHECK.
-    buildah_ bud --isolation chroot --layers --pull-never --format docker --tag "$IMAGE" --file Dockerfile \
+    buildah_ bud --isolation chroot --layers --pull-never --format docker --file Dockerfile "$@" \
         --volume "$(rustc --print sysroot):$BASE_TOOLCHAIN:ro" --volume "${CARGO_HOME:-$HOME/.cargo}/registry:$BASE_CARGO_HOME/registry:ro" \
         --build-arg "BUILD_IMAGE=$BUILD_BASE" --build-arg "RUNTIME_IMAGE=$RUNTIME_BASE" \
-        --build-arg "PROFILE=$PROFILE" --build-arg "REVISION=$REVISION" . >"$LOGS/build.log" 2>&1 \
+        --build-arg "REVISION=$REVISION" . >"$LOGS/build.log" 2>&1 \
         || fail "the image does not build; the last lines of $LOGS/build.log:" "$LOGS/build.log"
+}
+
+open_image() {
     ROOT=$(buildah_ mount "$(buildah_ from --pull-never "$IMAGE")")
     buildah_ inspect --type image "$IMAGE" >"$STATE/image.json"
 }

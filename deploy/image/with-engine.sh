@@ -4,11 +4,12 @@ CONTAINER=gristmill-image-test-$$
 
 prepare() { step "using $ENGINE"; }
 
-build_image() {
-    step "building (profile $PROFILE)"
-    "$ENGINE" build --tag "$IMAGE" --build-arg "PROFILE=$PROFILE" --build-arg "REVISION=$REVISION" . >"$LOGS/build.log" 2>&1 \
+# build OPTION...
+build() {
+    "$ENGINE" build "$@" --build-arg "REVISION=$REVISION" . >"$LOGS/build.log" 2>&1 \
         || fail "the image does not build; the last lines of $LOGS/build.log:" "$LOGS/build.log"
 }
+open_image() { :; }
 
 image_bytes() { "$ENGINE" image inspect --format '{{.Size}}' "$IMAGE"; }
 binary_bytes() {
