@@ -5,7 +5,6 @@ pub mod aside;
 pub mod contract;
 pub mod folder;
 pub mod s3;
-mod s3_upload;
 pub mod trace;
 mod walk;
 pub mod watch;

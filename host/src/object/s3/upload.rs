@@ -7,8 +7,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::s3::object_error;
-use super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::errors::object_error;
 
 /// The size of the first parts. S3 wants at least 5 MiB, but for the last.
 const PART: usize = 8 * 1024 * 1024;
@@ -219,10 +219,10 @@ fn number(index: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ObjectWriter;
-    use super::super::s3::S3Store;
+    use super::super::S3Store;
     use super::*;
     use crate::aws::replay::{Replay, Response};
+    use crate::object::ObjectWriter as _;
 
     fn created() -> Response {
         Response::new(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
