@@ -6,7 +6,6 @@ pub mod contract;
 pub mod folder;
 pub mod s3;
 pub mod trace;
-mod walk;
 pub mod watch;
 
 use std::fmt;

@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use super::folder::{self, UPLOADS};
-use super::{Location, Metadata, ObjectError, Page};
+use super::super::{Location, Metadata, ObjectError, Page};
+use super::errors::read_error;
+use super::paths::UPLOADS;
+use super::version;
 
 /// How many objects a page has at most, as on Amazon S3.
 const PAGE: usize = 1000;
@@ -136,10 +138,10 @@ impl Walk {
             }
             let at = self.prefix.with_key(key);
             let path = self.bucket.join(&at.key);
-            match fs::metadata(&path).map_err(|error| folder::read_error(&at, &path, error)) {
+            match fs::metadata(&path).map_err(|error| read_error(&at, &path, error)) {
                 Ok(file) if file.is_file() => {
                     self.found += 1;
-                    return folder::metadata(&at, &file).map(Some);
+                    return version::metadata(&at, &file).map(Some);
                 }
                 Ok(_) => self.skip(format!("{} is no regular file", path.display())),
                 // A link that leads nowhere, or a file that was deleted meanwhile.
@@ -185,7 +187,7 @@ impl Walk {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(());
             }
-            Err(error) => return Err(folder::read_error(&self.prefix, &path, error)),
+            Err(error) => return Err(read_error(&self.prefix, &path, error)),
         };
         if self.stack.iter().any(|above| above.id == directory.id) {
             tracing::warn!(path = %path.display(), "skipped in a listing: a link to a directory further up");
