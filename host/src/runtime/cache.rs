@@ -6,7 +6,6 @@
 //! have to belong to this user (or to root, who may have made the image) and be writable for nobody else. A file that is
 //! anything else is compiled again and replaced.
 
-use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use wasmtime::Engine;
 
 use super::digest::{About, Digested};
+use super::private::{REMEDY, make_private, private};
 use super::secret::{Secret, TAG};
 use crate::job::Digest;
 
@@ -123,30 +123,6 @@ enum Read {
     Theirs,
     /// Anybody may have made it.
     Open,
-}
-
-pub(super) const REMEDY: &str = "it has to be a folder of this user's own, with mode 700";
-
-/// Whether nobody else can have written it.
-#[cfg(unix)]
-pub(super) fn private(meta: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    const ROOT: u32 = 0;
-    let owner = meta.uid();
-    meta.mode() & WRITABLE_BY_OTHERS == 0 && (owner == ROOT || owner == rustix::process::geteuid().as_raw())
-}
-
-#[cfg(not(unix))]
-fn private(_meta: &Metadata) -> bool {
-    true
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 #[cfg(test)]

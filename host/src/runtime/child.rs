@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::digester::Bounds;
+use super::bounds::Bounds;
 
 /// The longest line, and the most code that is taken: a Python component of 19 MB is 40 to 100 MB then.
 const MAX_LINE: u64 = 16 << 20;

@@ -7,6 +7,7 @@
 //! are bounded here, and whatever goes wrong inside comes back as an item's failure.
 
 mod bindings;
+mod bounds;
 mod cache;
 mod child;
 mod component;
@@ -22,6 +23,7 @@ mod metrics;
 mod objects;
 mod open;
 mod output;
+mod private;
 mod secret;
 mod wasi;
 
@@ -34,9 +36,10 @@ use crate::dataset::{Grants, InstanceLife};
 use crate::job::FailureKind;
 use crate::object::ObjectStore;
 
+pub use bounds::Bounds;
 pub use component::{Plugin, PluginError};
 pub use confined::digest_for_parent;
-pub use digester::{Bounds, Digester};
+pub use digester::Digester;
 pub use lane::Lane;
 pub(crate) use limits::MAX_HOST_MEMORY;
 pub use open::{Runtime, RuntimeConfig};

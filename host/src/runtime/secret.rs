@@ -7,7 +7,7 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::cache::{REMEDY, private};
+use super::private::{REMEDY, private};
 
 const FILE: &str = "secret";
 /// As long as HMAC-SHA256 takes a key without hashing it.
