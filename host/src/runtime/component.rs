@@ -10,9 +10,8 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::{self, CONTRACT, PluginPre};
-use super::guest::Guest;
-use super::logging::cut;
+use super::capabilities::{CONTRACT, Guest, PluginPre, compatible, offered};
+use super::cut::cut;
 use crate::dataset::Manifest;
 use crate::job::Digest;
 
@@ -149,25 +148,5 @@ pub(super) fn check(
     }
     let pre =
         linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
-    bindings::PluginPre::new(pre).map_err(PluginError::engine)
-}
-
-/// Versions of the contract that this host runs: additions within 0.1 break nobody.
-fn compatible(version: &str) -> bool {
-    version.starts_with("0.1.")
-}
-
-/// Whether the host offers an interface of this name. That its functions are the expected ones is checked after.
-fn offered(name: &str) -> bool {
-    const OURS: [&str; 4] = ["types", "objects", "output", "metrics"];
-    const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
-    let Some((interface, version)) = name.split_once('@') else { return false };
-    match interface.split_once('/') {
-        Some(("gristmill:plugin", interface)) => OURS.contains(&interface) && compatible(version),
-        Some(("wasi:logging", _)) => version == "0.1.0-draft",
-        Some((package, _)) => {
-            package.strip_prefix("wasi:").is_some_and(|package| WASI.contains(&package)) && version.starts_with("0.2.")
-        }
-        None => false,
-    }
+    PluginPre::new(pre).map_err(PluginError::engine)
 }

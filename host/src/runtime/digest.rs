@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use super::capabilities::Guest;
 use super::component::{self, PluginError};
-use super::guest::Guest;
 use super::lane;
 use crate::dataset::Manifest;
 

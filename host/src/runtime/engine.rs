@@ -4,12 +4,11 @@ use std::sync::Weak;
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::bindings;
+use super::capabilities::{self, Guest};
 use super::component::PluginError;
-use super::guest::Guest;
 
 /// Running code looks at the epoch in every loop; after a tick it yields, so that time-outs fire and neighbours on the
 /// same thread go on.
@@ -18,8 +17,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// What a component finds of the host.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<Guest>, PluginError> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
-    bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
+    capabilities::add_to_linker(&mut linker).map_err(PluginError::engine)?;
     Ok(linker)
 }
 

@@ -8,12 +8,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
-use super::bindings::exports::gristmill::plugin::item_processor as wit;
-use super::bindings::gristmill::plugin::types::{self, ColumnType as WitType};
-use super::bindings::{Plugin as Bindings, PluginPre};
+use super::capabilities::types::{self, ColumnType as WitType};
+use super::capabilities::{Guest, MAX_HANDLES, Plugin as Bindings, PluginPre, item_processor as wit};
 use super::component::{Plugin, PluginError};
-use super::guest::{Guest, MAX_HANDLES};
-use super::logging::cut;
+use super::cut::cut;
 use super::{BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Limits, RowDecoder, RowsRefused};
 use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
 use crate::job::{FailureKind, Item, error_names};
@@ -99,14 +97,14 @@ impl Lane {
         let wit_item = types::Item { index: item.index, body: item.body.to_string() };
         let returned = instance.gristmill_plugin_item_processor().call_process(&mut store, &call, &wit_item).await;
         let guest = store.data_mut();
-        let bytes_read = guest.bytes_read;
+        let bytes_read = guest.objects.bytes_read();
         let (result, trapped) = match returned {
             Err(error) => (Err(trap(&store, &error)), true),
-            Ok(Err(failure)) => (Err(guest.refused.take().unwrap_or_else(|| guest_fault(failure))), false),
-            Ok(Ok(value)) => (guest.refused.take().map_or_else(|| item_result(value), Err), false),
+            Ok(Err(failure)) => (Err(guest.output.take_refusal().unwrap_or_else(|| guest_fault(failure))), false),
+            Ok(Ok(value)) => (guest.output.take_refusal().map_or_else(|| item_result(value), Err), false),
         };
         let memory = store.data().memory.used();
-        let rows = if result.is_ok() { std::mem::take(&mut store.data_mut().rows) } else { Vec::new() };
+        let rows = if result.is_ok() { store.data_mut().output.take_rows() } else { Vec::new() };
         if context.limits.instance == InstanceLife::Batch && !trapped {
             // A lane may wait long for its next slot. Without a place the instance ends here, and the next item has a new one.
             let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
@@ -153,7 +151,7 @@ fn out_of_time(limit: Duration) -> Fault {
 /// A trap costs its item. What it was about is worth a name of its own.
 fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
     if error.is::<OutOfTime>() {
-        return out_of_time(store.data().context.limits.timeout);
+        return out_of_time(store.data().batch.limits.timeout);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         let message = format!("the host had no room for one more instance: {error}");
@@ -164,7 +162,7 @@ fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
             error_names::MEMORY_LIMIT,
             format!(
                 "the item wanted more memory than the {} bytes of `[plugin] memory`",
-                store.data().context.limits.memory
+                store.data().batch.limits.memory
             ),
         );
     }

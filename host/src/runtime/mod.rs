@@ -6,26 +6,21 @@
 //! Nothing a guest does reaches further than its own [`ItemRun`]: memory, time, rows, log lines, handles and host calls
 //! are bounded here, and whatever goes wrong inside comes back as an item's failure.
 
-mod bindings;
 mod bounds;
 mod cache;
+mod capabilities;
 mod child;
 mod component;
 mod confined;
+mod cut;
 mod digest;
 mod digester;
 mod engine;
-mod guest;
 mod lane;
 mod limits;
-mod logging;
-mod metrics;
-mod objects;
 mod open;
-mod output;
 mod private;
 mod secret;
-mod wasi;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -11,13 +11,12 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use super::bindings::PluginPre;
 use super::cache::Entry;
+use super::capabilities::{Guest, PluginPre};
 use super::component::{self, Plugin, PluginError};
 use super::digest::{self, About, Digested};
 use super::digester::Digester;
 use super::engine::{self, Ticker};
-use super::guest::Guest;
 use crate::dataset::Manifest;
 use crate::dataset::schema::{Judgement, judge};
 use crate::job::Digest;

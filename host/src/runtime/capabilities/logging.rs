@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::BatchContext;
-use super::bindings::wasi::logging::logging::{Host, Level};
-use super::guest::Guest;
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::wasi::logging::logging::{self as wit, Host, Level};
 use crate::job::{Item, item_name};
+use crate::runtime::BatchContext;
+use crate::runtime::cut::cut;
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
@@ -15,9 +17,9 @@ const LINE_COST: usize = 64;
 /// Of an item's name so much is in each of its lines.
 const MAX_NAME: usize = 128;
 
-/// How much an item may still say. Shared between the logging interface and the standard streams.
+/// Who says something, and how much it may still say. Clones are the same: standard streams say their lines with it too.
 #[derive(Clone)]
-pub(super) struct LogBudget(Arc<Inner>);
+pub(super) struct LoggingCtx(Arc<Inner>);
 
 struct Inner {
     dataset: Arc<str>,
@@ -46,12 +48,12 @@ impl Speaker {
     }
 }
 
-impl LogBudget {
-    pub(super) fn new(context: &BatchContext, item: &Item) -> Self {
-        let limit = context.limits.max_log;
+impl LoggingCtx {
+    pub(super) fn new(batch: &BatchContext, item: &Item) -> Self {
+        let limit = batch.limits.max_log;
         Self(Arc::new(Inner {
-            dataset: context.dataset.clone(),
-            batch: context.batch.clone(),
+            dataset: batch.dataset.clone(),
+            batch: batch.batch.clone(),
             limit,
             left: AtomicU64::new(limit),
             speaker: Mutex::new(Speaker::of(item)),
@@ -97,31 +99,17 @@ impl LogBudget {
     }
 }
 
-impl Host for Guest {
+/// Offers the interface to the components of this linker.
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    ctx: fn(&mut T) -> &mut LoggingCtx,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<T, HasSelf<LoggingCtx>>(linker, ctx)
+}
+
+impl Host for LoggingCtx {
     fn log(&mut self, level: Level, context: String, message: String) -> wasmtime::Result<()> {
-        self.log.line(level, &context, &message);
+        self.line(level, &context, &message);
         Ok(())
-    }
-}
-
-/// The longest beginning of `text` of at most `limit` bytes that is whole characters.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_cut_is_the_longest_beginning_that_fits(text in any::<String>(), limit in 0_usize..100) {
-            let short = cut(&text, limit);
-            prop_assert!(text.starts_with(short) && short.len() <= limit);
-            let next = text[short.len()..].chars().next();
-            prop_assert!(next.is_none_or(|next| short.len() + next.len_utf8() > limit));
-        }
     }
 }
