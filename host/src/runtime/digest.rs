@@ -11,7 +11,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::capabilities::Guest;
 use super::component::{self, PluginError};
-use super::lane;
+use super::describe::describe;
 use crate::dataset::Manifest;
 
 /// What is kept of a component.
@@ -44,7 +44,7 @@ pub(super) fn digest(
     let digest = || {
         let component = Component::from_binary(engine, bytes).map_err(malformed)?;
         let pre = component::check(engine, linker, &component)?;
-        let manifest = io.block_on(lane::describe(&pre, io))?;
+        let manifest = io.block_on(describe(&pre, io))?;
         if let Some(objection) = manifest.objection() {
             return Err(PluginError::Describe(objection));
         }

@@ -13,6 +13,7 @@ mod child;
 mod component;
 mod confined;
 mod cut;
+mod describe;
 mod digest;
 mod digester;
 mod engine;
@@ -21,6 +22,7 @@ mod limits;
 mod open;
 mod private;
 mod secret;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
