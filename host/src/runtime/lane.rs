@@ -11,7 +11,7 @@ use super::capabilities::{Guest, Plugin as Bindings};
 use super::component::Plugin;
 use super::cut::cut;
 use super::store::{MAX_MESSAGE, fault, out_of_time, store, trap};
-use super::{BatchContext, Fault, ItemRun};
+use super::{BatchContext, ItemFault, ItemRun};
 use crate::dataset::InstanceLife;
 use crate::job::{FailureKind, Item, error_names};
 
@@ -111,17 +111,17 @@ impl ItemRun {
         Self { result: Ok(Some(value)), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 
-    fn failed(fault: Fault) -> Self {
+    fn failed(fault: ItemFault) -> Self {
         Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 }
 
-fn guest_fault(failure: types::Failure) -> Fault {
+fn guest_fault(failure: types::Failure) -> ItemFault {
     let (kind, fault) = match failure {
         types::Failure::Reject(fault) => (FailureKind::Rejected, fault),
         types::Failure::Retry(fault) => (FailureKind::Retryable, fault),
     };
-    Fault { code: code(&fault.code), message: fault.message, kind }
+    ItemFault { code: code(&fault.code), message: fault.message, kind }
 }
 
 /// A guest's code as reports and metrics can bear it; the host's own prefix is not the guest's to use.
@@ -132,7 +132,7 @@ fn code(raw: &str) -> String {
     if code.is_empty() { "Unnamed".into() } else { code.into() }
 }
 
-fn item_result(value: Option<String>) -> Result<Option<String>, Fault> {
+fn item_result(value: Option<String>) -> Result<Option<String>, ItemFault> {
     let Some(value) = value else { return Ok(None) };
     if value.len() > MAX_ITEM_RESULT {
         let message = format!("`process` returned {} bytes; at most {MAX_ITEM_RESULT} fit the report", value.len());

@@ -114,7 +114,7 @@ pub trait GuestMetrics: Send + Sync {
 
 /// Why an item has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ItemFault {
     /// The guest's own code, or one of [`crate::job::error_names`].
     pub code: String,
     /// What happened.
@@ -127,7 +127,7 @@ pub struct Fault {
 #[derive(Debug)]
 pub struct ItemRun {
     /// The item's entry for the report, or why there is no result.
-    pub result: Result<Option<String>, Fault>,
+    pub result: Result<Option<String>, ItemFault>,
     /// The rows by the number of their output, in the order in which they were emitted. Empty after a failure.
     pub rows: Vec<(usize, RecordBatch)>,
     /// How many bytes of objects the guest was given.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
-use super::Fault;
+use super::ItemFault;
 use super::capabilities::{Guest, MAX_HANDLES, PluginPre};
 use crate::job::{FailureKind, error_names};
 
@@ -34,23 +34,23 @@ pub(super) fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
 }
 
 /// A failure that the same call would have again.
-pub(super) fn fault(code: &str, message: String) -> Fault {
-    Fault { code: code.into(), message, kind: FailureKind::Rejected }
+pub(super) fn fault(code: &str, message: String) -> ItemFault {
+    ItemFault { code: code.into(), message, kind: FailureKind::Rejected }
 }
 
-pub(super) fn out_of_time(limit: Duration) -> Fault {
+pub(super) fn out_of_time(limit: Duration) -> ItemFault {
     let limit = humantime::format_duration(limit);
     fault(error_names::TIMEOUT, format!("the item was stopped after {limit}; `[plugin] timeout` sets the limit"))
 }
 
 /// A trap costs its item. What it was about is worth a name of its own.
-pub(super) fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
+pub(super) fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> ItemFault {
     if error.is::<OutOfTime>() {
         return out_of_time(store.data().batch.limits.timeout);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         let message = format!("the host had no room for one more instance: {error}");
-        return Fault { code: error_names::HOST_FAULT.into(), message, kind: FailureKind::Retryable };
+        return ItemFault { code: error_names::HOST_FAULT.into(), message, kind: FailureKind::Retryable };
     }
     if store.data().memory.exceeded() {
         return fault(

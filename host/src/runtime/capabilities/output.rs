@@ -7,7 +7,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::gristmill::plugin::output::{self as wit, Error, Host, Rows};
 use crate::job::{FailureKind, error_names};
-use crate::runtime::{BatchContext, Fault, GuestRows, RowDecoder, RowsRefused};
+use crate::runtime::{BatchContext, GuestRows, ItemFault, RowDecoder, RowsRefused};
 
 /// Rows wait in memory until their item is done, and there a null takes as much room as a number: so many times the
 /// bytes that may be emitted, but at least this much.
@@ -26,7 +26,7 @@ pub(in crate::runtime) struct OutputCtx {
     /// The bytes that its rows take.
     rows_memory: u64,
     /// The first emission that was refused: the item fails even if the guest goes on.
-    refused: Option<Fault>,
+    refused: Option<ItemFault>,
 }
 
 impl OutputCtx {
@@ -44,7 +44,7 @@ impl OutputCtx {
     }
 
     /// Why the item fails whatever it returns, if so.
-    pub(in crate::runtime) fn take_refusal(&mut self) -> Option<Fault> {
+    pub(in crate::runtime) fn take_refusal(&mut self) -> Option<ItemFault> {
         self.refused.take()
     }
 
@@ -72,7 +72,7 @@ impl Host for OutputCtx {
                 Error::NoSuchOutput(message) | Error::Invalid(message) => (error_names::BAD_OUTPUT, message),
                 Error::TooLarge(message) => (error_names::OUTPUT_LIMIT, message),
             };
-            self.refused = Some(Fault { code: code.into(), message: message.clone(), kind: FailureKind::Rejected });
+            self.refused = Some(ItemFault { code: code.into(), message: message.clone(), kind: FailureKind::Rejected });
         }
         Ok(result)
     }
