@@ -4,14 +4,14 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::super::{Location, ObjectError};
-use crate::aws::Fault;
+use crate::aws::ServiceError;
 
 /// Why a request about `at` failed; `done` is what it would have been: read, listed, written.
 pub(super) fn object_error<E>(at: &Location, done: &str, error: &SdkError<E, HttpResponse>) -> ObjectError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let fault = Fault::new(error);
+    let fault = ServiceError::new(error);
     let text = format!("{at} could not be {done}: {}", fault.message);
     match (fault.status.unwrap_or_default(), fault.code.as_str()) {
         (_, "NoSuchBucket") => ObjectError::NotFound(format!("{at}: there is no bucket `{}`", at.bucket)),
