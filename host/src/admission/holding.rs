@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Admission, Need, Permit, State, Waiter};
+use super::need::Need;
+use super::permits::{Admission, Permit};
+use super::state::{Counts, Held};
 
 /// What a batch may hold without being counted: part of what the host keeps for itself. Most batches never hold more.
 const SMALL: u64 = 4 << 20;
@@ -26,29 +28,6 @@ pub struct Holding {
     bytes: AtomicU64,
     counts: Arc<Counts>,
     displaced: CancellationToken,
-}
-
-/// Items whose results were handed over, and those that were looked at since.
-#[derive(Debug, Default)]
-struct Counts {
-    handed_over: AtomicU64,
-    looked_at: AtomicU64,
-    /// Of these, how many wait for their turn.
-    early: AtomicU64,
-    /// Items that are repeated: their memory is set aside, and each asks for a slot alone after its pause.
-    repeated: AtomicU64,
-}
-
-/// What a batch holds, as the admission knows it.
-#[derive(Debug)]
-pub(super) struct Held {
-    /// When the batch began, as the number of those before it.
-    age: u64,
-    /// For a moment it may be less than nothing: what is added is counted after what is removed.
-    bytes: i128,
-    counts: Arc<Counts>,
-    displaced: CancellationToken,
-    too_large: bool,
 }
 
 /// Why a batch has to give up its rows.
@@ -139,7 +118,7 @@ impl Holding {
         if before == after {
             return;
         }
-        self.admission.state().hold(self, i128::from(after) - i128::from(before));
+        self.admission.state().hold(self.number, &self.dataset, i128::from(after) - i128::from(before));
         if after < before {
             self.admission.serve();
             self.admission.freed.notify_waiters();
@@ -180,72 +159,11 @@ impl Drop for Holding {
     fn drop(&mut self) {
         let mut state = self.admission.state();
         if let Some(held) = state.held.get(&self.number).map(|held| held.bytes) {
-            state.hold(self, -held);
+            state.hold(self.number, &self.dataset, -held);
             state.held.remove(&self.number);
         }
         drop(state);
         self.admission.serve();
         self.admission.freed.notify_waiters();
-    }
-}
-
-impl State {
-    fn hold(&mut self, holding: &Holding, more: i128) {
-        if let Some(held) = self.held.get_mut(&holding.number) {
-            held.bytes += more;
-            self.free_memory -= more;
-            self.member(&holding.dataset).rows += more;
-        }
-    }
-
-    /// Where nothing runs and nobody who holds rows can go on: whoever goes on all the same. Without one somebody was displaced,
-    /// and will have given up its rows in a moment.
-    pub(super) fn rescue(&mut self, slots: usize) -> Option<(Arc<str>, Waiter)> {
-        if self.free_slots < slots {
-            return None;
-        }
-        let mut holders: Vec<_> =
-            self.held.iter().filter(|(_, held)| held.bytes > 0).map(|(n, h)| (h.age, *n)).collect();
-        holders.sort_unstable();
-        let (eldest, youngest) = (holders.first()?.1, holders.last()?.1);
-        if !holders.iter().all(|(_, number)| self.is_stuck(*number)) {
-            return None;
-        }
-        let free = self.free_memory;
-        // Lanes may overtake each other by an item. What is held by those ahead of their turn can only become less if it comes.
-        let early = self.held.get(&eldest).map_or(0, |held| held.counts.early.load(Ordering::SeqCst));
-        let waits_for_turn = eldest == youngest && early > 0;
-        for (dataset, member) in &mut self.members {
-            let open = |waiter: &Waiter| waiter.holding == Some(eldest) && !waiter.permit.is_closed();
-            // Who is repeated has its memory already.
-            let has = |waiter: &Waiter| open(waiter) && waiter.memory == 0;
-            let place = member.waiting.iter().position(has).or_else(|| member.waiting.iter().position(open));
-            let Some(place) = place else { continue };
-            let memory = member.waiting[place].memory;
-            if memory == 0 || i128::from(memory) <= free || waits_for_turn {
-                return Some((dataset.clone(), member.waiting.remove(place)?));
-            }
-        }
-        if let Some(held) = self.held.get_mut(&youngest) {
-            held.too_large = youngest == eldest;
-            held.displaced.cancel();
-        }
-        None
-    }
-
-    /// Whether a batch waits for memory, and for nothing else: what it holds will not become less by itself.
-    fn is_stuck(&self, number: u64) -> bool {
-        let Some(held) = self.held.get(&number) else { return false };
-        let counts = &held.counts;
-        let idle = counts.handed_over.load(Ordering::SeqCst) == counts.looked_at.load(Ordering::SeqCst);
-        let waits = |waiter: &Waiter| waiter.holding == Some(number) && !waiter.permit.is_closed();
-        let (mut waiting, mut repeated) = (0_u64, 0_u64);
-        for waiter in self.members.values().flat_map(|member| &member.waiting).filter(|waiter| waits(waiter)) {
-            waiting += 1;
-            repeated += u64::from(waiter.memory == 0);
-        }
-        // Whoever pauses will ask by itself.
-        let pauses = counts.repeated.load(Ordering::SeqCst) > repeated;
-        idle && !pauses && waiting > 0 && !held.displaced.is_cancelled()
     }
 }
