@@ -49,18 +49,18 @@ impl Readiness {
     }
 }
 
-/// How many connections there are at once. One more ends the oldest: whoever asks for `/healthz` has an answer at once, and what
-/// grows old here is somebody who asks for nothing.
+/// The most connections at once. One more ends the oldest: a request for `/healthz` is answered at once, so a
+/// connection that grows old asks for nothing.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take to say what it wants, and how long for everything.
+/// How long a client may take to send the request's head, and how long the whole connection may take.
 const HEADERS: Duration = Duration::from_secs(2);
 const CONNECTION: Duration = Duration::from_secs(10);
 /// How much of a request is held in memory: requests here are short, and have no body.
 const MAX_REQUEST: usize = 16 << 10;
-/// The pause after a connection could not be taken, as when the process has no descriptor left.
+/// The pause after a connection could not be accepted, for example because the process has no file descriptor left.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
-/// Takes the address for this process alone.
+/// Binds the address, which no other process may use.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => io::Error::new(
@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Read
     answer(stream::unfold(listener, accept), routes).await;
 }
 
-/// Answers every client that comes. One that could not be taken is not the end of it.
+/// Answers every client. One that could not be accepted does not end the loop.
 async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Router) {
     let mut clients = pin!(clients);
     let mut connections = VecDeque::new();
@@ -116,7 +116,7 @@ async fn connection(stream: TcpStream, routes: Router) {
         .max_buf_size(MAX_REQUEST)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // Whoever goes away or takes too long has no answer, and that is all.
+    // A client that leaves or takes too long gets no answer. Nothing else follows.
     let _ = tokio::time::timeout(CONNECTION, serving).await;
 }
 
@@ -131,7 +131,7 @@ async fn render(State((metrics, _)): State<(Arc<Metrics>, Readiness)>) -> impl I
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
 }
 
-/// How long a worker has to say that it is alive: less than the 5 s that ECS waits for a health check by default.
+/// How long a probe waits for its answer: less than the 5 s that ECS gives a health check by default.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Asks another process's admin port whether it is alive: a container's health check without a shell or curl.
