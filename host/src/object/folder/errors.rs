@@ -13,7 +13,7 @@ pub(super) fn read_error(at: &Location, path: &Path, error: io::Error) -> Object
     use io::ErrorKind as Kind;
     let shown = path.display();
     match Errno::from_io_error(&error) {
-        // Of a socket, and of a device that nothing is behind.
+        // It is a socket, or a device without a driver.
         Some(Errno::NXIO | Errno::NODEV) => {
             return ObjectError::NotFound(format!("there is no object {at}: {shown} is no regular file"));
         }
@@ -27,7 +27,7 @@ pub(super) fn read_error(at: &Location, path: &Path, error: io::Error) -> Object
         Kind::NotFound if fs::symlink_metadata(path).is_ok_and(|entry| entry.is_symlink()) => {
             ObjectError::NotFound(format!("there is no object {at}: the link {shown} leads nowhere"))
         }
-        // A directory is no object, and a name that no file can have names none.
+        // A directory is no object, and a name that no file can have names no object.
         Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename => not_found(at),
         // A named pipe, a device.
         Kind::InvalidInput => ObjectError::NotFound(format!("there is no object {at}: {shown}: {error}")),
@@ -74,7 +74,7 @@ pub(super) fn not_found(at: &Location) -> ObjectError {
     ObjectError::NotFound(format!("there is no object {at}"))
 }
 
-/// Items that run at once need so many, and will again.
+/// Too many files are open. Waiting does not help: items that run at once need that many.
 fn too_many_open(at: &Location, path: &Path) -> ObjectError {
     ObjectError::Exhausted(format!(
         "{at}: {} could not be opened: too many files are open; raise the limit (`ulimit -n`), or run fewer items at once",

@@ -1,6 +1,6 @@
 //! Objects in a folder: `s3://bucket/key` is the file `ROOT/bucket/key`. What `--local` uses instead of Amazon S3.
 //!
-//! Three things follow from what a file system is:
+//! Four things follow from what a file system is:
 //!
 //! - Symbolic links are followed, also out of the root: people link their data in. A *key* cannot leave the root.
 //! - A folder cannot hold every key that S3 can: none with an empty part (`a//b`, `a/`) or one of more than 255 bytes, and not

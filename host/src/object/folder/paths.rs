@@ -33,7 +33,7 @@ impl Root {
         }
     }
 
-    /// Where the object lies, if a folder can hold its key at all.
+    /// The object's file, if a folder can hold its key at all.
     pub(super) fn path(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
         let path = self.0.join(&at.bucket).join(&at.key);
@@ -51,7 +51,7 @@ impl Root {
         Err(ObjectError::Invalid(format!("{at} cannot be a file: {why}")))
     }
 
-    /// The same for reading: what cannot be here is not here.
+    /// The same for reading: a key that a folder cannot hold is not found.
     pub(super) fn existing(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
         self.path(at).map_err(|why| ObjectError::NotFound(format!("there is no object {at}: {why}")))
@@ -76,12 +76,12 @@ impl Root {
     }
 }
 
-/// What the names of all uploads of a key begin with: a key may be no file's name.
+/// What the file names of all uploads of a key begin with. A hash, because the key itself may be no file name.
 pub(super) fn upload_prefix(at: &Location) -> String {
     format!("{:032x}-", xxh3_128(at.key.as_bytes()))
 }
 
-/// That the location names something in a bucket, and nothing outside of it.
+/// Refuses a location that names nothing in a bucket, or something outside of it.
 fn inside(at: &Location) -> Result<(), ObjectError> {
     at.names_an_object()?;
     let why = if !is_name(&at.bucket) {

@@ -27,7 +27,7 @@ pub(super) fn open(root: &Root, at: &Location, first: u64) -> Result<(Metadata, 
 pub(super) fn range(root: &Root, at: &Location, tag: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
     let path = root.existing(at)?;
     let fault = |error| read_error(at, &path, error);
-    // Opened anew for every read: that costs microseconds, and it is what notices a file that was replaced.
+    // The file is opened for every read: that costs microseconds, and notices a file that was replaced.
     let mut file = files::open(&path).map_err(fault)?;
     let size = unchanged(at, &file, tag)?;
     let end = range.end.min(size);
@@ -36,14 +36,14 @@ pub(super) fn range(root: &Root, at: &Location, tag: &str, range: Range<u64>) ->
     }
     file.seek(SeekFrom::Start(range.start)).map_err(fault)?;
     let bytes = read_up_to(&mut file, end - range.start).map_err(fault)?;
-    // Asked again, because a file can be written in place while it is read.
+    // Checked again, because a file can be written in place while it is read.
     unchanged(at, &file, tag)?;
     Ok(bytes)
 }
 
 fn read_up_to(file: &mut File, length: u64) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
-    // The length is at most the file's, so it fits unless the machine itself is too small: then this is an error, not an abort.
+    // A file can be larger than the machine's memory: that is an error here, not an abort.
     bytes.try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?).map_err(io::Error::other)?;
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes.into())

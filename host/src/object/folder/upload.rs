@@ -37,7 +37,7 @@ impl Upload for FolderUpload {
 
     async fn finish(mut self: Box<Self>) -> Result<Uploaded, ObjectError> {
         let fault = |error| write_error(&self.at, &self.path, error);
-        // A write may still be on its way, and with it the news that the disk is full.
+        // A write may still be under way, and find the disk full.
         self.file.flush().await.map_err(fault)?;
         let mark = etag(&self.file.metadata().await.map_err(fault)?);
         let Self { at, path, temporary, size, .. } = *self;
@@ -63,7 +63,8 @@ pub(super) fn begin(root: &Root, at: &Location) -> Result<FolderUpload, ObjectEr
     remove_abandoned(&uploads);
     let (file, temporary) = tempfile::Builder::new()
         .prefix(&upload_prefix(at))
-        // The usual permissions of a new file; the default here would hide the result from the user's other tools.
+        // The usual permissions of a new file. Those of a temporary one would hide the result from the user's other
+        // tools.
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(&uploads)
         .map_err(fault)?
@@ -132,7 +133,7 @@ pub(super) fn delete(root: &Root, at: &Location) -> Result<(), ObjectError> {
     }
 }
 
-/// Frees what processes left that were killed while they uploaded. It is a courtesy: nothing depends on it.
+/// Removes what killed processes left of their uploads. It only frees space: nothing depends on it.
 fn remove_abandoned(uploads: &Path) {
     let Ok(entries) = fs::read_dir(uploads) else { return };
     for entry in entries.flatten() {

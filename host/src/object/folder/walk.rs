@@ -20,8 +20,8 @@ const PAGE: usize = 1000;
 /// How many unfinished listings are kept, so that the next page goes on where the one before ended.
 const PARKED: usize = 8;
 
-/// The listings under way. A next page's name is the last key of the page before, so that it can be had without a parked
-/// walk too, at the price of reading the directories on the way again.
+/// The listings under way. The token of a page is the last key of the page before. So a page can also be listed without
+/// its parked walk, if the directories on the way are read again.
 #[derive(Debug, Default)]
 pub(super) struct Walks(Mutex<VecDeque<Walk>>);
 
@@ -72,7 +72,7 @@ struct Walk {
     stack: Vec<Directory>,
     /// How many objects were found.
     found: u64,
-    /// How many names were passed over that are no objects, and what the first of them is.
+    /// How many names were skipped because they are no objects, and what the first of them is.
     skipped: u64,
     first_skipped: Option<String>,
 }
@@ -111,11 +111,12 @@ impl Walk {
             skipped: 0,
             first_skipped: None,
         };
-        // A prefix with an empty part names no directory; joined to a path the part would vanish, or even start at `/`.
+        // A prefix with an empty part names no directory. Joined to a path, the part would vanish, or make the path
+        // start at `/`.
         if top.is_empty() && prefix.key.starts_with('/') || !top.is_empty() && top.split('/').any(str::is_empty) {
             return Ok(walk);
         }
-        // Whoever names a place behind such a link means what should be there: that is not the same as nothing.
+        // A prefix behind a dead link means what should be there: that is an error, not an empty listing.
         let way = top.match_indices('/').map(|(slash, _)| &top[..slash]).chain([top]);
         if let Some(why) = way.filter_map(|directory| dead_link(&bucket.join(directory))).next() {
             return Err(ObjectError::NotFound(format!("there is nothing under {prefix}: {why}")));
@@ -170,7 +171,7 @@ impl Walk {
         self.first_skipped.get_or_insert(why);
     }
 
-    /// How many more were skipped than the first one.
+    /// Says how many more were skipped than the first one.
     fn others(&self) -> String {
         match self.skipped.saturating_sub(1) {
             0 => String::new(),
@@ -222,7 +223,7 @@ impl Walk {
         Ok(Directory { key, id: (own.dev(), own.ino()), names })
     }
 
-    /// Whether the listing has this key, or, of a directory, may have one below it.
+    /// Whether the listing has this key or, if it is a directory, may have one below it.
     fn wanted(&self, key: &str) -> bool {
         let directory = key.ends_with('/');
         let below = |other: &str| directory && other.starts_with(key);
@@ -231,7 +232,7 @@ impl Walk {
     }
 }
 
-/// What to say of a link that leads nowhere, if it is one.
+/// What to say of this path if it is a link that leads nowhere.
 fn dead_link(path: &Path) -> Option<String> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|entry| entry.is_symlink());
     let dead = is_link

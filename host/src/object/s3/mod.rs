@@ -17,7 +17,7 @@ use self::upload::S3Upload;
 use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use crate::aws::{self, Calls};
 
-/// An item waits for a read, and its time is limited: within the default (30 s) it can still say that the store was not
+/// The limits of a read. An item waits for it: within its default time (30 s) it can still say that the store was not
 /// ready. `503 SlowDown` slows the client down.
 const READS: Calls = Calls {
     attempts: Calls::UNTIL_TIME_IS_OVER,
@@ -26,7 +26,8 @@ const READS: Calls = Calls {
     whole: Duration::from_secs(25),
 };
 
-/// A batch waits for a write, with all its work done: longer than AWS is usually away, and than 8 MiB take on a slow line.
+/// The limits of a write. A batch waits for it with all its work done, so they are longer than AWS is usually away, and
+/// than 8 MiB take on a slow line.
 const WRITES: Calls = Calls { attempt: Duration::from_secs(90), whole: Duration::from_secs(180), ..READS };
 
 /// Amazon S3.

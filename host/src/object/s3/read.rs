@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::super::{Location, Metadata, ObjectError, Page};
 use super::errors::{changed, object_error};
 
-/// How often the rest of an answer is asked for that broke off in the middle; the SDK's own retries end with the headers.
+/// How often an answer that broke off is resumed. The SDK's own retries end with the headers.
 const RESUMES: u32 = 5;
 
 /// What the object is, and its first bytes (at most `first`).
@@ -49,7 +49,7 @@ pub(super) async fn list(client: &Client, prefix: &Location, next: Option<&str>)
     Ok(Page { objects: objects.collect::<Result<_, _>>()?, next: output.next_continuation_token })
 }
 
-/// One request for a range; none when the range starts behind the object's end.
+/// Requests a range once. None if it starts behind the object's end.
 async fn get(
     client: &Client,
     at: &Location,
@@ -76,7 +76,7 @@ async fn head(client: &Client, at: &Location) -> Result<Metadata, ObjectError> {
     metadata(at, size, output.e_tag, output.last_modified)
 }
 
-/// Appends the range, cut at the object's end, to `bytes`. An answer that breaks off is taken up where it ended, which
+/// Appends the range, cut at the object's end, to `bytes`. An answer that breaks off is resumed where it ended, which
 /// is safe because the version is pinned.
 async fn fill(
     client: &Client,
@@ -105,8 +105,8 @@ async fn fill(
     Ok(())
 }
 
-/// The range as HTTP has it (RFC 9110, 14.1.2), whose last byte is meant. One that goes on for ever has no end: stores read the
-/// numbers as signed ones.
+/// The range as HTTP writes it (RFC 9110, 14.1.2), with its last byte. An end that is no signed number is left out,
+/// because stores read signed ones.
 fn byte_range(range: &Range<u64>) -> String {
     match i64::try_from(range.end) {
         Ok(end) => format!("bytes={}-{}", range.start, end - 1),
@@ -118,7 +118,7 @@ fn byte_range(range: &Range<u64>) -> String {
 struct Part {
     /// Of the whole object.
     metadata: Metadata,
-    /// How many bytes the answer says that it has.
+    /// The answer's `Content-Length`.
     length: u64,
     body: ByteStream,
 }
@@ -148,13 +148,13 @@ impl Part {
         }
         let metadata = metadata(at, size, output.e_tag, output.last_modified)?;
         match pinned {
-            // A store that does not know `If-Match` would mix two versions here.
+            // A store that ignores `If-Match` would mix two versions here.
             Some(etag) if etag != metadata.etag => Err(changed(at)),
             _ => Ok(Self { metadata, length, body: output.body }),
         }
     }
 
-    /// Appends the first `wanted` bytes. Returns how many came, and why it was not all.
+    /// Appends the first `wanted` bytes. Returns how many came, and why that was not all.
     async fn append(mut self, wanted: u64, bytes: &mut Vec<u8>) -> Result<(u64, Option<String>), ObjectError> {
         let fault =
             |error| ObjectError::Unavailable(format!("{} does not fit into memory: {error}", self.metadata.location));
