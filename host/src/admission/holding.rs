@@ -1,10 +1,10 @@
 //! The memory that rows take after their item has ended, until they are written.
 //!
-//! Nobody is asked for it: the item had more. But with rows of several batches in memory there may come a moment in which nothing
-//! runs and no batch has room for its next item. Then the batch that holds rows for longest goes on before all others, and if
-//! there is no room for that, the one that came last gives its rows up and begins again ([`Displaced::Later`]) when those before
-//! it are done: items are pure, so that only time is lost. So there is always a batch that ends, and each one's turn comes. One
-//! that has no room though it is alone is too large for this process ([`Displaced::TooLarge`]).
+//! Rows need no permit: their item had more memory. But when several batches have rows in memory, a moment may come in
+//! which nothing runs and no batch has room for its next item. Then the oldest batch goes on before all others. If
+//! there is no room even for that, the youngest batch gives up its rows, and begins again when those before it are done
+//! ([`Displaced::Later`]). Items are pure, so only time is lost. There is always a batch that ends, and each one's turn
+//! comes. A batch that has no room although it is alone is too large for this process ([`Displaced::TooLarge`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,14 +33,14 @@ pub struct Holding {
 /// Why a batch has to give up its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Displaced {
-    /// It may begin again when [`Holding::again`] has an answer.
+    /// It may begin again when [`Holding::again`] returns.
     Later,
     /// Its rows leave no room for its next item, though it is alone: it holds so many bytes.
     TooLarge(u64),
 }
 
 impl Admission {
-    /// What a batch of this dataset holds: nothing yet.
+    /// Counts what a new batch of this dataset holds: nothing yet.
     pub fn holding(self: &Arc<Self>, need: &Need) -> Holding {
         self.holding_of(need.dataset.clone(), None)
     }
@@ -68,13 +68,13 @@ impl Holding {
         }
     }
 
-    /// An item ended whose rows take so much. To be said before its permit is given back.
+    /// An item ended, and its rows take so many bytes. To be called before its permit is dropped.
     pub fn hand_over(&self, bytes: u64) {
         self.counts.handed_over.fetch_add(1, Ordering::SeqCst);
         self.add(bytes);
     }
 
-    /// So many more items that were handed over were looked at: what can be done with them now is done, and so many wait for an
+    /// So many more results were looked at, and all was done with them that can be done now. `early` items wait for an
     /// earlier one.
     pub fn looked_at(&self, items: u64, early: u64) {
         self.counts.early.store(early, Ordering::SeqCst);
@@ -84,19 +84,19 @@ impl Holding {
         }
     }
 
-    /// An item will be repeated, with its memory set aside.
+    /// An item will be repeated. Its memory is set aside.
     pub fn reserve(&self, bytes: u64) {
         self.counts.repeated.fetch_add(1, Ordering::SeqCst);
         self.add(bytes);
     }
 
-    /// It is not repeated any more.
+    /// The item is not repeated any more.
     pub fn unreserve(&self, bytes: u64) {
         self.counts.repeated.fetch_sub(1, Ordering::SeqCst);
         self.remove(bytes);
     }
 
-    /// It holds more.
+    /// The batch holds more.
     pub fn add(&self, bytes: u64) {
         if bytes > 0 {
             let before = self.bytes.fetch_add(bytes, Ordering::SeqCst);
@@ -104,7 +104,7 @@ impl Holding {
         }
     }
 
-    /// It holds less.
+    /// The batch holds less.
     pub fn remove(&self, bytes: u64) {
         if bytes > 0 {
             let before = self.bytes.fetch_sub(bytes, Ordering::SeqCst);
@@ -140,7 +140,7 @@ impl Holding {
         }
     }
 
-    /// The batch begins again, with its old place in the order, as soon as no batch before it holds anything.
+    /// Waits until no older batch holds anything. Then the batch begins again, with its old place in the order.
     pub async fn again(self: Arc<Self>) -> Self {
         let (admission, dataset, age) = (self.admission.clone(), self.dataset.clone(), self.age);
         drop(self);

@@ -1,13 +1,14 @@
 //! Who may run next. An item needs a slot and its share of the memory, and both go to the dataset that has the least of
 //! them, so that one dataset's flood does not starve another.
 //!
-//! What a dataset has is its larger part of the two: so many of the slots, or so much of the memory (dominant resource
-//! fairness; Ghodsi and others, NSDI 2011). A dataset that is alone may have everything. Where the memory does not suffice
-//! for the item that is next, everybody waits until it does: otherwise small items would starve large ones. A dataset's own
-//! items run in the order in which they asked.
+//! A dataset's share is its part of the slots or its part of the memory, whichever is larger (dominant resource
+//! fairness; Ghodsi and others, NSDI 2011). A dataset that is alone may have everything. If the memory does not suffice
+//! for the item that is next, everybody waits until it does: otherwise small items would starve large ones. A dataset's
+//! own items run in the order in which they asked.
 //!
-//! When an item ends, its slot is free, and of its memory what its rows do not take: those are the batch's ([`Holding`]), until
-//! they are written. [`holding`] says what happens when rows take so much that nobody can go on.
+//! When an item ends, its slot and its memory are free again, except for what its rows take. That belongs to the batch
+//! ([`Holding`]) until the rows are written. [`holding`] says what happens when rows take so much that no item can
+//! start.
 
 mod holding;
 mod memory;

@@ -19,7 +19,7 @@ pub struct Need {
 }
 
 impl Need {
-    /// What the dataset file says.
+    /// The need that follows from the dataset file.
     ///
     /// An item is counted with the guest's `memory`, what the host may hold for the guest ([`MAX_HOST_MEMORY`]), and its
     /// rows twice: as they are handed over and as they are taken. Rows that consist of nulls can take more

@@ -10,13 +10,13 @@ use super::need::Need;
 use super::state::{Member, State, Waiter};
 use crate::runtime::MAX_HOST_MEMORY;
 
-/// What there is, and who has and wants it.
+/// All slots and all memory, and who has and wants them.
 #[derive(Debug)]
 pub struct Admission {
     pub(super) slots: usize,
     pub(super) memory: u64,
     state: Mutex<State<Permit>>,
-    /// Told when a batch holds less than before.
+    /// Notified when a batch holds less than before.
     pub(super) freed: Notify,
 }
 
@@ -36,7 +36,7 @@ pub struct Seat {
 }
 
 impl Admission {
-    /// So many slots, and so many bytes of memory.
+    /// An admission with so many slots, and so many bytes of memory.
     pub fn new(slots: usize, memory: u64) -> Arc<Self> {
         let state = State {
             free_slots: slots,
@@ -49,7 +49,7 @@ impl Admission {
         Arc::new(Self { slots, memory, state: Mutex::new(state), freed: Notify::new() })
     }
 
-    /// Why not even one item can run, if so: then the dataset must not be asked for here.
+    /// Why not even one item of this dataset can run, if so. Then this process must not take its batches.
     pub fn objection(&self, need: &Need) -> Option<String> {
         let show = |bytes| ByteSize(bytes).display().iec();
         (need.memory > self.memory).then(|| {
@@ -73,17 +73,17 @@ impl Admission {
     pub(super) async fn acquire_for(self: &Arc<Self>, need: &Need, holding: Option<u64>) -> Option<Permit> {
         let (permit, granted) = oneshot::channel();
         let mut asked = Asked { admission: self, granted };
-        // One that would never fit was objected to; it waits for everything rather than for ever.
+        // An item that never fits was objected to. Should it come all the same, it waits for all memory, not for ever.
         let waiter = Waiter { memory: need.memory.min(self.memory), max_slots: need.max_slots.max(1), holding, permit };
         self.state().member(&need.dataset).waiting.push_back(waiter);
         self.serve();
         (&mut asked.granted).await.ok()
     }
 
-    /// What nobody wants right now: a permit, if one is free and nobody waits. For what must not hold up anything.
+    /// A permit, if one is free and nobody waits for it: for work that must not hold up anything.
     pub fn spare(self: &Arc<Self>, need: &Need) -> Option<Permit> {
         let mut state = self.state();
-        // What would never fit has all there is, as one that waits would.
+        // An item that never fits takes all memory, as in `acquire`.
         let memory = need.memory.min(self.memory);
         let could_run =
             |member: &Member<Permit>| member.wants() && member.waiting.iter().any(|waiter| !waiter.permit.is_closed());
@@ -94,7 +94,7 @@ impl Admission {
         Some(Permit { admission: self.clone(), dataset: need.dataset.clone(), memory })
     }
 
-    /// A place for one more batch of the dataset, unless it has as many as it may. With `in_any_case` it has one more.
+    /// A place for one more batch of the dataset. None if it has as many as it may, unless `in_any_case`.
     pub fn seat(self: &Arc<Self>, need: &Need, in_any_case: bool) -> Option<Seat> {
         let mut state = self.state();
         let member = state.member(&need.dataset);
@@ -105,9 +105,10 @@ impl Admission {
         Some(Seat { admission: self.clone(), dataset: need.dataset.clone() })
     }
 
-    /// Gives permits until there is nothing left, or nobody who may have it.
+    /// Gives permits until nothing is left, or nobody may have it.
     pub(super) fn serve(self: &Arc<Self>) {
-        // Whoever stopped waiting in this very moment: giving back needs the state.
+        // Permits whose waiters gave up in this very moment. They are dropped last, because giving back locks the
+        // state.
         let mut unwanted = Vec::new();
         let mut state = self.state();
         while let Some((dataset, waiter)) = state.next(self.slots, self.memory).or_else(|| state.rescue(self.slots)) {
@@ -143,7 +144,7 @@ impl Drop for Seat {
     }
 }
 
-/// A wait. When it is given up, whoever waited behind it is looked at again.
+/// A wait for a permit. When it is given up, those who waited behind it are served.
 struct Asked<'a> {
     admission: &'a Arc<Admission>,
     granted: oneshot::Receiver<Permit>,

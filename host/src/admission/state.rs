@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(super) struct State<P> {
     pub(super) free_slots: usize,
-    /// Less than nothing while rows take more than was set aside for them: nothing is given then.
+    /// Negative while rows take more than was set aside for them: no permit is given then.
     pub(super) free_memory: i128,
-    /// How many permits were given so far: tells who had one last.
+    /// How many permits were given so far. A dataset's `last` is the number of its latest one.
     pub(super) given: u64,
-    /// As many as there are datasets.
+    /// One for each dataset.
     pub(super) members: BTreeMap<Arc<str>, Member<P>>,
-    /// What batches hold, in the order in which they began to.
+    /// What batches hold, by number, in the order in which they began.
     pub(super) held: BTreeMap<u64, Held>,
-    /// How many batches began to hold something so far.
+    /// How many batches began so far.
     pub(super) holdings: u64,
 }
 
@@ -45,12 +45,12 @@ pub(super) struct Waiter<P> {
     pub(super) permit: oneshot::Sender<P>,
 }
 
-/// Items whose results were handed over, and those that were looked at since.
+/// How many items of a batch handed over their results, and how many of those were looked at.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) handed_over: AtomicU64,
     pub(super) looked_at: AtomicU64,
-    /// Of these, how many wait for their turn.
+    /// How many of those that were looked at wait for an earlier item.
     pub(super) early: AtomicU64,
     /// Items that are repeated: their memory is set aside, and each asks for a slot alone after its pause.
     pub(super) repeated: AtomicU64,
@@ -61,7 +61,7 @@ pub(super) struct Counts {
 pub(super) struct Held {
     /// When the batch began, as the number of those before it.
     pub(super) age: u64,
-    /// For a moment it may be less than nothing: what is added is counted after what is removed.
+    /// May be negative for a moment, when an addition is counted after a later removal.
     pub(super) bytes: i128,
     pub(super) counts: Arc<Counts>,
     pub(super) displaced: CancellationToken,
@@ -73,7 +73,7 @@ impl<P> State<P> {
         self.members.entry(dataset.clone()).or_insert_with(Member::new)
     }
 
-    /// Takes whoever is next out of the queue, if there is enough for it.
+    /// Takes the waiter that is next out of its queue, if there is enough for it.
     pub(super) fn next(&mut self, slots: usize, memory: u64) -> Option<(Arc<str>, Waiter<P>)> {
         for member in self.members.values_mut() {
             while member.waiting.front().is_some_and(|waiter| waiter.permit.is_closed()) {
@@ -115,8 +115,8 @@ impl<P> State<P> {
         }
     }
 
-    /// Where nothing runs and nobody who holds rows can go on: whoever goes on all the same. Without one somebody was displaced,
-    /// and will have given up its rows in a moment.
+    /// When nothing runs and every batch that holds rows is stuck: a waiter of the oldest batch, which goes on before
+    /// its turn. If none fits, the youngest batch is displaced instead, and gives up its rows in a moment.
     pub(super) fn rescue(&mut self, slots: usize) -> Option<(Arc<str>, Waiter<P>)> {
         if self.free_slots < slots {
             return None;
@@ -129,12 +129,13 @@ impl<P> State<P> {
             return None;
         }
         let free = self.free_memory;
-        // Lanes may overtake each other by an item. What is held by those ahead of their turn can only become less if it comes.
+        // Lanes may overtake each other by an item. Rows of items ahead of their turn stay in memory until that turn
+        // comes.
         let early = self.held.get(&eldest).map_or(0, |held| held.counts.early.load(Ordering::SeqCst));
         let waits_for_turn = eldest == youngest && early > 0;
         for (dataset, member) in &mut self.members {
             let open = |waiter: &Waiter<P>| waiter.holding == Some(eldest) && !waiter.permit.is_closed();
-            // Who is repeated has its memory already.
+            // An item that is repeated has its memory already.
             let has = |waiter: &Waiter<P>| open(waiter) && waiter.memory == 0;
             let place = member.waiting.iter().position(has).or_else(|| member.waiting.iter().position(open));
             let Some(place) = place else { continue };
@@ -161,7 +162,7 @@ impl<P> State<P> {
             waiting += 1;
             repeated += u64::from(waiter.memory == 0);
         }
-        // Whoever pauses will ask by itself.
+        // An item that pauses will ask by itself.
         let pauses = counts.repeated.load(Ordering::SeqCst) > repeated;
         idle && !pauses && waiting > 0 && !held.displaced.is_cancelled()
     }
@@ -176,8 +177,8 @@ impl<P> Member<P> {
         self.waiting.front().is_some_and(|waiter| self.slots < waiter.max_slots)
     }
 
-    /// Least first: its larger part of the two (in parts of slots times memory, so that no fraction is lost); among equals
-    /// who had a permit longest ago.
+    /// The order in which datasets are served. The smallest share comes first (multiplied by slots times memory, so
+    /// that no fraction is lost); among equals, the one whose last permit is oldest.
     fn turn(&self, slots: usize, memory: u64) -> (u128, u64) {
         let has = u128::from(self.memory).saturating_add_signed(self.rows);
         let (of_slots, of_memory) = (self.slots as u128 * u128::from(memory), has * slots as u128);
