@@ -21,6 +21,6 @@ impl Default for Bounds {
     }
 }
 
-/// What applying a schema may take: those that pass the bounds of [`crate::dataset::schema`] take milliseconds.
+/// What applying a schema may take. A schema within the bounds of [`crate::dataset::schema`] takes milliseconds.
 pub(super) const SCHEMA: Bounds =
     Bounds { memory: 256 * MIB, cpu: Duration::from_secs(5), time: Duration::from_secs(60) };

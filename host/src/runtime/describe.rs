@@ -83,7 +83,7 @@ fn manifest_of(manifest: wit::Manifest) -> Result<Manifest, PluginError> {
     })
 }
 
-/// Stands for everything that `describe` must not touch.
+/// Takes the place of everything that `describe` must not touch.
 struct Nothing;
 
 impl RowDecoder for Nothing {

@@ -1,5 +1,5 @@
-//! Where a stranger's component is compiled and its schema applied: in a process of its own, within limits. What hurts itself
-//! there hurts nobody else, and what the compiler leaves in memory goes with the process.
+//! Compiles strangers' components, and applies their schemas, in processes of their own, within limits. What breaks
+//! there breaks nothing else, and what the compiler leaves in memory goes with the process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,13 +23,13 @@ const SCHEMAS: usize = 4;
 pub struct Digester {
     program: PathBuf,
     bounds: Bounds,
-    /// The rights to compile, and to apply a schema.
+    /// Permits to compile, and to apply a schema.
     compilers: Arc<Semaphore>,
     judges: Arc<Semaphore>,
 }
 
 impl Digester {
-    /// Digests with this program, which has to be gristmill, so many components at once.
+    /// Digests so many components at once with this program, which has to be gristmill.
     pub fn new(program: impl Into<PathBuf>, bounds: Bounds, compilers: usize) -> Self {
         Self {
             program: program.into(),
@@ -39,14 +39,14 @@ impl Digester {
         }
     }
 
-    /// The program that runs now.
+    /// The program that is running.
     pub fn this_program() -> std::io::Result<PathBuf> {
-        // The running file itself, even if another version lies under its name by now.
+        // The running file itself, even if its name leads to another version by now.
         let running = Path::new("/proc/self/exe");
         if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
     }
 
-    /// Who may compile next.
+    /// Permits to compile.
     pub(super) fn compilers(&self) -> &Semaphore {
         &self.compilers
     }

@@ -1,4 +1,4 @@
-//! One item after the other: instance, call, and what came of it.
+//! Runs one item after the other: instance, call, and what came of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub struct Lane {
     kept: Option<Kept>,
 }
 
-/// An instance that outlives its item, and its place among those that may.
+/// An instance that outlives its item, with the permit to do so.
 struct Kept {
     store: Store<Guest>,
     instance: Bindings,
@@ -43,15 +43,15 @@ impl Lane {
         self.kept.is_some()
     }
 
-    /// Ends the instance that waits for the next item: that one has a new one.
+    /// Ends the instance that waits for the next item, which then gets a new one.
     pub fn rest(&mut self) {
         self.kept = None;
     }
 
-    /// Runs one item. Must be polled on a runtime where nothing waits that cannot wait for a busy guest.
+    /// Runs one item. Has to be polled on a runtime on which everything can wait for a busy guest.
     pub async fn run(&mut self, item: &Item) -> ItemRun {
         let (start, limit) = (Instant::now(), self.context.limits.timeout);
-        // An item that is given up in the middle takes its instance with it.
+        // Taken out, so that an item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
         let mut result = match tokio::time::timeout(limit, self.attempt(kept, item)).await {
             Ok(result) => result,
@@ -96,7 +96,8 @@ impl Lane {
         let memory = store.data().memory.used();
         let rows = if result.is_ok() { store.data_mut().output.take_rows() } else { Vec::new() };
         if context.limits.instance == InstanceLife::Batch && !trapped {
-            // A lane may wait long for its next slot. Without a place the instance ends here, and the next item has a new one.
+            // A lane may wait long for its next slot, so that a permit is needed to keep the instance. Without one it
+            // ends here.
             let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
             self.kept = place.map(|place| Kept { store, instance, place });
         }
@@ -105,7 +106,7 @@ impl Lane {
 }
 
 impl ItemRun {
-    /// What an item comes to that the plugin is not asked about. The full report has the reason as its value.
+    /// The outcome of an item that is not given to the plugin. The full report has the reason as its value.
     pub(crate) fn left_out() -> Self {
         let value = r#"{"left_out":"it marks a folder and has no bytes"}"#.into();
         Self { result: Ok(Some(value)), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
@@ -124,7 +125,7 @@ fn guest_fault(failure: types::Failure) -> ItemFault {
     ItemFault { code: code(&fault.code), message: fault.message, kind }
 }
 
-/// A guest's code as reports and metrics can bear it; the host's own prefix is not the guest's to use.
+/// A guest's code, as reports and metrics can take it. The host's own prefix is removed.
 fn code(raw: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let code: String = raw.chars().filter(|c| allowed(*c)).take(MAX_CODE).collect();
@@ -139,7 +140,7 @@ fn item_result(value: Option<String>) -> Result<Option<String>, ItemFault> {
         return Err(fault(error_names::BAD_OUTPUT, message));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(&value) {
-        // JSON has line breaks between tokens only, and the report has one line for each item.
+        // The report has one line per item. JSON has line breaks only between tokens, where a blank does as well.
         Ok(_) => Ok(Some(value.replace(['\n', '\r'], " "))),
         Err(error) => Err(fault(error_names::BAD_OUTPUT, format!("`process` returned what is no JSON: {error}"))),
     }

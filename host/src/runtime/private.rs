@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::path::Path;
 
-/// Whether nobody else can have written it.
+/// Whether nobody else can have written the file, or into the folder.
 #[cfg(unix)]
 pub(super) fn private(meta: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -26,5 +26,5 @@ pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// What to do about a folder or file that is not.
+/// What to do about a folder or file that is not private.
 pub(super) const REMEDY: &str = "it has to be a folder of this user's own, with mode 700";

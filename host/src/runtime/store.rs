@@ -1,4 +1,4 @@
-//! The store of one instance: its limits, and what it was about when one of them, or a trap, ended it.
+//! The store of one instance: its limits, and why it ended when it hit one of them or trapped.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::ItemFault;
 use super::capabilities::{Guest, MAX_HANDLES, PluginPre};
 use crate::job::{FailureKind, error_names};
 
-/// What one call may make the host allocate for strings and lists that it takes over: more than any honest emission.
+/// The most bytes that the host allocates for the strings and lists of one call: more than any honest emission.
 const HOSTCALL_FUEL: usize = 64 << 20;
 /// The longest message of a failure, in bytes.
 pub(super) const MAX_MESSAGE: usize = 4096;
@@ -19,12 +19,12 @@ pub(super) const MAX_MESSAGE: usize = 4096;
 #[error("its time is over")]
 pub(super) struct OutOfTime;
 
-/// A store whose guest has this memory, time, and host memory for its calls.
+/// A store that holds the guest to its limits of memory and time.
 pub(super) fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(pre.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
-    // The time is looked at here too: a thread on which every guest is busy comes to its timers late.
+    // The time is checked here too: a thread on which every guest is busy runs its timers late.
     store.epoch_deadline_callback(|store| match store.data().deadline {
         Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
         _ => Ok(UpdateDeadline::Yield(1)),
@@ -43,7 +43,7 @@ pub(super) fn out_of_time(limit: Duration) -> ItemFault {
     fault(error_names::TIMEOUT, format!("the item was stopped after {limit}; `[plugin] timeout` sets the limit"))
 }
 
-/// A trap costs its item. What it was about is worth a name of its own.
+/// The failure of an item that trapped. Limits have codes of their own.
 pub(super) fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> ItemFault {
     if error.is::<OutOfTime>() {
         return out_of_time(store.data().batch.limits.timeout);

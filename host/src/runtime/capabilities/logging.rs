@@ -1,4 +1,5 @@
-//! What guests say: `wasi:logging`, stdout and stderr become log lines of the host, bounded per item.
+//! `wasi:logging`: what guests say, here and on stdout and stderr, becomes log lines of the host. They are bounded per
+//! item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +13,13 @@ use crate::runtime::cut::cut;
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
-/// What a line takes beside its words: time, dataset, batch, item. Without it a flood of empty lines would cost nothing.
+/// What a line takes beside its message: time, dataset, batch, item. Without it a flood of empty lines would cost
+/// nothing.
 const LINE_COST: usize = 64;
-/// Of an item's name so much is in each of its lines.
+/// So many bytes of an item's name are in each of its lines.
 const MAX_NAME: usize = 128;
 
-/// Who says something, and how much it may still say. Clones are the same: standard streams say their lines with it too.
+/// The item that speaks, and how much it may still say. Clones share both: the standard streams of WASI have one.
 #[derive(Clone)]
 pub(super) struct LoggingCtx(Arc<Inner>);
 
@@ -29,7 +31,7 @@ struct Inner {
     speaker: Mutex<Speaker>,
 }
 
-/// The item whose lines these are. Most items say nothing, so that its name is looked for only when there is a line.
+/// The item whose lines these are. Its name is looked for at its first line, because most items say nothing.
 struct Speaker {
     item: Item,
     name: Option<Option<Arc<str>>>,
@@ -60,7 +62,7 @@ impl LoggingCtx {
         }))
     }
 
-    /// What follows is said by this item, which has said nothing yet.
+    /// From now on this item speaks. It has said nothing yet.
     pub(super) fn next_item(&self, item: &Item) {
         *self.speaker() = Speaker::of(item);
         self.0.left.store(self.0.limit, Ordering::Relaxed);
@@ -70,7 +72,7 @@ impl LoggingCtx {
         self.0.speaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes one line, unless the item has said enough. The last thing it is heard saying is that it said too much.
+    /// Writes one line, unless the item has said enough. When it has, one last line says so.
     pub(super) fn line(&self, level: Level, context: &str, message: &str) {
         let message = cut(message, MAX_LINE);
         let context = cut(context, 128);

@@ -2,10 +2,13 @@
 //!
 //! - a context: what the host keeps of it for one instance, with `next_item` if an item must not see what the one before left;
 //! - the functions of its interface in `wit/`, as the `Host` traits of [`bindings`] ask for them;
-//! - one `add_to_linker`, which is told how its context is found in a store's data.
+//! - one `add_to_linker`, which is told where a store's data has the context.
 //!
-//! No capability knows another one, or the store's data ([`Guest`]). The next one is a file like `metrics.rs`, or a folder like
-//! `objects/` if it has handles; then a field of [`Guest`], a line in [`add_to_linker`], and its name in [`offered`].
+//! No capability knows the store's data ([`Guest`]). None knows another one either, but for `wasi`, whose standard streams are
+//! lines of `logging`.
+//!
+//! To add one, write a file like `metrics.rs`, or a folder like `objects/` if it has handles. Give [`Guest`] its context, call its
+//! `add_to_linker` in [`add_to_linker`], and name it in [`offered`].
 
 mod bindings;
 mod guest;
@@ -44,12 +47,13 @@ impl HasData for Types {
 
 impl types::Host for Types {}
 
-/// Versions of the contract that this host runs: additions within 0.1 break nobody.
+/// Whether this host runs components of this version of the contract: additions within 0.1 break nobody.
 pub(super) fn compatible(version: &str) -> bool {
     version.starts_with("0.1.")
 }
 
-/// Whether the host offers an interface of this name. That its functions are the expected ones is checked after.
+/// Whether the host offers an interface of this name. Linking checks afterwards that its functions are the expected
+/// ones.
 pub(super) fn offered(name: &str) -> bool {
     const OURS: [&str; 4] = ["types", "objects", "output", "metrics"];
     const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];

@@ -1,4 +1,5 @@
-//! `output`: the rows that a guest emits. They are typed here, at once, so that a bad row is the item's fault and nobody else's.
+//! `output`: the rows that a guest emits. They are typed at once, so that a bad row is the fault of its item and of
+//! nobody else.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use super::bindings::gristmill::plugin::output::{self as wit, Error, Host, Rows}
 use crate::job::{FailureKind, error_names};
 use crate::runtime::{BatchContext, GuestRows, ItemFault, RowDecoder, RowsRefused};
 
-/// Rows wait in memory until their item is done, and there a null takes as much room as a number: so many times the
-/// bytes that may be emitted, but at least this much.
+/// Rows wait in memory until their item is done, where a null takes as much room as a number. They may take so many
+/// times the bytes that may be emitted, and always this much.
 const ROOM: u64 = 8;
 const LEAST_ROOM: u64 = 16 << 20;
 
@@ -88,7 +89,7 @@ impl OutputCtx {
         let limit = self.limit;
         self.emitted = self.emitted.saturating_add(bytes.len() as u64);
         if self.emitted > limit {
-            // What was emitted so far is of no use any more, and its memory is.
+            // The item has failed: its rows only take memory.
             self.rows.clear();
             return Err(Error::TooLarge(format!(
                 "the item emitted {} bytes; `[plugin] max_output` allows {limit}",

@@ -1,5 +1,6 @@
-//! WASI 0.2 as a guest finds it: complete, so that every language's runtime starts, and inert, so that an item stays a
-//! pure function call. No arguments, environment, files or sockets; the clock stands; randomness follows from the item.
+//! WASI 0.2 as a guest finds it. It is complete, so that every language's runtime starts, and inert, so that an item
+//! stays a pure function call: no arguments, environment, files or sockets; the clock stands; randomness follows from
+//! the item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,7 +72,7 @@ fn context(started: SystemTime, seed: u128, log: &LoggingCtx) -> WasiCtx {
         .build()
 }
 
-/// The start of the batch, at every call.
+/// Shows the start of the batch at every call.
 struct StandingClock(Duration);
 
 impl HostWallClock for StandingClock {
@@ -84,7 +85,7 @@ impl HostWallClock for StandingClock {
     }
 }
 
-/// A microsecond further at every call: deterministic, and code that waits for time to pass comes to an end.
+/// Goes on by a microsecond at every call. That is deterministic, and code that waits for time to pass comes to an end.
 struct CountingClock(AtomicU64);
 
 impl HostMonotonicClock for CountingClock {
@@ -113,7 +114,7 @@ impl IsTerminal for Lines {
 
 impl StdoutStream for Lines {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this; guests here are given the stream below.
+        // Only WASI 0.3 asks for this. Guests here get the stream below.
         Box::new(tokio::io::sink())
     }
 

@@ -1,4 +1,4 @@
-//! `objects`: granted, one version each, read ahead of the guest and decompressed.
+//! `objects`: what the dataset grants, one version of each object, read ahead of the guest and decompressed.
 
 pub(super) mod handles;
 mod read_ahead;
@@ -56,7 +56,7 @@ impl ObjectsCtx {
         )))
     }
 
-    /// Starts a request on the I/O runtime: there a busy guest cannot delay it, nor it a heartbeat.
+    /// Starts a request on the I/O runtime, where no busy guest can delay it.
     fn on_io<T, F, R>(&self, request: R) -> impl Future<Output = Result<T, ObjectError>> + Send + use<T, F, R>
     where
         R: FnOnce(Arc<dyn ObjectStore>) -> F,
@@ -100,7 +100,7 @@ impl wit::Host for ObjectsView<'_> {
         };
         Ok(match opened {
             Ok((metadata, first)) => {
-                // A guest with very many open objects reads their first bytes again instead.
+                // If there is no room for the first bytes, the guest's reads fetch them again.
                 let held = self.ctx.memory.take(first.len());
                 let first = if held.is_some() { first } else { Bytes::new() };
                 Ok(self.table.push(OpenObject { metadata, first, _held: held })?)
@@ -246,7 +246,7 @@ impl From<ObjectError> for Error {
             ObjectError::Unavailable(message) | ObjectError::Exhausted(message) => Self::Unavailable(message),
             ObjectError::TooLarge(message) => Self::TooLarge(message),
             ObjectError::Changed(message) => Self::Changed(message),
-            // Of writing; guests read.
+            // Only writing returns this, and guests read.
             ObjectError::Gone(message) => Self::Unavailable(message),
         }
     }

@@ -18,14 +18,14 @@ use crate::object::{Metadata, ObjectError, ObjectStore};
 
 /// One request of a sequential read; also how much of an object is fetched when it is opened.
 pub(super) const READ: u64 = 1 << 20;
-/// Requests of one sequential read that are under way at once: what hides the latency of a store.
+/// Requests of one sequential read that are under way at once. They hide the latency of a store.
 const READ_AHEAD: usize = 3;
 /// Chunks that wait for the guest.
 const CHUNKS_AHEAD: usize = 2;
-/// A decompressor works on so many bytes, and makes so many, before others on the I/O runtime have their turn.
+/// A decompressor takes so many bytes, and gives so many, before others on the I/O runtime have their turn.
 const TURN: usize = 128 << 10;
-/// The binary logarithm of the largest window of a zstd stream: 32 MiB, as the levels up to 20 have it. The decompressor
-/// holds the whole window, and only the stream says how large that is.
+/// The binary logarithm of the largest window of a zstd stream: 32 MiB, which levels up to 20 need. The decompressor
+/// holds the whole window, and the stream alone says how large it is.
 const MAX_ZSTD_WINDOW: u32 = 25;
 
 /// Starts to read an object in order. It ends when what is returned is dropped.
@@ -42,14 +42,14 @@ pub(super) fn start(
     ChunkSource::Task { chunks, _task: AbortOnDropHandle::new(task) }
 }
 
-/// The most that one sequential read holds: chunks that wait, one on its way to the guest and one that is being filled,
-/// requests under way, and what the decompressor keeps.
+/// The most memory that one sequential read takes: for chunks that wait, one on its way to the guest, one that is being
+/// filled, requests under way, and the decompressor's window.
 pub(super) fn held_by_reader(chunk: usize, compression: Compression) -> usize {
     let window = if compression == Compression::Zstd { 1 << MAX_ZSTD_WINDOW } else { 0 };
     (CHUNKS_AHEAD + 2) * chunk + READ_AHEAD * READ as usize + window
 }
 
-/// The compression that is meant by what was asked for.
+/// The compression of the object: what was asked for, or what the key's ending says.
 pub(super) fn effective(asked: Compression, key: &str) -> Compression {
     match asked {
         Compression::Auto if key.ends_with(".gz") => Compression::Gzip,
@@ -72,7 +72,7 @@ async fn read_ahead(
     let uri = metadata.location.to_string();
     let stored = stored_bytes(store, metadata, first);
     if compression == Compression::None && size as u64 >= READ {
-        // Nothing to undo and nothing to cut: what the store gave is the chunk, without another copy.
+        // Nothing has to be decompressed or cut: the store's bytes are the chunk, without a copy.
         let mut stored = std::pin::pin!(stored);
         while let Some(chunk) = stored.next().await {
             let failed = chunk.is_err();
@@ -131,8 +131,8 @@ fn stored_bytes(
     futures::stream::iter((!first.is_empty()).then_some(Ok(first))).chain(rest)
 }
 
-/// The same bytes in pieces, between which others have their turn: an object can be made so that a decompressor works
-/// long on it and has nothing to show for it.
+/// The same bytes in pieces, between which others have their turn. An object can be made such that a decompressor works
+/// on it for long and gives nothing.
 fn in_turns(
     stored: impl Stream<Item = Result<Bytes, ObjectError>> + Send,
 ) -> impl Stream<Item = Result<Bytes, ObjectError>> + Send {
@@ -149,7 +149,7 @@ fn in_turns(
 async fn fill(reader: &mut (impl AsyncRead + Unpin), size: usize) -> std::io::Result<Bytes> {
     let mut chunk = BytesMut::with_capacity(size);
     while chunk.len() < size {
-        // `read_buf` grows a full buffer; the chunk ends where it was meant to.
+        // Limited, because `read_buf` grows a full buffer.
         let room = TURN.min(size - chunk.len());
         if reader.take(room as u64).read_buf(&mut chunk).await? == 0 {
             break;
@@ -159,7 +159,7 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), size: usize) -> std::io::Re
     Ok(chunk.freeze())
 }
 
-/// What a decoder reports is the object's damage, unless the store's own error is inside.
+/// An error of a decoder means a damaged object, unless it wraps an error of the store.
 fn stream_error(uri: &str, error: std::io::Error) -> ObjectError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
         Some(inner) => inner.clone(),
