@@ -16,7 +16,7 @@ use super::permits::{Admission, Permit};
 use super::state::{Counts, Held};
 
 /// What a batch may hold without being counted: part of what the host keeps for itself. Most batches never hold more.
-const SMALL: u64 = 4 << 20;
+const UNCOUNTED: u64 = 4 << 20;
 
 /// The memory that a batch's rows take, until this is dropped.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Holding {
     pub fn looked_at(&self, items: u64, early: u64) {
         self.counts.early.store(early, Ordering::SeqCst);
         self.counts.looked_at.fetch_add(items, Ordering::SeqCst);
-        if self.bytes.load(Ordering::SeqCst) > SMALL {
+        if self.bytes.load(Ordering::SeqCst) > UNCOUNTED {
             self.admission.serve();
         }
     }
@@ -114,7 +114,7 @@ impl Holding {
     }
 
     fn count(&self, before: u64, after: u64) {
-        let (before, after) = (before.saturating_sub(SMALL), after.saturating_sub(SMALL));
+        let (before, after) = (before.saturating_sub(UNCOUNTED), after.saturating_sub(UNCOUNTED));
         if before == after {
             return;
         }

@@ -11,10 +11,10 @@ use super::{Location, Metadata, ObjectError, ObjectStore, Page};
 use crate::job::Digest;
 
 /// The most objects and pages that are remembered. A batch that read more is never known to be the same.
-const MOST: usize = 100_000;
+const MAX_REMEMBERED: usize = 100_000;
 
 /// How many objects are checked at once.
-const AT_ONCE: usize = 16;
+const CHECKED_AT_ONCE: usize = 16;
 
 /// All that the store told a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl Trace {
     /// Whether the answer is to be remembered. Notes the place if the answer makes the trace worthless.
     fn is_new<T: PartialEq>(&mut self, place: &str, answer: Option<&T>, known: Option<&T>) -> bool {
         let steady = answer.is_some() && known.is_none_or(|known| Some(known) == answer);
-        let full = known.is_none() && self.len() >= MOST;
+        let full = known.is_none() && self.len() >= MAX_REMEMBERED;
         if !steady || full {
             self.unsteady.get_or_insert_with(|| place.into());
         }
@@ -110,7 +110,7 @@ impl Trace {
             let now = Answer::of(&store.open(at, 0).await, |(metadata, _)| metadata.etag.clone()).known();
             (now.as_ref() != Some(before)).then(|| at.to_string())
         });
-        let mut changed = pin!(objects.buffered(AT_ONCE).filter_map(std::future::ready));
+        let mut changed = pin!(objects.buffered(CHECKED_AT_ONCE).filter_map(std::future::ready));
         if let Some(place) = changed.next().await {
             return Some(place);
         }
@@ -225,13 +225,13 @@ mod tests {
         fs::create_dir(root.path().join("b")).unwrap();
         let mut trace = Trace::default();
         let missing = Err(ObjectError::NotFound("no".into()));
-        for n in 0..MOST {
+        for n in 0..MAX_REMEMBERED {
             trace.opened::<()>(&at(&n.to_string()), &missing);
         }
-        assert_eq!((trace.len(), &trace.unsteady), (MOST, &None));
+        assert_eq!((trace.len(), &trace.unsteady), (MAX_REMEMBERED, &None));
         trace.opened::<()>(&at("0"), &missing);
         assert_eq!(trace.unsteady, None);
         trace.opened::<()>(&at("one more"), &missing);
-        assert_eq!((trace.len(), trace.unsteady.as_deref()), (MOST, Some("s3://b/one more")));
+        assert_eq!((trace.len(), trace.unsteady.as_deref()), (MAX_REMEMBERED, Some("s3://b/one more")));
     }
 }

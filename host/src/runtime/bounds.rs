@@ -22,5 +22,5 @@ impl Default for Bounds {
 }
 
 /// What applying a schema may take. A schema within the bounds of [`crate::dataset::schema`] takes milliseconds.
-pub(super) const SCHEMA: Bounds =
+pub(super) const SCHEMA_BOUNDS: Bounds =
     Bounds { memory: 256 * MIB, cpu: Duration::from_secs(5), time: Duration::from_secs(60) };

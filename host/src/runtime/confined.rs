@@ -15,10 +15,10 @@ use crate::dataset::schema::{Judgement, judge};
 
 /// The priority (setpriority(2)). On a busy CPU this process gets a tenth of what another one gets, on an idle CPU
 /// everything.
-const BACKGROUND: i32 = 10;
+const PRIORITY: i32 = 10;
 
 /// If memory runs out, the system ends this process before any other (proc_pid_oom_score_adj(5)).
-const FIRST_TO_GO: &str = "1000";
+const OOM_SCORE: &str = "1000";
 
 /// Answers the question on stdin, with so many bytes of memory and seconds of CPU time. Has to be called before there
 /// are any threads.
@@ -56,9 +56,9 @@ fn digested(component: &[u8], io: &Handle) -> std::result::Result<Digested, Plug
 }
 
 fn confine(memory: u64, cpu: u64) -> Result<()> {
-    setpriority_process(None, BACKGROUND)?;
+    setpriority_process(None, PRIORITY)?;
     // Not every system has this file. The limits below hold without it.
-    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let limit = |resource, current: u64, maximum: u64| {
         let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let [current, maximum] = [current, maximum].map(|most| Some(most.min(allowed)));

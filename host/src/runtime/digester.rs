@@ -8,7 +8,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use tokio::sync::Semaphore;
 
-use super::bounds::{Bounds, SCHEMA};
+use super::bounds::{Bounds, SCHEMA_BOUNDS};
 use super::child::{self, Ended, Request};
 use super::component::PluginError;
 use super::digest::{About, Digested};
@@ -16,7 +16,7 @@ use crate::dataset::Manifest;
 use crate::dataset::schema::Judgement;
 
 /// How many schemas are applied at once.
-const SCHEMAS: usize = 4;
+const SCHEMAS_AT_ONCE: usize = 4;
 
 /// Digests components and schemas in processes of their own.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Digester {
             program: program.into(),
             bounds,
             compilers: Arc::new(Semaphore::new(compilers.max(1))),
-            judges: Arc::new(Semaphore::new(SCHEMAS)),
+            judges: Arc::new(Semaphore::new(SCHEMAS_AT_ONCE)),
         }
     }
 
@@ -77,11 +77,11 @@ impl Digester {
         let _turn = self.judges.acquire().await;
         let (plugin, schema) = (manifest.name.clone(), manifest.settings_schema.to_string());
         let request = Request::Settings { plugin, schema, settings };
-        match child::ask::<Judgement>(&self.program, &SCHEMA, request, Bytes::new()).await {
+        match child::ask::<Judgement>(&self.program, &SCHEMA_BOUNDS, request, Bytes::new()).await {
             Ok((judgement, _)) => judgement,
             Err(Ended::Broke) => Err("broke the validator: write it in another way".into()),
             Err(Ended::NotStarted(why)) => Err(format!("cannot be applied: {why}")),
-            Err(limit) => Err(format!("takes {}: make it simpler", exceeded(&limit, &SCHEMA))),
+            Err(limit) => Err(format!("takes {}: make it simpler", exceeded(&limit, &SCHEMA_BOUNDS))),
         }
     }
 }

@@ -52,10 +52,10 @@ struct Shared {
 }
 
 /// How many instances may wait for their next item, per slot: a comparison keeps one of each version.
-const KEPT_PER_SLOT: usize = 2;
+const KEPT_INSTANCES_PER_SLOT: usize = 2;
 
 /// The most cores that compiling uses: each takes memory of its own.
-const MOST_THREADS: usize = 8;
+const MAX_COMPILE_THREADS: usize = 8;
 
 /// In the background, compiling uses one of so many cores.
 const CORES_PER_COMPILER: usize = 4;
@@ -64,7 +64,7 @@ impl Runtime {
     /// Sets the engine up. Components are compiled in this process and without bounds, so they have to be trusted.
     pub fn new(config: &RuntimeConfig) -> Result<Self, PluginError> {
         // One instance per slot, those that are kept for their next item, and a few that end late.
-        let instances = config.slots.min(1024) * (1 + KEPT_PER_SLOT) + 4;
+        let instances = config.slots.min(1024) * (1 + KEPT_INSTANCES_PER_SLOT) + 4;
         let engine = engine::engine(instances).map_err(PluginError::engine)?;
         let shared = Shared {
             _ticker: Ticker::start(&engine),
@@ -72,9 +72,9 @@ impl Runtime {
             engine,
             cache: config.cache.clone(),
             io: config.io.clone(),
-            kept: Arc::new(Semaphore::new(config.slots * KEPT_PER_SLOT)),
+            kept: Arc::new(Semaphore::new(config.slots * KEPT_INSTANCES_PER_SLOT)),
         };
-        let threads = cores().min(MOST_THREADS);
+        let threads = cores().min(MAX_COMPILE_THREADS);
         Ok(Self { shared: Arc::new(shared), digester: None, threads })
     }
 
@@ -86,7 +86,7 @@ impl Runtime {
 
     /// The same runtime for compiling beside other work: on a quarter of the cores, at least one.
     pub fn in_background(&self) -> Result<Self, PluginError> {
-        let threads = (cores() / CORES_PER_COMPILER).clamp(1, MOST_THREADS);
+        let threads = (cores() / CORES_PER_COMPILER).clamp(1, MAX_COMPILE_THREADS);
         Ok(Self { threads, ..self.clone() })
     }
 

@@ -53,12 +53,12 @@ impl Readiness {
 /// connection that grows old asks for nothing.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send the request's head, and how long the whole connection may take.
-const HEADERS: Duration = Duration::from_secs(2);
-const CONNECTION: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a request is held in memory: requests here are short, and have no body.
 const MAX_REQUEST: usize = 16 << 10;
 /// The pause after a connection could not be accepted, for example because the process has no file descriptor left.
-const AFTER_ERROR: Duration = Duration::from_millis(500);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 
 /// Binds the address, which no other process may use.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -94,7 +94,7 @@ async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Rout
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "the admin port could not take a connection");
-                tokio::time::sleep(AFTER_ERROR).await;
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 continue;
             }
         };
@@ -112,12 +112,12 @@ async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Rout
 async fn connection(stream: TcpStream, routes: Router) {
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_REQUEST)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     // A client that leaves or takes too long gets no answer. Nothing else follows.
-    let _ = tokio::time::timeout(CONNECTION, serving).await;
+    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, serving).await;
 }
 
 async fn ready(State((_, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
@@ -132,12 +132,12 @@ async fn render(State((metrics, _)): State<(Arc<Metrics>, Readiness)>) -> impl I
 }
 
 /// How long a probe waits for its answer: less than the 5 s that ECS gives a health check by default.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks another process's admin port whether it is alive: a container's health check without a shell or curl.
 pub async fn probe(address: &str, path: &str) -> io::Result<()> {
-    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, ask(address, path)).await.unwrap_or_else(|error| Err(silent(error)))
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", PROBE_TIMEOUT.as_secs()));
+    tokio::time::timeout(PROBE_TIMEOUT, ask(address, path)).await.unwrap_or_else(|error| Err(silent(error)))
 }
 
 async fn ask(address: &str, path: &str) -> io::Result<()> {
@@ -204,7 +204,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert!(is_ended(&mut half_open(address).await).await);
         assert!(is_ended(&mut TcpStream::connect(address).await.unwrap()).await);
-        assert!((HEADERS..3 * HEADERS).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!((HEAD_TIMEOUT..3 * HEAD_TIMEOUT).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 
     #[tokio::test]

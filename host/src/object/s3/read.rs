@@ -12,7 +12,7 @@ use super::super::{Location, Metadata, ObjectError, Page};
 use super::errors::{changed, object_error};
 
 /// How often an answer that broke off is resumed. The SDK's own retries end with the headers.
-const RESUMES: u32 = 5;
+const MAX_RESUMES: u32 = 5;
 
 /// What the object is, and its first bytes (at most `first`).
 pub(super) async fn open(client: &Client, at: &Location, first: u64) -> Result<(Metadata, Bytes), ObjectError> {
@@ -95,7 +95,7 @@ async fn fill(
         range.start += read;
         if let Some(cut) = cut {
             resumes += 1;
-            if resumes > RESUMES {
+            if resumes > MAX_RESUMES {
                 return Err(ObjectError::Unavailable(format!(
                     "{at} could not be read: the answer broke off {resumes} times, the last time because of {cut}"
                 )));
