@@ -13,7 +13,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sfn::config::http::HttpResponse;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{Calls, Fault};
+use crate::aws::{Calls, ServiceError};
 use crate::dataset::Dataset;
 use crate::sink::OutputSchema;
 
@@ -111,7 +111,7 @@ fn answered<T, E>(result: Result<T, SdkError<E, HttpResponse>>, permission: &str
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    result.map_err(|error| Verdict::Problem(sentence(&Fault::new(&error), permission)))
+    result.map_err(|error| Verdict::Problem(sentence(&ServiceError::new(&error), permission)))
 }
 
 /// Whether the caller may ask, whatever is answered.
@@ -121,18 +121,18 @@ where
 {
     match result {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) => match Fault::new(&error) {
+        Err(error) => match ServiceError::new(&error) {
             fault if is_denial(&fault) || !fault.is_refusal() => Err(Verdict::Problem(sentence(&fault, permission))),
             _ => Ok(None),
         },
     }
 }
 
-fn is_denial(fault: &Fault) -> bool {
+fn is_denial(fault: &ServiceError) -> bool {
     fault.status == Some(403) || fault.code.contains("AccessDenied") || fault.code.contains("NotAuthorized")
 }
 
-fn sentence(fault: &Fault, permission: &str) -> String {
+fn sentence(fault: &ServiceError, permission: &str) -> String {
     if is_denial(fault) {
         format!("no permission: allow `{permission}` ({})", fault.message)
     } else if fault.is_refusal() {

@@ -4,9 +4,9 @@
 //! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, ...), profiles, ECS and EC2 roles.
 
 mod condition;
-mod fault;
 #[cfg(test)]
 pub(crate) mod replay;
+mod service_error;
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
 pub(crate) use self::condition::{Condition, OnlyWhile, only_while};
-pub(crate) use self::fault::{Fault, LapsedCredentials, causes};
+pub(crate) use self::service_error::{LapsedCredentials, ServiceError, causes};
 
 /// For a connection to stand: three of the kernel's first attempts (0 s, 1 s, 3 s).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -157,7 +157,7 @@ mod tests {
         replay.config = replay.config.into_builder().endpoint_url(endpoint).build();
         let start = Instant::now();
         let error = client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
-        assert!(!Fault::new(&error).is_refusal(), "{error:?}");
+        assert!(!ServiceError::new(&error).is_refusal(), "{error:?}");
         assert!(start.elapsed() > CALLS.whole / 2, "it was tried again and again: {:?}", start.elapsed());
         assert!(start.elapsed() <= CALLS.whole + Duration::from_secs(1), "{:?}", start.elapsed());
     }

@@ -20,7 +20,7 @@ use crate::catalog::Loaded;
 use crate::job::{Batch, FailureKind, Item, error_names, item_name};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
-use crate::runtime::{self, Fault, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::runtime::{self, GuestMetrics, ITEM_ATTEMPTS, ItemFault, ItemRun, Lane};
 use crate::sink::OutputSchema;
 use crate::sink::keys::KeySet;
 
@@ -67,7 +67,7 @@ struct Side {
 
 /// What one version made of an item.
 struct Ran {
-    result: Result<Option<String>, Fault>,
+    result: Result<Option<String>, ItemFault>,
     rows: Vec<(usize, RecordBatch)>,
     took: Duration,
     memory: u64,

@@ -1,20 +1,22 @@
 //! The memory that rows take after their item has ended, until they are written.
 //!
-//! Nobody is asked for it: the item had more. But with rows of several batches in memory there may come a moment in which nothing
-//! runs and no batch has room for its next item. Then the batch that holds rows for longest goes on before all others, and if
-//! there is no room for that, the one that came last gives its rows up and begins again ([`Displaced::Later`]) when those before
-//! it are done: items are pure, so that only time is lost. So there is always a batch that ends, and each one's turn comes. One
-//! that has no room though it is alone is too large for this process ([`Displaced::TooLarge`]).
+//! Rows need no permit: their item had more memory. But when several batches have rows in memory, a moment may come in
+//! which nothing runs and no batch has room for its next item. Then the oldest batch goes on before all others. If
+//! there is no room even for that, the youngest batch gives up its rows, and begins again when those before it are done
+//! ([`Displaced::Later`]). Items are pure, so only time is lost. There is always a batch that ends, and each one's turn
+//! comes. A batch that has no room although it is alone is too large for this process ([`Displaced::TooLarge`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Admission, Need, Permit, State, Waiter};
+use super::need::Need;
+use super::permits::{Admission, Permit};
+use super::state::{Counts, Held};
 
 /// What a batch may hold without being counted: part of what the host keeps for itself. Most batches never hold more.
-const SMALL: u64 = 4 << 20;
+const UNCOUNTED: u64 = 4 << 20;
 
 /// The memory that a batch's rows take, until this is dropped.
 #[derive(Debug)]
@@ -28,40 +30,17 @@ pub struct Holding {
     displaced: CancellationToken,
 }
 
-/// Items whose results were handed over, and those that were looked at since.
-#[derive(Debug, Default)]
-struct Counts {
-    handed_over: AtomicU64,
-    looked_at: AtomicU64,
-    /// Of these, how many wait for their turn.
-    early: AtomicU64,
-    /// Items that are repeated: their memory is set aside, and each asks for a slot alone after its pause.
-    repeated: AtomicU64,
-}
-
-/// What a batch holds, as the admission knows it.
-#[derive(Debug)]
-pub(super) struct Held {
-    /// When the batch began, as the number of those before it.
-    age: u64,
-    /// For a moment it may be less than nothing: what is added is counted after what is removed.
-    bytes: i128,
-    counts: Arc<Counts>,
-    displaced: CancellationToken,
-    too_large: bool,
-}
-
 /// Why a batch has to give up its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Displaced {
-    /// It may begin again when [`Holding::again`] has an answer.
+    /// It may begin again when [`Holding::again`] returns.
     Later,
     /// Its rows leave no room for its next item, though it is alone: it holds so many bytes.
     TooLarge(u64),
 }
 
 impl Admission {
-    /// What a batch of this dataset holds: nothing yet.
+    /// Counts what a new batch of this dataset holds: nothing yet.
     pub fn holding(self: &Arc<Self>, need: &Need) -> Holding {
         self.holding_of(need.dataset.clone(), None)
     }
@@ -89,35 +68,35 @@ impl Holding {
         }
     }
 
-    /// An item ended whose rows take so much. To be said before its permit is given back.
+    /// An item ended, and its rows take so many bytes. To be called before its permit is dropped.
     pub fn hand_over(&self, bytes: u64) {
         self.counts.handed_over.fetch_add(1, Ordering::SeqCst);
         self.add(bytes);
     }
 
-    /// So many more items that were handed over were looked at: what can be done with them now is done, and so many wait for an
+    /// So many more results were looked at, and all was done with them that can be done now. `early` items wait for an
     /// earlier one.
     pub fn looked_at(&self, items: u64, early: u64) {
         self.counts.early.store(early, Ordering::SeqCst);
         self.counts.looked_at.fetch_add(items, Ordering::SeqCst);
-        if self.bytes.load(Ordering::SeqCst) > SMALL {
+        if self.bytes.load(Ordering::SeqCst) > UNCOUNTED {
             self.admission.serve();
         }
     }
 
-    /// An item will be repeated, with its memory set aside.
+    /// An item will be repeated. Its memory is set aside.
     pub fn reserve(&self, bytes: u64) {
         self.counts.repeated.fetch_add(1, Ordering::SeqCst);
         self.add(bytes);
     }
 
-    /// It is not repeated any more.
+    /// The item is not repeated any more.
     pub fn unreserve(&self, bytes: u64) {
         self.counts.repeated.fetch_sub(1, Ordering::SeqCst);
         self.remove(bytes);
     }
 
-    /// It holds more.
+    /// The batch holds more.
     pub fn add(&self, bytes: u64) {
         if bytes > 0 {
             let before = self.bytes.fetch_add(bytes, Ordering::SeqCst);
@@ -125,7 +104,7 @@ impl Holding {
         }
     }
 
-    /// It holds less.
+    /// The batch holds less.
     pub fn remove(&self, bytes: u64) {
         if bytes > 0 {
             let before = self.bytes.fetch_sub(bytes, Ordering::SeqCst);
@@ -135,11 +114,11 @@ impl Holding {
     }
 
     fn count(&self, before: u64, after: u64) {
-        let (before, after) = (before.saturating_sub(SMALL), after.saturating_sub(SMALL));
+        let (before, after) = (before.saturating_sub(UNCOUNTED), after.saturating_sub(UNCOUNTED));
         if before == after {
             return;
         }
-        self.admission.state().hold(self, i128::from(after) - i128::from(before));
+        self.admission.state().hold(self.number, &self.dataset, i128::from(after) - i128::from(before));
         if after < before {
             self.admission.serve();
             self.admission.freed.notify_waiters();
@@ -161,7 +140,7 @@ impl Holding {
         }
     }
 
-    /// The batch begins again, with its old place in the order, as soon as no batch before it holds anything.
+    /// Waits until no older batch holds anything. Then the batch begins again, with its old place in the order.
     pub async fn again(self: Arc<Self>) -> Self {
         let (admission, dataset, age) = (self.admission.clone(), self.dataset.clone(), self.age);
         drop(self);
@@ -180,72 +159,11 @@ impl Drop for Holding {
     fn drop(&mut self) {
         let mut state = self.admission.state();
         if let Some(held) = state.held.get(&self.number).map(|held| held.bytes) {
-            state.hold(self, -held);
+            state.hold(self.number, &self.dataset, -held);
             state.held.remove(&self.number);
         }
         drop(state);
         self.admission.serve();
         self.admission.freed.notify_waiters();
-    }
-}
-
-impl State {
-    fn hold(&mut self, holding: &Holding, more: i128) {
-        if let Some(held) = self.held.get_mut(&holding.number) {
-            held.bytes += more;
-            self.free_memory -= more;
-            self.member(&holding.dataset).rows += more;
-        }
-    }
-
-    /// Where nothing runs and nobody who holds rows can go on: whoever goes on all the same. Without one somebody was displaced,
-    /// and will have given up its rows in a moment.
-    pub(super) fn rescue(&mut self, slots: usize) -> Option<(Arc<str>, Waiter)> {
-        if self.free_slots < slots {
-            return None;
-        }
-        let mut holders: Vec<_> =
-            self.held.iter().filter(|(_, held)| held.bytes > 0).map(|(n, h)| (h.age, *n)).collect();
-        holders.sort_unstable();
-        let (eldest, youngest) = (holders.first()?.1, holders.last()?.1);
-        if !holders.iter().all(|(_, number)| self.is_stuck(*number)) {
-            return None;
-        }
-        let free = self.free_memory;
-        // Lanes may overtake each other by an item. What is held by those ahead of their turn can only become less if it comes.
-        let early = self.held.get(&eldest).map_or(0, |held| held.counts.early.load(Ordering::SeqCst));
-        let waits_for_turn = eldest == youngest && early > 0;
-        for (dataset, member) in &mut self.members {
-            let open = |waiter: &Waiter| waiter.holding == Some(eldest) && !waiter.permit.is_closed();
-            // Who is repeated has its memory already.
-            let has = |waiter: &Waiter| open(waiter) && waiter.memory == 0;
-            let place = member.waiting.iter().position(has).or_else(|| member.waiting.iter().position(open));
-            let Some(place) = place else { continue };
-            let memory = member.waiting[place].memory;
-            if memory == 0 || i128::from(memory) <= free || waits_for_turn {
-                return Some((dataset.clone(), member.waiting.remove(place)?));
-            }
-        }
-        if let Some(held) = self.held.get_mut(&youngest) {
-            held.too_large = youngest == eldest;
-            held.displaced.cancel();
-        }
-        None
-    }
-
-    /// Whether a batch waits for memory, and for nothing else: what it holds will not become less by itself.
-    fn is_stuck(&self, number: u64) -> bool {
-        let Some(held) = self.held.get(&number) else { return false };
-        let counts = &held.counts;
-        let idle = counts.handed_over.load(Ordering::SeqCst) == counts.looked_at.load(Ordering::SeqCst);
-        let waits = |waiter: &Waiter| waiter.holding == Some(number) && !waiter.permit.is_closed();
-        let (mut waiting, mut repeated) = (0_u64, 0_u64);
-        for waiter in self.members.values().flat_map(|member| &member.waiting).filter(|waiter| waits(waiter)) {
-            waiting += 1;
-            repeated += u64::from(waiter.memory == 0);
-        }
-        // Whoever pauses will ask by itself.
-        let pauses = counts.repeated.load(Ordering::SeqCst) > repeated;
-        idle && !pauses && waiting > 0 && !held.displaced.is_cancelled()
     }
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1 << 20;
 
-/// What is left for items where this process may have `limit` bytes. The host keeps an eighth, and 64 MiB at least: an idle
-/// worker takes some 35 MB, and there are compiled components, and rows on their way to the stores.
+/// The memory for items, if this process may have `limit` bytes. The host keeps an eighth, and 64 MiB at least: an idle
+/// worker takes some 35 MB, and compiled components and rows on their way to the stores come on top.
 pub fn budget(limit: u64) -> u64 {
     limit.saturating_sub((limit / 8).max(64 * MIB))
 }
 
 /// The memory that this process may have, in bytes: the machine's, or the least that its control group or one above it
-/// allows. None where nobody says, which is everywhere but on Linux.
+/// allows. None where the system does not say, which is everywhere but on Linux.
 pub fn limit() -> Option<u64> {
     limit_under(Path::new("/"))
 }

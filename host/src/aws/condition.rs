@@ -49,7 +49,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::replay::{Replay, Response};
-    use super::super::{Calls, Fault, s3_client};
+    use super::super::{Calls, ServiceError, s3_client};
     use super::*;
 
     const CALLS: Calls =
@@ -69,7 +69,7 @@ mod tests {
         let delete = async || client.delete_object().bucket("b").key("k").send().await;
         let error = only_while(times(3), delete()).await.unwrap_err();
         assert_eq!(replay.requests().len(), 3, "{error:?}");
-        let fault = Fault::new(&error);
+        let fault = ServiceError::new(&error);
         assert!(!fault.is_refusal() && fault.message.contains("the claim ran out"), "{fault:?}");
         only_while(times(0), delete()).await.unwrap_err();
         assert_eq!(replay.requests().len(), 3);

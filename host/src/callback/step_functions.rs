@@ -10,7 +10,7 @@ use aws_sdk_sfn::config::http::HttpResponse;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 
 use super::{Answer, Callback, CallbackError, Waiting};
-use crate::aws::{self, Calls, Fault};
+use crate::aws::{self, Calls, ServiceError};
 use crate::job::TaskToken;
 
 /// Limits of `SendTaskFailure`, in characters ("AWS Step Functions API Reference").
@@ -69,7 +69,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let Err(error) = result else { return Ok(Waiting::Yes) };
-    let fault = Fault::new(&error);
+    let fault = ServiceError::new(&error);
     // A token comes from a message: one that no state can have is that message's fault, and no trouble of the service.
     let impossible = fault.code == "ValidationException" && fault.message.contains("taskToken");
     match impossible || NOBODY_WAITS.contains(&fault.code.as_str()) {

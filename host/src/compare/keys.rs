@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::job::{FailureKind, error_names};
-use crate::runtime::Fault;
+use crate::runtime::ItemFault;
 use crate::sink::OutputSchema;
 use crate::sink::keys::KeySet;
 
@@ -15,10 +15,10 @@ pub(crate) fn check_keys(
     outputs: &[Arc<OutputSchema>],
     keys: &mut [KeySet],
     rows: &[(usize, RecordBatch)],
-) -> Result<(), Fault> {
+) -> Result<(), ItemFault> {
     for (number, (schema, keys)) in outputs.iter().zip(keys).enumerate() {
         let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == number).map(|(_, rows)| rows.clone()).collect();
-        let found = keys.check(schema, &blocks).map_err(|bad| Fault {
+        let found = keys.check(schema, &blocks).map_err(|bad| ItemFault {
             code: error_names::BAD_KEY.into(),
             message: format!("output `{}`: {bad}", schema.name),
             kind: FailureKind::Rejected,

@@ -9,7 +9,7 @@ use super::comparison::{Comparison, Difference, MAX_DIFFERENCES, Rows, SchemaCha
 use super::{Ran, name_of};
 use crate::catalog::Loaded;
 use crate::job::Item;
-use crate::runtime::Fault;
+use crate::runtime::ItemFault;
 use crate::sink::{OutputSchema, RowTexts, SinkError};
 
 /// What differs between the outputs of two versions, whatever the items.
@@ -70,9 +70,10 @@ pub(super) fn add(
     comparison.memory.new = comparison.memory.new.max(is.memory);
     let mut found =
         Found { item, room: MAX_DIFFERENCES.saturating_sub(comparison.first.len()), differences: Vec::new() };
-    let outcome = |found: &mut Found<'_>, was: &Result<Option<String>, Fault>, is: &Result<Option<String>, Fault>| {
-        found.note(Subject::Outcome, || (Some(told(was)), Some(told(is))));
-    };
+    let outcome =
+        |found: &mut Found<'_>, was: &Result<Option<String>, ItemFault>, is: &Result<Option<String>, ItemFault>| {
+            found.note(Subject::Outcome, || (Some(told(was)), Some(told(is))));
+        };
     match (&was.result, &is.result) {
         (Err(before), Err(after)) if before.code == after.code => comparison.same += 1,
         (Err(_), Err(_)) => {
@@ -115,7 +116,7 @@ pub(super) fn add(
     comparison.first.sort();
 }
 
-fn told(result: &Result<Option<String>, Fault>) -> String {
+fn told(result: &Result<Option<String>, ItemFault>) -> String {
     match result {
         Ok(_) => "succeeded".into(),
         Err(fault) => short(&format!("{}: {}", fault.code, fault.message)),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     fn failed(code: &str) -> Ran {
-        let fault = Fault { code: code.into(), message: "no header".into(), kind: FailureKind::Rejected };
+        let fault = ItemFault { code: code.into(), message: "no header".into(), kind: FailureKind::Rejected };
         Ran { result: Err(fault), rows: Vec::new(), took: Duration::from_millis(1), memory: 2 << 16 }
     }
 

@@ -23,7 +23,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::fleet::{Fleet, Tally};
 use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, PART, Receipt, Record, Release, millis, time_of};
-use crate::aws::{self, Calls, Fault};
+use crate::aws::{self, Calls, ServiceError};
 use crate::job::{BatchId, Digest};
 
 /// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
@@ -166,7 +166,8 @@ impl DynamoLedger {
 
     async fn part(&self, key: String) -> Result<Vec<u8>, LedgerError> {
         let request = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key));
-        let found = request.consistent_read(true).send().await.map_err(|error| unavailable(Fault::new(&error)))?;
+        let found =
+            request.consistent_read(true).send().await.map_err(|error| unavailable(ServiceError::new(&error)))?;
         let part = found.item.unwrap_or_default().remove("bytes");
         let bytes = match part {
             Some(AttributeValue::B(bytes)) => Some(bytes.into_inner()),
@@ -178,7 +179,7 @@ impl DynamoLedger {
     async fn put_part(&self, key: String, part: &[u8], now: SystemTime) -> Result<(), LedgerError> {
         let put = self.client.put_item().table_name(&self.table).item("pk", AttributeValue::S(key));
         let put = put.item("bytes", bytes(part)).item("expires", expires(now));
-        put.send().await.map(|_| ()).map_err(|error| unavailable(Fault::new(&error)))
+        put.send().await.map(|_| ()).map_err(|error| unavailable(ServiceError::new(&error)))
     }
 
     /// A write under a claim.
@@ -327,7 +328,7 @@ fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &s
 
 /// The entry that did not meet the condition; empty when there is none.
 fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attributes, LedgerError> {
-    let fault = Fault::new(&error);
+    let fault = ServiceError::new(&error);
     match error.into_service_error() {
         UpdateItemError::ConditionalCheckFailedException(failed) => Ok(failed.item.unwrap_or_default()),
         other if fault.is_refusal() => Err(LedgerError::Refused(refusal(&other, fault))),
@@ -335,7 +336,7 @@ fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attribut
     }
 }
 
-fn refusal(error: &UpdateItemError, fault: Fault) -> String {
+fn refusal(error: &UpdateItemError, fault: ServiceError) -> String {
     match error.code() {
         Some("ResourceNotFoundException" | "ValidationException") => {
             format!(
@@ -348,7 +349,7 @@ fn refusal(error: &UpdateItemError, fault: Fault) -> String {
     }
 }
 
-fn unavailable(fault: Fault) -> LedgerError {
+fn unavailable(fault: ServiceError) -> LedgerError {
     if fault.is_refusal() { LedgerError::Refused(fault.message) } else { LedgerError::Unavailable(fault.message) }
 }
 

@@ -1,4 +1,4 @@
-//! A store that is read in one place and written in another: what is written is seen by nobody who reads.
+//! A store that reads from one place and writes to another, so that no reader sees what is written.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What every [`ObjectWriter`] has to do, as a suite that runs against the folder and against an S3.
 
-// A failed check is what this is for.
+// The suite fails by panicking.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

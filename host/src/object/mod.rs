@@ -5,9 +5,7 @@ pub mod aside;
 pub mod contract;
 pub mod folder;
 pub mod s3;
-mod s3_upload;
 pub mod trace;
-mod walk;
 pub mod watch;
 
 use std::fmt;
@@ -35,8 +33,8 @@ impl Location {
         Self { bucket: self.bucket.clone(), key: key.into() }
     }
 
-    /// That it names an object that a store may have. A key of blanks alone is none: the SDK of Amazon S3 makes no request of
-    /// it, and what cannot be read there cannot be read here either.
+    /// Refuses what cannot name an object. A key of blanks is refused too: the SDK of Amazon S3 makes no request with
+    /// it, and all stores take the same keys.
     pub(crate) fn names_an_object(&self) -> Result<(), ObjectError> {
         let why = match self.key.as_str() {
             "" => "it names a bucket, not an object",
@@ -95,7 +93,7 @@ impl FromStr for Location {
         if !is_bucket(bucket) {
             return Err(invalid(&format!("`{bucket}` is no bucket's name (letters, digits, `.`, `-` and `_`)")));
         }
-        // Amazon S3 allows these names; a folder cannot hold them, and no key that means well has them.
+        // Amazon S3 allows these names, but a folder cannot hold them, and no honest key has them.
         if key.contains('\0') || key.split('/').any(|part| part == "." || part == "..") {
             return Err(invalid("`.` and `..` are no names"));
         }
@@ -128,7 +126,8 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Why an object could not be had: the same cases as the contract's `objects.error`. Each sentence names the object.
+/// Why an object could not be read or written. Guests know most of these cases as `objects.error`. Each sentence names
+/// the object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
     /// There is no such object or bucket.
@@ -143,7 +142,8 @@ pub enum ObjectError {
     /// The store did not answer after retries.
     #[error("{0}")]
     Unavailable(String),
-    /// This machine is out of something that no waiting brings back: room on the disk, open files. Only a folder says so.
+    /// This machine ran out of something that waiting does not bring back: disk space, open files. Only a folder says
+    /// so.
     #[error("{0}")]
     Exhausted(String),
     /// More than a limit allows.
@@ -152,12 +152,12 @@ pub enum ObjectError {
     /// The object is no longer the version that was opened.
     #[error("{0}")]
     Changed(String),
-    /// What was uploaded was removed before it became an object: by whoever took the batch over, or by a rule of the bucket.
+    /// The upload was removed before it became an object: by whoever took the batch over, or by a rule of the bucket.
     #[error("{0}")]
     Gone(String),
 }
 
-/// A store of objects, to be read: all that plugins are given.
+/// A store of objects that can be read. Plugins are given no more.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// What the object is, and its first bytes (at most `first`), in one request: most objects are small.
@@ -172,14 +172,14 @@ pub trait ObjectStore: Send + Sync + 'static {
     async fn list(&self, prefix: &Location, next: Option<&str>) -> Result<Page, ObjectError>;
 }
 
-/// A store of objects that can be written: in two steps, of which only the second is seen.
+/// A store of objects that can be written in two steps: an upload stores the bytes, completing it makes them visible.
 #[async_trait]
 pub trait ObjectWriter: ObjectStore {
     /// Starts to write an object. Nothing is visible before [`ObjectWriter::complete`].
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError>;
 
-    /// Makes an uploaded object visible, whole and at once, in place of any object of that key. Whoever has the record may
-    /// do it, in any process, also again: [`ObjectError::Gone`] when the upload was removed before anybody did.
+    /// Makes an uploaded object visible, whole and at once, in place of any object of that key. Any process that has
+    /// the record may do it, and may repeat it. [`ObjectError::Gone`] if the upload was removed first.
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError>;
 
     /// Removes one upload, if it is not complete.
@@ -215,18 +215,18 @@ pub struct Uploaded {
     pub id: String,
     /// Its parts, in order; a folder has none.
     pub parts: Vec<UploadedPart>,
-    /// What the object will be recognized by when it is there, and the upload no more.
+    /// The mark by which the finished object is known to be this upload's, when the upload itself is gone.
     pub mark: String,
     /// In bytes.
     pub size: u64,
 }
 
-/// What a store says of a part that it has.
+/// What a store returned for a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedPart {
     /// The entity tag.
     pub etag: String,
-    /// The CRC-32 in base64, if the store keeps it: then it wants it back.
+    /// The CRC-32 in base64, if the store keeps one. Completing the upload then has to repeat it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc32: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What a batch read: each object by its version, each page of a listing by what it said. Later the store is asked whether
-//! it would still be the same.
+//! What a batch read: the version of each object, and a digest of each page of a listing. Later the store is asked
+//! whether it would still answer the same.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -10,26 +10,28 @@ use serde::{Deserialize, Serialize};
 use super::{Location, Metadata, ObjectError, ObjectStore, Page};
 use crate::job::Digest;
 
-/// How many objects and pages are remembered, at most: a batch that read more is never known to be the same.
-const MOST: usize = 100_000;
+/// The most objects and pages that are remembered. A batch that read more is never known to be the same.
+const MAX_REMEMBERED: usize = 100_000;
 
-/// How many objects are asked for at once.
-const AT_ONCE: usize = 16;
+/// How many objects are checked at once.
+const CHECKED_AT_ONCE: usize = 16;
 
-/// All that a batch was told by the store.
+/// All that the store told a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// The entity tag of each object that was opened; none where there was nothing to be had.
+    /// The entity tag of each object that was opened; none if it was missing or refused.
     objects: BTreeMap<Location, Option<String>>,
-    /// A digest of each page that was listed, by its prefix and its name; none where there was nothing to be had.
+    /// A digest of each page that was listed, by its prefix and its token (`Page::next`); none if it was missing or
+    /// refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pages: BTreeMap<Location, BTreeMap<String, Option<Digest>>>,
-    /// The first of what cannot be held against the store: it gave no answer, or two different ones.
+    /// The first place for which the store gave no answer or two different ones, or for which there was no room. A
+    /// trace that has one is worthless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsteady: Option<String>,
 }
 
-/// Of what the store said: what it has, that it has nothing, or none of both.
+/// What the store answered: that it has something, that it has nothing, or neither.
 enum Answer<T> {
     Has(T),
     Nothing,
@@ -62,7 +64,7 @@ impl<T> Answer<T> {
 }
 
 impl Trace {
-    /// Takes in what the store said when an object was opened.
+    /// Notes what the store answered when an object was opened.
     pub(super) fn opened<T>(&mut self, at: &Location, result: &Result<(Metadata, T), ObjectError>) {
         let answer = Answer::of(result, |(metadata, _)| metadata.etag.clone()).known();
         let known = self.objects.get(at).cloned();
@@ -73,7 +75,7 @@ impl Trace {
         }
     }
 
-    /// Takes in what the store said when a page was listed.
+    /// Notes what the store answered when a page was listed.
     pub(super) fn listed(&mut self, prefix: &Location, next: Option<&str>, result: &Result<Page, ObjectError>) {
         let answer = Answer::of(result, digest).known();
         let name = next.unwrap_or_default();
@@ -85,10 +87,10 @@ impl Trace {
         }
     }
 
-    /// Whether there is something to remember. Notes what makes the trace worthless.
+    /// Whether the answer is to be remembered. Notes the place if the answer makes the trace worthless.
     fn is_new<T: PartialEq>(&mut self, place: &str, answer: Option<&T>, known: Option<&T>) -> bool {
         let steady = answer.is_some() && known.is_none_or(|known| Some(known) == answer);
-        let full = known.is_none() && self.len() >= MOST;
+        let full = known.is_none() && self.len() >= MAX_REMEMBERED;
         if !steady || full {
             self.unsteady.get_or_insert_with(|| place.into());
         }
@@ -99,7 +101,7 @@ impl Trace {
         self.objects.len() + self.pages.values().map(BTreeMap::len).sum::<usize>()
     }
 
-    /// The first place of which the store says something else now, if there is one.
+    /// The first place for which the store answers something else now, if there is one.
     pub async fn changed(&self, store: &dyn ObjectStore) -> Option<String> {
         if let Some(place) = &self.unsteady {
             return Some(place.clone());
@@ -108,7 +110,7 @@ impl Trace {
             let now = Answer::of(&store.open(at, 0).await, |(metadata, _)| metadata.etag.clone()).known();
             (now.as_ref() != Some(before)).then(|| at.to_string())
         });
-        let mut changed = pin!(objects.buffered(AT_ONCE).filter_map(std::future::ready));
+        let mut changed = pin!(objects.buffered(CHECKED_AT_ONCE).filter_map(std::future::ready));
         if let Some(place) = changed.next().await {
             return Some(place);
         }
@@ -124,7 +126,7 @@ impl Trace {
     }
 }
 
-/// Of all that a reader of the page is told.
+/// The digest of all that a page tells its reader.
 fn digest(page: &Page) -> Digest {
     let mut text = String::new();
     for object in &page.objects {
@@ -223,13 +225,13 @@ mod tests {
         fs::create_dir(root.path().join("b")).unwrap();
         let mut trace = Trace::default();
         let missing = Err(ObjectError::NotFound("no".into()));
-        for n in 0..MOST {
+        for n in 0..MAX_REMEMBERED {
             trace.opened::<()>(&at(&n.to_string()), &missing);
         }
-        assert_eq!((trace.len(), &trace.unsteady), (MOST, &None));
+        assert_eq!((trace.len(), &trace.unsteady), (MAX_REMEMBERED, &None));
         trace.opened::<()>(&at("0"), &missing);
         assert_eq!(trace.unsteady, None);
         trace.opened::<()>(&at("one more"), &missing);
-        assert_eq!((trace.len(), trace.unsteady.as_deref()), (MOST, Some("s3://b/one more")));
+        assert_eq!((trace.len(), trace.unsteady.as_deref()), (MAX_REMEMBERED, Some("s3://b/one more")));
     }
 }

@@ -1,7 +1,8 @@
-//! A store that remembers whether it let its reader down, so that what a store did is not taken for the item's fault: an item
-//! that waited for a store until its time was over is not to blame, and neither is one that asks for a retry because of it.
+//! A store that remembers whether it failed its reader, so that nobody takes that for the item's fault. An item whose
+//! time ran out while it waited for the store is not to blame, and neither is one that asks for a retry because of the
+//! store.
 //!
-//! If it is asked to, it also remembers what it was asked for and what it answered.
+//! If asked to, it also remembers what it was asked for and what it answered.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +14,8 @@ use bytes::Bytes;
 use super::trace::Trace;
 use super::{Location, Metadata, ObjectError, ObjectStore, Page};
 
-/// How long one request, of 8 MiB at most, may take before the store counts as not keeping up. Within the default time of an
-/// item (30 s), so that what is noticed comes before the item's end.
+/// How long one request (8 MiB at most) may take before the store counts as not keeping up. Less than the default time
+/// of an item (30 s), so that it is noticed before the item ends.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// A store as the items of one batch use it.
@@ -26,18 +27,18 @@ pub struct WatchedStore {
 }
 
 impl WatchedStore {
-    /// Watches this store for items that may take so long.
+    /// Watches this store for items with this time limit.
     pub fn new(inner: Arc<dyn ObjectStore>, timeout: Duration) -> Self {
         Self { inner, slow: SLOW.min(timeout / 2), trouble: Mutex::default(), trace: None }
     }
 
-    /// The same, and whether it remembers what was read.
+    /// The same store, which remembers what was read if `traced`.
     #[must_use]
     pub fn traced(self, traced: bool) -> Self {
         Self { trace: traced.then(Mutex::default), ..self }
     }
 
-    /// What was read so far, if that is remembered.
+    /// What was read so far, if the store remembers it.
     pub fn trace(&self) -> Option<Trace> {
         self.trace.as_ref().map(|trace| trace.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }

@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::{
 use tokio::time::Instant;
 
 use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
-use crate::aws::{self, Calls, Fault};
+use crate::aws::{self, Calls, ServiceError};
 use crate::job::MAX_MESSAGE_BYTES;
 
 /// How many messages SQS takes or gives in one request.
@@ -303,7 +303,7 @@ fn queue_error<E>(error: SdkError<E, HttpResponse>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let fault = Fault::new(&error);
+    let fault = ServiceError::new(&error);
     match fault.is_refusal() {
         true => QueueError::Refused(fault.message),
         false => QueueError::Unavailable(fault.message),

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::key::PublicKey;
 use super::trust::TrustError;
-use crate::aws::{self, Calls, Fault};
+use crate::aws::{self, Calls, ServiceError};
 
 /// Somebody waits for it, or a worker that asks again by itself.
 const CALLS: Calls =
@@ -116,7 +116,7 @@ fn fault<E>(key: &KmsKey, error: &SdkError<E, HttpResponse>) -> TrustError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let fault = Fault::new(error);
+    let fault = ServiceError::new(error);
     let sentence = format!("{key}: {}", fault.message);
     if fault.is_refusal() { TrustError::Invalid(sentence) } else { TrustError::Unavailable(sentence) }
 }

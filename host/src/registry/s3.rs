@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::RegistryError;
 use super::folder::too_large;
 use super::layout::Keys;
-use crate::aws::{self, Calls, Fault, SdkConfig};
+use crate::aws::{self, Calls, SdkConfig, ServiceError};
 
 /// A worker asks for the next head all the time, and asks again if this failed; people wait for the rest.
 const READS: Calls = Calls {
@@ -79,7 +79,7 @@ impl S3 {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let (place, bucket, fault) = (self.place(key), &self.bucket, Fault::new(error));
+        let (place, bucket, fault) = (self.place(key), &self.bucket, ServiceError::new(error));
         let text = format!("{place} could not be {done}: {}", fault.message);
         match (fault.status.unwrap_or_default(), fault.code.as_str()) {
             (_, "NoSuchBucket") => RegistryError::NotFound(format!("{place}: there is no bucket `{bucket}`")),

@@ -1,12 +1,11 @@
 //! Compiled components on disk, so that only the first process of a user waits for the compiler.
 //!
-//! Compiled code is run as it is, so a file counts only if this user's gristmill wrote it for this very component: it carries
-//! a tag, made with a secret that lies beside it ([`Secret`]), over the component's digest, the engine's version and settings,
-//! and all that it holds. Whoever can put a file into the folder, or rename one, cannot make the tag. And folder and files
-//! have to belong to this user (or to root, who may have made the image) and be writable for nobody else. A file that is
-//! anything else is compiled again and replaced.
+//! Compiled code is run as it is. So a file counts only if this user's gristmill wrote it for this very component. It
+//! carries a tag over the component's digest, the engine's version and settings, and all of its content, made with a
+//! secret that lies beside it ([`Secret`]): putting a file into the folder, or renaming one, does not make a tag.
+//! Folder and files also have to belong to this user (or to root, who may have made the image) and be writable for
+//! nobody else. Any other file is ignored: the component is compiled again, and the file replaced.
 
-use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,17 +14,18 @@ use bytes::Bytes;
 use wasmtime::Engine;
 
 use super::digest::{About, Digested};
+use super::private::{REMEDY, make_private, private};
 use super::secret::{Secret, TAG};
 use crate::job::Digest;
 
 const MAGIC: &[u8; 16] = b"gristmill cwasm2";
-/// What it is, its tag, and how long what it says of itself is.
+/// The magic bytes, the tag, and the length of what the component says of itself.
 const HEADER: usize = MAGIC.len() + TAG + size_of::<u64>();
 
-/// Where what is kept of one component is.
+/// The place of one component in the cache.
 pub(super) struct Entry {
     path: PathBuf,
-    /// What it is an entry of, as its tag covers it.
+    /// Names the component and the engine; covered by the tag.
     of: String,
 }
 
@@ -38,7 +38,7 @@ impl Entry {
         Self { path: folder.join(format!("{of}.cwasm")), of }
     }
 
-    /// What is kept of the component, if this user compiled it before and the file is whole.
+    /// The digested component, if this user compiled it before and the file is whole.
     pub(super) fn load(&self) -> Option<Digested> {
         let path = self.path.display();
         match self.read() {
@@ -59,7 +59,7 @@ impl Entry {
 
     fn read(&self) -> Result<Read> {
         let mut file = std::fs::File::open(&self.path)?;
-        // It is the open file that is asked, not its name.
+        // The open file is checked, not its name: another file could have that by now.
         if !private(&file.metadata()?) || !private(&std::fs::metadata(self.folder())?) {
             return Ok(Read::Open);
         }
@@ -83,7 +83,7 @@ impl Entry {
         Some(Digested { about, code: bytes.slice(HEADER + length..) })
     }
 
-    /// Keeps it for the next process. A cache that cannot be written costs time, not work.
+    /// Keeps the component for the next process. A cache that cannot be written costs time, not work.
     pub(super) fn store(&self, digested: &Digested) {
         if let Err(error) = self.try_store(digested) {
             tracing::warn!(path = %self.path.display(), %error, "a compiled component was not kept; the next start compiles again");
@@ -98,10 +98,10 @@ impl Entry {
         let secret = Secret::make(self.folder())?;
         let about = serde_json::to_vec(&digested.about)?;
         let length = (about.len() as u64).to_le_bytes();
-        // All of it has a length of its own or one that is given.
+        // The parts cannot be cut in another way: each has a fixed length, or one that is part of the tag.
         let tag = secret.sign(&[MAGIC, self.of.as_bytes(), &length, &about, &digested.code]);
-        // A file of its own, renamed when whole: two processes may compile the same component at once. Only its owner may
-        // read and write it, whatever the umask.
+        // A temporary file that is renamed when it is whole: two processes may compile the same component at once. Only
+        // its owner may read and write it, whatever the umask.
         let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(self.folder())?;
         for part in [&MAGIC[..], &tag, &length, &about, &digested.code] {
             file.write_all(part)?;
@@ -115,38 +115,14 @@ impl Entry {
     }
 }
 
-/// A file that lies where an entry is.
+/// What lies at an entry's place.
 enum Read {
-    /// It was made here, for this component.
+    /// A file that was made here, for this component.
     Ours(Box<Digested>),
-    /// It was not.
+    /// A file that was not.
     Theirs,
-    /// Anybody may have made it.
+    /// A file that anybody may have made.
     Open,
-}
-
-pub(super) const REMEDY: &str = "it has to be a folder of this user's own, with mode 700";
-
-/// Whether nobody else can have written it.
-#[cfg(unix)]
-pub(super) fn private(meta: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    const ROOT: u32 = 0;
-    let owner = meta.uid();
-    meta.mode() & WRITABLE_BY_OTHERS == 0 && (owner == ROOT || owner == rustix::process::geteuid().as_raw())
-}
-
-#[cfg(not(unix))]
-fn private(_meta: &Metadata) -> bool {
-    true
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! A conversation with a process of one's own: a question, an answer, and how it ended if there is none.
+//! A conversation with a child process: a question, and its answer or why there is none.
 //!
-//! Both ends are this program. A question is a line of JSON and the component's bytes; an answer is a line of JSON and the code.
-//! The pipe for questions stays open until there is an answer: where it is closed before, nobody waits any more.
+//! Both ends are this program. A question is a line of JSON and the component's bytes; an answer is a line of JSON and
+//! the code. The question's pipe stays open until there is an answer. If it is closed before, nobody waits for one any
+//! more.
 
 use std::io::{BufRead as _, BufReader, BufWriter, Error, ErrorKind, Read, Result as IoResult, Write};
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,20 +16,20 @@ use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::digester::Bounds;
+use super::bounds::Bounds;
 
-/// The longest line, and the most code that is taken: a Python component of 19 MB is 40 to 100 MB then.
+/// The longest line, and the most code, that is accepted. A Python component of 19 MB compiles to 40 to 100 MB.
 const MAX_LINE: u64 = 16 << 20;
 const MAX_CODE: u64 = 512 << 20;
-/// How much of what it writes to stderr is looked at.
+/// How much of the child's stderr is looked at.
 const MAX_STDERR: u64 = 16 << 10;
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// To digest the component of this size that follows, with so many threads.
+    /// Digest the component of this size that follows, with so many threads.
     Component { size: u64, threads: usize },
-    /// To hold settings against a plugin's schema, both as JSON.
+    /// Check settings against a plugin's schema, both as JSON.
     Settings { plugin: String, schema: String, settings: String },
 }
 
@@ -43,15 +44,15 @@ struct Head<A> {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// It wanted more memory than it may have.
+    /// The child wanted more memory than it may have.
     Memory,
-    /// Somebody killed it: the system, for want of memory.
+    /// It was killed: by the system, which ran out of memory.
     Killed,
     /// It used up its CPU time.
     Cpu,
     /// Its time was over.
     Time,
-    /// It made more code than is taken.
+    /// It made more code than is accepted.
     Code,
     /// It ended in any other way.
     Broke,
@@ -59,7 +60,7 @@ pub(super) enum Ended {
     NotStarted(String),
 }
 
-/// Asks a process of its own within these bounds. Who does not wait for the answer any more ends the process.
+/// Asks a new child process within these bounds. Dropping the future ends the process.
 pub(super) async fn ask<A>(
     program: &Path,
     bounds: &Bounds,
@@ -72,7 +73,7 @@ where
     let mut command = Command::new(program);
     let (memory, cpu) = (bounds.memory.to_string(), bounds.cpu.as_secs().max(1).to_string());
     command.args(["digest", "--memory", &memory, "--cpu", &cpu]);
-    // Nothing of this process is in it: no variables, which may hold credentials.
+    // The child inherits no variables: they may hold credentials.
     command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (events, happened) = channel();
     let _waiting = Waiting(events.clone());
@@ -117,10 +118,10 @@ fn converse<A: DeserializeOwned + Send>(
         scope.spawn(move || _ = events.send(Event::Answered(answer(stdout))));
         let event = happened.recv_timeout(time);
         if !matches!(event, Ok(Event::Answered(Ok(_)))) {
-            // One that has ended by itself is not hurt by it: how it ended is known all the same.
+            // A child that has ended by itself is not affected, and its status stays as it was.
             let _ = child.kill();
         }
-        // Its questions end only now.
+        // Only now is the question's pipe closed.
         drop(asking.join());
         let status = child.wait().map_err(not_started)?;
         match event {
@@ -132,7 +133,7 @@ fn converse<A: DeserializeOwned + Send>(
     })
 }
 
-/// Writes the question, and gives the pipe back: it has to stay open.
+/// Writes the question, and returns the pipe, which has to stay open.
 fn put<W: Write>(mut pipe: W, request: &Request, component: &[u8]) -> IoResult<W> {
     write_line(&mut pipe, request)?;
     pipe.write_all(component)?;
@@ -150,7 +151,7 @@ fn answer<A: DeserializeOwned>(pipe: impl Read) -> Result<(A, Bytes), Option<End
     Ok((answer, read_exactly(pipe, code).map_err(cut_short)?))
 }
 
-/// The first that it says on stderr; the rest is read too, so that it never waits for a reader.
+/// The beginning of the child's stderr. The rest is read too, so that the child never waits for a reader.
 fn complaints(mut pipe: impl Read) -> String {
     let mut said = Vec::new();
     let _ = pipe.by_ref().take(MAX_STDERR).read_to_end(&mut said);
@@ -167,7 +168,7 @@ fn ended(status: ExitStatus, said: &str) -> Ended {
     }
 }
 
-/// Whether these are the words of Rust's allocator, or of the system, where there is no more memory.
+/// Whether Rust's allocator or the system says here that there is no more memory.
 pub(super) fn is_want_of_memory(said: &str) -> bool {
     said.contains("memory allocation of") || said.contains("Cannot allocate memory") || said.contains("out of memory")
 }
@@ -192,7 +193,7 @@ pub(super) fn reply(pipe: impl Write, answer: &impl Serialize, code: &[u8]) -> I
 }
 
 fn write_line(mut pipe: impl Write, value: &impl Serialize) -> IoResult<()> {
-    // JSON has its line breaks between tokens, and serde_json writes none.
+    // JSON has line breaks only between tokens, and serde_json writes none there.
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     pipe.write_all(&line)

@@ -1,4 +1,4 @@
-//! A plugin: a component of this contract that can be run, and what is wrong with one that cannot.
+//! A plugin: a component of this contract that can be run. And what is wrong with one that cannot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,8 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::{self, CONTRACT, PluginPre};
-use super::guest::Guest;
-use super::logging::cut;
+use super::capabilities::{CONTRACT, Guest, PluginPre, compatible, offered};
+use super::cut::cut;
 use crate::dataset::Manifest;
 use crate::job::Digest;
 
@@ -45,7 +44,7 @@ pub enum PluginError {
     /// It wants what the host does not have.
     #[error("this component imports what this host does not offer: {}", listed(.0))]
     MissingImport(Vec<String>),
-    /// It takes more than it may.
+    /// Compiling it takes more than it may.
     #[error("{0}")]
     TooMuch(String),
     /// `describe` failed or made no sense.
@@ -72,7 +71,7 @@ fn exports(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" (it exports {})", listed(names)) }
 }
 
-/// The first of these names: there may be thousands, each of any length.
+/// The first of these names, cut: there may be thousands, each of any length.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown: Vec<&str> = names.iter().take(MOST).map(|name| cut(name, 200)).collect();
@@ -80,11 +79,11 @@ fn listed(names: &[String]) -> String {
     shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
-/// A component that can be run: compiled, of this contract, and known by what it says of itself.
+/// A component that can be run: compiled, checked against the contract, and described by itself.
 pub struct Plugin {
     pub(super) pre: PluginPre<Guest>,
     pub(super) io: Handle,
-    /// Places for instances that outlive their item.
+    /// Permits for instances that outlive their item.
     pub(super) kept: Arc<Semaphore>,
     /// What it says of itself.
     pub manifest: Manifest,
@@ -96,7 +95,7 @@ pub struct Plugin {
     pub exports: Vec<String>,
     /// The size of the component in bytes.
     pub size: u64,
-    /// How long it took to compile; none if it came from the cache.
+    /// How long compiling took; none if it came from the cache.
     pub compiled_in: Option<Duration>,
 }
 
@@ -110,7 +109,7 @@ fn names<'a, T>(items: impl Iterator<Item = (&'a str, T)>) -> Vec<String> {
     items.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Refuses what cannot be a component, by its first bytes.
+/// Refuses bytes that cannot be a component, by their preamble.
 pub(super) fn preamble(bytes: &[u8]) -> Result<(), PluginError> {
     match bytes {
         // The layer field of the preamble tells a component from a module (Component Model, Binary.md).
@@ -125,7 +124,7 @@ pub(super) fn preamble(bytes: &[u8]) -> Result<(), PluginError> {
     }
 }
 
-/// Checks the component's imports and exports against the contract, the most telling complaint first.
+/// Checks the component's imports and exports against the contract. The most telling complaint comes first.
 pub(super) fn check(
     engine: &Engine,
     linker: &Linker<Guest>,
@@ -149,25 +148,5 @@ pub(super) fn check(
     }
     let pre =
         linker.instantiate_pre(component).map_err(|error| PluginError::MissingImport(vec![format!("{error:#}")]))?;
-    bindings::PluginPre::new(pre).map_err(PluginError::engine)
-}
-
-/// Versions of the contract that this host runs: additions within 0.1 break nobody.
-fn compatible(version: &str) -> bool {
-    version.starts_with("0.1.")
-}
-
-/// Whether the host offers an interface of this name. That its functions are the expected ones is checked after.
-fn offered(name: &str) -> bool {
-    const OURS: [&str; 4] = ["types", "objects", "output", "metrics"];
-    const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
-    let Some((interface, version)) = name.split_once('@') else { return false };
-    match interface.split_once('/') {
-        Some(("gristmill:plugin", interface)) => OURS.contains(&interface) && compatible(version),
-        Some(("wasi:logging", _)) => version == "0.1.0-draft",
-        Some((package, _)) => {
-            package.strip_prefix("wasi:").is_some_and(|package| WASI.contains(&package)) && version.starts_with("0.2.")
-        }
-        None => false,
-    }
+    PluginPre::new(pre).map_err(PluginError::engine)
 }

@@ -1,5 +1,5 @@
-//! The process that digests: `gristmill digest`, started by gristmill itself. First it takes from itself what it does not need,
-//! then it reads one question, answers it, and ends.
+//! The process that digests: `gristmill digest`, started by gristmill itself. It limits itself, reads one question,
+//! answers it, and ends.
 
 use std::io::{Error, Read as _, Result};
 
@@ -13,14 +13,14 @@ use super::digest::{Digested, digest};
 use super::engine;
 use crate::dataset::schema::{Judgement, judge};
 
-/// The priority (setpriority(2)): where everything else wants the CPU too, it gets a tenth of what another process gets; an idle
-/// CPU it gets whole.
-const BACKGROUND: i32 = 10;
+/// The priority (setpriority(2)). On a busy CPU this process gets a tenth of what another one gets, on an idle CPU
+/// everything.
+const PRIORITY: i32 = 10;
 
-/// Where memory is short, the system ends this process before any other (proc_pid_oom_score_adj(5)).
-const FIRST_TO_GO: &str = "1000";
+/// If memory runs out, the system ends this process before any other (proc_pid_oom_score_adj(5)).
+const OOM_SCORE: &str = "1000";
 
-/// Answers the question that comes through stdin, with so many bytes of memory and seconds of CPU time. Called before there
+/// Answers the question on stdin, with so many bytes of memory and seconds of CPU time. Has to be called before there
 /// are any threads.
 pub fn digest_for_parent(memory: u64, cpu: u64) -> Result<()> {
     confine(memory, cpu)?;
@@ -29,7 +29,7 @@ pub fn digest_for_parent(memory: u64, cpu: u64) -> Result<()> {
     match request {
         Request::Component { threads, .. } => {
             ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global().map_err(Error::other)?;
-            // A thread of its own keeps its time while `describe` runs.
+            // The time-out of `describe` needs a thread of its own, while `describe` keeps this one busy.
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
             let (answer, code) = match digested(&component, runtime.handle()) {
                 Ok(Digested { about, code }) => (Ok(about), code),
@@ -46,7 +46,8 @@ pub fn digest_for_parent(memory: u64, cpu: u64) -> Result<()> {
     }
 }
 
-/// With an engine like the one that will run it, for one instance: what is too much for that is too much here.
+/// Digests with an engine for one instance, and otherwise like the one that will run the component: what is too much
+/// there is too much here.
 fn digested(component: &[u8], io: &Handle) -> std::result::Result<Digested, PluginError> {
     let engine = engine::engine(1).map_err(PluginError::engine)?;
     let linker = engine::linker(&engine)?;
@@ -55,24 +56,24 @@ fn digested(component: &[u8], io: &Handle) -> std::result::Result<Digested, Plug
 }
 
 fn confine(memory: u64, cpu: u64) -> Result<()> {
-    setpriority_process(None, BACKGROUND)?;
-    // Not everywhere is there such a file, and without it the limits below do.
-    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+    setpriority_process(None, PRIORITY)?;
+    // Not every system has this file. The limits below hold without it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let limit = |resource, current: u64, maximum: u64| {
         let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let [current, maximum] = [current, maximum].map(|most| Some(most.min(allowed)));
         setrlimit(resource, Rlimit { current, maximum })
     };
     limit(Resource::Core, 0, 0)?;
-    // The first of them has a signal of its own, by which one knows what it was.
+    // The soft limit comes first and has a signal of its own (SIGXCPU), which tells what happened.
     limit(Resource::Cpu, cpu, cpu + 1)?;
-    // Its heap and what it maps for itself to write to; not address space, of which the engine reserves much.
+    // This counts the heap and private writable mappings, not address space, of which the engine reserves much.
     limit(Resource::Data, memory, memory)?;
-    // It writes no files but those in memory that instances are made from.
+    // The only files that it writes are those in memory from which instances are made.
     Ok(limit(Resource::Fsize, memory, memory)?)
 }
 
-/// Whoever asked is gone when the pipe is closed, and nobody waits for the answer.
+/// Ends the process when the question's pipe is closed: the parent is gone, and nobody waits for the answer.
 fn end_with_the_questions() {
     let _ = std::io::stdin().lock().read(&mut [0]);
     std::process::exit(1);

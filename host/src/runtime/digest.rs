@@ -1,5 +1,5 @@
-//! From a component's bytes to what is kept of it: its code, and what it says of itself. This is where a stranger's bytes meet
-//! the compiler, and run for the first time: [`super::digester`] says in which process, and within which limits.
+//! From a component's bytes to what is kept of it: its code, and what it says of itself. Here a stranger's bytes are
+//! compiled, and run for the first time. [`super::digester`] decides in which process, and within which limits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use super::capabilities::Guest;
 use super::component::{self, PluginError};
-use super::guest::Guest;
-use super::lane;
+use super::describe::describe;
 use crate::dataset::Manifest;
 
 /// What is kept of a component.
@@ -34,7 +34,7 @@ pub(super) struct About {
     pub(super) exports: Vec<String>,
 }
 
-/// Compiles a component, checks it against the contract, and asks it to describe itself. Takes a CPU for seconds.
+/// Compiles a component, checks it against the contract, and asks it to describe itself. Keeps a CPU busy for seconds.
 pub(super) fn digest(
     engine: &Engine,
     linker: &Linker<Guest>,
@@ -44,7 +44,7 @@ pub(super) fn digest(
     let digest = || {
         let component = Component::from_binary(engine, bytes).map_err(malformed)?;
         let pre = component::check(engine, linker, &component)?;
-        let manifest = io.block_on(lane::describe(&pre, io))?;
+        let manifest = io.block_on(describe(&pre, io))?;
         if let Some(objection) = manifest.objection() {
             return Err(PluginError::Describe(objection));
         }
@@ -52,7 +52,7 @@ pub(super) fn digest(
         let code = component.serialize().map_err(PluginError::engine)?.into();
         Ok(Digested { about: About { manifest, imports, exports }, code })
     };
-    // A component that breaks the compiler is a component's fault.
+    // A component that makes the compiler panic is refused, and nothing else ends.
     catch_unwind(AssertUnwindSafe(digest)).unwrap_or_else(|_| Err(PluginError::broke_the_compiler()))
 }
 
@@ -60,14 +60,15 @@ impl Digested {
     /// The component, ready to be run by an engine like the one that compiled it.
     #[allow(unsafe_code)]
     pub(super) fn load(&self, engine: &Engine) -> Result<Component, PluginError> {
-        // SAFETY: the code is what `Component::serialize` gave, of this program and with these settings (wasmtime looks at both):
-        // it came from `digest` in this process, through a pipe from `digest` in a process that this one started, or from a
-        // file that has the tag of the cache's secret over this very component and engine.
+        // SAFETY: the code is what `Component::serialize` gave in this program with these settings (wasmtime checks
+        // both). It came from `digest` in this process, through a pipe from `digest` in a process that this one
+        // started, or from a file with the cache's tag over this very component and engine.
         unsafe { Component::deserialize(engine, &self.code) }.map_err(PluginError::engine)
     }
 }
 
-/// Whether the bytes make no component, or one that is too much for this engine. wasmtime has no type for the difference.
+/// Tells bytes that are no component from a component that is too much for this engine. wasmtime has no type for the
+/// difference.
 fn malformed(error: wasmtime::Error) -> PluginError {
     let text = format!("{error:#}");
     if text.contains("failed to parse WebAssembly") || text.contains("(at offset 0x") {

@@ -1,74 +1,52 @@
-//! Where a stranger's component is compiled and its schema applied: in a process of its own, within limits. What hurts itself
-//! there hurts nobody else, and what the compiler leaves in memory goes with the process.
+//! Compiles strangers' components, and applies their schemas, in processes of their own, within limits. What breaks
+//! there breaks nothing else, and what the compiler leaves in memory goes with the process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
 use tokio::sync::Semaphore;
 
+use super::bounds::{Bounds, SCHEMA_BOUNDS};
 use super::child::{self, Ended, Request};
 use super::component::PluginError;
 use super::digest::{About, Digested};
 use crate::dataset::Manifest;
 use crate::dataset::schema::Judgement;
 
-const MIB: u64 = 1 << 20;
-
-/// What digesting one component may take. A Python component of 19 MB takes 20 s of CPU time and 700 MB.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Memory, in bytes.
-    pub memory: u64,
-    /// CPU time of all cores together, in whole seconds.
-    pub cpu: Duration,
-    /// Time from start to end, whoever else wants the CPU.
-    pub time: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { memory: 2048 * MIB, cpu: Duration::from_secs(120), time: Duration::from_secs(900) }
-    }
-}
-
-/// What applying a schema may take: those that pass the bounds of [`crate::dataset::schema`] take milliseconds.
-const SCHEMA: Bounds = Bounds { memory: 256 * MIB, cpu: Duration::from_secs(5), time: Duration::from_secs(60) };
-
 /// How many schemas are applied at once.
-const SCHEMAS: usize = 4;
+const SCHEMAS_AT_ONCE: usize = 4;
 
 /// Digests components and schemas in processes of their own.
 #[derive(Clone, Debug)]
 pub struct Digester {
     program: PathBuf,
     bounds: Bounds,
-    /// The rights to compile, and to apply a schema.
+    /// Permits to compile, and to apply a schema.
     compilers: Arc<Semaphore>,
     judges: Arc<Semaphore>,
 }
 
 impl Digester {
-    /// Digests with this program, which has to be gristmill, so many components at once.
+    /// Digests so many components at once with this program, which has to be gristmill.
     pub fn new(program: impl Into<PathBuf>, bounds: Bounds, compilers: usize) -> Self {
         Self {
             program: program.into(),
             bounds,
             compilers: Arc::new(Semaphore::new(compilers.max(1))),
-            judges: Arc::new(Semaphore::new(SCHEMAS)),
+            judges: Arc::new(Semaphore::new(SCHEMAS_AT_ONCE)),
         }
     }
 
-    /// The program that runs now.
+    /// The program that is running.
     pub fn this_program() -> std::io::Result<PathBuf> {
-        // The running file itself, even if another version lies under its name by now.
+        // The running file itself, even if its name leads to another version by now.
         let running = Path::new("/proc/self/exe");
         if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
     }
 
-    /// Who may compile next.
+    /// Permits to compile.
     pub(super) fn compilers(&self) -> &Semaphore {
         &self.compilers
     }
@@ -99,11 +77,11 @@ impl Digester {
         let _turn = self.judges.acquire().await;
         let (plugin, schema) = (manifest.name.clone(), manifest.settings_schema.to_string());
         let request = Request::Settings { plugin, schema, settings };
-        match child::ask::<Judgement>(&self.program, &SCHEMA, request, Bytes::new()).await {
+        match child::ask::<Judgement>(&self.program, &SCHEMA_BOUNDS, request, Bytes::new()).await {
             Ok((judgement, _)) => judgement,
             Err(Ended::Broke) => Err("broke the validator: write it in another way".into()),
             Err(Ended::NotStarted(why)) => Err(format!("cannot be applied: {why}")),
-            Err(limit) => Err(format!("takes {}: make it simpler", exceeded(&limit, &SCHEMA))),
+            Err(limit) => Err(format!("takes {}: make it simpler", exceeded(&limit, &SCHEMA_BOUNDS))),
         }
     }
 }

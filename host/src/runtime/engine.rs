@@ -4,22 +4,20 @@ use std::sync::Weak;
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::bindings;
+use super::capabilities::{self, Guest};
 use super::component::PluginError;
-use super::guest::Guest;
 
-/// Running code looks at the epoch in every loop; after a tick it yields, so that time-outs fire and neighbours on the
-/// same thread go on.
+/// How often the epoch advances. Running code checks it in every loop and yields when it has changed, so that time-outs
+/// fire and neighbours on the same thread go on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a component finds of the host.
+/// A linker with everything that the host offers.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<Guest>, PluginError> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
-    bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(PluginError::engine)?;
+    capabilities::add_to_linker(&mut linker).map_err(PluginError::engine)?;
     Ok(linker)
 }
 
@@ -35,7 +33,7 @@ pub(super) fn engine(instances: usize) -> wasmtime::Result<Engine> {
     })
 }
 
-/// What is compiled into the code, or has to fit it.
+/// The settings that are compiled into the code, or have to fit it.
 fn settings() -> Config {
     let mut config = Config::new();
     config
@@ -52,11 +50,11 @@ fn pool(instances: usize) -> PoolingAllocationConfig {
     const CORE_INSTANCES: u32 = 40;
     const TABLES: u32 = 40;
     const MEMORIES: u32 = 4;
-    // For each instance there is all that a component may have: none can take what is another's.
+    // The pool has for each instance all that a component may have, so that none can take another's share.
     let instances = u32::try_from(instances).unwrap_or(u32::MAX / 256);
-    // An instance that ends leaves its pages to the next one, overwritten: cheaper than having the kernel take them and fault
-    // them in again. From Linux 6.7 on the kernel says which pages were written, so that much may be kept; before, all that
-    // may be kept is overwritten each time.
+    // An instance that ends leaves its pages, overwritten, to the next one. That is cheaper than having the kernel take
+    // them and fault them in again. Since Linux 6.7 the kernel says which pages were written, so that much may be kept.
+    // Before, all that is kept is overwritten each time.
     let pages_known = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep_resident = if pages_known { 1 << 20 } else { 128 << 10 };
     let mut pool = PoolingAllocationConfig::default();

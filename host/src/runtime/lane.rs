@@ -1,28 +1,21 @@
-//! One item after the other: instance, call, and what came of it.
+//! Runs one item after the other: instance, call, and what came of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::Store;
 
-use super::bindings::exports::gristmill::plugin::item_processor as wit;
-use super::bindings::gristmill::plugin::types::{self, ColumnType as WitType};
-use super::bindings::{Plugin as Bindings, PluginPre};
-use super::component::{Plugin, PluginError};
-use super::guest::{Guest, MAX_HANDLES};
-use super::logging::cut;
-use super::{BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Limits, RowDecoder, RowsRefused};
-use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
+use super::capabilities::types;
+use super::capabilities::{Guest, Plugin as Bindings};
+use super::component::Plugin;
+use super::cut::cut;
+use super::store::{MAX_MESSAGE, fault, out_of_time, store, trap};
+use super::{BatchContext, ItemFault, ItemRun};
+use crate::dataset::InstanceLife;
 use crate::job::{FailureKind, Item, error_names};
-use crate::object::ObjectStore;
 
-/// What one call may make the host allocate for strings and lists that it takes over: more than any honest emission.
-const HOSTCALL_FUEL: usize = 64 << 20;
 const MAX_CODE: usize = 64;
-const MAX_MESSAGE: usize = 4096;
 const MAX_ITEM_RESULT: usize = 4096;
 
 /// Runs items of one batch, one at a time.
@@ -32,17 +25,12 @@ pub struct Lane {
     kept: Option<Kept>,
 }
 
-/// An instance that outlives its item, and its place among those that may.
+/// An instance that outlives its item, with the permit to do so.
 struct Kept {
     store: Store<Guest>,
     instance: Bindings,
     place: OwnedSemaphorePermit,
 }
-
-/// The guest was interrupted because its time is over.
-#[derive(Debug, thiserror::Error)]
-#[error("its time is over")]
-struct OutOfTime;
 
 impl Lane {
     /// A lane for items of this batch.
@@ -55,15 +43,15 @@ impl Lane {
         self.kept.is_some()
     }
 
-    /// Ends the instance that waits for the next item: that one has a new one.
+    /// Ends the instance that waits for the next item, which then gets a new one.
     pub fn rest(&mut self) {
         self.kept = None;
     }
 
-    /// Runs one item. Must be polled on a runtime where nothing waits that cannot wait for a busy guest.
+    /// Runs one item. Has to be polled on a runtime on which everything can wait for a busy guest.
     pub async fn run(&mut self, item: &Item) -> ItemRun {
         let (start, limit) = (Instant::now(), self.context.limits.timeout);
-        // An item that is given up in the middle takes its instance with it.
+        // Taken out, so that an item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
         let mut result = match tokio::time::timeout(limit, self.attempt(kept, item)).await {
             Ok(result) => result,
@@ -99,16 +87,17 @@ impl Lane {
         let wit_item = types::Item { index: item.index, body: item.body.to_string() };
         let returned = instance.gristmill_plugin_item_processor().call_process(&mut store, &call, &wit_item).await;
         let guest = store.data_mut();
-        let bytes_read = guest.bytes_read;
+        let bytes_read = guest.objects.bytes_read();
         let (result, trapped) = match returned {
             Err(error) => (Err(trap(&store, &error)), true),
-            Ok(Err(failure)) => (Err(guest.refused.take().unwrap_or_else(|| guest_fault(failure))), false),
-            Ok(Ok(value)) => (guest.refused.take().map_or_else(|| item_result(value), Err), false),
+            Ok(Err(failure)) => (Err(guest.output.take_refusal().unwrap_or_else(|| guest_fault(failure))), false),
+            Ok(Ok(value)) => (guest.output.take_refusal().map_or_else(|| item_result(value), Err), false),
         };
         let memory = store.data().memory.used();
-        let rows = if result.is_ok() { std::mem::take(&mut store.data_mut().rows) } else { Vec::new() };
+        let rows = if result.is_ok() { store.data_mut().output.take_rows() } else { Vec::new() };
         if context.limits.instance == InstanceLife::Batch && !trapped {
-            // A lane may wait long for its next slot. Without a place the instance ends here, and the next item has a new one.
+            // A lane may wait long for its next slot, so that a permit is needed to keep the instance. Without one it
+            // ends here.
             let place = place.or_else(|| self.plugin.kept.clone().try_acquire_owned().ok());
             self.kept = place.map(|place| Kept { store, instance, place });
         }
@@ -117,88 +106,26 @@ impl Lane {
 }
 
 impl ItemRun {
-    /// What an item comes to that the plugin is not asked about. The full report has the reason as its value.
+    /// The outcome of an item that is not given to the plugin. The full report has the reason as its value.
     pub(crate) fn left_out() -> Self {
         let value = r#"{"left_out":"it marks a folder and has no bytes"}"#.into();
         Self { result: Ok(Some(value)), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 
-    fn failed(fault: Fault) -> Self {
+    fn failed(fault: ItemFault) -> Self {
         Self { result: Err(fault), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 }
 
-fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
-    let mut store = Store::new(pre.engine(), guest);
-    store.limiter(|guest| &mut guest.memory);
-    store.set_epoch_deadline(1);
-    // The time is looked at here too: a thread on which every guest is busy comes to its timers late.
-    store.epoch_deadline_callback(|store| match store.data().deadline {
-        Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
-        _ => Ok(UpdateDeadline::Yield(1)),
-    });
-    store.set_hostcall_fuel(HOSTCALL_FUEL);
-    store
-}
-
-fn fault(code: &str, message: String) -> Fault {
-    Fault { code: code.into(), message, kind: FailureKind::Rejected }
-}
-
-fn out_of_time(limit: Duration) -> Fault {
-    let limit = humantime::format_duration(limit);
-    fault(error_names::TIMEOUT, format!("the item was stopped after {limit}; `[plugin] timeout` sets the limit"))
-}
-
-/// A trap costs its item. What it was about is worth a name of its own.
-fn trap(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
-    if error.is::<OutOfTime>() {
-        return out_of_time(store.data().context.limits.timeout);
-    }
-    if error.is::<PoolConcurrencyLimitError>() {
-        let message = format!("the host had no room for one more instance: {error}");
-        return Fault { code: error_names::HOST_FAULT.into(), message, kind: FailureKind::Retryable };
-    }
-    if store.data().memory.exceeded() {
-        return fault(
-            error_names::MEMORY_LIMIT,
-            format!(
-                "the item wanted more memory than the {} bytes of `[plugin] memory`",
-                store.data().context.limits.memory
-            ),
-        );
-    }
-    fault(error_names::TRAP, format!("the plugin trapped: {}\n{error:?}", reason(error, HOSTCALL_FUEL)))
-}
-
-/// What a trap was about, for the plugin's author.
-fn reason(error: &wasmtime::Error, fuel: usize) -> String {
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        return trap.to_string();
-    }
-    if let Some(ResourceTableError::Full) = error.downcast_ref() {
-        return format!("it holds more than {MAX_HANDLES} handles: it has to drop those that it needs no more");
-    }
-    let cause = error.root_cause().to_string();
-    // The error's type is private to wasmtime; a test holds these words.
-    if cause.contains("fuel allocated for hostcalls") {
-        return format!(
-            "it handed over more than {} at once: several smaller blocks are fine",
-            bytesize::ByteSize(fuel as u64)
-        );
-    }
-    cause
-}
-
-fn guest_fault(failure: types::Failure) -> Fault {
+fn guest_fault(failure: types::Failure) -> ItemFault {
     let (kind, fault) = match failure {
         types::Failure::Reject(fault) => (FailureKind::Rejected, fault),
         types::Failure::Retry(fault) => (FailureKind::Retryable, fault),
     };
-    Fault { code: code(&fault.code), message: fault.message, kind }
+    ItemFault { code: code(&fault.code), message: fault.message, kind }
 }
 
-/// A guest's code as reports and metrics can bear it; the host's own prefix is not the guest's to use.
+/// A guest's code, as reports and metrics can take it. The host's own prefix is removed.
 fn code(raw: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let code: String = raw.chars().filter(|c| allowed(*c)).take(MAX_CODE).collect();
@@ -206,124 +133,17 @@ fn code(raw: &str) -> String {
     if code.is_empty() { "Unnamed".into() } else { code.into() }
 }
 
-fn item_result(value: Option<String>) -> Result<Option<String>, Fault> {
+fn item_result(value: Option<String>) -> Result<Option<String>, ItemFault> {
     let Some(value) = value else { return Ok(None) };
     if value.len() > MAX_ITEM_RESULT {
         let message = format!("`process` returned {} bytes; at most {MAX_ITEM_RESULT} fit the report", value.len());
         return Err(fault(error_names::BAD_OUTPUT, message));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(&value) {
-        // JSON has line breaks between tokens only, and the report has one line for each item.
+        // The report has one line per item. JSON has line breaks only between tokens, where a blank does as well.
         Ok(_) => Ok(Some(value.replace(['\n', '\r'], " "))),
         Err(error) => Err(fault(error_names::BAD_OUTPUT, format!("`process` returned what is no JSON: {error}"))),
     }
-}
-
-/// Asks a component what it is: without grants, with little memory and time.
-pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Manifest, PluginError> {
-    const LIMIT: Duration = Duration::from_secs(5);
-    const MAX_MANIFEST: usize = 1 << 20;
-    let late = || PluginError::Describe(format!("`describe` did not end within {LIMIT:?}"));
-    let context = Arc::new(BatchContext {
-        dataset: "".into(),
-        batch: "describe".into(),
-        batch_input: "null".into(),
-        settings: "{}".into(),
-        started: SystemTime::UNIX_EPOCH,
-        limits: Limits {
-            memory: 256 << 20,
-            timeout: LIMIT,
-            max_output: 0,
-            max_log: 16 << 10,
-            instance: InstanceLife::Item,
-        },
-        grants: Grants::default(),
-        objects: Arc::new(Nothing),
-        rows: Arc::new(Nothing),
-        metrics: Arc::new(Nothing),
-    });
-    let describe = async {
-        let nothing = Item { index: 0, body: "".into() };
-        let mut store = store(pre, Guest::new(context, io.clone(), &nothing));
-        store.set_hostcall_fuel(MAX_MANIFEST);
-        let instance = pre.instantiate_async(&mut store).await?;
-        instance.gristmill_plugin_item_processor().call_describe(&mut store).await
-    };
-    match tokio::time::timeout(LIMIT, describe).await {
-        Ok(Ok(manifest)) => manifest_of(manifest),
-        Ok(Err(error)) if error.is::<OutOfTime>() => Err(late()),
-        Ok(Err(error)) => Err(PluginError::Describe(cut(&reason(&error, MAX_MANIFEST), MAX_MESSAGE).to_owned())),
-        Err(_) => Err(late()),
-    }
-}
-
-fn manifest_of(manifest: wit::Manifest) -> Result<Manifest, PluginError> {
-    let settings_schema = serde_json::from_str(&manifest.settings_schema)
-        .map_err(|error| PluginError::Describe(format!("`settings-schema` is no JSON: {error}")))?;
-    let column = |column: types::Column| Column {
-        name: column.name,
-        nullable: column.nullable,
-        kind: match column.type_ {
-            WitType::Boolean => ColumnType::Boolean,
-            WitType::Int64 => ColumnType::Int64,
-            WitType::Float64 => ColumnType::Float64,
-            WitType::Text => ColumnType::Text,
-            WitType::Date => ColumnType::Date,
-            WitType::Timestamp => ColumnType::Timestamp,
-            WitType::Json => ColumnType::Json,
-        },
-    };
-    let output = |shape: types::OutputShape| OutputShape {
-        name: shape.name,
-        description: shape.description,
-        columns: shape.columns.into_iter().map(column).collect(),
-    };
-    Ok(Manifest {
-        name: manifest.name,
-        version: manifest.version,
-        description: manifest.description,
-        settings_schema,
-        outputs: manifest.outputs.into_iter().map(output).collect(),
-    })
-}
-
-/// Stands for everything that `describe` must not touch.
-struct Nothing;
-
-impl RowDecoder for Nothing {
-    fn decode(&self, _: &str, _: GuestRows<'_>) -> Result<(usize, arrow::array::RecordBatch), RowsRefused> {
-        Err(RowsRefused::Invalid("`describe` emits nothing".into()))
-    }
-}
-
-impl GuestMetrics for Nothing {
-    fn count(&self, _: &str, _: u64) {}
-    fn observe(&self, _: &str, _: f64) {}
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Nothing {
-    async fn open(&self, _: &crate::object::Location, _: u64) -> Opened {
-        Err(nothing())
-    }
-    async fn read(
-        &self,
-        _: &crate::object::Location,
-        _: &str,
-        _: std::ops::Range<u64>,
-    ) -> Result<bytes::Bytes, Denied> {
-        Err(nothing())
-    }
-    async fn list(&self, _: &crate::object::Location, _: Option<&str>) -> Result<crate::object::Page, Denied> {
-        Err(nothing())
-    }
-}
-
-type Denied = crate::object::ObjectError;
-type Opened = Result<(crate::object::Metadata, bytes::Bytes), Denied>;
-
-fn nothing() -> Denied {
-    Denied::Denied("`describe` reads nothing".into())
 }
 
 #[cfg(test)]

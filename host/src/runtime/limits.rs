@@ -1,5 +1,5 @@
-//! How much memory an instance may have, its own and on the host's side. Each is a sum: a component can hold many
-//! memories, and many handles.
+//! How much memory an instance may have: its own, and on the host's side. Both are sums, because a component can hold
+//! many memories and many handles.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ impl MemoryBudget {
         self.used as u64
     }
 
-    /// Forgets what was asked for in vain: the next item is not to blame for it.
+    /// Forgets that the limit was exceeded: the next item is not to blame for it.
     pub(super) fn forgive(&mut self) {
         self.exceeded = false;
     }
@@ -68,7 +68,7 @@ impl ResourceLimiter for MemoryBudget {
 #[derive(Clone, Debug)]
 pub(super) struct HostMemory(Arc<AtomicUsize>);
 
-/// The most of it, in bytes.
+/// The most that the host holds for one instance, in bytes.
 pub(crate) const MAX_HOST_MEMORY: usize = 128 << 20;
 
 impl HostMemory {
@@ -76,7 +76,7 @@ impl HostMemory {
         Self(Arc::new(AtomicUsize::new(MAX_HOST_MEMORY)))
     }
 
-    /// Sets bytes aside until the guard is dropped, if there are so many left.
+    /// Sets bytes aside until the guard is dropped. None if too few are left.
     pub(super) fn take(&self, bytes: usize) -> Option<Held> {
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken.ok().map(|_| Held { bytes, of: self.0.clone() })

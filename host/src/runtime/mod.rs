@@ -3,27 +3,26 @@
 //! A component's bytes become a [`Plugin`] (compiled, checked against the contract); a batch's limits, grants and outputs
 //! become a [`BatchContext`]; and a [`Lane`] runs items of that batch one after the other, each in a fresh instance.
 //!
-//! Nothing a guest does reaches further than its own [`ItemRun`]: memory, time, rows, log lines, handles and host calls
-//! are bounded here, and whatever goes wrong inside comes back as an item's failure.
+//! Nothing that a guest does reaches further than its own [`ItemRun`]. Its memory, time, rows, log lines, handles and
+//! host calls are bounded here, and whatever goes wrong inside comes back as the item's failure.
 
-mod bindings;
+mod bounds;
 mod cache;
+mod capabilities;
 mod child;
 mod component;
 mod confined;
+mod cut;
+mod describe;
 mod digest;
 mod digester;
 mod engine;
-mod guest;
 mod lane;
 mod limits;
-mod logging;
-mod metrics;
-mod objects;
 mod open;
-mod output;
+mod private;
 mod secret;
-mod wasi;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -34,9 +33,10 @@ use crate::dataset::{Grants, InstanceLife};
 use crate::job::FailureKind;
 use crate::object::ObjectStore;
 
+pub use bounds::Bounds;
 pub use component::{Plugin, PluginError};
 pub use confined::digest_for_parent;
-pub use digester::{Bounds, Digester};
+pub use digester::Digester;
 pub use lane::Lane;
 pub(crate) use limits::MAX_HOST_MEMORY;
 pub use open::{Runtime, RuntimeConfig};
@@ -47,7 +47,7 @@ pub struct BatchContext {
     pub dataset: Arc<str>,
     /// The batch's name, for log lines only.
     pub batch: Arc<str>,
-    /// `BatchInput` as JSON, or `null`.
+    /// The batch's `BatchInput` as JSON, or `null`.
     pub batch_input: Arc<str>,
     /// The settings as JSON.
     pub settings: Arc<str>,
@@ -114,7 +114,7 @@ pub trait GuestMetrics: Send + Sync {
 
 /// Why an item has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ItemFault {
     /// The guest's own code, or one of [`crate::job::error_names`].
     pub code: String,
     /// What happened.
@@ -127,21 +127,22 @@ pub struct Fault {
 #[derive(Debug)]
 pub struct ItemRun {
     /// The item's entry for the report, or why there is no result.
-    pub result: Result<Option<String>, Fault>,
+    pub result: Result<Option<String>, ItemFault>,
     /// The rows by the number of their output, in the order in which they were emitted. Empty after a failure.
     pub rows: Vec<(usize, RecordBatch)>,
     /// How many bytes of objects the guest was given.
     pub bytes_read: u64,
-    /// How long it ran, waiting for objects included.
+    /// How long it took, with its waiting for objects.
     pub took: Duration,
     /// How large the instance's memories were together at the end, in bytes: they never shrink. 0 when its time was over.
     pub memory: u64,
 }
 
-/// How often an item is called in one attempt of its batch, when it says that something was not ready.
+/// How often an item is called in one attempt of its batch, if it says each time that something was not ready.
 pub(crate) const ITEM_ATTEMPTS: u32 = 3;
 
-/// How long to wait after the call of this number, from 1. Items that were refused together do not all come back together.
+/// How long to wait after the call with this number (from 1). The time is random, so that items that were refused
+/// together do not come back together.
 pub(crate) fn pause_after(call: u32) -> Duration {
     let pause = Duration::from_millis(400) * 2_u32.pow(call.saturating_sub(1).min(8));
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)

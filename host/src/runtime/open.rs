@@ -1,4 +1,4 @@
-//! From a component's bytes to a plugin: out of the cache, or compiled where that hurts nobody.
+//! From a component's bytes to a plugin: taken from the cache, or compiled where that harms nobody.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,12 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use super::bindings::PluginPre;
 use super::cache::Entry;
+use super::capabilities::{Guest, PluginPre};
 use super::component::{self, Plugin, PluginError};
 use super::digest::{self, About, Digested};
 use super::digester::Digester;
 use super::engine::{self, Ticker};
-use super::guest::Guest;
 use crate::dataset::Manifest;
 use crate::dataset::schema::{Judgement, judge};
 use crate::job::Digest;
@@ -29,7 +28,7 @@ pub struct RuntimeConfig {
     pub slots: usize,
     /// Where compiled components are kept: a folder that only this host writes. None compiles every time.
     pub cache: Option<PathBuf>,
-    /// Where host calls do their I/O: not where guests burn CPU.
+    /// Where host calls do their I/O. Not the runtime on which guests use the CPU.
     pub io: Handle,
 }
 
@@ -37,9 +36,9 @@ pub struct RuntimeConfig {
 #[derive(Clone)]
 pub struct Runtime {
     shared: Arc<Shared>,
-    /// Who compiles components and applies their schemas; none does it in this process.
+    /// Compiles components and applies their schemas in other processes. None does it in this one.
     digester: Option<Digester>,
-    /// On how many cores one compiles.
+    /// The cores that compiling a component uses.
     threads: usize,
 }
 
@@ -52,20 +51,20 @@ struct Shared {
     _ticker: Ticker,
 }
 
-/// How many instances may wait for their next item, for each slot: a comparison keeps one of each version.
-const KEPT_PER_SLOT: usize = 2;
+/// How many instances may wait for their next item, per slot: a comparison keeps one of each version.
+const KEPT_INSTANCES_PER_SLOT: usize = 2;
 
-/// On how many cores one compiles at most: each takes memory of its own.
-const MOST_THREADS: usize = 8;
+/// The most cores that compiling uses: each takes memory of its own.
+const MAX_COMPILE_THREADS: usize = 8;
 
-/// Of how many cores one compiles in the background.
+/// In the background, compiling uses one of so many cores.
 const CORES_PER_COMPILER: usize = 4;
 
 impl Runtime {
-    /// Sets the engine up. What is opened is compiled in this process, without any bounds: for components that one trusts.
+    /// Sets the engine up. Components are compiled in this process and without bounds, so they have to be trusted.
     pub fn new(config: &RuntimeConfig) -> Result<Self, PluginError> {
-        // One instance per slot, those that are kept for their next item, and a few for what ends late.
-        let instances = config.slots.min(1024) * (1 + KEPT_PER_SLOT) + 4;
+        // One instance per slot, those that are kept for their next item, and a few that end late.
+        let instances = config.slots.min(1024) * (1 + KEPT_INSTANCES_PER_SLOT) + 4;
         let engine = engine::engine(instances).map_err(PluginError::engine)?;
         let shared = Shared {
             _ticker: Ticker::start(&engine),
@@ -73,21 +72,21 @@ impl Runtime {
             engine,
             cache: config.cache.clone(),
             io: config.io.clone(),
-            kept: Arc::new(Semaphore::new(config.slots * KEPT_PER_SLOT)),
+            kept: Arc::new(Semaphore::new(config.slots * KEPT_INSTANCES_PER_SLOT)),
         };
-        let threads = cores().min(MOST_THREADS);
+        let threads = cores().min(MAX_COMPILE_THREADS);
         Ok(Self { shared: Arc::new(shared), digester: None, threads })
     }
 
-    /// The same runtime, which leaves to a process of its own what may come from strangers.
+    /// The same runtime, which leaves what may come from strangers to processes of the digester.
     #[must_use]
     pub fn digesting_with(self, digester: Digester) -> Self {
         Self { digester: Some(digester), ..self }
     }
 
-    /// The same runtime for one that works meanwhile: it compiles on a quarter of the cores (one at least).
+    /// The same runtime for compiling beside other work: on a quarter of the cores, at least one.
     pub fn in_background(&self) -> Result<Self, PluginError> {
-        let threads = (cores() / CORES_PER_COMPILER).clamp(1, MOST_THREADS);
+        let threads = (cores() / CORES_PER_COMPILER).clamp(1, MAX_COMPILE_THREADS);
         Ok(Self { threads, ..self.clone() })
     }
 
@@ -141,7 +140,7 @@ impl Runtime {
         Ok((apart(move || shared.keep(&digest, &digested)).await?, Some(compiled_in)))
     }
 
-    /// Holds a dataset's settings against the schema that the plugin brings along.
+    /// Checks a dataset's settings against the plugin's schema.
     pub async fn judge(&self, manifest: &Manifest, settings: &Value) -> Judgement {
         if let Some(digester) = &self.digester {
             return digester.judge(manifest, settings.to_string()).await;
@@ -164,7 +163,7 @@ impl Shared {
         self.cache.as_ref().map(|folder| Entry::new(folder, &self.engine, digest))
     }
 
-    /// What was kept of a component.
+    /// What the cache has of a component.
     fn kept(&self, digest: &Digest) -> Option<Ready> {
         let ready = self.ready(&self.entry(digest)?.load()?);
         let refused = |error: &PluginError| {
@@ -173,7 +172,7 @@ impl Shared {
         ready.inspect_err(refused).ok()
     }
 
-    /// Keeps what came of a component.
+    /// Puts a digested component into the cache.
     fn keep(&self, digest: &Digest, digested: &Digested) -> Result<Ready, PluginError> {
         let ready = self.ready(digested)?;
         if let Some(entry) = self.entry(digest) {
@@ -189,7 +188,7 @@ impl Shared {
     }
 }
 
-/// Does what takes a CPU, or a disk, for a while.
+/// Runs what takes a CPU or a disk for a while, on a thread for such work.
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PluginError> + Send + 'static,
 ) -> Result<T, PluginError> {

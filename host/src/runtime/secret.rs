@@ -1,5 +1,5 @@
-//! The secret of a folder of compiled components: random bytes in a file of its own, made by whoever needs it first. What
-//! is signed with it was made by somebody who could read that file.
+//! The secret of a folder of compiled components: random bytes in a file of their own, made by the first process that
+//! needs them. What is signed with the secret was made by somebody who could read that file.
 
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::cache::{REMEDY, private};
+use super::private::{REMEDY, private};
 
 const FILE: &str = "secret";
-/// As long as HMAC-SHA256 takes a key without hashing it.
+/// The longest key that HMAC-SHA256 takes without hashing it.
 const SIZE: usize = 64;
 
 /// The length of a tag in bytes.
 pub(super) const TAG: usize = 32;
 
-/// Tells what was made here from what was put here.
+/// A key that tells files that were made here from files that were put here.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Secret([u8; SIZE]);
 
@@ -29,7 +29,7 @@ impl Secret {
         })
     }
 
-    /// The folder's secret, made now if it has none. Of several processes that make it at once one does, and all have the same.
+    /// The folder's secret, which is made if there is none. If several processes make it at once, all get the same.
     pub(super) fn make(folder: &Path) -> Result<Self> {
         let found = found(folder)?;
         if let Found::Whole(secret) = found {
@@ -37,23 +37,24 @@ impl Secret {
         }
         let mut secret = [0; SIZE];
         getrandom::fill(&mut secret).map_err(|error| Error::other(error.to_string()))?;
-        // A file of its own, which gets the name when it is whole. Only its owner may read it, whatever the umask.
+        // A temporary file that gets its name when it is whole. Only its owner may read it, whatever the umask.
         let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
         file.write_all(&secret)?;
         file.as_file().sync_all()?;
         let named = match found {
-            // A file that is no secret (the disk was full, or lost power) is nobody's.
+            // A damaged file (the disk was full, or lost power) is nobody's secret, and is replaced.
             Found::Damaged => file.persist(folder.join(FILE)),
             _ => file.persist_noclobber(folder.join(FILE)),
         };
         match named {
             Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
-            // Whoever was first.
+            // This process or another one was first: both use what is there.
             _ => Self::of(folder)?.ok_or_else(|| Error::other("its secret was taken away again")),
         }
     }
 
-    /// The tag of these parts together: HMAC-SHA256. Who calls this sees to it that other parts are not the same together.
+    /// The tag of these parts, one behind the other: HMAC-SHA256. The caller makes sure that no other parts give the
+    /// same bytes.
     pub(super) fn sign(&self, parts: &[&[u8]]) -> [u8; TAG] {
         self.mac(parts).finalize().into_bytes().into()
     }
@@ -70,7 +71,7 @@ impl Secret {
     }
 }
 
-/// What lies under the secret's name.
+/// What the secret's file holds.
 enum Found {
     Whole(Secret),
     Damaged,

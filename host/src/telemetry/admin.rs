@@ -49,18 +49,18 @@ impl Readiness {
     }
 }
 
-/// How many connections there are at once. One more ends the oldest: whoever asks for `/healthz` has an answer at once, and what
-/// grows old here is somebody who asks for nothing.
+/// The most connections at once. One more ends the oldest: a request for `/healthz` is answered at once, so a
+/// connection that grows old asks for nothing.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take to say what it wants, and how long for everything.
-const HEADERS: Duration = Duration::from_secs(2);
-const CONNECTION: Duration = Duration::from_secs(10);
+/// How long a client may take to send the request's head, and how long the whole connection may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a request is held in memory: requests here are short, and have no body.
 const MAX_REQUEST: usize = 16 << 10;
-/// The pause after a connection could not be taken, as when the process has no descriptor left.
-const AFTER_ERROR: Duration = Duration::from_millis(500);
+/// The pause after a connection could not be accepted, for example because the process has no file descriptor left.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 
-/// Takes the address for this process alone.
+/// Binds the address, which no other process may use.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => io::Error::new(
@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Read
     answer(stream::unfold(listener, accept), routes).await;
 }
 
-/// Answers every client that comes. One that could not be taken is not the end of it.
+/// Answers every client. One that could not be accepted does not end the loop.
 async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Router) {
     let mut clients = pin!(clients);
     let mut connections = VecDeque::new();
@@ -94,7 +94,7 @@ async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Rout
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "the admin port could not take a connection");
-                tokio::time::sleep(AFTER_ERROR).await;
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 continue;
             }
         };
@@ -112,12 +112,12 @@ async fn answer(clients: impl Stream<Item = io::Result<TcpStream>>, routes: Rout
 async fn connection(stream: TcpStream, routes: Router) {
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_REQUEST)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // Whoever goes away or takes too long has no answer, and that is all.
-    let _ = tokio::time::timeout(CONNECTION, serving).await;
+    // A client that leaves or takes too long gets no answer. Nothing else follows.
+    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, serving).await;
 }
 
 async fn ready(State((_, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
@@ -131,13 +131,13 @@ async fn render(State((metrics, _)): State<(Arc<Metrics>, Readiness)>) -> impl I
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
 }
 
-/// How long a worker has to say that it is alive: less than the 5 s that ECS waits for a health check by default.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a probe waits for its answer: less than the 5 s that ECS gives a health check by default.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks another process's admin port whether it is alive: a container's health check without a shell or curl.
 pub async fn probe(address: &str, path: &str) -> io::Result<()> {
-    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, ask(address, path)).await.unwrap_or_else(|error| Err(silent(error)))
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", PROBE_TIMEOUT.as_secs()));
+    tokio::time::timeout(PROBE_TIMEOUT, ask(address, path)).await.unwrap_or_else(|error| Err(silent(error)))
 }
 
 async fn ask(address: &str, path: &str) -> io::Result<()> {
@@ -204,7 +204,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert!(is_ended(&mut half_open(address).await).await);
         assert!(is_ended(&mut TcpStream::connect(address).await.unwrap()).await);
-        assert!((HEADERS..3 * HEADERS).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!((HEAD_TIMEOUT..3 * HEAD_TIMEOUT).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 
     #[tokio::test]

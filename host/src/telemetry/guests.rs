@@ -1,4 +1,4 @@
-//! How much of what guests say is shown where nobody asked for it: enough to see that they say something, and what.
+//! Limits how many lines of guests are shown where nobody asked for them: enough to see that they log, and what.
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,15 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// The target of what guests say, by `wasi:logging` or by printing.
+/// The log target of guests' lines, whether they log them (`wasi:logging`) or print them.
 pub const GUEST: &str = "guest";
 
-/// How many lines are shown of one run, and how many bytes of them.
+/// The most lines of one run that are shown, and the most bytes of them.
 const MAX_LINES: u64 = 1000;
 const MAX_BYTES: u64 = 256 << 10;
 
-/// Counts what guests say, and lets through what fits the bound if there is one. Each item has a bound of its own before
-/// (`max_log`); this one is over all items of a run.
+/// Counts the lines of guests, and lets them through up to a limit if there is one. The limit is over all items of a
+/// run; before it, each item has its own (`max_log`).
 #[derive(Debug, Default)]
 pub struct GuestLines {
     bounded: bool,
@@ -35,7 +35,7 @@ impl GuestLines {
         Self { bounded: true, ..Self::default() }
     }
 
-    /// How many lines were not let through so far.
+    /// How many lines were held back so far.
     pub fn withheld(&self) -> u64 {
         self.withheld.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ impl<S: Subscriber> Filter<S> for GuestLines {
     }
 }
 
-/// How long a line's fields are together.
+/// The length of a line's fields together.
 struct Length(u64);
 
 impl Visit for Length {

@@ -6,7 +6,7 @@ use tracing::Level;
 
 use crate::job::Disposition;
 
-/// What is known of a batch once its fate is. Neither token nor body is: they have no place in a log.
+/// What is known of a batch when its fate is known. Token and body are left out: they have no place in a log.
 #[derive(Debug)]
 pub struct BatchLine<'a> {
     /// The dataset's name; none when the message could not be read.
@@ -17,7 +17,7 @@ pub struct BatchLine<'a> {
     pub attempt: Option<u32>,
     /// How often the message was delivered.
     pub receives: u32,
-    /// The version that it ran on, and the component's digest.
+    /// The version that ran it, and the component's digest.
     pub component: Option<(String, String)>,
     /// How many items the batch has.
     pub items: usize,
@@ -33,16 +33,17 @@ pub struct BatchLine<'a> {
     pub heard: Option<bool>,
     /// Whether an earlier delivery had committed the batch.
     pub replayed: bool,
-    /// Whether an earlier attempt had prepared the batch, so that all that was left was to make it visible.
+    /// Whether an earlier attempt had prepared the batch, so that this one only made it visible.
     pub rolled_forward: bool,
 }
 
 impl BatchLine<'_> {
-    /// Writes the line: an error where an operator has to act, a warning where the host failed, else an information.
+    /// Writes the line: as an error if an operator has to act, as a warning if the host failed, otherwise as
+    /// information.
     pub fn log(&self, disposition: &Disposition, took: Duration) {
         let (level, fate, reason, after) = match disposition {
             Disposition::Acked => (Level::INFO, "acked", None, None),
-            // Nothing is wrong: somebody else has it, or shall have it.
+            // Nothing is wrong: another worker has the batch, or will have it.
             Disposition::Returned { after, reason, fault: false } => {
                 (Level::INFO, "returned", Some(reason), Some(after))
             }
@@ -53,7 +54,7 @@ impl BatchLine<'_> {
         };
         let (version, digest) =
             self.component.as_ref().map(|(version, digest)| (version.as_str(), digest.as_str())).unzip();
-        // A level is a part of the place in the program, so that each has its own.
+        // An event's level is fixed at compile time, so that each level needs an event of its own.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(

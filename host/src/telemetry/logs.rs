@@ -1,7 +1,7 @@
 //! Logs: one line per batch and per thing that goes wrong, on stderr, as text for people or JSON for machines.
 //!
-//! A line of text is one line whatever is in it: plugins, keys and services choose much of it, and none of them may write a
-//! line that the host did not.
+//! A line of text stays one line whatever is in it. Plugins, keys and services choose much of it, and none of them may
+//! forge a line of the host's.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -33,7 +33,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The targets of what the host and its guests say.
+/// The log targets of the host and of its guests.
 const OURS: [&str; 2] = ["gristmill", GUEST];
 
 /// Sends log lines to stderr. `filter` is a level, or levels by target: `info,guest=debug`.
@@ -47,22 +47,22 @@ pub fn init(format: LogFormat, filter: &str, guests: Arc<GuestLines>) -> Result<
     let libraries: Vec<String> = verbose(&asked).map(|(target, level)| format!("{target}={level}")).collect();
     if !libraries.is_empty() {
         tracing::warn!(
-            "`--log {}`: what libraries say there holds the bodies of requests, with task tokens and data: keep this log to yourself",
+            "`--log {}`: these libraries log the bodies of requests, with task tokens and data: keep this log to yourself",
             libraries.join(",")
         );
     }
     Ok(())
 }
 
-/// A level without a target is for what the host and its guests say. Libraries dump whole requests, with task tokens in them:
-/// they say no more than warnings, unless they are asked by their names.
+/// Applies a level without a target to the host and its guests alone. Libraries dump whole requests, with task tokens
+/// in them, so they log no more than warnings, unless the filter names them.
 fn targets(asked: &Targets) -> Targets {
     let level = asked.default_level().unwrap_or(LevelFilter::OFF);
     let ours = OURS.map(|target| (target, level));
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours).with_targets(asked.iter())
 }
 
-/// The libraries that were asked by name for what may be bodies.
+/// The libraries that the filter names with a level at which they may log bodies.
 fn verbose(asked: &Targets) -> impl Iterator<Item = (&str, LevelFilter)> {
     let ours = |target: &str| OURS.iter().any(|ours| target.starts_with(ours));
     asked.iter().filter(move |(target, level)| *level > LevelFilter::INFO && !ours(target))
@@ -83,19 +83,20 @@ where
     }
 }
 
-/// A field as text on one line: `name=value`, and the message without its name.
+/// Writes a field on one line: `name=value`. The message goes without its name.
 fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = format!("{value:?}");
     match field.name() {
         "message" => write!(out, "{}", line(&value)),
-        // What crates that know `log` only add beside their message.
+        // Fields that come with every line of a crate that uses `log`, not `tracing`.
         name if name.starts_with("log.") => Ok(()),
         name if out.has_ansi_escapes() => write!(out, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", line(&value)),
         name => write!(out, "{name}={}", line(&value)),
     }
 }
 
-/// Time, level, words and fields. A guest's words come behind its name, so that they are not taken for the host's.
+/// Writes time, level, message and fields. A guest's message comes after its target, so that nobody takes it for the
+/// host's.
 struct Text {
     ours: Format,
     guests: Format,

@@ -1,4 +1,5 @@
-//! Every metric, by name. Labels are bounded: datasets and their items' codes come from files and plugins, never from data.
+//! Every metric, by name. Labels are bounded: names of datasets come from files and codes from plugins, never from
+//! data.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +15,9 @@ use crate::job::Disposition;
 use crate::report::BatchReport;
 use crate::runtime::GuestMetrics;
 
-/// How many metrics a dataset may have of its own (`metrics` of the contract).
+/// The most metrics that a dataset's plugin may report (`metrics` of the contract).
 const GUEST_METRICS: usize = 64;
-/// How many codes of item failures are counted by name; the rest is counted as `other`.
+/// The most codes of item failures that are counted by name; the rest count as `other`.
 const CODES_PER_DATASET: usize = 32;
 const DURATIONS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0];
@@ -32,7 +33,7 @@ pub struct Metrics {
     pub pressure: Gauge,
     /// Bytes that items may take together; zero where there is no limit.
     pub memory: IntGauge,
-    /// Whether the registry answered when it was asked last.
+    /// 1 if the registry answered the last request, else 0.
     pub registry_answers: IntGauge,
     /// The number of the registry's head that is in use.
     pub registry_head: IntGauge,
@@ -53,7 +54,7 @@ pub struct Metrics {
     bounded: Mutex<Bounded>,
 }
 
-/// What was given a name so far, so that no stranger's names fill the memory.
+/// The names that were admitted so far. They are counted, so that strangers' names do not fill the memory.
 #[derive(Default)]
 struct Bounded {
     codes: HashMap<String, BTreeSet<String>>,
@@ -110,7 +111,7 @@ impl Metrics {
             )?,
             batches: counter(
                 "gristmill_batches_total",
-                "Deliveries by fate: acked, returned, parked. One that names no dataset of this worker has none here.",
+                "Deliveries by fate: acked, returned, parked. The dataset is empty where the message names none of this worker's.",
                 &["dataset", "fate"],
             )?,
             faults: counter(
@@ -128,7 +129,7 @@ impl Metrics {
             )?,
             rolled_forward: counter(
                 "gristmill_batches_rolled_forward_total",
-                "Batches that an attempt which did not end had prepared, and another one made visible.",
+                "Batches that one attempt prepared without getting to the end, and a later one made visible.",
                 &["dataset"],
             )?,
             items: counter("gristmill_items_total", "Items by outcome: succeeded, rejected.", &["dataset", "outcome"])?,
@@ -166,7 +167,8 @@ impl Metrics {
         self.faults.with_label_values(&[kind]).inc();
     }
 
-    /// Says which version of a dataset is in use. Its earlier versions are labels no more: they would only add up.
+    /// Says which version of a dataset is in use. The label of the version before is removed: labels would only pile
+    /// up.
     pub fn version(&self, dataset: &str, version: &str) {
         let before = self.bounded().versions.insert(dataset.to_owned(), version.to_owned());
         if let Some(before) = before {
@@ -180,7 +182,7 @@ impl Metrics {
         self.versions_refused.with_label_values(&[dataset]).inc();
     }
 
-    /// Counts a batch that was found prepared, and ended.
+    /// Counts a batch that an earlier attempt had prepared, and this one finished.
     pub fn rolled_forward(&self, dataset: &str) {
         self.rolled_forward.with_label_values(&[dataset]).inc();
     }

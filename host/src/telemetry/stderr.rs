@@ -5,15 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, WeakProgressBar};
 
-/// The bar on this process's terminal, if there is one: there is one terminal, so this is a static.
+/// The bar on this process's terminal, if any. A static, because a process has one terminal.
 static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
-/// From now on log lines are written above this bar.
+/// Writes log lines above this bar from now on.
 pub fn share_with(bar: &ProgressBar) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
 }
 
-/// Stderr for log lines: above the bar, not through it.
+/// Stderr for log lines. They appear above the bar and do not tear it apart.
 #[derive(Debug)]
 pub struct BesideBar;
 

@@ -21,7 +21,7 @@ use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Targe
 use gristmill::job::Item;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use gristmill::runtime::{
-    BatchContext, Fault, GuestMetrics, GuestRows, ItemRun, Lane, Limits, Plugin, PluginError, RowDecoder, RowsRefused,
+    BatchContext, GuestMetrics, GuestRows, ItemFault, ItemRun, Lane, Limits, Plugin, PluginError, RowDecoder, RowsRefused,
     Runtime, RuntimeConfig,
 };
 use gristmill::sink::{OutputSchema, rows};
@@ -192,7 +192,7 @@ impl Case {
     }
 
     /// The failure of the only item.
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> ItemFault {
         fault_of(self.run())
     }
 }
@@ -224,7 +224,7 @@ fn failed(run: ItemRun, code: &str, message: &str) {
     assert!(fault.message.len() <= 4096);
 }
 
-fn fault_of(run: ItemRun) -> Fault {
+fn fault_of(run: ItemRun) -> ItemFault {
     assert!(run.rows.is_empty(), "a failed item has no rows");
     run.result.expect_err("the item should have failed")
 }

@@ -11,7 +11,7 @@ use crate::catalog::Loaded;
 use crate::cpu;
 use crate::dataset::Target;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names, item_name};
-use crate::runtime::{Fault, ItemRun};
+use crate::runtime::{ItemFault, ItemRun};
 use crate::sink::keys::{KEY_BYTES, KeySet};
 use crate::sink::{OutputSchema, SinkError, memory};
 
@@ -85,7 +85,7 @@ impl Stager {
         index: usize,
         run: ItemRun,
         weight: u64,
-        refused: Option<Fault>,
+        refused: Option<ItemFault>,
     ) -> Result<(), SinkError> {
         let item = &batch.items[index];
         let results = &mut self.results;
@@ -106,7 +106,7 @@ impl Stager {
                     results.results.push((item.index, value));
                 }
             }
-            Err(Fault { code, message, kind }) => {
+            Err(ItemFault { code, message, kind }) => {
                 kept += message.len();
                 let item_name = item_name(&item.body);
                 results.failures.push(ItemFailure { index: item.index, item: item_name, code, message, kind });
@@ -121,7 +121,7 @@ impl Stager {
 
 impl Checks {
     /// Checks all rows of an item, before any of them is taken.
-    fn check(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
+    fn check(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), ItemFault> {
         let tables = rows.iter().filter(|(output, _)| matches!(self.keys[*output].0.target, Target::Table { .. }));
         let more = tables.map(|(_, rows)| memory(rows)).sum();
         let staged = room(self.staged, more).map_err(|why| rejected(error_names::OUTPUT_LIMIT, why))?;
@@ -131,7 +131,7 @@ impl Checks {
     }
 
     /// Checks all keys of an item.
-    fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), Fault> {
+    fn check_keys(&mut self, rows: &[(usize, RecordBatch)]) -> Result<(), ItemFault> {
         let mut checked = Vec::new();
         for (output, (schema, keys)) in self.keys.iter().enumerate() {
             let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
@@ -146,8 +146,8 @@ impl Checks {
     }
 }
 
-fn rejected(code: &str, message: String) -> Fault {
-    Fault { code: code.into(), message, kind: FailureKind::Rejected }
+fn rejected(code: &str, message: String) -> ItemFault {
+    ItemFault { code: code.into(), message, kind: FailureKind::Rejected }
 }
 
 /// What is staged with so many bytes more, if the batch may have them.

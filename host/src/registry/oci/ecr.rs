@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::RegistryError;
-use crate::aws::{self, Calls, Fault, SdkConfig};
+use crate::aws::{self, Calls, SdkConfig, ServiceError};
 
 const CALLS: Calls = Calls {
     attempts: Calls::UNTIL_TIME_IS_OVER,
@@ -97,7 +97,7 @@ impl Ecr {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let fault = Fault::new(error);
+        let fault = ServiceError::new(error);
         let text = format!("{} could not be used: {}", self.host, fault.message);
         match fault.is_refusal() {
             true => RegistryError::Denied(format!("{text}. This needs {action}")),

@@ -67,7 +67,7 @@ impl Tables for Client {
 }
 
 fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpResponse>) -> Fault {
-    let fault = aws::Fault::new(&error);
+    let fault = aws::ServiceError::new(&error);
     match &*fault.code {
         "ResourceNotFoundException" => Fault::Refused(format!(
             "there is no such table in this account and region: make it, or change `table` in the dataset file ({})",

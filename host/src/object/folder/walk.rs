@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use super::folder::{self, UPLOADS};
-use super::{Location, Metadata, ObjectError, Page};
+use super::super::{Location, Metadata, ObjectError, Page};
+use super::errors::read_error;
+use super::paths::UPLOADS;
+use super::version;
 
 /// How many objects a page has at most, as on Amazon S3.
 const PAGE: usize = 1000;
@@ -18,8 +20,8 @@ const PAGE: usize = 1000;
 /// How many unfinished listings are kept, so that the next page goes on where the one before ended.
 const PARKED: usize = 8;
 
-/// The listings under way. A next page's name is the last key of the page before, so that it can be had without a parked
-/// walk too, at the price of reading the directories on the way again.
+/// The listings under way. The token of a page is the last key of the page before. So a page can also be listed without
+/// its parked walk, if the directories on the way are read again.
 #[derive(Debug, Default)]
 pub(super) struct Walks(Mutex<VecDeque<Walk>>);
 
@@ -70,7 +72,7 @@ struct Walk {
     stack: Vec<Directory>,
     /// How many objects were found.
     found: u64,
-    /// How many names were passed over that are no objects, and what the first of them is.
+    /// How many names were skipped because they are no objects, and what the first of them is.
     skipped: u64,
     first_skipped: Option<String>,
 }
@@ -109,11 +111,12 @@ impl Walk {
             skipped: 0,
             first_skipped: None,
         };
-        // A prefix with an empty part names no directory; joined to a path the part would vanish, or even start at `/`.
+        // A prefix with an empty part names no directory. Joined to a path, the part would vanish, or make the path
+        // start at `/`.
         if top.is_empty() && prefix.key.starts_with('/') || !top.is_empty() && top.split('/').any(str::is_empty) {
             return Ok(walk);
         }
-        // Whoever names a place behind such a link means what should be there: that is not the same as nothing.
+        // A prefix behind a dead link means what should be there: that is an error, not an empty listing.
         let way = top.match_indices('/').map(|(slash, _)| &top[..slash]).chain([top]);
         if let Some(why) = way.filter_map(|directory| dead_link(&bucket.join(directory))).next() {
             return Err(ObjectError::NotFound(format!("there is nothing under {prefix}: {why}")));
@@ -136,10 +139,10 @@ impl Walk {
             }
             let at = self.prefix.with_key(key);
             let path = self.bucket.join(&at.key);
-            match fs::metadata(&path).map_err(|error| folder::read_error(&at, &path, error)) {
+            match fs::metadata(&path).map_err(|error| read_error(&at, &path, error)) {
                 Ok(file) if file.is_file() => {
                     self.found += 1;
-                    return folder::metadata(&at, &file).map(Some);
+                    return version::metadata(&at, &file).map(Some);
                 }
                 Ok(_) => self.skip(format!("{} is no regular file", path.display())),
                 // A link that leads nowhere, or a file that was deleted meanwhile.
@@ -168,7 +171,7 @@ impl Walk {
         self.first_skipped.get_or_insert(why);
     }
 
-    /// How many more were skipped than the first one.
+    /// Says how many more were skipped than the first one.
     fn others(&self) -> String {
         match self.skipped.saturating_sub(1) {
             0 => String::new(),
@@ -185,7 +188,7 @@ impl Walk {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(());
             }
-            Err(error) => return Err(folder::read_error(&self.prefix, &path, error)),
+            Err(error) => return Err(read_error(&self.prefix, &path, error)),
         };
         if self.stack.iter().any(|above| above.id == directory.id) {
             tracing::warn!(path = %path.display(), "skipped in a listing: a link to a directory further up");
@@ -220,7 +223,7 @@ impl Walk {
         Ok(Directory { key, id: (own.dev(), own.ino()), names })
     }
 
-    /// Whether the listing has this key, or, of a directory, may have one below it.
+    /// Whether the listing has this key or, if it is a directory, may have one below it.
     fn wanted(&self, key: &str) -> bool {
         let directory = key.ends_with('/');
         let below = |other: &str| directory && other.starts_with(key);
@@ -229,7 +232,7 @@ impl Walk {
     }
 }
 
-/// What to say of a link that leads nowhere, if it is one.
+/// What to say of this path if it is a link that leads nowhere.
 fn dead_link(path: &Path) -> Option<String> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|entry| entry.is_symlink());
     let dead = is_link

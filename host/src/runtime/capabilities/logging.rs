@@ -1,23 +1,27 @@
-//! What guests say: `wasi:logging`, stdout and stderr become log lines of the host, bounded per item.
+//! `wasi:logging`: what guests say, here and on stdout and stderr, becomes log lines of the host. They are bounded per
+//! item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::BatchContext;
-use super::bindings::wasi::logging::logging::{Host, Level};
-use super::guest::Guest;
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::wasi::logging::logging::{self as wit, Host, Level};
 use crate::job::{Item, item_name};
+use crate::runtime::BatchContext;
+use crate::runtime::cut::cut;
 
 /// A line longer than this is cut.
 const MAX_LINE: usize = 4096;
-/// What a line takes beside its words: time, dataset, batch, item. Without it a flood of empty lines would cost nothing.
+/// What a line takes beside its message: time, dataset, batch, item. Without it a flood of empty lines would cost
+/// nothing.
 const LINE_COST: usize = 64;
-/// Of an item's name so much is in each of its lines.
+/// So many bytes of an item's name are in each of its lines.
 const MAX_NAME: usize = 128;
 
-/// How much an item may still say. Shared between the logging interface and the standard streams.
+/// The item that speaks, and how much it may still say. Clones share both: the standard streams of WASI have one.
 #[derive(Clone)]
-pub(super) struct LogBudget(Arc<Inner>);
+pub(super) struct LoggingCtx(Arc<Inner>);
 
 struct Inner {
     dataset: Arc<str>,
@@ -27,7 +31,7 @@ struct Inner {
     speaker: Mutex<Speaker>,
 }
 
-/// The item whose lines these are. Most items say nothing, so that its name is looked for only when there is a line.
+/// The item whose lines these are. Its name is looked for at its first line, because most items say nothing.
 struct Speaker {
     item: Item,
     name: Option<Option<Arc<str>>>,
@@ -46,19 +50,19 @@ impl Speaker {
     }
 }
 
-impl LogBudget {
-    pub(super) fn new(context: &BatchContext, item: &Item) -> Self {
-        let limit = context.limits.max_log;
+impl LoggingCtx {
+    pub(super) fn new(batch: &BatchContext, item: &Item) -> Self {
+        let limit = batch.limits.max_log;
         Self(Arc::new(Inner {
-            dataset: context.dataset.clone(),
-            batch: context.batch.clone(),
+            dataset: batch.dataset.clone(),
+            batch: batch.batch.clone(),
             limit,
             left: AtomicU64::new(limit),
             speaker: Mutex::new(Speaker::of(item)),
         }))
     }
 
-    /// What follows is said by this item, which has said nothing yet.
+    /// From now on this item speaks. It has said nothing yet.
     pub(super) fn next_item(&self, item: &Item) {
         *self.speaker() = Speaker::of(item);
         self.0.left.store(self.0.limit, Ordering::Relaxed);
@@ -68,7 +72,7 @@ impl LogBudget {
         self.0.speaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes one line, unless the item has said enough. The last thing it is heard saying is that it said too much.
+    /// Writes one line, unless the item has said enough. When it has, one last line says so.
     pub(super) fn line(&self, level: Level, context: &str, message: &str) {
         let message = cut(message, MAX_LINE);
         let context = cut(context, 128);
@@ -97,31 +101,17 @@ impl LogBudget {
     }
 }
 
-impl Host for Guest {
+/// Offers the interface to the components of this linker.
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    ctx: fn(&mut T) -> &mut LoggingCtx,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<T, HasSelf<LoggingCtx>>(linker, ctx)
+}
+
+impl Host for LoggingCtx {
     fn log(&mut self, level: Level, context: String, message: String) -> wasmtime::Result<()> {
-        self.log.line(level, &context, &message);
+        self.line(level, &context, &message);
         Ok(())
-    }
-}
-
-/// The longest beginning of `text` of at most `limit` bytes that is whole characters.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_cut_is_the_longest_beginning_that_fits(text in any::<String>(), limit in 0_usize..100) {
-            let short = cut(&text, limit);
-            prop_assert!(text.starts_with(short) && short.len() <= limit);
-            let next = text[short.len()..].chars().next();
-            prop_assert!(next.is_none_or(|next| short.len() + next.len_utf8() > limit));
-        }
     }
 }

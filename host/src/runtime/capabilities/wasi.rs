@@ -1,5 +1,6 @@
-//! WASI 0.2 as a guest finds it: complete, so that every language's runtime starts, and inert, so that an item stays a
-//! pure function call. No arguments, environment, files or sockets; the clock stands; randomness follows from the item.
+//! WASI 0.2 as a guest finds it. It is complete, so that every language's runtime starts, and inert, so that an item
+//! stays a pure function call: no arguments, environment, files or sockets; the clock stands; randomness follows from
+//! the item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,23 +9,55 @@ use bytes::Bytes;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::io::AsyncWrite;
+use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiView};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::bindings::wasi::logging::logging::Level;
-use super::logging::LogBudget;
+use super::logging::LoggingCtx;
+use crate::job::Item;
+use crate::runtime::BatchContext;
 
 /// More randomness than this in one call is a mistake or an attack.
 const MAX_RANDOM: u64 = 1 << 20;
 
-/// What an item's randomness follows from.
-pub(super) fn seed(item: &str) -> u128 {
-    xxh3_128(item.as_bytes())
+/// WASI's context for one item. Made when the guest asks for anything of it: many never do.
+pub(super) struct LazyWasiCtx {
+    started: SystemTime,
+    /// What the item's randomness follows from.
+    seed: u128,
+    log: LoggingCtx,
+    made: Option<WasiCtx>,
 }
 
-pub(super) fn context(started: SystemTime, seed: u128, log: &LogBudget) -> WasiCtx {
+impl LazyWasiCtx {
+    pub(super) fn new(batch: &BatchContext, item: &Item, log: LoggingCtx) -> Self {
+        Self { started: batch.started, seed: seed(item), log, made: None }
+    }
+
+    /// Clocks and randomness begin anew: what the guest is told follows from the item, whichever came before it.
+    pub(super) fn next_item(&mut self, item: &Item) {
+        self.seed = seed(item);
+        self.made = None;
+    }
+
+    pub(super) fn get(&mut self) -> &mut WasiCtx {
+        self.made.get_or_insert_with(|| context(self.started, self.seed, &self.log))
+    }
+}
+
+/// Offers WASI to the components of this linker.
+pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+fn seed(item: &Item) -> u128 {
+    xxh3_128(item.body.as_bytes())
+}
+
+fn context(started: SystemTime, seed: u128, log: &LoggingCtx) -> WasiCtx {
     let [low, high] = [seed as u64, (seed >> 64) as u64];
     let since_epoch = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     WasiCtxBuilder::new()
@@ -39,7 +72,7 @@ pub(super) fn context(started: SystemTime, seed: u128, log: &LogBudget) -> WasiC
         .build()
 }
 
-/// The start of the batch, at every call.
+/// Shows the start of the batch at every call.
 struct StandingClock(Duration);
 
 impl HostWallClock for StandingClock {
@@ -52,7 +85,7 @@ impl HostWallClock for StandingClock {
     }
 }
 
-/// A microsecond further at every call: deterministic, and code that waits for time to pass comes to an end.
+/// Goes on by a microsecond at every call. That is deterministic, and code that waits for time to pass comes to an end.
 struct CountingClock(AtomicU64);
 
 impl HostMonotonicClock for CountingClock {
@@ -70,7 +103,7 @@ impl HostMonotonicClock for CountingClock {
 struct Lines {
     level: Level,
     name: &'static str,
-    log: LogBudget,
+    log: LoggingCtx,
 }
 
 impl IsTerminal for Lines {
@@ -81,7 +114,7 @@ impl IsTerminal for Lines {
 
 impl StdoutStream for Lines {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this; guests here are given the stream below.
+        // Only WASI 0.3 asks for this. Guests here get the stream below.
         Box::new(tokio::io::sink())
     }
 

@@ -11,7 +11,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// A call that failed for good, after the SDK's retries.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct ServiceError {
     /// The service's word for it (`NoSuchKey`); empty when no answer came, or an answer without one.
     pub(crate) code: String,
     /// The HTTP status, when an answer came.
@@ -52,7 +52,7 @@ const CREDENTIALS: [&str; 6] = [
     "TokenRefreshRequired",
 ];
 
-impl Fault {
+impl ServiceError {
     pub(crate) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -150,10 +150,10 @@ mod tests {
         Response::json(status, &format!(r#"{{"__type": "x#{code}", "message": "why"}}"#))
     }
 
-    async fn fault(response: Response) -> Fault {
+    async fn fault(response: Response) -> ServiceError {
         let replay = Replay::start(vec![response]).await;
         let client = aws_sdk_sqs::Client::new(&replay.config);
-        Fault::new(&client.get_queue_url().queue_name("q").send().await.unwrap_err())
+        ServiceError::new(&client.get_queue_url().queue_name("q").send().await.unwrap_err())
     }
 
     #[tokio::test]
@@ -204,7 +204,7 @@ mod tests {
         let replay = Replay::start(vec![]).await;
         let objects = aws_sdk_s3::Client::new(&replay.config);
         let request = objects.get_object().bucket("b").key(" ");
-        let fault = Fault::new(&request.send().await.unwrap_err());
+        let fault = ServiceError::new(&request.send().await.unwrap_err());
         assert!(fault.is_refusal() && fault.message.contains("key"), "{fault:?}");
         assert!(replay.requests().is_empty());
     }
@@ -215,7 +215,7 @@ mod tests {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = replay.config.into_builder().endpoint_url(format!("http://{nobody}")).build();
         let error = aws_sdk_sqs::Client::new(&config).get_queue_url().queue_name("q").send().await.unwrap_err();
-        let fault = Fault::new(&error);
+        let fault = ServiceError::new(&error);
         assert!(!fault.is_refusal() && fault.message.contains("onnection refused"), "{fault:?}");
     }
 
@@ -223,7 +223,7 @@ mod tests {
     async fn no_credentials_yet_are_no_refusal() {
         let replay = Replay::start(vec![]).await;
         let error = without_credentials(&replay).get_queue_url().queue_name("q").send().await.unwrap_err();
-        let fault = Fault::new(&error);
+        let fault = ServiceError::new(&error);
         assert!(!fault.is_refusal() && fault.message.contains("redentials"), "{fault:?}");
     }
 

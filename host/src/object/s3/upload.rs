@@ -1,5 +1,5 @@
-//! Writing an object to Amazon S3: in parts, because a multipart upload is stored whole before it is an object, which is what
-//! lets another process make it visible.
+//! Writing an object to Amazon S3. It is always a multipart upload: all parts are stored before there is an object, so
+//! that another process can make it visible.
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -7,8 +7,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::s3::object_error;
-use super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::errors::object_error;
 
 /// The size of the first parts. S3 wants at least 5 MiB, but for the last.
 const PART: usize = 8 * 1024 * 1024;
@@ -17,8 +17,8 @@ const PART: usize = 8 * 1024 * 1024;
 /// parts reach 8 TB, and what is held in memory stays near a thousandth of what was written.
 const PARTS_OF_A_SIZE: usize = 1000;
 
-/// The user metadata (`x-amz-meta-...`) by which an object is recognized as the one of an upload. An entity tag would not
-/// do: what it is made of depends on the bucket's encryption.
+/// The user metadata (`x-amz-meta-...`) by which an object is recognized as the one of an upload. The entity tag would
+/// not do: how it is computed depends on the bucket's encryption.
 const MARK: &str = "gristmill-upload";
 
 /// An object on its way. One part is held in memory.
@@ -28,7 +28,7 @@ pub(super) struct S3Upload {
     buffer: Vec<u8>,
     size: u64,
     mark: String,
-    /// Once a part was sent.
+    /// None before the first part is sent.
     multipart: Option<Begun>,
     parts: Vec<UploadedPart>,
 }
@@ -84,7 +84,7 @@ impl Upload for S3Upload {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Uploaded, ObjectError> {
-        // Empty only if the whole object is: a part is only sent when more bytes follow.
+        // The last part is empty only if the whole object is: `write` sends a part only when more bytes follow.
         self.send_part().await?;
         let id = self.begin().await?;
         self.multipart.take().map(Begun::forget);
@@ -98,7 +98,8 @@ impl Upload for S3Upload {
     }
 }
 
-/// An upload that was begun. Dropped, it is removed: parts that nobody completes cost money until a lifecycle rule does that.
+/// An upload that was begun. Dropping this removes it: parts that nobody completes cost money until a lifecycle rule
+/// removes them.
 struct Begun {
     client: Client,
     at: Location,
@@ -106,8 +107,8 @@ struct Begun {
 }
 
 impl Begun {
-    /// CreateMultipartUpload, in a task of its own: if the batch is given up meanwhile, somebody still learns the id, which
-    /// it takes to remove the upload.
+    /// CreateMultipartUpload, in a task of its own: if the batch is given up meanwhile, the task still learns the id
+    /// and removes the upload.
     async fn create(client: Client, at: Location, mark: String) -> Result<Self, ObjectError> {
         let created = tokio::spawn(async move {
             let request = client
@@ -127,7 +128,7 @@ impl Begun {
             .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload was not begun: {error}"))))
     }
 
-    /// The id, for somebody else to look after.
+    /// The id. The upload is not removed on drop any more.
     fn forget(mut self) -> String {
         std::mem::take(&mut self.id)
     }
@@ -148,7 +149,7 @@ impl Drop for Begun {
     }
 }
 
-/// CompleteMultipartUpload, by whoever has the record.
+/// CompleteMultipartUpload. Any process that has the record may call this.
 pub(super) async fn complete(client: &Client, upload: &Uploaded) -> Result<(), ObjectError> {
     let at = &upload.at;
     let part = |(index, part): (usize, &UploadedPart)| {
@@ -161,7 +162,7 @@ pub(super) async fn complete(client: &Client, upload: &Uploaded) -> Result<(), O
     match request.multipart_upload(parts).send().await {
         Ok(_) => Ok(()),
         Err(error) => match object_error(at, "written", &error) {
-            // Gone because it is complete, or because it was removed: the object says which.
+            // There is no such upload: it is complete, or it was removed. The object tells which.
             ObjectError::NotFound(_) if is_there(client, upload).await? => Ok(()),
             ObjectError::NotFound(_) => Err(removed(at)),
             error => Err(error),
@@ -219,10 +220,10 @@ fn number(index: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ObjectWriter;
-    use super::super::s3::S3Store;
+    use super::super::S3Store;
     use super::*;
     use crate::aws::replay::{Replay, Response};
+    use crate::object::ObjectWriter as _;
 
     fn created() -> Response {
         Response::new(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")

@@ -1,0 +1,75 @@
+//! What one instance has on the host's side: the data of its store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::logging::LoggingCtx;
+use super::metrics::MetricsCtx;
+use super::objects::{ObjectsCtx, ObjectsView};
+use super::output::OutputCtx;
+use super::wasi::LazyWasiCtx;
+use crate::job::Item;
+use crate::runtime::BatchContext;
+use crate::runtime::limits::{HostMemory, MemoryBudget};
+
+/// A guest holds an object, its chunks, perhaps a listing, and WASI's few streams: never a thousand of anything.
+pub(in crate::runtime) const MAX_HANDLES: usize = 1_000;
+
+/// The data of an instance's store: its limits, its handles, and the context of each capability.
+pub(in crate::runtime) struct Guest {
+    pub(in crate::runtime) batch: Arc<BatchContext>,
+    pub(in crate::runtime) memory: MemoryBudget,
+    /// When the item's time is over; none if that is further away than time can be counted.
+    pub(in crate::runtime) deadline: Option<Instant>,
+    /// The handles of all capabilities.
+    pub(super) table: ResourceTable,
+    pub(in crate::runtime) objects: ObjectsCtx,
+    pub(in crate::runtime) output: OutputCtx,
+    pub(super) metrics: MetricsCtx,
+    pub(super) logging: LoggingCtx,
+    wasi: LazyWasiCtx,
+}
+
+impl Guest {
+    pub(in crate::runtime) fn new(batch: Arc<BatchContext>, io: Handle, item: &Item) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let logging = LoggingCtx::new(&batch, item);
+        Self {
+            memory: MemoryBudget::new(batch.limits.memory),
+            deadline: Instant::now().checked_add(batch.limits.timeout),
+            table,
+            objects: ObjectsCtx::new(batch.clone(), io, HostMemory::new()),
+            output: OutputCtx::new(&batch),
+            metrics: MetricsCtx::new(&batch),
+            wasi: LazyWasiCtx::new(&batch, item, logging.clone()),
+            logging,
+            batch,
+        }
+    }
+
+    /// Forgets the item before, when an instance lives longer than one.
+    pub(in crate::runtime) fn next_item(&mut self, item: &Item) {
+        self.memory.forgive();
+        self.deadline = Instant::now().checked_add(self.batch.limits.timeout);
+        self.objects.next_item();
+        self.output.next_item();
+        self.logging.next_item(item);
+        self.wasi.next_item(item);
+    }
+
+    /// What the functions of `objects` work on.
+    pub(super) fn objects(&mut self) -> ObjectsView<'_> {
+        ObjectsView { ctx: &mut self.objects, table: &mut self.table }
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: self.wasi.get(), table: &mut self.table }
+    }
+}
