@@ -1,5 +1,5 @@
-//! What can happen to a delivery that does not simply succeed: the kinds by which it is counted. `FATES.md` has a row for
-//! each, and a test walks them.
+//! What can happen to a delivery that does not simply succeed: the kinds by which it is counted. `host/docs/fates.md` has an
+//! entry for each, and a test walks them.
 
 /// A label of `gristmill_faults_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

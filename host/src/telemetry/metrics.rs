@@ -116,7 +116,7 @@ impl Metrics {
             )?,
             faults: counter(
                 "gristmill_faults_total",
-                "Deliveries that did not simply succeed, by what happened; FATES.md has what follows.",
+                "Deliveries that did not simply succeed, by what happened; host/docs/fates.md says what follows.",
                 &["kind"],
             )?,
             batch_seconds: add(

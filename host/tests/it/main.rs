@@ -13,6 +13,7 @@ mod container_registry;
 mod crash;
 mod desk;
 mod digest;
+mod documents;
 mod edges;
 mod emulator;
 mod fates;

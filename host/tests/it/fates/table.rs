@@ -1,5 +1,5 @@
-//! `FATES.md` is true: each row of its tables names a scenario, which brings about what the row says; and each kind of fault has
-//! a row.
+//! `host/docs/fates.md` is true: each entry of its lists names a scenario, which brings about what the entry says; and each kind
+//! of fault has an entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -122,15 +122,18 @@ struct Row {
     metric: String,
 }
 
+/// An entry is a point of a list: "- `key`: **fate**, `error`, `metric`." and a text.
 fn rows() -> Vec<Row> {
-    let text = std::fs::read_to_string(project("host/FATES.md")).unwrap();
-    let quoted = |cell: &str| cell.split('`').nth(1).map(ToOwned::to_owned);
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [key, _, fate, error, metric] = cells[..] else { panic!("not five cells: {line}") };
-        Row { key: quoted(key).unwrap(), fate: fate.into(), error: quoted(error), metric: quoted(metric).unwrap() }
+    let text = std::fs::read_to_string(project("host/docs/fates.md")).unwrap();
+    let row = |entry: &str| {
+        let (head, _) = entry.split_once("}`.").unwrap_or_else(|| panic!("no metric: {entry}"));
+        let (key, rest) = head.split_once("`: **").unwrap_or_else(|| panic!("no fate: {entry}"));
+        let (fate, rest) = rest.split_once("**").unwrap();
+        let (error, metric) = rest.split_once("`gristmill_").unwrap_or_else(|| panic!("no metric: {entry}"));
+        let error = error.split('`').nth(1).map(ToOwned::to_owned);
+        Row { key: key.into(), fate: fate.into(), error, metric: format!("gristmill_{metric}}}") }
     };
-    text.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+    text.split("\n- `").skip(1).map(row).collect()
 }
 
 /// Sends a message to a house, and waits until that was delivered so often.
