@@ -37,4 +37,5 @@ pub mod sink;
 mod sqlite;
 pub mod telemetry;
 mod text;
+pub mod trust;
 pub mod worker;

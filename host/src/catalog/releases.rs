@@ -14,9 +14,10 @@ use super::{Loaded, Opened, smoke};
 use crate::admission::Admission;
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::job::Digest;
-use crate::registry::{self, Attachment, MAX_DOCUMENT, Name, Policy, Registry, RegistryError, Release, Version};
+use crate::registry::{self, Attachment, MAX_DOCUMENT, Name, Registry, RegistryError, Release, Version};
 use crate::runtime::Runtime;
 use crate::sink::Stores;
+use crate::trust::Policy;
 
 /// Opens releases of a registry.
 pub struct Releases {

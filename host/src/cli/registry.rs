@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::{CompileArgs, SetArgs};
-use crate::registry::{KeyRef, Name, Share, Version};
+use crate::registry::{Name, Share, Version};
+use crate::trust::KeyRef;
 
 /// `--registry`
 #[derive(Debug, Args)]

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use crate::aws;
 use crate::catalog::Fetched;
 use crate::cli::{PromoteArgs, RollbackArgs};
-use crate::registry::{self, Change, Head, Kms, Name, Policy, Registry, TrialKind};
+use crate::registry::{self, Change, Head, Name, Registry, TrialKind};
+use crate::trust::{Kms, Policy};
 
 pub(super) async fn run(args: PromoteArgs) -> anyhow::Result<ExitCode> {
     let registry = registry::open(&args.registry.uri, aws::load).await?;

@@ -17,11 +17,10 @@ use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
 use crate::job::Digest;
 use crate::object::folder::FolderStore;
-use crate::registry::{
-    self, Attachment, Blob, Interfaces, Kms, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release, Signer,
-};
+use crate::registry::{self, Attachment, Blob, Interfaces, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
+use crate::trust::{Kms, Signer};
 
 /// How many files and folders are looked at for a sample, so that links which lead in a circle come to an end.
 const MAX_ENTRIES: usize = 10_000;

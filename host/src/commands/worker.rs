@@ -28,12 +28,13 @@ use crate::pressure::Pressure;
 use crate::protection::{self, EcsAgent};
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
-use crate::registry::{self, Kms, Policy};
+use crate::registry;
 use crate::shadow::Shadows;
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
+use crate::trust::{Kms, Policy};
 use crate::worker::{Activity, Worker};
 
 /// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,

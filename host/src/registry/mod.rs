@@ -18,17 +18,12 @@ pub mod contract;
 mod folder;
 mod head;
 mod in_use;
-mod key;
-mod keyring;
-mod kms;
 mod layout;
 mod oci;
 mod place;
 mod release;
 mod s3;
 mod share;
-mod signature;
-mod trust;
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,14 +38,9 @@ pub use self::change::{NotChanged, change, newest};
 pub use self::component::{OciReference, fetch_component};
 pub use self::head::Head;
 pub use self::in_use::{Change, ChangeError, Chosen, InUse, Moved, Trial, TrialKind};
-pub use self::key::{PrivateKey, PublicKey};
-pub use self::keyring::{KeyRef, Signer};
-pub use self::kms::{Kms, KmsKey};
 pub use self::place::open;
 pub use self::release::{Blob, Interfaces, MAX_SAMPLE, Package, Release};
 pub use self::share::Share;
-pub use self::signature::Signature;
-pub use self::trust::{Policy, PolicyFile, TrustError};
 use crate::job::Digest;
 
 /// A dataset's name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`, so that it is safe in a path, a key and a URL.

@@ -24,11 +24,12 @@ use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWrit
 use gristmill::pipeline::{Identity, LEASE, Pipeline};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
-use gristmill::registry::{Policy, Registry};
+use gristmill::registry::Registry;
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{Stores, TableSink};
 use gristmill::telemetry::metrics::Metrics;
+use gristmill::trust::Policy;
 use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
     &["aws", "cpu", "files", "sqlite", "job", "protection", "text"],
-    &["callback", "ledger", "object", "queue", "registry"],
+    &["callback", "ledger", "object", "queue", "registry", "trust"],
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["account", "report"],
@@ -41,10 +41,10 @@ const AWS: &[&str] = &[
     "object/s3.rs",
     "object/s3_upload.rs",
     "queue/sqs.rs",
-    "registry/kms.rs",
     "registry/oci/ecr.rs",
     "registry/s3.rs",
     "sink/dynamodb/",
+    "trust/kms.rs",
 ];
 
 /// A line of code, with its file below `src` and its place for people. Comments are no code: they may name anything.

@@ -11,7 +11,8 @@ use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use bytes::Bytes;
 use gristmill::aws;
 use gristmill::job::Digest;
-use gristmill::registry::{self, Attachment, Kms, Package, Policy, Registry, TrustError};
+use gristmill::registry::{self, Attachment, Package, Registry};
+use gristmill::trust::{Kms, Policy, TrustError};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 

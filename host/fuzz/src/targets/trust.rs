@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use gristmill::registry::{PolicyFile, PrivateKey, PublicKey, Signature};
+use gristmill::trust::{PolicyFile, PrivateKey, PublicKey, Signature};
 
 use super::{first_line, in_proportion, short};
 

@@ -12,7 +12,7 @@ use p256::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
 };
 
-use super::trust::TrustError;
+use super::error::TrustError;
 use crate::job::Digest;
 
 /// The largest file of a key, in bytes. All kinds that are read have less than 1 KB, and comments.
@@ -172,12 +172,12 @@ pub(super) mod tests {
     use super::*;
 
     /// A key that is the same in every run.
-    pub(in crate::registry) fn private(seed: u8) -> PrivateKey {
+    pub(in crate::trust) fn private(seed: u8) -> PrivateKey {
         PrivateKey(SigningKey::from_slice(&[seed; 32]).unwrap())
     }
 
     /// What `minisign -G` wrote.
-    pub(in crate::registry) const MINISIGN: &str = "untrusted comment: minisign public key 17D399A5C2AA68DD\n\
+    pub(in crate::trust) const MINISIGN: &str = "untrusted comment: minisign public key 17D399A5C2AA68DD\n\
         RWTdaKrCpZnTF9c6g1C0jQe5r+hIt/cJ0rgu5gbyM8Nzb1vj/9bvQlOW\n";
 
     /// One key as OpenSSL writes it (`openssl pkey -pubout`), and with its point compressed.

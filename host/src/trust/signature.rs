@@ -16,13 +16,13 @@ use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{DerSignature, Signature as Ecdsa};
 use serde::{Deserialize, Serialize};
 
+use super::error::TrustError;
 use super::key::{Kind, PrivateKey, PublicKey};
-use super::trust::TrustError;
 use crate::job::Digest;
 
 /// The largest signature, in bytes. minisign's comments have up to 8 KiB; a bundle that a transparency log and a clock have
 /// witnessed has some 10 KB.
-pub(super) const MAX_SIGNATURE: usize = 64 << 10;
+const MAX_SIGNATURE: usize = 64 << 10;
 
 /// The one algorithm of our own signatures.
 const ALGORITHM: &str = "ecdsa-p256-sha256";
@@ -162,12 +162,18 @@ fn unreadable<T>(why: &str) -> Result<T, TrustError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::key::tests::{MINISIGN, private};
     use super::*;
     use proptest::prelude::*;
 
     const DOCUMENT: &[u8] = b"release document";
+
+    /// What the key of this seed signs.
+    pub(in crate::trust) fn signed(seed: u8, document: &[u8]) -> Bytes {
+        let key = private(seed);
+        write(key.public().unwrap().id(), &sign(&key, document)).unwrap()
+    }
 
     /// Over [`DOCUMENT`], by the key of [`MINISIGN`], as `minisign -S` wrote it.
     const MINISIG: &str = "untrusted comment: signature from minisign secret key\n\

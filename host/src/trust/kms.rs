@@ -13,8 +13,8 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeyUsageType, MessageType, SigningAlgorithmSpec};
 use tokio::sync::OnceCell;
 
+use super::error::TrustError;
 use super::key::PublicKey;
-use super::trust::TrustError;
 use crate::aws::{self, Calls, Fault};
 
 /// Somebody waits for it, or a worker that asks again by itself.
