@@ -11,7 +11,7 @@ use crate::trust::KeyRef;
 /// `--registry`
 #[derive(Debug, Args)]
 pub struct RegistryArgs {
-    /// The registry: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
+    /// The registry: a folder or `s3://bucket/prefix`.
     #[arg(long = "registry", env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub uri: String,
 }

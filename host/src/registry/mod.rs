@@ -39,7 +39,7 @@ pub use self::component::{OciReference, fetch_component};
 pub use self::head::Head;
 pub use self::in_use::{Change, ChangeError, Chosen, InUse, Moved, Trial, TrialKind};
 pub use self::place::open;
-pub use self::release::{Blob, Interfaces, MAX_SAMPLE, Package, Release};
+pub use self::release::{Blob, MAX_SAMPLE, Package, Release};
 pub use self::share::Share;
 use crate::job::Digest;
 
@@ -48,7 +48,7 @@ use crate::job::Digest;
 #[serde(into = "String", try_from = "String")]
 pub struct Name(String);
 
-/// A version (semver.org) without build metadata, which no tag of an OCI registry could carry.
+/// A version (semver.org) without build metadata, which says nothing about which of two is newer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Version(semver::Version);
@@ -68,7 +68,7 @@ impl Attachment {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Signature, Self::Refusal, Self::Shadow];
 
-    /// The word that stands for it in keys and tags.
+    /// The word that stands for it in keys.
     pub fn word(self) -> &'static str {
         match self {
             Self::Signature => "signature",
@@ -124,7 +124,7 @@ pub trait Registry: Send + Sync + 'static {
     /// Where it is, as its user wrote it.
     fn uri(&self) -> &str;
 
-    /// Whether anything was ever published here; also where nothing was, if this kind of registry cannot say.
+    /// Whether anything was ever published here.
     async fn is_there(&self) -> Result<bool, RegistryError>;
 
     /// Puts a release there: first what it names, then itself, last the name of its version, so that a version that is

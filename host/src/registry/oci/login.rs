@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ecr::{self, Ecr};
 use super::token::{Basic, TokenHosts};
-use crate::aws::SdkConfig;
+use crate::aws;
 use crate::files;
 
 /// The variables that name a user and a password, and the one host that they are for.
@@ -42,13 +42,10 @@ struct Variables {
 }
 
 impl Login {
-    /// For this host. `aws` is called if it is one of Amazon ECR.
-    pub(super) async fn find<F>(host: &str, aws: impl FnOnce() -> F + Send) -> Self
-    where
-        F: Future<Output = SdkConfig> + Send,
-    {
-        if let Some((account, region)) = ecr::account_and_region(host) {
-            return Self::Ecr(Ecr::new(&aws().await, host, account, region));
+    /// For this host.
+    pub(super) async fn find(host: &str) -> Self {
+        if let Some(region) = ecr::region(host) {
+            return Self::Ecr(Ecr::new(&aws::load().await, host, region));
         }
         let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
@@ -90,11 +87,7 @@ impl Login {
     /// What helps when the registry refuses us.
     pub(super) fn advice(&self) -> &str {
         match self {
-            Self::Ecr(_) => {
-                "The role needs ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:ListImages; whoever \
-                publishes and promotes needs ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, \
-                ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage too"
-            }
+            Self::Ecr(_) => "The role needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer",
             Self::Nobody(advice) => advice,
             Self::Fixed(_) => "The user may not do this there, or the password is wrong",
         }
