@@ -123,7 +123,7 @@ pub struct SignArgs {
     /// Attach this signature over the release document: a .minisig, or what `cosign sign-blob` or `openssl dgst` wrote.
     #[arg(long, value_name = "FILE")]
     pub signature: Option<PathBuf>,
-    /// Attach the signature only if this key made it: a file (PEM, minisign), or a key of AWS KMS.
+    /// Attach the signature only if this key made it: a file (PEM), or a key of AWS KMS.
     #[arg(long, value_name = "FILE|awskms:///KEY", conflicts_with_all = ["key", "document", "print_document"])]
     pub public_key: Option<KeyRef>,
     /// Write the release document to this file, for another tool to sign.

@@ -5,9 +5,9 @@
 //! any_of   = ["alice", "bob"]     # and at_least of these
 //! at_least = 1                    # 1, unless it is said
 //! [keys]
-//! build = "build.pub"             # PEM or minisign, relative to this file
+//! build = "build.pub"             # PEM, relative to this file
 //! alice = "awskms:///arn:aws:kms:eu-west-1:123456789012:key/..."
-//! bob   = "bob.minisign.pub"
+//! bob   = "bob.pub"
 //! ```
 
 use std::collections::BTreeMap;
@@ -185,12 +185,12 @@ pub(super) mod tests {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         std::fs::create_dir(folder.path().join("keys")).unwrap();
         write("keys/b.pub", &private(2).to_pem().unwrap().1);
-        write("keys/m.pub", super::super::key::tests::MINISIGN);
-        write("trust.toml", "all_of = [\"b\"]\nany_of = [\"m\"]\n[keys]\nb = \"keys/b.pub\"\nm = \"keys/m.pub\"\n");
+        write("keys/c.pub", &private(3).to_pem().unwrap().1);
+        write("trust.toml", "all_of = [\"b\"]\nany_of = [\"c\"]\n[keys]\nb = \"keys/b.pub\"\nc = \"keys/c.pub\"\n");
         let file = folder.path().join("trust.toml");
         let policy = Policy::load(&file, &Kms::default()).await.unwrap();
         let refused = policy.verify(DOCUMENT, &[signed(2, DOCUMENT)]).unwrap_err();
-        assert_eq!(refused, TrustError::Untrusted("not signed by 1 of `m`; signed by: `b`".into()));
+        assert_eq!(refused, TrustError::Untrusted("not signed by 1 of `c`; signed by: `b`".into()));
 
         let refused = async |text: &str| {
             write("trust.toml", text);
