@@ -1,6 +1,7 @@
 //! Components in a registry of containers, such as Amazon ECR, GHCR or Harbor, as far as they are pulled from it. Releases do not lie
 //! there: nothing in its protocol lets one of two who write the same tag be first.
 
+mod docker;
 mod ecr;
 mod fault;
 mod host;
