@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BLOB, Name, RegistryError, Version, in_short};
+use super::error::in_short;
+use super::{Name, RegistryError, Version};
 use crate::job::Digest;
+
+/// The largest blob of a release.
+pub const MAX_BLOB: u64 = 256 << 20;
 
 /// The version of the document that this host writes and reads.
 const DOCUMENT_VERSION: u64 = 1;

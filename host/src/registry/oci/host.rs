@@ -16,7 +16,6 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::RegistryError;
-use super::super::folder::too_large;
 use super::ecr::Password;
 use super::fault::Fault;
 use super::login::{Login, TOKEN_HOSTS, token_hosts};
@@ -102,7 +101,7 @@ impl Host {
             Ok(Some(Bytes::from(bytes)))
         };
         match self.call(&image, pull).await? {
-            Some(None) => Err(too_large(&place(&self.name, repository, &digest.to_string()), max)),
+            Some(None) => Err(RegistryError::too_large(&place(&self.name, repository, &digest.to_string()), max)),
             found => Ok(found.flatten()),
         }
     }
