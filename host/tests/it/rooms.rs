@@ -41,10 +41,8 @@ const AWS: &[&str] = &[
     "object/s3.rs",
     "object/s3_upload.rs",
     "queue/sqs.rs",
-    "registry/oci/ecr.rs",
     "registry/s3.rs",
     "sink/dynamodb/",
-    "trust/kms.rs",
 ];
 
 /// A line of code, with its file below `src` and its place for people. Comments are no code: they may name anything.

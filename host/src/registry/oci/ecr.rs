@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_ecr::Client;
-use aws_sdk_ecr::config::http::HttpResponse;
-use aws_sdk_ecr::config::{Builder, Region};
-use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::super::RegistryError;
+use crate::aws::json_call::{CallError, ECR, JsonClient};
 use crate::aws::{self, Calls, Fault, SdkConfig};
 
 const CALLS: Calls = Calls {
@@ -25,7 +24,7 @@ const MARGIN: Duration = Duration::from_secs(3600);
 /// Who to ask about a host of ECR.
 #[derive(Clone, Debug)]
 pub(super) struct Ecr {
-    client: Client,
+    client: JsonClient,
     host: String,
 }
 
@@ -35,6 +34,22 @@ pub(super) struct Password {
     pub(super) user: String,
     pub(super) password: String,
     pub(super) renew: SystemTime,
+}
+
+/// What GetAuthorizationToken answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tokens {
+    authorization_data: Option<Vec<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    /// `USER:PASSWORD` in base64.
+    authorization_token: Option<String>,
+    /// In seconds since 1970.
+    expires_at: Option<f64>,
 }
 
 /// The region of a private registry of Amazon ECR; none if the host is something else.
@@ -52,36 +67,32 @@ pub(super) fn region(host: &str) -> Option<&str> {
 impl Ecr {
     /// The registry at this host, which is one of ECR. It is in its own region, wherever the worker is.
     pub(super) fn new(config: &SdkConfig, host: &str, region: &str) -> Self {
-        let config = CALLS.limit(config);
-        let builder = Builder::from(&config).region(Region::new(region.to_owned()));
-        let builder = builder.retry_partition(aws::retry_budget("registry")).retry_classifier(aws::LapsedCredentials);
-        Self { client: Client::from_conf(builder.build()), host: host.into() }
+        let budget = aws::retry_budget("registry");
+        Self { client: JsonClient::new(&ECR, &CALLS.limit(config), Some(region), budget), host: host.into() }
     }
 
     /// A password.
     pub(super) async fn password(&self) -> Result<Password, RegistryError> {
-        let answer = self.client.get_authorization_token().send().await;
-        let answer = answer.map_err(|error| self.fault("ecr:GetAuthorizationToken", &error))?;
-        let data = answer.authorization_data().first();
-        let decoded = data.and_then(|data| STANDARD.decode(data.authorization_token()?).ok());
+        let answer = self.client.call("GetAuthorizationToken", &json!({})).await;
+        let Tokens { authorization_data } = answer.map_err(|error| self.fault(&error))?;
+        let data = authorization_data.unwrap_or_default().into_iter().next();
+        let decoded = data.as_ref().and_then(|data| STANDARD.decode(data.authorization_token.as_ref()?).ok());
         let login = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let Some((user, password)) = login.as_deref().and_then(|login| login.split_once(':')) else {
             let text = format!("{} could not be used: ECR's authorization token is none", self.host);
             return Err(RegistryError::Unavailable(text));
         };
-        let expires = data.and_then(|data| SystemTime::try_from(*data.expires_at()?).ok());
+        let expires = data.and_then(|data| Duration::try_from_secs_f64(data.expires_at?).ok());
+        let expires = expires.and_then(|expires| SystemTime::UNIX_EPOCH.checked_add(expires));
         let renew = expires.and_then(|expires| expires.checked_sub(MARGIN)).unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(Password { user: user.into(), password: password.into(), renew })
     }
 
-    fn fault<E>(&self, action: &str, error: &SdkError<E, HttpResponse>) -> RegistryError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+    fn fault(&self, error: &CallError) -> RegistryError {
         let fault = Fault::new(error);
         let text = format!("{} could not be used: {}", self.host, fault.message);
         match fault.is_refusal() {
-            true => RegistryError::Denied(format!("{text}. This needs {action}")),
+            true => RegistryError::Denied(format!("{text}. This needs ecr:GetAuthorizationToken")),
             false => RegistryError::Unavailable(text),
         }
     }
