@@ -4,6 +4,8 @@
 //! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, ...), profiles, ECS and EC2 roles.
 
 mod condition;
+mod endpoint;
+pub(crate) mod json_call;
 #[cfg(test)]
 pub(crate) mod replay;
 mod service_error;

@@ -134,8 +134,8 @@ pub struct WorkerArgs {
     /// A folder of dataset files (`*.toml`, `*/dataset.toml`) and their components, read once.
     #[arg(long, env = "GRISTMILL_DATASETS", value_name = "DIR", required_unless_present = "registry")]
     pub datasets: Option<PathBuf>,
-    /// Where versions of datasets come from, and which of them is in use: a folder, `s3://bucket/prefix` or
-    /// `oci://host/prefix`. It is followed all the time. A dataset that `--datasets` has too is taken from there.
+    /// Where versions of datasets come from, and which of them is in use: a folder or `s3://bucket/prefix`. It is
+    /// followed all the time. A dataset that `--datasets` has too is taken from there.
     #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub registry: Option<String>,
     /// The file that says who has to have signed what comes from the registry.

@@ -29,4 +29,5 @@ pub mod sink;
 mod sqlite;
 pub mod telemetry;
 mod text;
+pub mod trust;
 pub mod worker;

@@ -77,7 +77,7 @@ pub struct ReplayArgs {
     /// Run this version instead of what ran then.
     #[arg(id = "release", long = "version", value_name = "VERSION")]
     pub version: Option<Version>,
-    /// The registry: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
+    /// The registry: a folder or `s3://bucket/prefix`.
     #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub registry: Option<String>,
     /// The dataset file or its folder, with the component beside it, instead of a registry.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::{CompileArgs, SetArgs};
-use crate::registry::{KeyRef, Name, Share, Version};
+use crate::registry::{Name, Share, Version};
+use crate::trust::KeyRef;
 
 /// `--registry`
 #[derive(Debug, Args)]
 pub struct RegistryArgs {
-    /// The registry: a folder, `s3://bucket/prefix` or `oci://host/prefix`.
+    /// The registry: a folder or `s3://bucket/prefix`.
     #[arg(long = "registry", env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub uri: String,
 }
@@ -122,7 +123,7 @@ pub struct SignArgs {
     /// Attach this signature over the release document: a .minisig, or what `cosign sign-blob` or `openssl dgst` wrote.
     #[arg(long, value_name = "FILE")]
     pub signature: Option<PathBuf>,
-    /// Attach the signature only if this key made it: a file (PEM, minisign), or a key of AWS KMS.
+    /// Attach the signature only if this key made it: a file (PEM), or a key of AWS KMS.
     #[arg(long, value_name = "FILE|awskms:///KEY", conflicts_with_all = ["key", "document", "print_document"])]
     pub public_key: Option<KeyRef>,
     /// Write the release document to this file, for another tool to sign.

@@ -14,12 +14,13 @@ use crate::object::aside::Aside;
 use crate::object::folder::FolderStore;
 use crate::object::s3::S3Store;
 use crate::object::{ObjectStore, ObjectWriter};
-use crate::registry::{Kms, Name, Policy, Registry};
+use crate::registry::{Name, Registry};
 use crate::replay;
 use crate::rollout::Fetched;
 use crate::runtime::Runtime;
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
+use crate::trust::{Kms, Policy};
 
 /// A desk.
 pub(super) struct Desk {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::cli::KeygenArgs;
-use crate::registry::PrivateKey;
+use crate::trust::PrivateKey;
 
 pub(super) fn run(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
     let (secret, public) = (with_ending(&args.prefix, ".key"), with_ending(&args.prefix, ".pub"));

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 use crate::aws;
 
 use crate::cli::{PromoteArgs, RollbackArgs};
-use crate::registry::{self, Change, Head, Kms, Name, Policy, Registry, TrialKind};
+use crate::registry::{self, Change, Head, Name, Registry, TrialKind};
 use crate::rollout::Fetched;
+use crate::trust::{Kms, Policy};
 
 pub(super) async fn run(args: PromoteArgs) -> anyhow::Result<ExitCode> {
     let registry = registry::open(&args.registry.uri, aws::load).await?;

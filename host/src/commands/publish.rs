@@ -17,12 +17,11 @@ use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
 use crate::job::Digest;
 use crate::object::folder::FolderStore;
-use crate::registry::{
-    self, Attachment, Blob, Interfaces, Kms, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release, Signer,
-};
+use crate::registry::{self, Attachment, Blob, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release};
 use crate::rollout::{SAMPLE_LIMIT, try_sample};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
+use crate::trust::{Kms, Signer};
 
 /// How many files and folders are looked at for a sample, so that links which lead in a circle come to an end.
 const MAX_ENTRIES: usize = 10_000;
@@ -59,9 +58,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
 
     let name = loaded.dataset.name.parse()?;
     let version = loaded.version().parse().context("the component's own version")?;
-    let mut package = Package::new(name, version, text.into(), bytes, sample)?;
-    let (imports, exports) = (loaded.plugin.imports.clone(), loaded.plugin.exports.clone());
-    package.interfaces = Interfaces { imports, exports };
+    let package = Package::new(name, version, text.into(), bytes, sample)?;
     let (release, digest) = (&package.release, package.digest());
     let registry = registry::open(&args.registry.uri, aws::load).await?;
     if let Some(found) = registry.find(&release.name, &release.version).await?.filter(|found| *found != digest) {

@@ -11,7 +11,8 @@ use crate::aws;
 use crate::cli::SignArgs;
 use crate::files;
 use crate::job::Digest;
-use crate::registry::{self, Attachment, KeyRef, Kms, MAX_DOCUMENT, Registry, Release, Signature, Signer};
+use crate::registry::{self, Attachment, MAX_DOCUMENT, Registry, Release};
+use crate::trust::{KeyRef, Kms, Signature, Signer};
 
 pub(super) async fn run(args: SignArgs) -> anyhow::Result<ExitCode> {
     let registry = registry::open(&args.registry.uri, aws::load).await?;

@@ -5,11 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use oci_client::manifest::OciImageManifest;
 
 use super::oci::{self, Host};
 use super::{MAX_BLOB, RegistryError};
-use crate::aws;
 use crate::job::Digest;
+
+/// The one layer of a component ("Wasm OCI Artifact layout", CNCF TAG Runtime).
+const WASM: &str = "application/wasm";
 
 /// Where a component lies in an OCI registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +27,27 @@ pub struct OciReference {
 /// names.
 pub async fn fetch_component(reference: &OciReference) -> Result<(Digest, Bytes), RegistryError> {
     let OciReference { host, repository, name } = reference;
-    let host = Host::new(host, aws::load).await;
+    let host = Host::new(host).await;
     let manifest = host.manifest(repository, name).await?;
     let manifest = manifest.ok_or_else(|| RegistryError::NotFound(format!("there is no {reference}")))?;
-    let digest = oci::component_of(&manifest).ok_or_else(|| {
+    let digest = component_of(&manifest).ok_or_else(|| {
         RegistryError::Invalid(format!(
-            "{reference} is not a component: its artifact ({}) needs exactly one layer, of the type application/wasm",
+            "{reference} is not a component: its artifact ({}) needs exactly one layer, of the type {WASM}",
             Digest::of(&manifest)
         ))
     })?;
     let bytes = host.blob(repository, &digest, MAX_BLOB).await?;
     let missing = || RegistryError::NotFound(format!("{reference}: its component, {digest}, is not there"));
     Ok((digest, bytes.ok_or_else(missing)?))
+}
+
+/// The component that a manifest names; none if it is another kind of artifact.
+fn component_of(manifest: &[u8]) -> Option<Digest> {
+    let manifest: OciImageManifest = serde_json::from_slice(manifest).ok()?;
+    match &*manifest.layers {
+        [layer] if layer.media_type == WASM => layer.digest.parse().ok(),
+        _ => None,
+    }
 }
 
 impl FromStr for OciReference {
@@ -121,6 +133,12 @@ mod tests {
         let layers: Vec<String> = layers.iter().map(layer).collect();
         let config = format!(r#"{{"mediaType":"application/vnd.wasm.config.v0+json","digest":"{digest}","size":2}}"#);
         format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#, layers.join(","))
+    }
+
+    #[test]
+    fn a_list_of_manifests_is_no_component() {
+        assert_eq!(component_of(br#"{"schemaVersion":2,"manifests":[]}"#), None);
+        assert_eq!(component_of(b"{"), None);
     }
 
     #[tokio::test]

@@ -41,7 +41,9 @@ impl Folder {
         match files::read(&path, max) {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::FileTooLarge => Err(too_large(&path.display().to_string(), max)),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                Err(RegistryError::too_large(&path.display().to_string(), max))
+            }
             Err(error) => Err(read_error(&path, &error)),
         }
     }
@@ -127,12 +129,6 @@ impl Keys for Folder {
     fn place(&self, key: &str) -> String {
         self.path(key).display().to_string()
     }
-}
-
-pub(super) fn too_large(place: &str, max: u64) -> RegistryError {
-    RegistryError::Damaged(format!(
-        "{place} has more than the {max} bytes that it may have: it was not written by gristmill"
-    ))
 }
 
 fn read_error(path: &Path, error: &io::Error) -> RegistryError {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Change, ChangeError, InUse, Name, RegistryError, in_short};
+use super::error::in_short;
+use super::{Change, ChangeError, InUse, Name, RegistryError};
 use crate::job::Digest;
 
 /// The version of the document that this host writes and reads.

@@ -13,13 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
-use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version, collect};
+use super::{Attachment, MAX_BLOB, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Version};
 use crate::job::Digest;
 
 /// How many requests of one call are under way at once: a release has up to a hundred blobs, most of them small.
 const AT_ONCE: usize = 8;
+
+/// The most that all attachments of one kind to one release may have together: they are read into memory, and who may write to the
+/// registry need not mean well.
+const MAX_ATTACHED: u64 = 32 << 20;
 
 /// A place that keeps bytes under keys, each of which is written once.
 #[async_trait]
@@ -185,6 +189,35 @@ impl<K: Keys> Registry for Layout<K> {
         // An answer may have got lost, and the request been repeated: then the head that was first is our own.
         Ok(self.head(number).await?.is_some_and(|found| found == head))
     }
+}
+
+/// Collects attachments, up to [`MAX_ATTACHED`].
+async fn collect(
+    found: impl Stream<Item = Result<Option<Bytes>, RegistryError>>,
+    of: &Digest,
+) -> Result<Vec<Bytes>, RegistryError> {
+    let (mut collected, mut size) = (Vec::new(), 0);
+    let mut found = std::pin::pin!(found.map(unless_damaged));
+    while let Some(bytes) = found.next().await {
+        let Some(bytes) = bytes? else { continue };
+        size += bytes.len() as u64;
+        if size > MAX_ATTACHED {
+            return Err(RegistryError::Damaged(format!(
+                "release {of} has attachments of more than {MAX_ATTACHED} bytes: find out who wrote them, and remove them"
+            )));
+        }
+        collected.push(bytes);
+    }
+    Ok(collected)
+}
+
+/// See [`Registry::attached`].
+fn unless_damaged(found: Result<Option<Bytes>, RegistryError>) -> Result<Option<Bytes>, RegistryError> {
+    if let Err(RegistryError::Damaged(why)) = found {
+        tracing::warn!("an attachment is damaged and counts as none: {why}");
+        return Ok(None);
+    }
+    found
 }
 
 fn blob_key(digest: &Digest) -> String {

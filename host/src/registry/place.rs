@@ -7,13 +7,12 @@ use percent_encoding::percent_decode_str;
 
 use super::folder::Folder;
 use super::layout::Layout;
-use super::oci::{self, Oci};
 use super::s3::S3;
 use super::{Registry, RegistryError};
 use crate::aws::SdkConfig;
 
-/// Opens the registry at a URI: a folder (a path, or `file:///path`), `s3://BUCKET/PREFIX`, or `oci://HOST/PREFIX`. Nothing is
-/// asked for yet. `aws` is called where AWS is needed, which is for S3 and for Amazon ECR.
+/// Opens the registry at a URI: a folder (a path, or `file:///path`) or `s3://BUCKET/PREFIX`. Nothing is asked for yet. `aws` is
+/// called where AWS is needed, which is for S3.
 pub async fn open<F>(uri: &str, aws: impl FnOnce() -> F + Send) -> Result<Arc<dyn Registry>, RegistryError>
 where
     F: Future<Output = SdkConfig> + Send,
@@ -21,7 +20,6 @@ where
     match Place::parse(uri)? {
         Place::Folder(path) => Ok(Arc::new(Layout::new(uri, Folder::new(path)))),
         Place::S3 { bucket, prefix } => Ok(Arc::new(Layout::new(uri, S3::new(&aws().await, bucket, prefix)))),
-        Place::Oci { host, prefix } => Ok(Arc::new(Oci::new(uri, host, prefix, aws).await?)),
     }
 }
 
@@ -30,15 +28,14 @@ where
 enum Place<'a> {
     Folder(PathBuf),
     S3 { bucket: &'a str, prefix: &'a str },
-    Oci { host: &'a str, prefix: &'a str },
 }
 
 impl<'a> Place<'a> {
     fn parse(uri: &'a str) -> Result<Self, RegistryError> {
         let invalid = |why: &str| {
             Err(RegistryError::Invalid(format!(
-                "{uri:?} is not the URI of a registry: {why}. A registry is a folder (a path, or file:///PATH), \
-                 s3://BUCKET/PREFIX, or oci://HOST/PREFIX"
+                "{uri:?} is not the URI of a registry: {why}. A registry is a folder (a path, or file:///PATH) or \
+                 s3://BUCKET/PREFIX"
             )))
         };
         if let Some(rest) = uri.strip_prefix("s3://") {
@@ -51,12 +48,11 @@ impl<'a> Place<'a> {
                 _ => Ok(Self::S3 { bucket, prefix }),
             };
         }
-        if let Some(rest) = uri.strip_prefix("oci://") {
-            let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            return match oci::is_host(host) {
-                true => Ok(Self::Oci { host, prefix: prefix.trim_end_matches('/') }),
-                false => invalid("it names no host"),
-            };
+        if uri.starts_with("oci://") {
+            return invalid(
+                "a registry of containers can hold components (`plugin.component` of a dataset file), but no releases: of two who \
+                 write one tag, it lets none be first",
+            );
         }
         if let Some(rest) = uri.strip_prefix("file:") {
             let path = rest.strip_prefix("//localhost/").or_else(|| rest.strip_prefix("///"));
@@ -92,24 +88,28 @@ mod tests {
             ("file://localhost/srv", folder("/srv")),
             ("s3://bucket", Place::S3 { bucket: "bucket", prefix: "" }),
             ("s3://bucket/a/b/", Place::S3 { bucket: "bucket", prefix: "a/b/" }),
-            ("oci://ghcr.io/acme/datasets/", Place::Oci { host: "ghcr.io", prefix: "acme/datasets" }),
-            ("oci://localhost:5000", Place::Oci { host: "localhost:5000", prefix: "" }),
         ] {
             assert_eq!(Place::parse(uri).unwrap(), expected, "{uri}");
         }
     }
 
     #[test]
-    fn what_is_no_registry_is_told_the_three_forms() {
+    fn what_is_no_registry_is_told_the_two_forms() {
         for uri in
-            ["", "s3://", "s3:///x", "s3://b/../x", "oci://", "oci://a@b/x", "https://x/y", "file://host/x", "file:x"]
+            ["", "s3://", "s3:///x", "s3://b/../x", "oci://r.example/p", "https://x/y", "file://host/x", "file:x"]
         {
             let error = Place::parse(uri).unwrap_err();
             assert!(
-                matches!(&error, RegistryError::Invalid(text) if text.contains("s3://BUCKET/PREFIX, or oci://HOST/PREFIX")
+                matches!(&error, RegistryError::Invalid(text) if text.contains(" or s3://BUCKET/PREFIX")
                 && text.contains("file:///PATH") && text.contains(uri)),
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_registry_of_containers_is_told_from_a_registry_of_releases() {
+        let refused = Place::parse("oci://ghcr.io/acme/datasets").unwrap_err().to_string();
+        assert!(refused.contains("`plugin.component`") && refused.contains("no releases"), "{refused}");
     }
 }

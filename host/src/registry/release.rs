@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BLOB, Name, RegistryError, Version, in_short};
+use super::error::in_short;
+use super::{Name, RegistryError, Version};
 use crate::job::Digest;
+
+/// The largest blob of a release.
+pub const MAX_BLOB: u64 = 256 << 20;
 
 /// The version of the document that this host writes and reads.
 const DOCUMENT_VERSION: u64 = 1;
@@ -62,17 +66,6 @@ pub struct Package {
     pub document: Bytes,
     /// What it names: dataset file, component, sample files.
     pub blobs: BTreeMap<Digest, Bytes>,
-    /// What the component imports and exports, for those who look at it in an OCI registry. No part of the release.
-    pub interfaces: Interfaces,
-}
-
-/// Interfaces by their full names, such as `gristmill:plugin/output@0.1.0`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interfaces {
-    /// What the component asks for.
-    pub imports: Vec<String>,
-    /// What it offers.
-    pub exports: Vec<String>,
 }
 
 impl Package {
@@ -98,7 +91,7 @@ impl Package {
         let document = Bytes::from(serde_json::to_vec_pretty(&release).map_err(unwritable)?);
         let blobs = [dataset, component].into_iter().chain(sample.into_values());
         let blobs = blobs.map(|bytes| (Digest::of(&bytes), bytes)).collect();
-        Ok(Self { release, document, blobs, interfaces: Interfaces::default() })
+        Ok(Self { release, document, blobs })
     }
 
     /// The release's own name.

@@ -11,7 +11,6 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
 
 use super::RegistryError;
-use super::folder::too_large;
 use super::layout::Keys;
 use crate::aws::{self, Calls, SdkConfig, ServiceError};
 
@@ -57,7 +56,7 @@ impl S3 {
 
     /// The bytes of an answer; none if it broke off.
     async fn read(&self, key: &str, mut output: GetObjectOutput, max: u64) -> Result<Option<Bytes>, RegistryError> {
-        let too_large = || too_large(&self.place(key), max);
+        let too_large = || RegistryError::too_large(&self.place(key), max);
         let expected = output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         if expected > max {
             return Err(too_large());

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use crate::catalog::{Loaded, NotOpened};
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::job::Digest;
-use crate::registry::{Attachment, Blob, MAX_DOCUMENT, Name, Policy, Registry, Release, Version};
+use crate::registry::{Attachment, Blob, MAX_DOCUMENT, Name, Registry, Release, Version};
 use crate::runtime::Runtime;
 use crate::sink::Stores;
+use crate::trust::Policy;
 
 /// A release that was read and verified, and not compiled yet.
 pub struct Fetched {

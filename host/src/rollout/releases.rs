@@ -15,9 +15,10 @@ use crate::admission::Admission;
 use crate::catalog::{Loaded, NotOpened, VersionSource};
 use crate::dataset::Variables;
 use crate::job::Digest;
-use crate::registry::{self, MAX_DOCUMENT, Name, Policy, Registry, RegistryError, Release, Version};
+use crate::registry::{self, MAX_DOCUMENT, Name, Registry, RegistryError, Release, Version};
 use crate::runtime::Runtime;
 use crate::sink::Stores;
+use crate::trust::Policy;
 
 /// Opens releases of a registry.
 pub struct Releases {

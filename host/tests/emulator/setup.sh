@@ -7,10 +7,10 @@
 #   TARGET/venv-moto       Python: moto.py
 #   TARGET/node-linters    Node.js: asl-validator
 #   TARGET/docker-registry Debian's docker-registry, unpacked: it is not installed, and no service is started
-#   minisign, openssl      whose signatures are verified
+#   openssl                whose signatures are verified
 #
 # Each part is stamped with what it was made from, and made again only when that changes: a second run takes no time.
-# As root on Debian it installs those two, Python's venv module and npm if they are missing, and on any Debian it fetches
+# As root on Debian it installs that, Python's venv module and npm if they are missing, and on any Debian it fetches
 # docker-registry; elsewhere it says what is missing.
 set -eu
 
@@ -26,7 +26,6 @@ main() {
     venv emulator "$here/requirements.txt"
     venv moto "$here/requirements-moto.txt"
     node_linters
-    need minisign minisign
     need openssl openssl
     docker_registry
 }

@@ -2,10 +2,8 @@
 //! with the test.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 
-use gristmill::job::Digest;
 use tempfile::TempDir;
 
 use crate::support::{project, tied};
@@ -14,7 +12,8 @@ use crate::support::{project, tied};
 pub(crate) struct ContainerRegistry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
-    folder: TempDir,
+    /// What it keeps, for as long as it runs.
+    _folder: TempDir,
     process: Child,
     /// The registry ends when this does, so that a test that is killed leaves none behind.
     alive: Option<ChildStdin>,
@@ -65,19 +64,7 @@ impl ContainerRegistry {
         // What nobody reads would stop it.
         std::thread::spawn(move || log.for_each(drop));
         let alive = process.stdin.take();
-        Self { host: host.unwrap(), folder, process, alive }
-    }
-
-    /// The file of a blob.
-    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(&hex).join("data")
-    }
-
-    /// The folder, for what a test looks for.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        Self { host: host.unwrap(), _folder: folder, process, alive }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Who gets to see a login for an OCI registry: three servers on this machine, of which one is what the login is for.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -81,18 +84,28 @@ async fn registry(realm: impl Fn(&str) -> String + Clone + Send + Sync + 'static
 
 /// What `check` says of a stranger's dataset file with a component at this host, for somebody who has a login for `ours`.
 async fn checked(host: &str, ours: Option<&str>, token_hosts: &str) -> (bool, String) {
-    let laptop = Laptop::new();
+    check(&Laptop::new(), host, |command| {
+        command.env("GRISTMILL_OCI_TOKEN_HOSTS", token_hosts);
+        command.env("GRISTMILL_OCI_USER", "somebody").env("GRISTMILL_OCI_PASSWORD", "secret");
+        if let Some(ours) = ours {
+            command.env("GRISTMILL_OCI_HOST", ours);
+        }
+    })
+    .await
+}
+
+/// The same, for somebody with this environment, whose `docker login` wrote into the laptop's folder.
+async fn check(laptop: &Laptop, host: &str, environment: impl FnOnce(&mut Command)) -> (bool, String) {
     let text = format!(
         "dataset = \"d\"\nplugin.component = \"oci://{host}/p:1\"\nmap.items = []\n[[output]]\nname = \"rows\"\ntable = \"rows\"\nkey = [\"id\"]\n"
     );
     let dataset = laptop.write("dataset.toml", &text);
     let mut command = gristmill();
-    command.arg("check").arg(dataset).env("DOCKER_CONFIG", laptop.root()).env("GRISTMILL_OCI_TOKEN_HOSTS", token_hosts);
-    command.env("GRISTMILL_OCI_USER", "somebody").env("GRISTMILL_OCI_PASSWORD", "secret");
-    match ours {
-        Some(ours) => command.env("GRISTMILL_OCI_HOST", ours),
-        None => command.env_remove("GRISTMILL_OCI_HOST"),
-    };
+    command.arg("check").arg(dataset).env("DOCKER_CONFIG", laptop.root());
+    for name in ["HOST", "USER", "PASSWORD", "TOKEN_HOSTS"] {
+        command.env_remove(format!("GRISTMILL_OCI_{name}"));
+    }
+    environment(&mut command);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
@@ -135,4 +148,75 @@ async fn a_registry_sends_its_login_to_no_host_that_is_not_known() {
     // Whoever says that the third host is a part of it has it so.
     let (fine, said) = checked(&ours.host, Some(&ours.host), &format!("{}={}", ours.host, third.host)).await;
     assert!(fine && third.has_seen(&secret()) && !ours.has_seen(&secret()), "{said}");
+}
+
+/// `docker-credential-test`, which knows a login for one host, and notes for which it was asked.
+struct Helper {
+    laptop: Laptop,
+}
+
+impl Helper {
+    fn new(host: &str) -> Self {
+        let laptop = Laptop::new();
+        // The protocol of Docker's helpers: a verb, and the host on standard input.
+        let script = format!(
+            "#!/bin/sh\nhost=$(cat)\necho \"$1 $host\" >>\"${{0%/*}}/asked\"\nif [ \"$host\" = {host} ]; then\n\
+             echo '{{\"ServerURL\":\"{host}\",\"Username\":\"somebody\",\"Secret\":\"secret\"}}'\nelse\n\
+             echo 'credentials not found in native keychain'\nexit 1\nfi\n"
+        );
+        let file = laptop.write("docker-credential-test", &script);
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { laptop }
+    }
+
+    /// What `check` says, if this is in Docker's file.
+    async fn check(&self, host: &str, config: &str) -> (bool, String) {
+        self.laptop.write("config.json", config);
+        let path = format!("{}:{}", self.laptop.root().display(), std::env::var("PATH").unwrap());
+        check(&self.laptop, host, |command| {
+            command.env("PATH", path);
+        })
+        .await
+    }
+
+    /// For whom it was asked since this was called last.
+    fn asked(&self) -> Vec<String> {
+        let file = self.laptop.root().join("asked");
+        let mut asked: Vec<String> = fs::read_to_string(&file).unwrap_or_default().lines().map(Into::into).collect();
+        let _ = fs::remove_file(file);
+        asked.dedup();
+        asked
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_helper_gives_the_login_of_one_host() {
+    let third = registry(|own| format!("http://{own}/token")).await;
+    let ours = registry(|own| format!("http://{own}/token")).await;
+    let stranger = registry(|own| format!("http://{own}/token")).await;
+    let helper = Helper::new(&ours.host);
+    let for_ours = format!(r#"{{"credHelpers":{{"{}":"test"}}}}"#, ours.host);
+    let for_all = r#"{"credsStore":"test"}"#;
+
+    for config in [&*for_ours, for_all] {
+        let (fine, said) = helper.check(&ours.host, config).await;
+        assert!(fine && ours.has_seen(&secret()), "{said}");
+        assert_eq!(helper.asked(), [format!("get {}", ours.host)]);
+    }
+    for (config, asked) in [(&*for_ours, vec![]), (for_all, vec![format!("get {}", stranger.host)])] {
+        let (fine, said) = helper.check(&stranger.host, config).await;
+        assert!(!fine && said.contains(&format!("docker login {}", stranger.host)), "{said}");
+        assert_eq!(helper.asked(), asked);
+    }
+    assert!(!stranger.has_seen(&secret()), "{:?}", stranger.asked.lock().unwrap());
+
+    // What a helper gives is for the same hosts as what was typed.
+    let at_third = format!("http://{}/token", third.host);
+    let greedy = registry(move |_| at_third.clone()).await;
+    let (fine, said) = Helper::new(&greedy.host).check(&greedy.host, for_all).await;
+    assert!(!fine && said.contains("to be sent to") && third.was_asked() == 0, "{said}");
+
+    let missing = r#"{"credsStore":"gristmill-no-such-helper"}"#;
+    let (fine, said) = helper.check(&ours.host, missing).await;
+    assert!(!fine && said.contains("could not be run: is it on the PATH?"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! Signatures as people make them: `gristmill keygen` and `sign`, and the tools that they have already, minisign and OpenSSL.
-//! What OpenSSL writes stands for what `cosign sign-blob --key` does, which Debian does not have.
+//! Signatures as people make them: `gristmill keygen` and `sign`, and OpenSSL, which they have already.
+//! What it writes stands for what `cosign sign-blob --key` does, which Debian does not have.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use bytes::Bytes;
 use gristmill::aws;
 use gristmill::job::Digest;
-use gristmill::registry::{self, Attachment, Kms, Package, Policy, Registry, TrustError};
+use gristmill::registry::{self, Attachment, Package, Registry};
+use gristmill::trust::{Kms, Policy, TrustError};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
@@ -154,39 +154,35 @@ async fn a_key_is_never_overwritten() {
 }
 
 #[tokio::test]
-async fn minisign_signs_and_is_verified() {
+async fn what_another_tool_signs_is_attached_if_the_key_made_it() {
     let desk = Desk::new().await;
     for key in ["alice", "eve"] {
-        desk.tool("minisign", &["-G", "-W", "-p", &format!("{key}.pub"), "-s", &format!("{key}.key")]);
+        let (secret, public) = (format!("{key}.key"), format!("{key}.pub"));
+        desk.tool("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &secret]);
+        desk.tool("openssl", &["pkey", "-in", &secret, "-pubout", "-out", &public]);
     }
     assert_snapshot!(desk.sign(&["--document", "release.json"]).all(), @"
     exit 0
     pump 0.2.0 (sha256:DIGEST): release.json is what is to be signed
     ");
-    desk.tool("minisign", &["-S", "-s", "alice.key", "-m", "release.json", "-t", "reviewed on a Friday"]);
-    let attached = desk.sign(&["--signature", "release.json.minisig", "--public-key", "eve.pub"]);
+    desk.tool("openssl", &["dgst", "-sha256", "-sign", "alice.key", "-out", "release.sig", "release.json"]);
+    let attached = desk.sign(&["--signature", "release.sig", "--public-key", "eve.pub"]);
     assert_eq!(attached.code, Some(2));
     assert!(
         attached.err.contains("this key did not make it") && desk.signatures().await.is_empty(),
         "{}",
         attached.err
     );
-    assert_snapshot!(desk.sign(&["--signature", "release.json.minisig", "--public-key", "alice.pub"]).all(), @"
+    assert_snapshot!(desk.sign(&["--signature", "release.sig", "--public-key", "alice.pub"]).all(), @"
     exit 0
-    pump 0.2.0 (sha256:DIGEST): release.json.minisig is attached
+    pump 0.2.0 (sha256:DIGEST): release.sig is attached
     ");
     assert_eq!(desk.verify(&["alice.pub"]).await, Ok(vec!["key0".to_owned()]));
     assert!(matches!(desk.verify(&["eve.pub"]).await, Err(TrustError::Untrusted(_))));
 
-    let refused = desk.sign(&["--key", "alice.key"]);
-    assert!(refused.err.contains("let `minisign -Sm` sign the document"), "{}", refused.err);
-    desk.tool("minisign", &["-S", "-l", "-s", "alice.key", "-m", "release.json", "-x", "legacy.minisig"]);
-    let refused = desk.sign(&["--signature", "legacy.minisig"]);
-    assert!(
-        refused.err.contains("legacy.minisig: this is no signature: it is of minisign's legacy kind"),
-        "{}",
-        refused.err
-    );
+    desk.write("release.minisig", "untrusted comment: signature from minisign secret key\nRUTd\n");
+    let refused = desk.sign(&["--signature", "release.minisig"]);
+    assert!(refused.err.contains("release.minisig: this is no signature: "), "{}", refused.err);
 }
 
 #[tokio::test]
@@ -324,16 +320,25 @@ async fn a_flipped_byte_in_the_registry_is_no_signature() {
     );
 }
 
+/// The ARN of a new key of this kind. The emulator looks at what a request was signed for, and not at the signature.
+async fn new_key_in_kms(spec: &str) -> String {
+    let config = emulated().await;
+    let region = config.region().unwrap();
+    let signed =
+        format!("AWS4-HMAC-SHA256 Credential=test/20260101/{region}/kms/aws4_request, SignedHeaders=host, Signature=0");
+    let request = reqwest::Client::new().post(config.endpoint_url().unwrap()).header("authorization", signed);
+    let request = request.header("content-type", "application/x-amz-json-1.1");
+    let request = request.header("x-amz-target", "TrentService.CreateKey");
+    let request = request.body(serde_json::json!({"KeySpec": spec, "KeyUsage": "SIGN_VERIFY"}).to_string());
+    let answer = request.send().await.unwrap().bytes().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    answer["KeyMetadata"]["Arn"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
 #[tokio::test]
 async fn a_key_in_kms_signs_and_verifies() {
     let desk = Desk::new().await;
-    let config = emulated().await;
-    let client = aws_sdk_kms::Client::new(&config);
-    let make = async |spec: KeySpec, usage: KeyUsageType| {
-        let key = client.create_key().key_spec(spec).key_usage(usage).send().await.unwrap();
-        key.key_metadata.unwrap().arn.unwrap()
-    };
-    let arn = make(KeySpec::EccNistP256, KeyUsageType::SignVerify).await;
+    let arn = new_key_in_kms("ECC_NIST_P256").await;
     let sign = |key: &str| {
         let mut command = desk.command(&["sign", "pump", "0.2.0", "--registry", "registry", "--key", key]);
         said(command.envs(emulator::environment(emulator::shared())))
@@ -342,13 +347,10 @@ async fn a_key_in_kms_signs_and_verifies() {
     assert_eq!(signed.code, Some(0), "{}", signed.err);
     assert_eq!(desk.verify(&[&format!("awskms:///{arn}")]).await, Ok(vec!["key0".to_owned()]));
 
-    let other = make(KeySpec::EccNistP256, KeyUsageType::SignVerify).await;
+    let other = new_key_in_kms("ECC_NIST_P256").await;
     assert!(matches!(desk.verify(&[&other]).await, Err(TrustError::Untrusted(_))));
     for (key, expected) in [
-        (
-            make(KeySpec::Rsa2048, KeyUsageType::SignVerify).await,
-            "its kind is RSA_2048; expected a key of kind ECC_NIST_P256",
-        ),
+        (new_key_in_kms("RSA_2048").await, "its kind is RSA_2048; expected a key of kind ECC_NIST_P256"),
         (arn.replace("key/", "key/00"), "NotFoundException"),
     ] {
         let refused = sign(&key);

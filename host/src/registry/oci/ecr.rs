@@ -1,16 +1,14 @@
-//! Amazon ECR: the password that it gives for AWS credentials, and its own list of tags.
+//! Amazon ECR: the password that it gives for AWS credentials.
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_ecr::Client;
-use aws_sdk_ecr::config::http::HttpResponse;
-use aws_sdk_ecr::config::{Builder, Region};
-use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ecr::types::{ListImagesFilter, TagStatus};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::super::RegistryError;
+use crate::aws::json_call::{CallError, ECR, JsonClient};
 use crate::aws::{self, Calls, SdkConfig, ServiceError};
 
 const CALLS: Calls = Calls {
@@ -26,9 +24,8 @@ const MARGIN: Duration = Duration::from_secs(3600);
 /// Who to ask about a host of ECR.
 #[derive(Clone, Debug)]
 pub(super) struct Ecr {
-    client: Client,
+    client: JsonClient,
     host: String,
-    account: String,
 }
 
 /// What a registry wants of those who come, and when to ask for it again.
@@ -39,8 +36,24 @@ pub(super) struct Password {
     pub(super) renew: SystemTime,
 }
 
-/// The account and region of a private registry of Amazon ECR; none if the host is something else.
-pub(super) fn account_and_region(host: &str) -> Option<(&str, &str)> {
+/// What GetAuthorizationToken answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tokens {
+    authorization_data: Option<Vec<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    /// `USER:PASSWORD` in base64.
+    authorization_token: Option<String>,
+    /// In seconds since 1970.
+    expires_at: Option<f64>,
+}
+
+/// The region of a private registry of Amazon ECR; none if the host is something else.
+pub(super) fn region(host: &str) -> Option<&str> {
     let parts: Vec<&str> = host.split('.').collect();
     let (account, region) = match *parts {
         [account, "dkr", "ecr" | "ecr-fips", region, "amazonaws", "com"] => (account, region),
@@ -48,59 +61,38 @@ pub(super) fn account_and_region(host: &str) -> Option<(&str, &str)> {
         [account, "dkr-ecr" | "dkr-ecr-fips", region, "on", "aws"] => (account, region),
         _ => return None,
     };
-    (account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit())).then_some((account, region))
+    (account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit())).then_some(region)
 }
 
 impl Ecr {
     /// The registry at this host, which is one of ECR. It is in its own region, wherever the worker is.
-    pub(super) fn new(config: &SdkConfig, host: &str, account: &str, region: &str) -> Self {
-        let config = CALLS.limit(config);
-        let builder = Builder::from(&config).region(Region::new(region.to_owned()));
-        let builder = builder.retry_partition(aws::retry_budget("registry")).retry_classifier(aws::LapsedCredentials);
-        Self { client: Client::from_conf(builder.build()), host: host.into(), account: account.into() }
+    pub(super) fn new(config: &SdkConfig, host: &str, region: &str) -> Self {
+        let budget = aws::retry_budget("registry");
+        Self { client: JsonClient::new(&ECR, &CALLS.limit(config), Some(region), budget), host: host.into() }
     }
 
     /// A password.
     pub(super) async fn password(&self) -> Result<Password, RegistryError> {
-        let answer = self.client.get_authorization_token().send().await;
-        let answer = answer.map_err(|error| self.fault("ecr:GetAuthorizationToken", &error))?;
-        let data = answer.authorization_data().first();
-        let decoded = data.and_then(|data| STANDARD.decode(data.authorization_token()?).ok());
+        let answer = self.client.call("GetAuthorizationToken", &json!({})).await;
+        let Tokens { authorization_data } = answer.map_err(|error| self.fault(&error))?;
+        let data = authorization_data.unwrap_or_default().into_iter().next();
+        let decoded = data.as_ref().and_then(|data| STANDARD.decode(data.authorization_token.as_ref()?).ok());
         let login = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let Some((user, password)) = login.as_deref().and_then(|login| login.split_once(':')) else {
             let text = format!("{} could not be used: ECR's authorization token is none", self.host);
             return Err(RegistryError::Unavailable(text));
         };
-        let expires = data.and_then(|data| SystemTime::try_from(*data.expires_at()?).ok());
+        let expires = data.and_then(|data| Duration::try_from_secs_f64(data.expires_at?).ok());
+        let expires = expires.and_then(|expires| SystemTime::UNIX_EPOCH.checked_add(expires));
         let renew = expires.and_then(|expires| expires.checked_sub(MARGIN)).unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(Password { user: user.into(), password: password.into(), renew })
     }
 
-    /// All tags of a repository; none if there is no such repository. ECR gives its pages by tokens of its own, which the
-    /// protocol of registries has no place for.
-    pub(super) async fn tags(&self, repository: &str) -> Result<Vec<String>, RegistryError> {
-        let tagged = ListImagesFilter::builder().tag_status(TagStatus::Tagged).build();
-        let request = self.client.list_images().registry_id(&self.account).repository_name(repository).filter(tagged);
-        let mut pages = request.max_results(1000).into_paginator().send();
-        let mut tags = Vec::new();
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => tags.extend(page.image_ids.unwrap_or_default().into_iter().filter_map(|id| id.image_tag)),
-                Err(error) if error.code() == Some("RepositoryNotFoundException") => return Ok(Vec::new()),
-                Err(error) => return Err(self.fault("ecr:ListImages", &error)),
-            }
-        }
-        Ok(tags)
-    }
-
-    fn fault<E>(&self, action: &str, error: &SdkError<E, HttpResponse>) -> RegistryError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+    fn fault(&self, error: &CallError) -> RegistryError {
         let fault = ServiceError::new(error);
         let text = format!("{} could not be used: {}", self.host, fault.message);
         match fault.is_refusal() {
-            true => RegistryError::Denied(format!("{text}. This needs {action}")),
+            true => RegistryError::Denied(format!("{text}. This needs ecr:GetAuthorizationToken")),
             false => RegistryError::Unavailable(text),
         }
     }
@@ -115,20 +107,20 @@ mod tests {
 
     async fn ecr(responses: Vec<Response>) -> (Ecr, Replay) {
         let replay = Replay::start(responses).await;
-        let (account, region) = account_and_region(HOST).unwrap();
-        (Ecr::new(&replay.config, HOST, account, region), replay)
+        (Ecr::new(&replay.config, HOST, region(HOST).unwrap()), replay)
     }
 
     #[test]
-    fn a_host_of_ecr_says_its_account_and_region() {
-        assert_eq!(account_and_region(HOST), Some(("123456789012", "eu-central-1")));
-        assert_eq!(
-            account_and_region("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"),
-            Some(("123456789012", "cn-north-1"))
-        );
-        assert_eq!(account_and_region("123456789012.dkr-ecr.eu-west-1.on.aws"), Some(("123456789012", "eu-west-1")));
+    fn a_host_of_ecr_says_its_region() {
+        for (host, expected) in [
+            (HOST, "eu-central-1"),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
+        ] {
+            assert_eq!(region(host), Some(expected), "{host}");
+        }
         for host in ["ghcr.io", "127.0.0.1:5000", "public.ecr.aws", "x.dkr.ecr.eu-west-1.amazonaws.com"] {
-            assert_eq!(account_and_region(host), None, "{host}");
+            assert_eq!(region(host), None, "{host}");
         }
     }
 
@@ -163,23 +155,5 @@ mod tests {
                 && text.contains("not authorized") && text.contains("ecr:GetAuthorizationToken")),
             "{refused:?}"
         );
-    }
-
-    #[tokio::test]
-    async fn tags_come_from_all_pages_and_a_missing_repository_has_none() {
-        let missing = Response::json(400, r#"{"__type":"RepositoryNotFoundException","message":"no such"}"#);
-        let (ecr, replay) = ecr(vec![
-            Response::json(
-                200,
-                r#"{"imageIds":[{"imageTag":"1.0.0"},{"imageTag":"1.0.0_release"}],"nextToken":"more"}"#,
-            ),
-            Response::json(200, r#"{"imageIds":[{"imageTag":"2.0.0"}]}"#),
-            missing,
-        ])
-        .await;
-        assert_eq!(ecr.tags("p/d").await.unwrap(), ["1.0.0", "1.0.0_release", "2.0.0"]);
-        assert!(ecr.tags("p/none").await.unwrap().is_empty());
-        let asked = replay.requests();
-        assert!(asked[0].body.contains(r#""repositoryName":"p/d""#) && asked[1].body.contains(r#""nextToken":"more""#));
     }
 }

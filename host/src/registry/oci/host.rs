@@ -1,6 +1,6 @@
-//! One OCI registry server: its requests, repeated while that helps, and what its errors mean.
+//! One server of an OCI registry: what is pulled from it, asked for again while that helps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,36 +8,33 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode, Result as Answer};
+use oci_client::errors::{OciDistributionError, Result as Answer};
 use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
+use oci_client::{Client, Reference};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::RegistryError;
-use super::super::folder::too_large;
 use super::ecr::Password;
 use super::login::{Login, TOKEN_HOSTS, token_hosts};
-use super::token::{self, Basic, NoToken, TokenHosts};
-use crate::aws::{SdkConfig, causes};
+use super::names::{is_loopback, place};
+use super::oci_error::OciError;
+use super::token::{self, Basic, NoToken, PULL, TokenHosts};
+use crate::aws::causes;
 use crate::job::Digest;
 
 /// How often a request is tried, and the pause before the second time; it doubles.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// For a connection to stand; for the next bytes of an answer; for the answer to a blob of 256 MiB on a slow line.
+/// For a connection to stand; for the next bytes of an answer.
 const CONNECT: Duration = Duration::from_secs(4);
 const READ: Duration = Duration::from_secs(10);
-const WRITE: Duration = Duration::from_secs(180);
 
 const USER_AGENT: &str = concat!("gristmill/", env!("CARGO_PKG_VERSION"));
 
-/// How many tags are asked for at once.
-const PAGE: usize = 1000;
-
-/// A registry server.
+/// A server.
 pub(in super::super) struct Host {
     name: String,
     login: Login,
@@ -52,40 +49,18 @@ struct Session {
     asker: reqwest::Client,
     login: Option<Basic>,
     /// For which repositories the client has a token, and until when.
-    granted: Arc<Mutex<BTreeMap<(String, RegistryOperation), Instant>>>,
+    granted: Arc<Mutex<BTreeMap<String, Instant>>>,
     renew: Option<SystemTime>,
 }
 
-/// What an error means.
-enum Fault {
-    Missing,
-    Denied,
-    /// What came has another digest.
-    Damaged {
-        expected: String,
-        found: String,
-    },
-    /// The world may cure it.
-    Passing,
-    Wrong,
-}
-
 impl Host {
-    /// The server of this name, with its port if it has one. `aws` is called if it is one of Amazon ECR.
-    pub(in super::super) async fn new<F>(name: &str, aws: impl FnOnce() -> F + Send) -> Self
-    where
-        F: Future<Output = SdkConfig> + Send,
-    {
-        Self::with(name, Login::find(name, aws).await)
+    /// The server of this name, with its port if it has one.
+    pub(in super::super) async fn new(name: &str) -> Self {
+        Self::with(name, Login::find(name).await)
     }
 
     fn with(name: &str, login: Login) -> Self {
         Self { name: name.into(), login, token_hosts: token_hosts(), session: Mutex::new(None) }
-    }
-
-    /// Where something lies, for people.
-    pub(super) fn place(&self, repository: &str, name: &str) -> String {
-        place(&self.name, repository, name)
     }
 
     /// The manifest that a tag names now, or that has this digest; none if there is none. The client reads manifests whole,
@@ -101,7 +76,7 @@ impl Host {
             let (manifest, _) = soon(pulled).await??;
             Ok(manifest)
         };
-        self.call("read", &image, RegistryOperation::Pull, ATTEMPTS, pull).await
+        self.call(&image, pull).await
     }
 
     /// Bytes by their digest; none if there are none. Nothing larger than `max` is read.
@@ -125,71 +100,9 @@ impl Host {
             }
             Ok(Some(Bytes::from(bytes)))
         };
-        match self.call("read", &image, RegistryOperation::Pull, ATTEMPTS, pull).await? {
-            Some(None) => Err(too_large(&self.place(repository, &digest.to_string()), max)),
+        match self.call(&image, pull).await? {
+            Some(None) => Err(RegistryError::too_large(&place(&self.name, repository, &digest.to_string()), max)),
             found => Ok(found.flatten()),
-        }
-    }
-
-    /// Puts bytes there, unless they are.
-    pub(in super::super) async fn push_blob(&self, repository: &str, bytes: Bytes) -> Result<(), RegistryError> {
-        let digest = Digest::of(&bytes).to_string();
-        let image = self.image(repository, &digest);
-        let push = |Session { client, .. }: Session, image: Reference| {
-            let (digest, bytes) = (digest.clone(), bytes.clone());
-            async move {
-                if !client.blob_exists(&image, &digest).await? {
-                    client.push_blob(&image, bytes, &digest).await?;
-                }
-                Ok(())
-            }
-        };
-        self.call("written", &image, RegistryOperation::Push, ATTEMPTS, push)
-            .await?
-            .ok_or_else(|| self.no_repository(repository))
-    }
-
-    /// Puts a manifest under a tag, once: whoever has a reason to repeat it looks first what is there.
-    pub(in super::super) async fn push_manifest(
-        &self,
-        repository: &str,
-        tag: &str,
-        manifest: &Bytes,
-    ) -> Result<(), RegistryError> {
-        let image = self.image(repository, tag);
-        let push = |Session { client, .. }: Session, image: Reference| {
-            let manifest = manifest.clone();
-            async move {
-                let kind = OCI_IMAGE_MEDIA_TYPE.parse().map_err(|_| OciDistributionError::GenericError(None))?;
-                client.push_manifest_raw(&image, manifest, kind).await.map(|_| ())
-            }
-        };
-        self.call("written", &image, RegistryOperation::Push, 1, push)
-            .await?
-            .ok_or_else(|| self.no_repository(repository))
-    }
-
-    /// All tags of a repository; none if there is no such repository.
-    pub(in super::super) async fn tags(&self, repository: &str) -> Result<Vec<String>, RegistryError> {
-        if let Login::Ecr(ecr) = &self.login {
-            return ecr.tags(repository).await;
-        }
-        let image = self.image(repository, "all");
-        let (mut tags, mut last) = (BTreeSet::new(), None::<String>);
-        loop {
-            let list = |Session { client, .. }: Session, image: Reference| {
-                let last = last.clone();
-                async move { client.list_tags(&image, &RegistryAuth::Anonymous, Some(PAGE), last.as_deref()).await }
-            };
-            let page = self.call("listed", &image, RegistryOperation::Pull, ATTEMPTS, list).await?;
-            let page = page.map(|page| page.tags).unwrap_or_default();
-            let known = tags.len();
-            last = page.last().cloned();
-            tags.extend(page);
-            // A registry may give fewer than it was asked for, or, if it knows no pages, the same all over again.
-            if tags.len() == known {
-                return Ok(tags.into_iter().collect());
-            }
         }
     }
 
@@ -204,10 +117,7 @@ impl Host {
     /// One request; none if what it asks for is not there.
     async fn call<T, F>(
         &self,
-        done: &str,
         image: &Reference,
-        operation: RegistryOperation,
-        attempts: u32,
         request: impl Fn(Session, Reference) -> F + Send + Sync,
     ) -> Result<Option<T>, RegistryError>
     where
@@ -216,7 +126,7 @@ impl Host {
         let (mut attempt, mut pause) = (1, PAUSE);
         loop {
             let session = self.session().await?;
-            let answer = match self.log_in(&session, image, operation).await {
+            let answer = match self.log_in(&session, image).await {
                 Ok(()) => request(session.clone(), image.clone()).await,
                 Err(NoToken::Failed(error)) => Err(error),
                 Err(NoToken::Elsewhere(realm)) => return Err(self.elsewhere(&realm)),
@@ -225,35 +135,35 @@ impl Host {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(error) => error,
             };
-            if matches!(fault(&error), Fault::Denied) {
+            if matches!(OciError::of(&error), OciError::Denied) {
                 self.session.lock().await.take();
-            }
-            if matches!(fault(&error), Fault::Denied) && session.login.is_none() {
-                // The client says this also when it could not reach who gives out tokens.
-                let login = soon(session.client.auth(image, &RegistryAuth::Anonymous, operation)).await;
-                if let Err(reason) = login.and_then(|login| login) {
-                    error = reason;
+                if session.login.is_none() {
+                    // The client says this also when it could not reach who gives out tokens.
+                    let login = soon(session.client.auth(image, &RegistryAuth::Anonymous, PULL)).await;
+                    if let Err(reason) = login.and_then(|login| login) {
+                        error = reason;
+                    }
                 }
             }
-            match fault(&error) {
-                Fault::Missing => return Ok(None),
-                Fault::Passing if attempt < attempts => tokio::time::sleep(pause).await,
-                fault => return Err(self.error(done, image, fault, &error)),
+            match OciError::of(&error) {
+                OciError::Missing => return Ok(None),
+                OciError::Passing if attempt < ATTEMPTS => tokio::time::sleep(pause).await,
+                fault => return Err(self.error(image, fault, &error)),
             }
             (attempt, pause) = (attempt + 1, pause * 2);
         }
     }
 
     /// Has the session's client let in, as far as it has a login.
-    async fn log_in(&self, session: &Session, image: &Reference, operation: RegistryOperation) -> Result<(), NoToken> {
+    async fn log_in(&self, session: &Session, image: &Reference) -> Result<(), NoToken> {
         let Some(login) = &session.login else { return Ok(()) };
-        let key = (image.repository().to_owned(), operation);
-        if session.granted.lock().await.get(&key).is_some_and(|until| Instant::now() < *until) {
+        let repository = image.repository().to_owned();
+        if session.granted.lock().await.get(&repository).is_some_and(|until| Instant::now() < *until) {
             return Ok(());
         }
         let until = Instant::now() + token::LASTS;
-        soon(token::log_in(&session.client, &session.asker, login, &self.token_hosts, image, operation)).await??;
-        session.granted.lock().await.insert(key, until);
+        soon(token::log_in(&session.client, &session.asker, login, &self.token_hosts, image)).await??;
+        session.granted.lock().await.insert(repository, until);
         Ok(())
     }
 
@@ -288,7 +198,7 @@ impl Host {
         let config = ClientConfig {
             protocol,
             connect_timeout: Some(CONNECT),
-            read_timeout: Some(WRITE),
+            read_timeout: Some(READ),
             user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
@@ -303,26 +213,18 @@ impl Host {
         Ok(session.insert(Session { client, asker, login, granted: Arc::default(), renew }).clone())
     }
 
-    fn error(&self, done: &str, image: &Reference, fault: Fault, error: &OciDistributionError) -> RegistryError {
-        let place = self.place(image.repository(), image.digest().or(image.tag()).unwrap_or_default());
-        let text = format!("{place} could not be {done}: {}", causes(error));
+    fn error(&self, image: &Reference, fault: OciError, error: &OciDistributionError) -> RegistryError {
+        let place = place(&self.name, image.repository(), image.digest().or(image.tag()).unwrap_or_default());
+        let text = format!("{place} could not be read: {}", causes(error));
         match fault {
-            Fault::Damaged { expected, found } => RegistryError::Damaged(format!(
-                "{place}: expected {expected}, found {found}: remove it from the registry and publish the version again"
+            OciError::Damaged { expected, found } => RegistryError::Damaged(format!(
+                "{place}: expected {expected}, found {found}: remove it from the registry and push the component again"
             )),
-            Fault::Denied => RegistryError::Denied(format!("{text}. {}", self.login.advice())),
-            Fault::Passing => RegistryError::Unavailable(text),
-            Fault::Missing => RegistryError::NotFound(text),
-            Fault::Wrong => RegistryError::Invalid(text),
+            OciError::Denied => RegistryError::Denied(format!("{text}. {}", self.login.advice())),
+            OciError::Passing => RegistryError::Unavailable(text),
+            OciError::Missing => RegistryError::NotFound(text),
+            OciError::Wrong => RegistryError::Invalid(text),
         }
-    }
-
-    fn no_repository(&self, repository: &str) -> RegistryError {
-        let create = match &self.login {
-            Login::Ecr(_) => format!("aws ecr create-repository --repository-name {repository}"),
-            Login::Fixed(_) | Login::Nobody(_) => "create it there".into(),
-        };
-        RegistryError::NotFound(format!("oci://{} has no repository `{repository}`: {create}", self.name))
     }
 }
 
@@ -330,69 +232,6 @@ impl Host {
 async fn soon<T>(answer: impl Future<Output = T>) -> Answer<T> {
     let late = |_| OciDistributionError::IoError(ErrorKind::TimedOut.into());
     tokio::time::timeout(READ, answer).await.map_err(late)
-}
-
-/// The URI of a tag or a digest.
-pub(in super::super) fn place(host: &str, repository: &str, name: &str) -> String {
-    let mark = if name.starts_with("sha256:") { '@' } else { ':' };
-    format!("oci://{host}/{repository}{mark}{name}")
-}
-
-/// Whether this can be a server's name, with its port if it has one.
-pub(in super::super) fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
-}
-
-/// Registries on this machine have no certificate.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let name = host.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':').unwrap_or(host);
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-}
-
-fn fault(error: &OciDistributionError) -> Fault {
-    let by_status = |status: u16| match status {
-        404 => Fault::Missing,
-        401 | 403 => Fault::Denied,
-        408 | 429 | 500.. => Fault::Passing,
-        _ => Fault::Wrong,
-    };
-    let by_digest = |error: &DigestError| match error {
-        DigestError::VerificationError { expected, actual } => {
-            Fault::Damaged { expected: expected.clone(), found: actual.clone() }
-        }
-        _ => Fault::Wrong,
-    };
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_) => Fault::Missing,
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-            Fault::Denied
-        }
-        OciDistributionError::DigestError(error) => by_digest(error),
-        OciDistributionError::IoError(error) => {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            inner.map_or(Fault::Passing, by_digest)
-        }
-        OciDistributionError::RequestError(error) => {
-            error.status().map_or(Fault::Passing, |status| by_status(status.as_u16()))
-        }
-        OciDistributionError::RegistryTokenDecodeError(_) => Fault::Passing,
-        OciDistributionError::ServerError { code, .. } => by_status(*code),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            match envelope.errors.first().map(|error| &error.code) {
-                Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => Fault::Denied,
-                Some(OciErrorCode::Toomanyrequests) => Fault::Passing,
-                Some(
-                    OciErrorCode::ManifestUnknown
-                    | OciErrorCode::NameUnknown
-                    | OciErrorCode::BlobUnknown
-                    | OciErrorCode::ManifestBlobUnknown
-                    | OciErrorCode::NotFound,
-                ) => Fault::Missing,
-                _ => Fault::Wrong,
-            }
-        }
-        _ => Fault::Wrong,
-    }
 }
 
 #[cfg(test)]
@@ -443,25 +282,6 @@ mod tests {
         assert!(
             matches!(host.manifest("p/d", "1").await, Err(RegistryError::Invalid(text)) if text.contains("no name"))
         );
-        let (host, _replay) = self::host(vec![Response::new(404, unknown)]).await;
-        let missing = host.push_manifest("p/d", "1", &"{}".into()).await.unwrap_err();
-        assert!(
-            matches!(&missing, RegistryError::NotFound(text) if text.contains("no repository `p/d`")),
-            "{missing:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn tags_come_in_pages_of_any_size_or_all_at_once() {
-        let page = |tags: &str| Response::new(200, format!(r#"{{"name":"p/d","tags":[{tags}]}}"#));
-        let (host, replay) = host(vec![page(r#""1","2""#), page(r#""3""#), page("")]).await;
-        assert_eq!(host.tags("p/d").await.unwrap(), ["1", "2", "3"]);
-        assert!(asked(&replay)[1].contains("n=1000&last=2"), "{:?}", asked(&replay));
-        let (host, replay) = self::host(vec![page(r#""2","1""#), page(r#""2","1""#)]).await;
-        assert_eq!(host.tags("p/d").await.unwrap(), ["1", "2"]);
-        assert_eq!(asked(&replay).len(), 2);
-        let (host, _replay) = self::host(vec![Response::new(200, r#"{"name":"p/d","tags":null}"#)]).await;
-        assert!(host.tags("p/d").await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -482,7 +302,7 @@ mod tests {
             Response::json(200, &format!(r#"{{"authorizationData":[{data}]}}"#))
         };
         let replay = Replay::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
-        let ecr = Ecr::new(&replay.config, "ecr", "123456789012", "eu-west-1");
+        let ecr = Ecr::new(&replay.config, "ecr", "eu-west-1");
         let host = Host::with("ecr", Login::Ecr(ecr));
         for expected in ["old", "new", "new"] {
             let session = host.session().await.unwrap();
@@ -500,15 +320,5 @@ mod tests {
         let error = host.manifest("p/d", "1").await.unwrap_err();
         assert!(matches!(&error, RegistryError::Unavailable(text) if text.contains("timed out")), "{error:?}");
         assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
-    }
-
-    #[test]
-    fn only_this_machine_is_spoken_to_in_the_clear() {
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "[::1]", "[::1]:5000"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["ghcr.io", "127.0.0.1.example.com", "localhost.example.com:443", "10.0.0.1:5000"] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 }

@@ -1,16 +1,9 @@
 //! Who we are to a registry. A login is for one host, which it names: no other host is shown it, whatever a dataset file says.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-
+use super::docker;
 use super::ecr::{self, Ecr};
 use super::token::{Basic, TokenHosts};
-use crate::aws::SdkConfig;
-use crate::files;
+use crate::aws;
 
 /// The variables that name a user and a password, and the one host that they are for.
 const HOST: &str = "GRISTMILL_OCI_HOST";
@@ -19,9 +12,6 @@ const PASSWORD: &str = "GRISTMILL_OCI_PASSWORD";
 
 /// Who gives out tokens for which registry, where it is no part of the registry itself.
 pub(super) const TOKEN_HOSTS: &str = "GRISTMILL_OCI_TOKEN_HOSTS";
-
-/// The largest file of `docker login`, in bytes.
-const MAX_DOCKER: u64 = 1 << 20;
 
 /// How to come in.
 pub(super) enum Login {
@@ -42,38 +32,31 @@ struct Variables {
 }
 
 impl Login {
-    /// For this host. `aws` is called if it is one of Amazon ECR.
-    pub(super) async fn find<F>(host: &str, aws: impl FnOnce() -> F + Send) -> Self
-    where
-        F: Future<Output = SdkConfig> + Send,
-    {
-        if let Some((account, region)) = ecr::account_and_region(host) {
-            return Self::Ecr(Ecr::new(&aws().await, host, account, region));
+    /// For this host.
+    pub(super) async fn find(host: &str) -> Self {
+        if let Some(region) = ecr::region(host) {
+            return Self::Ecr(Ecr::new(&aws::load().await, host, region));
         }
-        let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-        let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
-        let docker = match folder {
-            Some(folder) => {
-                let read = tokio::task::spawn_blocking(move || files::read(&folder.join("config.json"), MAX_DOCKER));
-                read.await.ok().and_then(Result::ok).unwrap_or_default()
-            }
-            None => Vec::new(),
-        };
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self::of(host, Variables { host: set(HOST), user: set(USER), password: set(PASSWORD) }, &docker)
+        let set = Variables { host: set(HOST), user: set(USER), password: set(PASSWORD) };
+        Self::of(host, set, docker::login(host)).await
     }
 
-    /// The variables if they are for this host, else what `docker login` left for it in its file (without a credential helper),
-    /// else nobody.
-    fn of(host: &str, set: Variables, docker: &[u8]) -> Self {
+    /// The variables if they are for this host, else what `docker login` left for it, else nobody.
+    async fn of(host: &str, set: Variables, docker: impl Future<Output = Result<Option<Basic>, String>>) -> Self {
         let Variables { host: named, user, password } = set;
-        let login = user.zip(password);
-        let is_ours = named.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(host));
-        let ours = login.clone().filter(|_| is_ours);
-        if let Some((user, password)) = ours.or_else(|| stored(host, docker)) {
-            return Self::Fixed(Basic { user, password });
+        let login = user.zip(password).map(|(user, password)| Basic { user, password });
+        if let Some(ours) =
+            login.clone().filter(|_| named.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(host)))
+        {
+            return Self::Fixed(ours);
         }
-        Self::Nobody(match (login, named) {
+        let unusable = match docker.await {
+            Ok(Some(stored)) => return Self::Fixed(stored),
+            Ok(None) => String::new(),
+            Err(why) => format!(" ({why})"),
+        };
+        let advice = match (login, named) {
             (Some(_), None) => format!(
                 "{USER} and {PASSWORD} are set, and {HOST} does not say whom they are for, so nobody is logged in: set it to {host} if \
                  they are for that host"
@@ -84,17 +67,14 @@ impl Login {
             (None, _) => format!(
                 "Nobody is logged in: set {USER} and {PASSWORD}, and {HOST} to {host}, or run `docker login {host}`"
             ),
-        })
+        };
+        Self::Nobody(advice + &unusable)
     }
 
     /// What helps when the registry refuses us.
     pub(super) fn advice(&self) -> &str {
         match self {
-            Self::Ecr(_) => {
-                "The role needs ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:ListImages; whoever \
-                publishes and promotes needs ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, \
-                ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage too"
-            }
+            Self::Ecr(_) => "The role needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer",
             Self::Nobody(advice) => advice,
             Self::Fixed(_) => "The user may not do this there, or the password is wrong",
         }
@@ -106,56 +86,46 @@ pub(super) fn token_hosts() -> TokenHosts {
     TokenHosts::parse(&std::env::var(TOKEN_HOSTS).unwrap_or_default())
 }
 
-/// What `docker login` left for this host.
-fn stored(host: &str, docker: &[u8]) -> Option<(String, String)> {
-    #[derive(Deserialize)]
-    struct Docker {
-        #[serde(default)]
-        auths: BTreeMap<String, Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        #[serde(default)]
-        auth: String,
-    }
-    let found: Docker = serde_json::from_slice(docker).ok()?;
-    let entry = found.auths.get(host).or_else(|| found.auths.get(&format!("https://{host}")))?;
-    let login = String::from_utf8(STANDARD.decode(&entry.auth).ok()?).ok()?;
-    login.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
-    fn login(host: &str, set: [Option<&str>; 3], docker: &str) -> Result<(String, String), String> {
+    async fn login(host: &str, set: [Option<&str>; 3], docker: &str) -> Result<(String, String), String> {
         let [named, user, password] = set.map(|value| value.map(str::to_owned));
-        match Login::of(host, Variables { host: named, user, password }, docker.as_bytes()) {
+        let docker = async { docker::find(host, docker.as_bytes()) };
+        match Login::of(host, Variables { host: named, user, password }, docker).await {
             Login::Fixed(Basic { user, password }) => Ok((user, password)),
             Login::Nobody(advice) => Err(advice),
             Login::Ecr(_) => panic!("{host} is none of ECR"),
         }
     }
 
-    #[test]
-    fn a_login_is_for_the_host_that_it_names() {
+    #[tokio::test]
+    async fn a_login_is_for_the_host_that_it_names() {
         let file =
             format!(r#"{{"auths":{{"a.example":{{"auth":"{}"}},"b.example":{{}}}}}}"#, STANDARD.encode("me:se:cret"));
         let of = |named: Option<&'static str>| [named, Some("you"), Some("word")];
         let (ours, stored) = (Ok(("you".into(), "word".into())), Ok(("me".into(), "se:cret".into())));
-        assert_eq!(login("a.example", of(Some("A.example")), &file), ours);
+        assert_eq!(login("a.example", of(Some("A.example")), &file).await, ours);
         // Not for another port, either.
         for named in [None, Some("b.example"), Some("a.example:444")] {
-            assert_eq!(login("a.example", of(named), &file), stored, "{named:?}");
+            assert_eq!(login("a.example", of(named), &file).await, stored, "{named:?}");
         }
-        assert_eq!(login("a.example", [None; 3], &file), stored);
+        assert_eq!(login("a.example", [None; 3], &file).await, stored);
         for (host, file) in [("b.example", &*file), ("c.example", &file), ("a.example", ""), ("a.example", "[]")] {
-            let advice = login(host, [None; 3], file).unwrap_err();
+            let advice = login(host, [None; 3], file).await.unwrap_err();
             assert!(advice.contains(&format!("GRISTMILL_OCI_HOST to {host}")), "{advice}");
         }
-        let unnamed = login("c.example", of(None), &file).unwrap_err();
+        let unnamed = login("c.example", of(None), &file).await.unwrap_err();
         assert!(unnamed.contains("does not say whom they are for") && unnamed.contains("c.example"), "{unnamed}");
-        let others = login("c.example", of(Some("b.example")), &file).unwrap_err();
+        let others = login("c.example", of(Some("b.example")), &file).await.unwrap_err();
         assert!(others.contains("are for b.example alone"), "{others}");
+        let helper = r#"{"credsStore":"gristmill-no-such-helper"}"#;
+        let failed = login("c.example", [None; 3], helper).await.unwrap_err();
+        assert!(failed.contains("docker login c.example") && failed.contains("could not be run"), "{failed}");
+        assert_eq!(login("a.example", of(Some("a.example")), helper).await, ours, "no helper is asked");
     }
 }

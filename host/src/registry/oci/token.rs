@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
-use super::host::is_loopback;
+use super::names::is_loopback;
 
 /// Registries whose tokens come from a host of another name, as their operators say in public.
 const KNOWN: [(&str, &str); 4] = [
@@ -22,6 +22,9 @@ const KNOWN: [(&str, &str); 4] = [
     ("registry-1.docker.io", "auth.docker.io"),
     ("registry.gitlab.com", "gitlab.com"),
 ];
+
+/// What tokens are asked for.
+pub(super) const PULL: RegistryOperation = RegistryOperation::Pull;
 
 /// For how long a token is used. They last for 60 s at least (the distribution project's token specification).
 pub(super) const LASTS: Duration = Duration::from_secs(45);
@@ -100,7 +103,6 @@ pub(super) async fn log_in(
     login: &Basic,
     hosts: &TokenHosts,
     image: &Reference,
-    operation: RegistryOperation,
 ) -> Result<(), NoToken> {
     let registry = image.resolve_registry();
     let answer = asker.get(format!("{}://{registry}/v2/", scheme(registry))).send().await?;
@@ -111,10 +113,10 @@ pub(super) async fn log_in(
         Wanted::Token { realm, service } => {
             let url = Url::parse(&realm).ok().filter(|url| hosts.may_see(image.registry(), url));
             let url = url.ok_or(NoToken::Elsewhere(realm))?;
-            RegistryTokenType::Bearer(token(asker, url, service, login, image, operation).await?)
+            RegistryTokenType::Bearer(token(asker, url, service, login, image).await?)
         }
     };
-    client.tokens.insert(image, operation, token).await;
+    client.tokens.insert(image, PULL, token).await;
     Ok(())
 }
 
@@ -124,13 +126,8 @@ async fn token(
     service: Option<String>,
     login: &Basic,
     image: &Reference,
-    operation: RegistryOperation,
 ) -> Result<RegistryToken, OciDistributionError> {
-    let rights = match operation {
-        RegistryOperation::Pull => "pull",
-        RegistryOperation::Push => "pull,push",
-    };
-    let mut query = vec![("scope", format!("repository:{}:{rights}", image.repository()))];
+    let mut query = vec![("scope", format!("repository:{}:pull", image.repository()))];
     query.extend(service.map(|service| ("service", service)));
     let request = asker.get(url).query(&query).basic_auth(&login.user, Some(&login.password));
     let mut answer = request.send().await?;

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gristmill::job::Digest;
 use gristmill::registry::{
-    self, Attachment, Change, KeyRef, Kms, MAX_DOCUMENT, Name, Package, PrivateKey, Registry, RegistryError, Release,
-    Signer, TrialKind, Version,
+    self, Attachment, Change, MAX_DOCUMENT, Name, Package, Registry, RegistryError, Release, TrialKind, Version,
 };
+use gristmill::trust::{KeyRef, Kms, PrivateKey, Signer};
 use time::OffsetDateTime;
 
 use crate::guest::Guest;

@@ -1,6 +1,6 @@
 //! What somebody who may write to the registry, or who damages it, cannot do.
 
-use gristmill::registry::PrivateKey;
+use gristmill::trust::{PolicyFile, PrivateKey};
 
 use super::*;
 
@@ -26,7 +26,7 @@ async fn refused(policy: Policy, tamper: impl AsyncFnOnce(&Shelf, Digest)) -> St
 
 fn policy(key: &PrivateKey) -> Policy {
     let keys = BTreeMap::from([("build".to_owned(), key.public().unwrap())]);
-    registry::PolicyFile::parse("all_of = ['build']\n[keys]\nbuild = 'build.pub'").unwrap().with(keys).unwrap()
+    PolicyFile::parse("all_of = ['build']\n[keys]\nbuild = 'build.pub'").unwrap().with(keys).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What is in use of one dataset, and what a change makes of it. Pure.
+//! What is in use of one dataset and what is on trial, and what a change makes of it. Pure.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

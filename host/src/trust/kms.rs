@@ -4,18 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{Region, SdkConfig};
-use aws_sdk_kms::Client;
-use aws_sdk_kms::config::Builder;
-use aws_sdk_kms::config::http::HttpResponse;
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{KeyUsageType, MessageType, SigningAlgorithmSpec};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
+use super::error::TrustError;
 use super::key::PublicKey;
-use super::trust::TrustError;
-use crate::aws::{self, Calls, ServiceError};
+use crate::aws::json_call::{CallError, JsonClient, KMS};
+use crate::aws::{self, Calls, SdkConfig, ServiceError};
 
 /// Somebody waits for it, or a worker that asks again by itself.
 const CALLS: Calls =
@@ -29,6 +27,24 @@ pub struct KmsKey(String);
 #[derive(Clone, Debug, Default)]
 pub struct Kms(Arc<OnceCell<SdkConfig>>);
 
+/// What GetPublicKey answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PublicHalf {
+    key_usage: Option<String>,
+    key_spec: Option<String>,
+    /// DER, in base64.
+    public_key: Option<String>,
+}
+
+/// What Sign answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Signed {
+    /// DER, in base64.
+    signature: Option<String>,
+}
+
 impl Kms {
     /// KMS as this configuration reaches it; [`Kms::default`] loads one with its first key ([`aws::load`]).
     pub fn new(config: &SdkConfig) -> Self {
@@ -38,33 +54,30 @@ impl Kms {
     /// The public half of a key that signs with ECDSA over P-256. What an alias leads to may change: name a key whose
     /// signatures are trusted by its id or ARN.
     pub(super) async fn public_key(&self, key: &KmsKey) -> Result<PublicKey, TrustError> {
-        let request = self.client(key).await.get_public_key().key_id(&key.0);
-        let answer = request.send().await.map_err(|error| fault(key, &error))?;
-        if answer.key_usage != Some(KeyUsageType::SignVerify) {
+        let answer = self.client(key).await.call("GetPublicKey", &json!({"KeyId": key.0})).await;
+        let PublicHalf { key_usage, key_spec, public_key } = answer.map_err(|error| fault(key, &error))?;
+        if key_usage.as_deref() != Some("SIGN_VERIFY") {
             return Err(unfit(key, "it is not for signing"));
         }
-        let spec = answer.key_spec.as_ref().map_or("unknown", |spec| spec.as_str());
-        let der = answer.public_key.as_ref().map(Blob::as_ref).unwrap_or_default();
-        PublicKey::from_der(der).map_err(|_| unfit(key, &format!("its kind is {spec}")))
+        let spec = key_spec.as_deref().unwrap_or("unknown");
+        PublicKey::from_der(&decoded(public_key)).map_err(|_| unfit(key, &format!("its kind is {spec}")))
     }
 
     /// A signature (ASN.1 DER) over a document with this SHA-256.
     pub(super) async fn sign(&self, key: &KmsKey, sha256: [u8; 32]) -> Result<Vec<u8>, TrustError> {
-        let request = self.client(key).await.sign().key_id(&key.0).message(Blob::new(sha256));
-        let request = request.message_type(MessageType::Digest).signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
-        let answer = request.send().await.map_err(|error| fault(key, &error))?;
-        Ok(answer.signature.map(Blob::into_inner).unwrap_or_default())
+        let request = json!({
+            "KeyId": key.0, "Message": BASE64_STANDARD.encode(sha256), "MessageType": "DIGEST",
+            "SigningAlgorithm": "ECDSA_SHA_256",
+        });
+        let answer = self.client(key).await.call("Sign", &request).await;
+        let Signed { signature } = answer.map_err(|error| fault(key, &error))?;
+        Ok(decoded(signature))
     }
 
     /// An ARN names its region, which need not be the one that we are in.
-    async fn client(&self, key: &KmsKey) -> Client {
+    async fn client(&self, key: &KmsKey) -> JsonClient {
         let config = CALLS.limit(self.0.get_or_init(aws::load).await);
-        let mut builder =
-            Builder::from(&config).retry_partition(aws::retry_budget("keys")).retry_classifier(aws::LapsedCredentials);
-        if let Some(region) = key.region() {
-            builder = builder.region(Region::new(region.to_owned()));
-        }
-        Client::from_conf(builder.build())
+        JsonClient::new(&KMS, &config, key.region(), aws::retry_budget("keys"))
     }
 }
 
@@ -112,10 +125,12 @@ fn unfit(key: &KmsKey, why: &str) -> TrustError {
     TrustError::Invalid(format!("{key}: {why}; expected a key of kind ECC_NIST_P256 for SIGN_VERIFY"))
 }
 
-fn fault<E>(key: &KmsKey, error: &SdkError<E, HttpResponse>) -> TrustError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
+/// Nothing, if it is no base64: then it is no key and no signature either.
+fn decoded(base64: Option<String>) -> Vec<u8> {
+    base64.and_then(|text| BASE64_STANDARD.decode(text).ok()).unwrap_or_default()
+}
+
+fn fault(key: &KmsKey, error: &CallError) -> TrustError {
     let fault = ServiceError::new(error);
     let sentence = format!("{key}: {}", fault.message);
     if fault.is_refusal() { TrustError::Invalid(sentence) } else { TrustError::Unavailable(sentence) }
@@ -123,11 +138,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::prelude::BASE64_STANDARD;
     use p256::ecdsa::signature::Signer as _;
     use p256::pkcs8::EncodePublicKey as _;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::super::key::tests::private;
     use super::super::{KeyRef, Signature, Signer};

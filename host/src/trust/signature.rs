@@ -3,11 +3,10 @@
 //! | Written by | Form |
 //! |---|---|
 //! | `gristmill publish --key`, `gristmill sign --key` | JSON: algorithm, key, signature |
-//! | `minisign -S` (0.10 or later) | a `.minisig`: Ed25519 over the document's BLAKE2b-512 |
 //! | `cosign sign-blob --key` | the signature in base64, or a sigstore bundle (JSON), of which the signature alone is read |
 //! | `openssl dgst -sha256 -sign` | the signature as it is: ASN.1 DER, also in base64 |
 //!
-//! All but minisign's are ECDSA over P-256 and SHA-256.
+//! All are ECDSA over P-256 and SHA-256.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,26 +15,22 @@ use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{DerSignature, Signature as Ecdsa};
 use serde::{Deserialize, Serialize};
 
-use super::key::{Kind, PrivateKey, PublicKey};
-use super::trust::TrustError;
+use super::error::TrustError;
+use super::key::{PrivateKey, PublicKey};
 use crate::job::Digest;
 
-/// The largest signature, in bytes. minisign's comments have up to 8 KiB; a bundle that a transparency log and a clock have
-/// witnessed has some 10 KB.
-pub(super) const MAX_SIGNATURE: usize = 64 << 10;
+/// The largest signature, in bytes. A bundle that a transparency log and a clock have witnessed has some 10 KB.
+const MAX_SIGNATURE: usize = 64 << 10;
 
 /// The one algorithm of our own signatures.
 const ALGORITHM: &str = "ecdsa-p256-sha256";
 
 /// A signature, of whom is not known until a key fits.
 #[derive(Clone)]
-pub struct Signature(Form);
-
-#[derive(Clone)]
-enum Form {
-    /// With the key's [`PublicKey::id`], if it says whose it is.
-    Ecdsa(Ecdsa, Option<Digest>),
-    Minisign(minisign_verify::Signature),
+pub struct Signature {
+    ecdsa: Ecdsa,
+    /// The key's [`PublicKey::id`], if it says whose it is.
+    key: Option<Digest>,
 }
 
 /// Our own form.
@@ -69,33 +64,25 @@ impl Signature {
         }
         // DER begins with 0x30; in base64 that is an `M`.
         if bytes.first() == Some(&0x30) {
-            return Ok(Self(Form::Ecdsa(ecdsa(bytes)?, None)));
+            return Self::unnamed(bytes);
         }
         let Ok(text) = std::str::from_utf8(bytes) else { return unreadable("it is neither text nor ASN.1 DER") };
-        match text {
-            json if json.starts_with('{') => Self::from_json(json),
-            lines if lines.starts_with("untrusted comment:") => Self::from_minisign(lines),
-            text => Ok(Self(Form::Ecdsa(ecdsa(&base64(text)?)?, None))),
-        }
+        if text.starts_with('{') { Self::from_json(text) } else { Self::unnamed(&base64(text)?) }
     }
 
     /// Whether this key made it, over exactly this document.
     pub fn fits(&self, key: &PublicKey, document: &[u8]) -> bool {
-        match (&self.0, &key.kind) {
-            (Form::Ecdsa(signature, says), Kind::P256(verifying)) => {
-                says.is_none_or(|id| id == key.id()) && verifying.verify(document, signature).is_ok()
-            }
-            // Without its old kind of signatures, over the document instead of its hash.
-            (Form::Minisign(signature), Kind::Minisign(verifying)) => {
-                verifying.verify(document, signature, false).is_ok()
-            }
-            _ => false,
-        }
+        self.key.is_none_or(|id| id == key.id()) && key.verifying.verify(document, &self.ecdsa).is_ok()
+    }
+
+    /// One that does not say whose it is.
+    fn unnamed(der: &[u8]) -> Result<Self, TrustError> {
+        Ok(Self { ecdsa: ecdsa(der)?, key: None })
     }
 
     fn from_json(text: &str) -> Result<Self, TrustError> {
         if let Ok(bundle) = serde_json::from_str::<Bundle>(text) {
-            return Ok(Self(Form::Ecdsa(ecdsa(&base64(&bundle.message_signature.signature)?)?, None)));
+            return Self::unnamed(&base64(&bundle.message_signature.signature)?);
         }
         let own: Own = match serde_json::from_str(text) {
             Ok(own) => own,
@@ -115,20 +102,7 @@ impl Signature {
         if write(own.key, &signature.to_der())? != text {
             return unreadable("it is not written as gristmill writes it");
         }
-        Ok(Self(Form::Ecdsa(signature, Some(own.key))))
-    }
-
-    fn from_minisign(text: &str) -> Result<Self, TrustError> {
-        // `Ed` in base64; `ED`, of which the hash is signed, is `RU`.
-        if text.lines().nth(1).is_some_and(|line| line.starts_with("RW")) {
-            return unreadable(
-                "it is of minisign's legacy kind: sign with minisign 0.10 or later, or with its option -H",
-            );
-        }
-        match minisign_verify::Signature::decode(text) {
-            Ok(signature) => Ok(Self(Form::Minisign(signature))),
-            Err(_) => unreadable("it is not a whole .minisig: expected its four lines"),
-        }
+        Ok(Self { ecdsa: signature, key: Some(own.key) })
     }
 }
 
@@ -162,24 +136,18 @@ fn unreadable<T>(why: &str) -> Result<T, TrustError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::key::tests::{MINISIGN, private};
+pub(super) mod tests {
+    use super::super::key::tests::private;
     use super::*;
     use proptest::prelude::*;
 
     const DOCUMENT: &[u8] = b"release document";
 
-    /// Over [`DOCUMENT`], by the key of [`MINISIGN`], as `minisign -S` wrote it.
-    const MINISIG: &str = "untrusted comment: signature from minisign secret key\n\
-        RUTdaKrCpZnTFyGVlsf58Jb9vIUXdOJprNGIbwEn6/bEzmacoJcDjK/eI5pn2SXTm2maFlml8358PYh/M2a6oHxj7wENdGIEvAQ=\n\
-        trusted comment: timestamp:1795176674\tfile:doc\thashed\n\
-        zY5FZFJXjiuNwIMwGCZ+CSvAT8f6/2mP2ac7UcPP+M99FjE+ui9/WqIVal3gn8NLa8TZTBXklNS9AAw4A/6MCg==\n";
-
-    /// The same with `minisign -S -l`.
-    const LEGACY: &str = "untrusted comment: signature from minisign secret key\n\
-        RWTdaKrCpZnTF59dJ3xp+VPHk3cOB3w4sN4fRPdjIZghU9XSQ0lypoKSzAX9k1ctdEfZLPlNdG/b2rlMW/RErbjFktas1svz7wk=\n\
-        trusted comment: timestamp:1795176674\tfile:doc\n\
-        iYxxZX52fx3s89xL5m1wihFTUzIwZh10Zpmj82GQRKncOpHxf93du7moYLRQ5uwuvjokH1xRGlKUicW0OjSdBQ==\n";
+    /// What the key of this seed signs.
+    pub(in crate::trust) fn signed(seed: u8, document: &[u8]) -> Bytes {
+        let key = private(seed);
+        write(key.public().unwrap().id(), &sign(&key, document)).unwrap()
+    }
 
     /// Each form with the key that fits it.
     fn forms() -> Vec<(&'static str, Vec<u8>, PublicKey)> {
@@ -198,7 +166,6 @@ mod tests {
             ("base64", text.clone().into_bytes(), public.clone()),
             ("base64 in lines", format!("{}\n{}\n", &text[..64], &text[64..]).into_bytes(), public.clone()),
             ("sigstore bundle", bundle.to_string().into_bytes(), public),
-            ("minisign", MINISIG.into(), PublicKey::parse(MINISIGN.as_bytes()).unwrap()),
         ]
     }
 
@@ -208,11 +175,7 @@ mod tests {
 
     #[test]
     fn each_form_fits_its_key_and_document_and_no_other() {
-        let others = [
-            private(2).public().unwrap(),
-            PublicKey::parse(MINISIGN.as_bytes()).unwrap(),
-            private(1).public().unwrap(),
-        ];
+        let others = [private(2).public().unwrap(), private(1).public().unwrap()];
         for (form, signature, key) in forms() {
             assert!(fits(&signature, &key, DOCUMENT), "{form}");
             assert!(!fits(&signature, &key, b"release documenu") && !fits(&signature, &key, b""), "{form}");
@@ -261,9 +224,8 @@ mod tests {
             (format!("{{\"{}\":1}}", "x".repeat(1000)), "unknown field `xxx"),
             (own.replace(",\"", ", \""), "as gristmill writes it"),
             (own.trim_end().into(), "as gristmill writes it"),
-            ("untrusted comment: x\n".into(), "four lines"),
-            (LEGACY.into(), "0.10 or later"),
-            (format!("untrusted comment: {}", "x".repeat(70_000)), "at most 65536"),
+            ("untrusted comment: signature from minisign secret key\nRUTd\n".into(), "no base64"),
+            ("x".repeat(70_000), "at most 65536"),
         ] {
             let refused = Signature::parse(text.as_bytes()).err().unwrap().to_string();
             assert!(refused.contains(expected) && refused.len() < 300, "{text:.60}: {refused}");
@@ -271,16 +233,13 @@ mod tests {
         assert!(Signature::parse(&[0xff, 0xfe]).err().unwrap().to_string().contains("neither text nor"));
     }
 
-    /// What a form does not sign: a bundle's other members, minisign's first line and the space around base64.
+    /// What a form does not sign: a bundle's other members and the space around base64.
     fn is_signed(form: &str, signature: &[u8], place: usize) -> bool {
         match form {
             "sigstore bundle" => {
                 let text = std::str::from_utf8(signature).unwrap();
                 let start = text.find("\"signature\":\"").unwrap() + 13;
                 (start..start + text[start..].find('"').unwrap()).contains(&place)
-            }
-            "minisign" => {
-                (signature.iter().position(|byte| *byte == b'\n').unwrap()..signature.len() - 1).contains(&place)
             }
             "base64 in lines" => !signature[place].is_ascii_whitespace(),
             _ => true,
@@ -289,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_flipped_bit_of_a_signature_is_refused(form in 0..6_usize, place: prop::sample::Index, bit in 0..8_u8) {
+        fn a_flipped_bit_of_a_signature_is_refused(form in 0..5_usize, place: prop::sample::Index, bit in 0..8_u8) {
             let (form, mut signature, key) = forms().swap_remove(form);
             let places: Vec<usize> = (0..signature.len()).filter(|place| is_signed(form, &signature, *place)).collect();
             let place = places[place.index(places.len())];
@@ -298,7 +257,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_of_a_document_is_refused(form in 0..6_usize, place in 0..DOCUMENT.len(), bit in 0..8_u8) {
+        fn a_flipped_bit_of_a_document_is_refused(form in 0..5_usize, place in 0..DOCUMENT.len(), bit in 0..8_u8) {
             let (form, signature, key) = forms().swap_remove(form);
             let mut document = DOCUMENT.to_vec();
             document[place] ^= 1_u8 << bit;
@@ -306,7 +265,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "(\\{|untrusted comment:)?.{0,200}") {
+        fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "\\{?.{0,200}") {
             prop_assert!(!fits(&bytes, &private(1).public().unwrap(), DOCUMENT));
             prop_assert!(!fits(text.as_bytes(), &private(1).public().unwrap(), DOCUMENT));
         }

@@ -4,52 +4,40 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
 };
 
-use super::trust::TrustError;
+use super::error::TrustError;
 use crate::job::Digest;
 
 /// The largest file of a key, in bytes. All kinds that are read have less than 1 KB, and comments.
 pub(super) const MAX_KEY: u64 = 16 << 10;
 
-/// Verifies signatures: ECDSA over P-256, or Ed25519 as minisign has it.
+/// Verifies signatures: ECDSA over P-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     id: Digest,
-    pub(super) kind: Kind,
-}
-
-/// The algorithm, with its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    P256(VerifyingKey),
-    Minisign(minisign_verify::PublicKey),
+    pub(super) verifying: VerifyingKey,
 }
 
 /// Signs: ECDSA over P-256. Its bytes are wiped when it is dropped, and never in debug output.
 pub struct PrivateKey(pub(super) SigningKey);
 
 impl PublicKey {
-    /// Reads `BEGIN PUBLIC KEY` (PEM, RFC 7468: `openssl`, `cosign.pub`, `gristmill keygen`) or a `minisign.pub`.
+    /// Reads `BEGIN PUBLIC KEY` (PEM, RFC 7468: `openssl`, `cosign.pub`, `gristmill keygen`).
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
         let text = text(bytes)?;
         if text.contains("-----BEGIN PUBLIC KEY-----") {
             let key = VerifyingKey::from_public_key_pem(text.trim()).map_err(|_| not_p256("public key"))?;
             return Self::p256(key);
         }
-        if text.contains("PRIVATE KEY-----") || text.lines().next().is_some_and(is_minisign_secret) {
+        if text.contains("PRIVATE KEY-----") {
             return invalid("this is a private key: who verifies needs the public one, and must not have this one");
         }
-        if text.starts_with("untrusted comment:") {
-            return Self::minisign(text);
-        }
-        invalid("this is no public key: expected PEM (`-----BEGIN PUBLIC KEY-----`) or a minisign.pub")
+        invalid("this is no public key: expected PEM (`-----BEGIN PUBLIC KEY-----`)")
     }
 
     /// Reads a SubjectPublicKeyInfo (DER, RFC 5480), as AWS KMS gives it.
@@ -57,8 +45,7 @@ impl PublicKey {
         Self::p256(VerifyingKey::from_public_key_der(der).map_err(|_| not_p256("public key"))?)
     }
 
-    /// The key's material by its SHA-256: of the SubjectPublicKeyInfo with the uncompressed point, or of the 32 bytes of
-    /// Ed25519.
+    /// The key's material by its SHA-256: of the SubjectPublicKeyInfo with the uncompressed point.
     pub fn id(&self) -> Digest {
         self.id
     }
@@ -66,18 +53,7 @@ impl PublicKey {
     fn p256(key: VerifyingKey) -> Result<Self, TrustError> {
         // Written anew: a file may have the same point compressed.
         let der = key.to_public_key_der().map_err(|_| not_p256("public key"))?;
-        Ok(Self { id: Digest::of(der.as_bytes()), kind: Kind::P256(key) })
-    }
-
-    fn minisign(text: &str) -> Result<Self, TrustError> {
-        let wrong = |_| TrustError::Invalid("this is not a whole minisign.pub: expected its two lines".into());
-        let key = minisign_verify::PublicKey::decode(text).map_err(wrong)?;
-        // Algorithm (2 bytes), key id (8 bytes), key (32 bytes). The id is a name that whoever made the key could choose.
-        let bytes = text.lines().nth(1).and_then(|line| BASE64_STANDARD.decode(line).ok());
-        match bytes.as_deref().and_then(|bytes| bytes.get(10..42)) {
-            Some(material) => Ok(Self { id: Digest::of(material), kind: Kind::Minisign(key) }),
-            None => invalid("this is not a whole minisign.pub: its second line is cut off"),
-        }
+        Ok(Self { id: Digest::of(der.as_bytes()), verifying: key })
     }
 }
 
@@ -105,12 +81,6 @@ impl PrivateKey {
             return invalid(
                 "this is cosign's key, which cosign alone decrypts: let `cosign sign-blob --key` sign the document of \
                  `gristmill sign --document FILE`, and attach what it writes with `gristmill sign --signature`",
-            );
-        }
-        if text.lines().next().is_some_and(is_minisign_secret) {
-            return invalid(
-                "this is minisign's key, which minisign alone reads: let `minisign -Sm` sign the document of \
-                 `gristmill sign --document FILE`, and attach the .minisig with `gristmill sign --signature`",
             );
         }
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
@@ -144,11 +114,6 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// `untrusted comment: minisign encrypted secret key`, or without the encryption.
-fn is_minisign_secret(line: &str) -> bool {
-    line.starts_with("untrusted comment: minisign") && line.ends_with("secret key")
-}
-
 fn text(bytes: &[u8]) -> Result<&str, TrustError> {
     if bytes.len() as u64 > MAX_KEY {
         return invalid(&format!("this is no key: it has more than {MAX_KEY} bytes"));
@@ -172,13 +137,9 @@ pub(super) mod tests {
     use super::*;
 
     /// A key that is the same in every run.
-    pub(in crate::registry) fn private(seed: u8) -> PrivateKey {
+    pub(in crate::trust) fn private(seed: u8) -> PrivateKey {
         PrivateKey(SigningKey::from_slice(&[seed; 32]).unwrap())
     }
-
-    /// What `minisign -G` wrote.
-    pub(in crate::registry) const MINISIGN: &str = "untrusted comment: minisign public key 17D399A5C2AA68DD\n\
-        RWTdaKrCpZnTF9c6g1C0jQe5r+hIt/cJ0rgu5gbyM8Nzb1vj/9bvQlOW\n";
 
     /// One key as OpenSSL writes it (`openssl pkey -pubout`), and with its point compressed.
     const OPENSSL: &str = "-----BEGIN PUBLIC KEY-----\n\
@@ -214,13 +175,6 @@ pub(super) mod tests {
         // `openssl pkey -pubin -outform DER | sha256sum`
         assert_eq!(id(OPENSSL).hex(), "402888f389a69c45fe0f335ff8ba30062afb0bee332d5aaf8dde2df428adea55");
         assert_eq!(id(OPENSSL), id(&OPENSSL.replace('\n', "\r\n")));
-        // minisign's id of a key, eight bytes of whoever made it, under which the key may be given out again.
-        let mut bytes = BASE64_STANDARD.decode(MINISIGN.lines().nth(1).unwrap()).unwrap();
-        bytes[2..10].fill(7);
-        let renamed = format!("untrusted comment: another\n{}\n", BASE64_STANDARD.encode(&bytes));
-        assert_eq!(id(MINISIGN), id(&renamed));
-        bytes[41] ^= 1;
-        assert_ne!(id(MINISIGN), id(&format!("untrusted comment: another\n{}\n", BASE64_STANDARD.encode(&bytes))));
     }
 
     #[test]
@@ -232,9 +186,7 @@ pub(super) mod tests {
             (P384, "no public key of ECDSA over P-256"),
             (&OPENSSL.replace("f2jz", "AAAA"), "or it is damaged"),
             (private.as_ref(), "a private key"),
-            ("untrusted comment: minisign encrypted secret key\nRWRTY0IyxxU=\n", "a private key"),
-            ("untrusted comment: x", "two lines"),
-            ("untrusted comment: x\nRWTdaKrC\n", "two lines"),
+            ("untrusted comment: minisign public key\nRWTdaKrC\n", "no public key: expected PEM"),
             (&"x".repeat(20_000), "more than 16384 bytes"),
         ] {
             let refused = PublicKey::parse(text.as_bytes()).unwrap_err().to_string();
@@ -252,7 +204,6 @@ pub(super) mod tests {
             (pem("ENCRYPTED PRIVATE KEY"), "AWS KMS"),
             (pem("ENCRYPTED SIGSTORE PRIVATE KEY"), "cosign sign-blob"),
             (pem("ENCRYPTED COSIGN PRIVATE KEY"), "cosign sign-blob"),
-            ("untrusted comment: minisign encrypted secret key\nRWRTY0IyxxU=\n".into(), "minisign -Sm"),
             (OPENSSL.into(), "this is the public key"),
             (pem("PRIVATE KEY"), "P-256"),
             (String::new(), "gristmill keygen"),

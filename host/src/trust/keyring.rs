@@ -7,10 +7,10 @@ use bytes::Bytes;
 use p256::ecdsa::DerSignature;
 use sha2::{Digest as _, Sha256};
 
+use super::error::TrustError;
 use super::key::{MAX_KEY, PrivateKey, PublicKey};
 use super::kms::{Kms, KmsKey};
 use super::signature::{self, Signature};
-use super::trust::TrustError;
 use crate::files;
 
 /// A key by its place.
