@@ -21,8 +21,8 @@ use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Targe
 use gristmill::job::Item;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use gristmill::runtime::{
-    BatchContext, GuestMetrics, GuestRows, ItemFault, ItemRun, Lane, Limits, Plugin, PluginError, RowDecoder, RowsRefused,
-    Runtime, RuntimeConfig,
+    BatchContext, GuestMetrics, GuestRows, ItemFault, ItemRun, Lane, Limits, Plugin, PluginError, RowDecoder,
+    RowsRefused, Runtime, RuntimeConfig,
 };
 use gristmill::sink::{OutputSchema, rows};
 
