@@ -23,7 +23,7 @@ use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
 use crate::report::BatchReport;
 use crate::sink::record::{Step, streams};
-use crate::sink::{Effect, Ours};
+use crate::sink::{Effect, LeaseCheck};
 
 /// How long giving a claim back may take. The drain's last moments have room for it.
 const GIVE_BACK: Duration = Duration::from_secs(3);
@@ -226,10 +226,10 @@ impl Pipeline {
             let _ = attempt.unrecorded.set(ready.clone());
         }
         let lease = attempt.lease.clone();
-        let ours = Ours::while_it_is(move || lease.is_ours());
+        let lease = LeaseCheck::new(move || lease.is_ours());
         for effect in &ready.effects {
             attempt.seen.store(true, Ordering::Relaxed);
-            effect.apply(&*self.stores.objects, &*self.stores.tables, &ours).await?;
+            effect.apply(&*self.stores.objects, &*self.stores.tables, &lease).await?;
         }
         Ok(())
     }

@@ -208,9 +208,9 @@ impl Outcome {
         let mut uploads = Uploads::new(pipeline.stores.objects.clone());
         for staging in self.stagings {
             let prepared = staging.prepare().await?;
-            uploads.watch(&prepared.effect);
+            prepared.effects.iter().for_each(|effect| uploads.watch(effect));
             outputs.push(prepared.written);
-            effects.push(prepared.effect);
+            effects.extend(prepared.effects);
         }
         let mut by_code = BTreeMap::new();
         for failure in &self.failures {

@@ -5,7 +5,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::cells::Cells;
 use super::encode::JsonLines;
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::job::Digest;
 
 /// So many bytes of lines are hashed at once.

@@ -9,7 +9,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::cells::{self, Cell, Cells};
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::dataset::Format;
 
 /// When the rows of a Parquet row group take this much memory, in bytes, the group is closed.

@@ -8,7 +8,8 @@ use arrow::array::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::cells::{self, Cell, Cells};
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::dataset::Target;
 
 /// The longest partition key and the longest sort key, in bytes (Amazon DynamoDB, "Constraints"). They hold for every

@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::digest::RowsDigest;
-use super::effect::object_error;
+use super::effect::Effect;
 use super::encode::Encoder;
+use super::error::{SinkError, object_error};
 use super::pieces::{memory, pieces};
-use super::{Effect, OutputSchema, Prepared, Sink, SinkError, Staging, Written};
+use super::place::object_place;
+use super::prepared::{Prepared, Written};
+use super::schema::OutputSchema;
+use super::stores::{Sink, Staging};
 use crate::cpu::{self, PIECE_BYTES};
 use crate::dataset::{Format, Target};
 use crate::job::BatchId;
@@ -63,8 +67,7 @@ fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), S
     let prefix = prefix.fixed().ok_or_else(|| {
         SinkError::Refused(format!("output `{}` has no place yet: `{prefix}` is of a run", schema.name))
     })?;
-    let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
-    Ok((prefix.with_key(key), *format))
+    Ok((object_place(prefix, &[], batch, *format), *format))
 }
 
 struct Staged {
@@ -124,7 +127,8 @@ impl Staging for Staged {
         };
         let (output, place) = (self.schema.name.clone(), self.at.to_string());
         let rows = self.digest.rows();
-        Ok(Prepared { written: Written { output, place, rows, bytes, digest: Some(self.digest.finish()) }, effect })
+        let written = Written { output, place, rows, bytes, digest: Some(self.digest.finish()) };
+        Ok(Prepared { written, effects: vec![effect] })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {

@@ -12,8 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::effect::Effect;
 use super::pieces::pieces;
-use super::{Effect, OutputSchema, TableRows};
+use super::schema::OutputSchema;
+use super::table_rows::TableRows;
 use crate::dataset::{Column, Target};
 use crate::object::{Location, Uploaded};
 

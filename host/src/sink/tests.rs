@@ -13,7 +13,8 @@ use super::record::{Step, streams};
 use super::rows::{Rows, decode};
 use super::sqlite::SqliteSink;
 use super::{
-    Ours, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
+    LeaseCheck, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written,
+    cells,
 };
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
@@ -67,12 +68,14 @@ pub(super) trait Subject: Sync {
 
 /// Prepares what was staged, and carries it out as a process would that has only the record.
 pub(super) async fn commit(stores: &Stores, staged: Box<dyn Staging>) -> Result<Written, SinkError> {
-    let Prepared { written, effect } = staged.prepare().await?;
-    let effects = [effect];
+    let Prepared { written, effects } = staged.prepare().await?;
     let rows: Vec<u8> = streams(&effects).flat_map(Result::unwrap).collect();
-    let step = serde_json::to_string(&Step::from(&effects[0])).unwrap();
-    let effect = serde_json::from_str::<Step>(&step).unwrap().with_rows(&mut rows.as_slice()).unwrap();
-    effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await?;
+    let mut rows = rows.as_slice();
+    for effect in &effects {
+        let step = serde_json::to_string(&Step::from(effect)).unwrap();
+        let effect = serde_json::from_str::<Step>(&step).unwrap().with_rows(&mut rows).unwrap();
+        effect.apply(&*stores.objects, &*stores.tables, &LeaseCheck::new(|| true)).await?;
+    }
     Ok(written)
 }
 
@@ -112,14 +115,18 @@ pub(super) async fn contract(subject: &dyn Subject) {
 
     // What is prepared is not visible, nor is what an attempt would write that lost the batch.
     let stores = subject.stores();
-    let Prepared { written: once, effect } = staged.prepare().await.unwrap();
-    let lost = effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| false)).await;
-    assert_eq!(lost, Err(SinkError::Lost));
+    let Prepared { written: once, effects } = staged.prepare().await.unwrap();
+    for effect in &effects {
+        let lost = effect.apply(&*stores.objects, &*stores.tables, &LeaseCheck::new(|| false)).await;
+        assert_eq!(lost, Err(SinkError::Lost));
+    }
     assert!(subject.nothing());
 
     // The effect shows all rows, in order, with every value as it was; as often as it is carried out.
     for _ in 0..2 {
-        effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await.unwrap();
+        for effect in &effects {
+            effect.apply(&*stores.objects, &*stores.tables, &LeaseCheck::new(|| true)).await.unwrap();
+        }
         assert_eq!(subject.visible(), expected);
     }
     assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
@@ -230,7 +237,7 @@ impl Sink for Nowhere {
 
 #[async_trait]
 impl TableSink for Nowhere {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         Err(SinkError::Refused("there are no tables".into()))
     }
 }

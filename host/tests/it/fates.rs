@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{BatchId, Digest, MAX_MESSAGE_BYTES};
 use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
-use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
+use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -356,7 +356,7 @@ impl Sink for NoTables {
 
 #[async_trait]
 impl TableSink for NoTables {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         Err(self.0.clone())
     }
 }
@@ -409,7 +409,7 @@ impl Sink for Panics {
 
 #[async_trait]
 impl TableSink for Panics {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         panic!("on the way")
     }
 }

@@ -30,7 +30,7 @@ use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue as _};
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
-use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink};
+use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink};
 use gristmill::telemetry::metrics::Metrics;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -511,8 +511,8 @@ impl Sink for Watched<SqliteSink> {
 
 #[async_trait]
 impl TableSink for Watched<SqliteSink> {
-    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError> {
-        self.watch.effect("put", self.inner.put(rows, ours)).await
+    async fn put(&self, rows: &TableRows, lease: &LeaseCheck) -> Result<(), SinkError> {
+        self.watch.effect("put", self.inner.put(rows, lease)).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 
-use super::super::OutputSchema;
 use super::super::cells::{self, Cell, Cells};
+use super::super::schema::OutputSchema;
 
 /// The largest item, names and values together, in bytes (Amazon DynamoDB, "Constraints").
 pub(super) const MAX_ITEM_BYTES: usize = 400 * 1024;

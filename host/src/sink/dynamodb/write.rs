@@ -5,12 +5,10 @@ use std::time::Duration;
 use futures::{Stream, TryStreamExt};
 use tokio::time::Instant;
 
+use super::super::error::SinkError;
+use super::super::lease_check::LeaseCheck;
 use super::item::Item;
-use super::{Fault, Tables};
-use crate::sink::{Ours, SinkError};
-
-/// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
-pub(super) const ITEMS_PER_REQUEST: usize = 25;
+use super::tables::{TableError, Tables};
 
 /// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
 const REQUESTS: usize = 4;
@@ -27,15 +25,15 @@ pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,
     requests: impl Stream<Item = Result<Vec<Item>, SinkError>> + Send,
-    ours: &Ours,
+    lease: &LeaseCheck,
 ) -> Result<(), SinkError> {
-    requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours)).await
+    requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, lease)).await
 }
 
-async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ours) -> Result<(), SinkError> {
+async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, lease: &LeaseCheck) -> Result<(), SinkError> {
     let (mut backoff, mut since) = (Backoff::default(), Instant::now());
     loop {
-        ours.still()?;
+        lease.check()?;
         let before = items.len();
         let why = match tables.write(table, items.clone()).await {
             Ok(unprocessed) if unprocessed.is_empty() => return Ok(()),
@@ -43,8 +41,8 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ou
                 items = unprocessed;
                 "it left items unprocessed".to_owned()
             }
-            Err(Fault::Retry(why)) => why,
-            Err(Fault::Refused(why)) => {
+            Err(TableError::Retry(why)) => why,
+            Err(TableError::Refused(why)) => {
                 return Err(SinkError::Refused(format!("DynamoDB refuses rows for table `{table}`: {why}")));
             }
         };
@@ -93,7 +91,8 @@ mod tests {
     use async_trait::async_trait;
     use aws_sdk_dynamodb::types::AttributeValue;
 
-    use super::super::{Description, Tables};
+    use super::super::requests::ITEMS_PER_REQUEST;
+    use super::super::tables::Description;
     use super::*;
 
     /// Answers each request by a rule, and remembers what it took.
@@ -106,7 +105,7 @@ mod tests {
         waited: Mutex<Duration>,
     }
 
-    impl<F: Fn(usize, usize) -> Result<usize, Fault>> Scripted<F> {
+    impl<F: Fn(usize, usize) -> Result<usize, TableError>> Scripted<F> {
         /// `rule(call, items)` says how many of the items are taken.
         fn new(rule: F) -> Self {
             let zero = || AtomicUsize::new(0);
@@ -128,12 +127,12 @@ mod tests {
     }
 
     #[async_trait]
-    impl<F: Fn(usize, usize) -> Result<usize, Fault> + Send + Sync + 'static> Tables for Scripted<F> {
-        async fn describe(&self, _: &str) -> Result<Description, Fault> {
-            Err(Fault::Refused("not asked for here".into()))
+    impl<F: Fn(usize, usize) -> Result<usize, TableError> + Send + Sync + 'static> Tables for Scripted<F> {
+        async fn describe(&self, _: &str) -> Result<Description, TableError> {
+            Err(TableError::Refused("not asked for here".into()))
         }
 
-        async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, Fault> {
+        async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, TableError> {
             assert_eq!(table, "stations");
             assert!(!items.is_empty() && items.len() <= 25, "{} items", items.len());
             self.most.fetch_max(1 + self.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
@@ -180,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn items_go_25_at_a_time_and_a_few_requests_at_once() {
         let tables = Scripted::new(|_, items| Ok(items));
-        write_all(&tables, "stations", items(260), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(260), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(260));
         assert_eq!(tables.calls.into_inner(), 11);
         assert_eq!(tables.most.into_inner(), REQUESTS);
@@ -189,15 +188,15 @@ mod tests {
     #[tokio::test]
     async fn unprocessed_items_are_sent_again_until_all_are_taken() {
         let tables = Scripted::new(|call, items| Ok(if call % 2 == 0 { 0 } else { items.min(3) }));
-        write_all(&tables, "stations", items(30), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(30), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(30));
     }
 
     #[tokio::test]
     async fn throttling_is_waited_out_with_growing_waits() {
         let tables =
-            Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
-        write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap();
+            Scripted::new(|call, items| if call < 6 { Err(TableError::Retry("throttled".into())) } else { Ok(items) });
+        write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(5));
         // 50 + 100 + ... + 1600 ms, of which each at least a half.
         let waited = tables.waited.into_inner().unwrap();
@@ -207,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_nothing_is_given_up_after_a_while() {
         let tables = Scripted::new(|_, _| Ok(0));
-        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap_err();
         assert!(
             matches!(&error, SinkError::Unavailable(why)
                 if why.starts_with("DynamoDB took no row for table `stations` in 120 s: it left items unprocessed")),
@@ -220,15 +219,15 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_little_is_not_given_up() {
         let tables = Scripted::new(|call, _| Ok(usize::from(call % 12 == 11)));
-        write_all(&tables, "stations", items(25), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(25), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(25));
         assert!(tables.waited.into_inner().unwrap() > PATIENCE * 2);
     }
 
     #[tokio::test]
     async fn a_refusal_is_not_repeated() {
-        let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
-        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
+        let tables = Scripted::new(|_, _| Err(TableError::Refused("no permission".into())));
+        let error = write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap_err();
         assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
         assert_eq!(tables.calls.into_inner(), 1);
     }

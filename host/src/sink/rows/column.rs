@@ -6,7 +6,7 @@ use arrow::array::{
 };
 
 use super::super::values;
-use super::{BadRows, excerpt, no_value, takes};
+use super::error::{BadRows, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
 /// One column while it grows.

@@ -15,9 +15,10 @@ use arrow::ipc::reader::StreamReader;
 use arrow::util::display::array_value_to_string;
 use serde_json::value::RawValue;
 
-use super::super::{OutputSchema, values};
+use super::super::schema::OutputSchema;
+use super::super::values;
 use super::column::Builder;
-use super::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
+use super::error::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
 pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {

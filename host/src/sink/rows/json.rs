@@ -9,9 +9,9 @@ use arrow::array::{Array as _, RecordBatch};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::OutputSchema;
+use super::super::schema::OutputSchema;
 use super::column::Builder;
-use super::{BadRows, check_size, excerpt};
+use super::error::{BadRows, check_size, excerpt};
 
 /// Rows of larger blocks give back memory that they do not need.
 const SHRUNK_BYTES: usize = 64 << 10;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
-use super::super::{OutputSchema, SinkError};
+use super::super::error::SinkError;
+use super::super::schema::OutputSchema;
 use crate::dataset::ColumnType;
 
 /// `SQLITE_MAX_COLUMN`.
