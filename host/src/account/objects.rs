@@ -3,7 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 
-use super::{Asked, Verdict, allowed, answered};
+use super::asked::{Asked, Verdict};
+use super::permission::{allowed, answered};
 use crate::aws::s3_client;
 use crate::dataset::{Dataset, Grants, Prefix, Target};
 use crate::object::Location;

@@ -5,7 +5,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use serde_json::Value;
 
-use super::{Asked, Verdict, allowed, answered};
+use super::asked::{Asked, Verdict};
+use super::permission::{allowed, answered};
 
 /// Below this a renewal that is late by a moment loses the message.
 const SHORTEST_VISIBILITY: u32 = 30;

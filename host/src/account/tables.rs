@@ -7,7 +7,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TimeToLiveStatus, WriteRequest};
 
-use super::{Asked, Verdict, allowed};
+use super::asked::{Asked, Verdict};
+use super::permission::allowed;
 use crate::dataset::Target;
 use crate::ledger::dynamodb::DynamoLedger;
 use crate::sink::dynamodb::DynamoDbSink;
