@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::comparison::{Comparison, Difference, MAX_DIFFERENCES, Rows, SchemaChange, Subject, short};
-use super::{Ran, name_of};
+use super::ran::Ran;
 use crate::catalog::Loaded;
-use crate::job::Item;
+use crate::job::{Item, item_name};
 use crate::runtime::Fault;
 use crate::sink::{OutputSchema, RowTexts, SinkError};
 
@@ -113,6 +113,11 @@ pub(super) fn add(
     let differences = found.differences;
     comparison.first.extend(differences);
     comparison.first.sort();
+}
+
+/// What an item is called in a difference.
+fn name_of(item: &Item) -> Option<String> {
+    item_name(&item.body).map(|name| short(&name))
 }
 
 fn told(result: &Result<Option<String>, Fault>) -> String {

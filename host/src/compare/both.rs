@@ -1,30 +1,21 @@
-//! What another version of a dataset would have changed: each item runs with both versions, nothing of it is kept, and the rows,
-//! the returned values and the failures are compared.
-//!
-//! An item is a pure function of itself, the settings and what it reads, so that whatever differs is the version's doing, or that
-//! of an object that changed in between.
-
-mod comparison;
-mod rows;
-mod text;
+//! Items with two versions, one after the other.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use arrow::array::RecordBatch;
-
-pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
+use super::comparison::Comparison;
+use super::ran::Ran;
+use super::rows;
 use crate::catalog::{Loaded, fits};
-use crate::job::{Batch, FailureKind, Item, error_names, item_name};
+use crate::job::{Batch, FailureKind, Item, error_names};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
-use crate::runtime::{self, Fault, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
+use crate::runtime::{self, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::sink::OutputSchema;
 use crate::sink::keys::KeySet;
 
 /// Runs these items of a batch with two versions, one after the other, and says what differs. Nothing is written, logged or
-/// counted on the plugin's behalf. The batch says what the items share, `started` where
-/// their clock stands.
+/// counted on the plugin's behalf. The batch says what the items share, `started` where their clock stands.
 ///
 /// To be polled where guests run (as [`Lane::run`]). It runs one item at a time; with `instance = "batch"` both versions keep an
 /// instance, so that it takes the memory of one item of each.
@@ -63,14 +54,6 @@ struct Side {
     watched: Arc<WatchedStore>,
 }
 
-/// What one version made of an item.
-struct Ran {
-    result: Result<Option<String>, Fault>,
-    rows: Vec<(usize, RecordBatch)>,
-    took: Duration,
-    memory: u64,
-}
-
 impl Side {
     fn new(loaded: &Loaded, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
         let watched = Arc::new(WatchedStore::new(objects.clone(), loaded.dataset.plugin.timeout));
@@ -103,11 +86,6 @@ impl Side {
         let result = result.and_then(|value| fits(&self.outputs, &mut keys, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
     }
-}
-
-/// What an item is called in a difference.
-fn name_of(item: &Item) -> Option<String> {
-    item_name(&item.body).map(|name| comparison::short(&name))
 }
 
 /// Nobody counts what a comparison's plugins report.
