@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::{Component, ItemCounts};
+use super::batch::{Component, ItemCounts, text};
 use crate::job::{ItemFailure, Message};
 use crate::sink::Written;
 
@@ -77,10 +77,10 @@ impl FullReport {
 
     /// The object's bytes.
     pub fn to_lines(&self) -> Bytes {
-        let batch = self.batch.as_ref().map(|batch| format!("{{\"batch\":{}}}", super::text(batch)));
+        let batch = self.batch.as_ref().map(|batch| format!("{{\"batch\":{}}}", text(batch)));
         let item = |(index, line): (&u32, &ItemLine)| match line {
             ItemLine::Result(value) => format!("{{\"index\":{index},\"result\":{value}}}"),
-            ItemLine::Failure(failure) => format!("{{\"index\":{index},\"failure\":{}}}", super::text(failure)),
+            ItemLine::Failure(failure) => format!("{{\"index\":{index},\"failure\":{}}}", text(failure)),
         };
         batch.into_iter().chain(self.items.iter().map(item)).map(|line| line + "\n").collect::<String>().into()
     }

@@ -1,14 +1,10 @@
-//! What a batch answers: counts of items, rows and failures, where the rows lie, and the first failures. Step Functions
-//! gets it as the output of a success or as the cause of a failure; the local Distributed Map makes its summary of it.
-
-mod full;
+//! The report of a batch: counts of items, rows and failures, where the rows lie, and the first failures.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::full::{FullReport, ItemLine, Recorded};
 use crate::callback::Answer;
 use crate::job::{Digest, ItemFailure, MAX_STEP_FUNCTIONS_PAYLOAD, error_names};
 use crate::sink::Written;
@@ -144,8 +140,8 @@ fn shorten(message: &mut String) {
     }
 }
 
-/// The types above have string keys and no maps of other keys, so that writing them cannot fail.
-fn text<T: Serialize>(value: &T) -> String {
+/// A report as JSON. Its types have string keys and no maps of other keys, so that writing them cannot fail.
+pub(super) fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
