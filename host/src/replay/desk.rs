@@ -1,23 +1,18 @@
-//! One recorded batch, again: the very pipeline, over a queue of one message, a ledger that knows what time it was, and stores
-//! that write aside.
-
-mod verdict;
+//! One recorded batch through the pipeline again.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::verdict::{Differs, Rows, verdict};
+use super::clock::Clock;
 use crate::admission::Admission;
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::items::report_place;
 use crate::job::{Batch, Disposition, Message, TaskToken};
-use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::pipeline::{Identity, LEASE, Pipeline};
 use crate::queue::embedded::EmbeddedQueue;
@@ -136,31 +131,4 @@ pub fn place_of(loaded: &Loaded, message: &Message) -> Result<Option<Location>, 
     let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
     let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
     Ok(report_place(loaded, &batch))
-}
-
-/// A ledger that remembers one thing: when the batch was begun.
-struct Clock(SystemTime);
-
-#[async_trait]
-impl Ledger for Clock {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
-        let ClaimRequest { id, component, .. } = request.clone();
-        Ok(Claim::Taken(Claimed { id, fence: 0, component, resumed: false, started: self.0 }))
-    }
-
-    async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
-        Ok(())
-    }
 }
