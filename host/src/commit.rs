@@ -17,7 +17,7 @@ use crate::cpu;
 use crate::fate::Fault;
 use crate::lease::Lease;
 use crate::ledger::fleet::Tally;
-use crate::ledger::{Claimed, LedgerError, Record, Release};
+use crate::ledger::{Claimed, GiveBack, LedgerError, Record};
 use crate::object::trace::Trace;
 use crate::object::{ObjectWriter, Uploaded};
 use crate::pipeline::Pipeline;
@@ -172,8 +172,8 @@ impl Attempt {
     }
 
     /// How the claim is given back if the attempt ends here.
-    pub(crate) fn release(&self) -> Release {
-        if self.seen.load(Ordering::Relaxed) { Release::Unfinished } else { Release::Afresh }
+    pub(crate) fn release(&self) -> GiveBack {
+        if self.seen.load(Ordering::Relaxed) { GiveBack::Unfinished } else { GiveBack::Afresh }
     }
 
     /// An error when the lease is over by our own clock.
@@ -207,7 +207,7 @@ impl Pipeline {
     /// component that began. Neither may take long, because the message waits for it.
     pub(crate) async fn give_back(&self, attempt: &Attempt) {
         let release = async {
-            if attempt.release() == Release::Unfinished
+            if attempt.release() == GiveBack::Unfinished
                 && let Some(record) = attempt.unrecorded.get().and_then(|ready| ready.record().ok())
             {
                 self.ledger.prepare(&attempt.claimed, &record).await?;

@@ -27,7 +27,7 @@ use crate::items;
 use crate::job::{Batch, Digest, Disposition, error_names};
 use crate::lease::{self, Lease, Lost};
 use crate::ledger::fleet::Tally;
-use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Release};
+use crate::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt};
 use crate::pressure::Pressure;
 use crate::queue::{Delivery, Queue};
 use crate::report::BatchReport;
@@ -343,7 +343,7 @@ impl Pipeline {
                 self.ledger.commit(&attempt.claimed, &receipt).await?;
             }
             // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
-            Answer::Failure { .. } => self.ledger.release(&attempt.claimed, Release::Afresh).await?,
+            Answer::Failure { .. } => self.ledger.release(&attempt.claimed, GiveBack::Afresh).await?,
         }
         Ok((answer, Some(report)))
     }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use crate::job::{BatchId, Digest};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
         ledger.renew(claimed, clock(1_000_000), LEASE).await,
         ledger.commit(claimed, &Receipt { output: "of the zombie".into(), ..receipt() }).await,
         ledger.prepare(claimed, &Record::from(b"of the zombie".to_vec())).await,
-        ledger.release(claimed, Release::Afresh).await,
+        ledger.release(claimed, GiveBack::Afresh).await,
     ];
     for result in lost {
         assert!(matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id), "{result:?}");
@@ -85,7 +85,7 @@ async fn a_committed_batch_stays_committed(ledger: &dyn Ledger, name: &str) {
         ledger.commit(&claimed, &receipt()).await.unwrap();
     }
     // Nothing is left to give back, and nothing is lost by trying.
-    ledger.release(&claimed, Release::Afresh).await.unwrap();
+    ledger.release(&claimed, GiveBack::Afresh).await.unwrap();
     for seconds in [1, 61, 1_000_000] {
         let claim = ledger.claim(&request(name, seconds)).await.unwrap();
         assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
@@ -118,13 +118,13 @@ async fn a_renewed_claim_is_not(ledger: &dyn Ledger, name: &str) {
 async fn a_released_claim_is_free(ledger: &dyn Ledger, name: &str) {
     let promoted = |seconds| ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, seconds) };
     let first = take(ledger, &request(name, 0)).await;
-    ledger.release(&first, Release::Unfinished).await.unwrap();
+    ledger.release(&first, GiveBack::Unfinished).await.unwrap();
     let second = take(ledger, &promoted(1)).await;
     assert!(second.fence > first.fence);
     assert_eq!((second.started, second.component, second.resumed), (first.started, first.component, true));
     assert_lost(ledger, &first).await;
     // What is not unfinished is nobody's: also not the component's.
-    ledger.release(&second, Release::Afresh).await.unwrap();
+    ledger.release(&second, GiveBack::Afresh).await.unwrap();
     let third = take(ledger, &promoted(2)).await;
     assert!(third.fence > second.fence);
     assert_eq!((third.component, third.resumed), (Digest::of(b"promoted meanwhile"), false));
@@ -152,11 +152,11 @@ async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &
     let (second, found) = prepared(ledger, &promoted).await;
     assert_eq!((found, second.component, second.resumed), (record.clone(), first.component, true));
     assert_lost(ledger, &first).await;
-    ledger.release(&second, Release::Unfinished).await.unwrap();
+    ledger.release(&second, GiveBack::Unfinished).await.unwrap();
     let (third, found) = prepared(ledger, &request(name, 101)).await;
     assert_eq!(found, record);
     // What turned out to be of no use is given back afresh.
-    ledger.release(&third, Release::Afresh).await.unwrap();
+    ledger.release(&third, GiveBack::Afresh).await.unwrap();
     let fourth = take(ledger, &request(name, 102)).await;
     assert!(!fourth.resumed);
     ledger.prepare(&fourth, &record).await.unwrap();

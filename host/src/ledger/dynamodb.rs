@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::fleet::{Fleet, Tally};
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, PART, Receipt, Record, Release, millis, time_of};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, PART, Receipt, Record, millis, time_of};
 use crate::aws::{self, Calls, Fault};
 use crate::job::{BatchId, Digest};
 
@@ -264,10 +264,10 @@ impl Ledger for DynamoLedger {
         self.under(claimed, update).await
     }
 
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+    async fn release(&self, claimed: &Claimed, state: GiveBack) -> Result<(), LedgerError> {
         let update = self.update(claimed.id.key()).update_expression(match state {
-            Release::Unfinished => "SET lease_until = :never",
-            Release::Afresh => "SET lease_until = :never REMOVE begun, component, prepared, prepared_parts",
+            GiveBack::Unfinished => "SET lease_until = :never",
+            GiveBack::Afresh => "SET lease_until = :never REMOVE begun, component, prepared, prepared_parts",
         });
         self.under(claimed, update.expression_attribute_values(":never", number(0))).await
     }
@@ -435,7 +435,7 @@ mod tests {
         let request = request("run", 0);
         let ClaimRequest { id, component, now: started, .. } = request;
         let claimed = Claimed { id, fence: 1, component, resumed: false, started };
-        assert!(matches!(ledger.release(&claimed, Release::Afresh).await, Err(LedgerError::Lost(_))));
+        assert!(matches!(ledger.release(&claimed, GiveBack::Afresh).await, Err(LedgerError::Lost(_))));
     }
 
     #[tokio::test]

@@ -78,9 +78,9 @@ pub struct ClaimRequest {
     pub lease: Duration,
 }
 
-/// In which state a claim is given back.
+/// How a claim is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
+pub enum GiveBack {
     /// Nothing of it is visible, or all that will ever be: whoever is next begins anew, with a component of its own.
     Afresh,
     /// A part may be visible: whoever is next goes on, with the same component or the same record.
@@ -118,7 +118,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError>;
 
     /// Gives the claim back, so that the next delivery need not wait for the lease to end. Harmless after a commit.
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError>;
+    async fn release(&self, claimed: &Claimed, how: GiveBack) -> Result<(), LedgerError>;
 }
 
 /// A time as ledgers store it: milliseconds since 1970.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Ledger for NoLedger {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }

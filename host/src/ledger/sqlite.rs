@@ -13,7 +13,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, named_params, params};
 
 use super::owners::{self, Owner};
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release, millis, time_of};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record, millis, time_of};
 use crate::job::{BatchId, Digest};
 use crate::sqlite;
 
@@ -259,16 +259,16 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+    async fn release(&self, claimed: &Claimed, state: GiveBack) -> Result<(), LedgerError> {
         self.update(claimed, move |connection, key, fence| {
             let update = match state {
-                Release::Unfinished => "UPDATE batches SET lease_until = 0 WHERE key = ?1 AND fence = ?2",
-                Release::Afresh => {
+                GiveBack::Unfinished => "UPDATE batches SET lease_until = 0 WHERE key = ?1 AND fence = ?2",
+                GiveBack::Afresh => {
                     "UPDATE batches SET lease_until = 0, component = NULL, prepared = NULL WHERE key = ?1 AND fence = ?2"
                 }
             };
             let ours = connection.prepare_cached(update)?.execute(params![key, fence])?;
-            if ours > 0 && state == Release::Afresh {
+            if ours > 0 && state == GiveBack::Afresh {
                 forget_parts(connection, key)?;
             }
             Ok(ours)

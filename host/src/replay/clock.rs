@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use crate::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 
 /// A ledger that remembers one thing: when the batch was begun.
 pub(super) struct Clock(pub(super) SystemTime);
@@ -28,7 +28,7 @@ impl Ledger for Clock {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{BatchId, Digest, MAX_MESSAGE_BYTES};
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -432,7 +432,7 @@ impl Ledger for Panics {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }
@@ -485,7 +485,7 @@ impl Ledger for NoLedger {
         Err(self.0.clone())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Err(self.0.clone())
     }
 }

@@ -22,7 +22,7 @@ use gristmill::catalog::Catalog;
 use gristmill::dataset::Variables;
 use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::pipeline::{Identity, LEASE, Pipeline};
@@ -497,7 +497,7 @@ impl Ledger for Watched<SqliteLedger> {
         self.watch.effect("commit", self.inner.commit(claimed, receipt)).await
     }
 
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+    async fn release(&self, claimed: &Claimed, state: GiveBack) -> Result<(), LedgerError> {
         self.watch.effect("release", self.inner.release(claimed, state)).await
     }
 }
