@@ -180,7 +180,9 @@ impl Pipeline {
             self.metrics.fault(kind.label());
         }
         match (kind, &end.disposition) {
-            (Some(kind), Disposition::Returned { reason, .. } | Disposition::Parked { reason }) if kind.is_strain() => {
+            (Some(kind), Disposition::Returned { reason, .. } | Disposition::DeadLettered { reason })
+                if kind.is_strain() =>
+            {
                 self.pressure.up(&self.metrics, reason);
             }
             // Whatever the answer is, everything that a batch needs was there.
@@ -199,7 +201,7 @@ impl Pipeline {
     pub(crate) async fn fault_unread(&self, delivery: &Delivery, fault: Fault) -> End {
         let reason = format!("message {}: {fault}", delivery.id);
         let end = match delivery.receives >= self.deliveries {
-            true => self.park(delivery, reason).await,
+            true => self.dead_letter(delivery, reason).await,
             false => End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }),
         };
         End { kind: Some(fault.kind()), ..end }
@@ -215,7 +217,7 @@ impl Pipeline {
             Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
             Fault::Lost(_) | Fault::Sink(SinkError::Lost) => backoff(delivery.receives),
             // Telling has just failed.
-            Fault::Callback(_) if last => return self.park(delivery, reason).await,
+            Fault::Callback(_) if last => return self.dead_letter(delivery, reason).await,
             _ if last || fault.is_refusal() => {
                 let (batch, token) = (Some(batch.clone()), Some(batch.token.clone()));
                 let error = fault.error();
@@ -247,14 +249,14 @@ impl Pipeline {
                 }
             }
         }
-        End { kind: Some(kind), answer: told, waiting, ..self.park(delivery, reason).await }
+        End { kind: Some(kind), answer: told, waiting, ..self.dead_letter(delivery, reason).await }
     }
 
-    async fn park(&self, delivery: &Delivery, reason: String) -> End {
-        End::of(match self.queue.park(delivery, &reason).await {
-            Ok(()) => Disposition::Parked { reason },
+    async fn dead_letter(&self, delivery: &Delivery, reason: String) -> End {
+        End::of(match self.queue.dead_letter(delivery, &reason).await {
+            Ok(()) => Disposition::DeadLettered { reason },
             Err(error) => {
-                self.metrics.fault(FaultKind::NotParked.label());
+                self.metrics.fault(FaultKind::NotDeadLettered.label());
                 let reason = format!("{reason}; the message was not set aside: {error}");
                 Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }
             }

@@ -444,8 +444,8 @@ pub enum Disposition {
         /// Whether something failed; else somebody else has the batch, or shall have it.
         fault: bool,
     },
-    /// Of no use to anybody: set aside where an operator sees it, for this reason.
-    Parked {
+    /// In the dead-letter queue, because nobody can work on it.
+    DeadLettered {
         /// Why, for the log and the dead-letter queue.
         reason: String,
     },

@@ -133,7 +133,7 @@ impl From<Refusal> for Unread {
 }
 
 impl Pipeline {
-    /// Works on a delivery until its fate is known: [`Disposition::Parked`] is set aside already, the others are the
+    /// Works on a delivery until its fate is known: [`Disposition::DeadLettered`] is set aside already, the others are the
     /// caller's to delete or return. `give_up` ends the work early; the batch is then free for another worker at once.
     /// Dropping the future gives the batch up too, but its claim has to run out.
     pub async fn process(&self, delivery: &Delivery, give_up: &CancellationToken) -> Disposition {

@@ -216,7 +216,7 @@ async fn settle(pipeline: &Pipeline, delivery: Delivery, settled: &mpsc::Sender<
             let _ = settled.send(delivery.receipt).await;
         }
         Disposition::Returned { after, .. } => give_back(pipeline.queue.as_ref(), delivery.receipt, after).await,
-        Disposition::Parked { .. } => {}
+        Disposition::DeadLettered { .. } => {}
     }
 }
 

@@ -66,9 +66,9 @@ pub trait Queue: Send + Sync + 'static {
     /// returns them at once. Returns the receipts that are not ours any more, each with the reason.
     async fn change_visibility(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<(Receipt, String)>, QueueError>;
 
-    /// Sets a message aside in the dead-letter queue with the reason as an attribute, and deletes it from this one. Where
-    /// there is no dead-letter queue the message stays where it is, and this says so.
-    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
+    /// Moves a message to the dead-letter queue, with the reason as an attribute. Where there is no dead-letter queue the
+    /// message stays where it is, and this says so.
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
     /// How long a received message is hidden when nothing else is said.
     fn visibility_timeout(&self) -> Duration;

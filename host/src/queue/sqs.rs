@@ -23,7 +23,7 @@ use crate::job::MAX_MESSAGE_BYTES;
 /// How many messages SQS takes or gives in one request.
 const BATCH: usize = 10;
 
-/// How much of a reason goes along with a parked message; attributes count against the message's size.
+/// How much of a reason goes along with a dead letter; attributes count against the message's size.
 const MAX_REASON: usize = 1024;
 
 /// Few attempts: the worker asks again by itself, and until a poll has ended it cannot stop. A long poll takes 2 s.
@@ -188,7 +188,7 @@ impl Queue for SqsQueue {
         Ok(failed)
     }
 
-    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let dead_letters = self.dead_letters.as_ref().map_err(|why| QueueError::Refused(why.clone()))?;
         let mut request = self.client.send_message().queue_url(&dead_letters.url).message_body(&delivery.body);
         let attributes = [("gristmill-reason", attribute_text(reason)), ("gristmill-source", self.url.clone())];
@@ -406,10 +406,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parking_keeps_the_reason_and_needs_a_dead_letter_queue() {
+    async fn a_dead_letter_keeps_its_reason_and_needs_a_dead_letter_queue() {
         let (without, replay) = queue(vec![messages(0..1)]).await;
         let delivery = without.receive(1).await.unwrap().remove(0);
-        let error = without.park(&delivery, "why").await.unwrap_err();
+        let error = without.dead_letter(&delivery, "why").await.unwrap_err();
         assert!(matches!(&error, QueueError::Refused(text) if text.contains("no dead-letter queue")), "{error:?}");
         assert_eq!(replay.requests().len(), 2, "the message stays");
 
@@ -422,7 +422,7 @@ mod tests {
         let replay = replay.await;
         let queue = SqsQueue::connect(&replay.config, URL).await.unwrap();
         assert_eq!((without.max_receives(), queue.max_receives()), (None, Some(3)));
-        queue.park(&delivery, "why\u{0} \u{1b}[31m").await.unwrap();
+        queue.dead_letter(&delivery, "why\u{0} \u{1b}[31m").await.unwrap();
         assert_eq!(body(&replay, 1)["QueueName"], "dead");
         let sent = body(&replay, 2);
         assert_eq!((&sent["QueueUrl"], &sent["MessageBody"]), (&"http://sqs/123/dead".into(), &"b".into()));

@@ -98,7 +98,7 @@ impl Desk {
         let mut answer = callback.register(token);
         queue.send(body);
         for delivery in queue.receive(1).await? {
-            if let Disposition::Parked { reason } | Disposition::Returned { reason, .. } =
+            if let Disposition::DeadLettered { reason } | Disposition::Returned { reason, .. } =
                 pipeline.process(&delivery, &CancellationToken::new()).await
             {
                 return Err(NotReplayed::NoResult(reason));

@@ -49,7 +49,7 @@ impl BatchLine<'_> {
             Disposition::Returned { after, reason, fault: true } => {
                 (Level::WARN, "returned", Some(reason), Some(after))
             }
-            Disposition::Parked { reason } => (Level::ERROR, "parked", Some(reason), None),
+            Disposition::DeadLettered { reason } => (Level::ERROR, "parked", Some(reason), None),
         };
         let (version, digest) =
             self.component.as_ref().map(|(version, digest)| (version.as_str(), digest.as_str())).unzip();
