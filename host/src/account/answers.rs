@@ -21,7 +21,7 @@ pub(super) async fn ask(config: &SdkConfig) -> Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     fn refusal(code: &str) -> Response {
         Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#))
@@ -30,7 +30,7 @@ mod tests {
     #[tokio::test]
     async fn a_permission_that_is_missing_is_named() {
         let invalid = || refusal("InvalidToken");
-        let said = async |responses| ask(&Replay::start(responses).await.config).await.to_string();
+        let said = async |responses| ask(&Recorded::start(responses).await.config).await.to_string();
         assert_eq!(said(vec![invalid(), invalid(), invalid()]).await, "ok        answers: Step Functions takes them");
         assert_eq!(
             said(vec![invalid(), refusal("AccessDeniedException"), invalid()]).await,

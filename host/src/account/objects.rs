@@ -76,7 +76,7 @@ fn beginning(prefix: &Prefix) -> Option<Location> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     #[test]
     fn what_is_the_same_for_every_run_is_asked() {
@@ -100,9 +100,9 @@ mod tests {
             Response::new(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
         };
         let ask = async |responses| {
-            let replay = Replay::start(responses).await;
-            let verdict = writable(&s3_client(&replay.config, "test"), &place).await;
-            (verdict, replay.requests().len())
+            let recorded = Recorded::start(responses).await;
+            let verdict = writable(&s3_client(&recorded.config, "test"), &place).await;
+            (verdict, recorded.requests().len())
         };
         assert!(matches!(ask(vec![list(), begun(), Response::new(204, "")]).await, (Ok(Verdict::Fine(_)), 3)));
         for (permission, responses) in [

@@ -393,16 +393,16 @@ fn foreign(name: &str, expected: &str) -> LedgerError {
 mod tests {
     use super::super::contract::request;
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     fn failed(item: &str) -> Response {
         let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no""#;
         Response::json(400, &format!("{body}{item}}}"))
     }
 
-    async fn ledger(responses: Vec<Response>) -> (DynamoLedger, Replay) {
-        let replay = Replay::start(responses).await;
-        (DynamoLedger::new(&replay.config, "ledger"), replay)
+    async fn ledger(responses: Vec<Response>) -> (DynamoLedger, Recorded) {
+        let recorded = Recorded::start(responses).await;
+        (DynamoLedger::new(&recorded.config, "ledger"), recorded)
     }
 
     fn entry(claim: &str) -> String {
@@ -416,7 +416,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_claim_whose_answer_was_lost_is_ours() {
-        let (mut ledger, _replay) = ledger(vec![failed(&entry("00000000000000ab-0"))]).await;
+        let (mut ledger, _recorded) = ledger(vec![failed(&entry("00000000000000ab-0"))]).await;
         ledger.process = 0xab;
         let claim = ledger.claim(&request("run", 0)).await.unwrap();
         assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 7), "{claim:?}");
@@ -424,14 +424,14 @@ mod tests {
 
     #[tokio::test]
     async fn somebody_elses_claim_is_not() {
-        let (ledger, replay) = ledger(vec![failed(&entry("somebody"))]).await;
+        let (ledger, recorded) = ledger(vec![failed(&entry("somebody"))]).await;
         assert!(matches!(ledger.claim(&request("run", 0)).await.unwrap(), Claim::Held { .. }));
-        assert_eq!(replay.requests().len(), 1);
+        assert_eq!(recorded.requests().len(), 1);
     }
 
     #[tokio::test]
     async fn a_batch_that_is_gone_is_lost() {
-        let (ledger, _replay) = ledger(vec![failed("")]).await;
+        let (ledger, _recorded) = ledger(vec![failed("")]).await;
         let request = request("run", 0);
         let ClaimRequest { id, component, now: started, .. } = request;
         let claimed = Claimed { id, fence: 1, component, resumed: false, started };
@@ -442,14 +442,14 @@ mod tests {
     async fn a_probe_asks_for_no_more_than_the_ledger_may_do() {
         let refused = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
         let responses = vec![failed(""), refused("ResourceNotFoundException"), refused("ValidationException")];
-        let (ledger, replay) = ledger(responses).await;
+        let (ledger, recorded) = ledger(responses).await;
         ledger.probe().await.unwrap();
         for _ in 0..2 {
             let error = ledger.probe().await.unwrap_err();
             assert!(matches!(&error, LedgerError::Refused(why) if why.contains("partition key `pk`")), "{error:?}");
         }
-        assert!(replay.requests().iter().all(|request| request.head.contains("DynamoDB_20120810.UpdateItem")));
-        assert!(replay.requests()[0].body.contains("attribute_exists(pk)"), "it writes nothing");
+        assert!(recorded.requests().iter().all(|request| request.head.contains("DynamoDB_20120810.UpdateItem")));
+        assert!(recorded.requests()[0].body.contains("attribute_exists(pk)"), "it writes nothing");
     }
 
     #[tokio::test]
@@ -460,7 +460,7 @@ mod tests {
             error(400, "ProvisionedThroughputExceededException"),
             error(500, "InternalServerError"),
         ];
-        let (ledger, _replay) = ledger(responses).await;
+        let (ledger, _recorded) = ledger(responses).await;
         let claim = ledger.claim(&request("run", 0)).await;
         assert!(matches!(&claim, Err(LedgerError::Refused(text)) if text.contains("`pk`")), "{claim:?}");
         for _ in 0..2 {

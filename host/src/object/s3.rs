@@ -284,7 +284,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     fn at() -> Location {
         "s3://b/k".parse().unwrap()
@@ -303,7 +303,7 @@ mod tests {
     }
 
     async fn open(responses: Vec<Response>) -> (Result<(Metadata, Bytes), ObjectError>, Vec<String>) {
-        let replay = Replay::start(responses).await;
+        let replay = Recorded::start(responses).await;
         let result = S3Store::new(&replay.config).open(&at(), 10).await;
         (result, replay.requests().iter().map(|request| asked(&request.head)).collect())
     }
@@ -370,7 +370,7 @@ mod tests {
         let (opened, _) = open(vec![whole()]).await;
         let (metadata, first) = opened.unwrap();
         assert_eq!((metadata.size, &first[..]), (13, &b"0123456789"[..]));
-        let replay = Replay::start(vec![whole()]).await;
+        let replay = Recorded::start(vec![whole()]).await;
         let read = S3Store::new(&replay.config).read(&at(), "\"e\"", 5..7).await;
         assert!(matches!(read, Err(ObjectError::Unavailable(_))), "{read:?}");
     }
@@ -378,7 +378,7 @@ mod tests {
     /// A key comes from an item, and the store is not to blame for it.
     #[tokio::test]
     async fn what_no_request_can_be_made_of_is_invalid() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let store = S3Store::new(&replay.config);
         let error = store.get(&at().with_key(" "), 0..1, None).await.map(|_| ()).unwrap_err();
         assert!(

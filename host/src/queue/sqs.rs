@@ -313,7 +313,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     const URL: &str = "http://sqs/1/q";
 
@@ -324,9 +324,9 @@ mod tests {
         Response::json(200, &format!(r#"{{"Attributes":{{"VisibilityTimeout":"120"{policy}}}}}"#))
     }
 
-    async fn queue(responses: Vec<Response>) -> (SqsQueue, Replay) {
-        let replay = Replay::start(std::iter::once(attributes(false)).chain(responses).collect()).await;
-        (SqsQueue::connect(&replay.config, URL).await.unwrap(), replay)
+    async fn queue(responses: Vec<Response>) -> (SqsQueue, Recorded) {
+        let recorded = Recorded::start(std::iter::once(attributes(false)).chain(responses).collect()).await;
+        (SqsQueue::connect(&recorded.config, URL).await.unwrap(), recorded)
     }
 
     fn message(id: u32) -> String {
@@ -343,24 +343,24 @@ mod tests {
         (0..count).map(|n| Receipt(format!("r{n}"))).collect()
     }
 
-    fn body(replay: &Replay, request: usize) -> serde_json::Value {
-        serde_json::from_str(&replay.requests()[request].body).unwrap()
+    fn body(recorded: &Recorded, request: usize) -> serde_json::Value {
+        serde_json::from_str(&recorded.requests()[request].body).unwrap()
     }
 
     #[tokio::test]
     async fn more_than_ten_take_several_requests_of_which_only_the_first_waits() {
-        let (queue, replay) = queue(vec![messages(0..10), messages(10..13), messages(13..13)]).await;
+        let (queue, recorded) = queue(vec![messages(0..10), messages(10..13), messages(13..13)]).await;
         let received = queue.receive(25).await.unwrap();
         assert_eq!((received.len(), received[0].receives), (13, 3));
         assert_eq!(received[0].sent, SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123));
-        let asked: Vec<_> = (1..4).map(|n| body(&replay, n)).collect();
+        let asked: Vec<_> = (1..4).map(|n| body(&recorded, n)).collect();
         let waits: Vec<_> = asked.iter().map(|body| (&body["MaxNumberOfMessages"], &body["WaitTimeSeconds"])).collect();
         assert_eq!(format!("{waits:?}"), "[(Number(10), Number(2)), (Number(10), Number(0)), (Number(10), Number(0))]");
     }
 
     #[tokio::test]
     async fn what_was_received_is_kept_when_a_later_request_fails() {
-        let (queue, _replay) = queue(vec![messages(0..10), Response::json(500, "{}")]).await;
+        let (queue, _recorded) = queue(vec![messages(0..10), Response::json(500, "{}")]).await;
         assert_eq!(queue.receive(20).await.unwrap().len(), 10);
         assert!(matches!(queue.receive(20).await, Err(QueueError::Unavailable(_))));
     }
@@ -378,22 +378,22 @@ mod tests {
             200,
             r#"{"Successful":[],"Failed":[{"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true,"Message":"why"}]}"#,
         );
-        let (queue, replay) = queue(vec![ok(), some(), some(), stale]).await;
+        let (queue, recorded) = queue(vec![ok(), some(), some(), stale]).await;
         let expected = |receipt: &str| vec![(Receipt(receipt.into()), "InternalError: why".to_owned())];
         assert_eq!(queue.delete(&receipts(12)).await.unwrap(), expected("r11"));
-        assert_eq!(body(&replay, 1)["Entries"].as_array().map(Vec::len), Some(10));
-        assert_eq!(body(&replay, 2)["Entries"].as_array().map(Vec::len), Some(2));
+        assert_eq!(body(&recorded, 1)["Entries"].as_array().map(Vec::len), Some(10));
+        assert_eq!(body(&recorded, 2)["Entries"].as_array().map(Vec::len), Some(2));
         let hide: Vec<_> = receipts(2).into_iter().map(|receipt| (receipt, Duration::from_millis(1500))).collect();
         let error = queue.change_visibility(&hide).await.unwrap_err();
         assert!(matches!(&error, QueueError::Unavailable(why) if why == "InternalError: why"), "{error:?}");
         let gone = vec![(Receipt("r1".into()), "ReceiptHandleIsInvalid: why".to_owned())];
         assert_eq!(queue.change_visibility(&hide).await.unwrap(), gone, "it is somebody else's");
-        assert_eq!(body(&replay, 3)["Entries"][0]["VisibilityTimeout"], 2);
+        assert_eq!(body(&recorded, 3)["Entries"][0]["VisibilityTimeout"], 2);
     }
 
     #[tokio::test]
     async fn no_extension_reaches_beyond_twelve_hours_from_the_receipt() {
-        let (queue, _replay) = queue(vec![messages(0..1)]).await;
+        let (queue, _recorded) = queue(vec![messages(0..1)]).await;
         let receipt = queue.receive(1).await.unwrap().remove(0).receipt;
         tokio::time::pause();
         let limit = |wanted| queue.within_limit(&receipt, Duration::from_secs(wanted)).as_secs();
@@ -407,46 +407,47 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_letter_keeps_its_reason_and_needs_a_dead_letter_queue() {
-        let (without, replay) = queue(vec![messages(0..1)]).await;
+        let (without, recorded) = queue(vec![messages(0..1)]).await;
         let delivery = without.receive(1).await.unwrap().remove(0);
         let error = without.dead_letter(&delivery, "why").await.unwrap_err();
         assert!(matches!(&error, QueueError::Refused(text) if text.contains("no dead-letter queue")), "{error:?}");
-        assert_eq!(replay.requests().len(), 2, "the message stays");
+        assert_eq!(recorded.requests().len(), 2, "the message stays");
 
-        let replay = Replay::start(vec![
+        let recorded = Recorded::start(vec![
             attributes(true),
             Response::json(200, r#"{"QueueUrl":"http://sqs/123/dead"}"#),
             Response::json(200, r#"{"MessageId":"x"}"#),
             Response::json(200, r#"{"Successful":[{"Id":"0"}]}"#),
         ]);
-        let replay = replay.await;
-        let queue = SqsQueue::connect(&replay.config, URL).await.unwrap();
+        let recorded = recorded.await;
+        let queue = SqsQueue::connect(&recorded.config, URL).await.unwrap();
         assert_eq!((without.max_receives(), queue.max_receives()), (None, Some(3)));
         queue.dead_letter(&delivery, "why\u{0} \u{1b}[31m").await.unwrap();
-        assert_eq!(body(&replay, 1)["QueueName"], "dead");
-        let sent = body(&replay, 2);
+        assert_eq!(body(&recorded, 1)["QueueName"], "dead");
+        let sent = body(&recorded, 2);
         assert_eq!((&sent["QueueUrl"], &sent["MessageBody"]), (&"http://sqs/123/dead".into(), &"b".into()));
         assert_eq!(sent["MessageAttributes"]["gristmill-reason"]["StringValue"], "why [31m");
         assert_eq!(sent["MessageAttributes"]["gristmill-source"]["StringValue"], URL);
-        assert_eq!(body(&replay, 3)["Entries"][0]["ReceiptHandle"], "r0");
+        assert_eq!(body(&recorded, 3)["Entries"][0]["ReceiptHandle"], "r0");
     }
 
     #[tokio::test]
     async fn a_dead_letter_queue_that_may_be_there_in_a_moment_is_waited_for() {
         let refused = Response::json(400, r#"{"__type":"x#QueueDoesNotExist","message":"no such queue"}"#);
-        let replay = Replay::start(vec![attributes(true), Response::json(503, "{}"), attributes(true), refused]).await;
-        let away = SqsQueue::connect(&replay.config, URL).await.unwrap_err();
+        let recorded =
+            Recorded::start(vec![attributes(true), Response::json(503, "{}"), attributes(true), refused]).await;
+        let away = SqsQueue::connect(&recorded.config, URL).await.unwrap_err();
         assert!(matches!(away, QueueError::Unavailable(_)), "{away:?}");
         // One that is not there does not keep the others from being worked on.
-        assert_eq!(SqsQueue::connect(&replay.config, URL).await.unwrap().max_receives(), None);
+        assert_eq!(SqsQueue::connect(&recorded.config, URL).await.unwrap().max_receives(), None);
     }
 
     #[tokio::test]
     async fn a_queue_that_is_not_there_is_a_refusal() {
         let missing =
             Response::json(400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}"#);
-        let replay = Replay::start(vec![missing]).await;
-        let error = SqsQueue::connect(&replay.config, URL).await.unwrap_err();
+        let recorded = Recorded::start(vec![missing]).await;
+        let error = SqsQueue::connect(&recorded.config, URL).await.unwrap_err();
         assert!(matches!(&error, QueueError::Refused(text) if text.contains("no such queue")), "{error:?}");
     }
 

@@ -402,17 +402,17 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::super::ecr::Ecr;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     /// A server that gives these answers. Before each request, the client asks how to log in.
-    async fn host(answers: Vec<Response>) -> (Host, Replay) {
+    async fn host(answers: Vec<Response>) -> (Host, Recorded) {
         let answers = answers.into_iter().flat_map(|answer| [Response::new(200, ""), answer]).collect();
-        let replay = Replay::start(answers).await;
+        let replay = Recorded::start(answers).await;
         let name = replay.config.endpoint_url().unwrap().replace("http://", "");
         (Host::with(&name, Login::Nobody("GRISTMILL_OCI_USER".into())), replay)
     }
 
-    fn asked(replay: &Replay) -> Vec<String> {
+    fn asked(replay: &Recorded) -> Vec<String> {
         let lines = replay.requests().into_iter().map(|request| request.head.lines().next().unwrap().to_owned());
         lines.filter(|line| !line.contains(" /v2/ ")).collect()
     }
@@ -481,7 +481,7 @@ mod tests {
             let data = format!(r#"{{"authorizationToken":"{token}","expiresAt":{expires}}}"#);
             Response::json(200, &format!(r#"{{"authorizationData":[{data}]}}"#))
         };
-        let replay = Replay::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
+        let replay = Recorded::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
         let ecr = Ecr::new(&replay.config, "ecr", "123456789012", "eu-west-1");
         let host = Host::with("ecr", Login::Ecr(ecr));
         for expected in ["old", "new", "new"] {

@@ -18,7 +18,7 @@ use super::super::{Effect, LeaseCheck, OutputSchema, Sink, SinkError, Stores, Ta
 use super::item::Item;
 use super::tables::{Description, TableError, Tables};
 use super::{DynamoDbSink, check};
-use crate::aws::replay::{Replay, Response};
+use crate::aws::recorded::{Recorded, Response};
 use crate::dataset::Target;
 
 /// One table, its items by key; every second write takes only a part, as a busy table does.
@@ -247,13 +247,13 @@ async fn nobody_there_is_worth_another_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_not_repeated_once_the_lease_has_ended() {
-    let replay = Arc::new(Replay::start(vec![Response::json(500, "{}")]).await);
-    let retrying = replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
+    let recorded = Arc::new(Recorded::start(vec![Response::json(500, "{}")]).await);
+    let retrying = recorded.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
     let stores = with_tables(Arc::new(DynamoDbSink::new(&retrying)));
     let schema = Arc::new(OutputSchema::new("stations", all_types(), table(&["id"])).unwrap());
     let effect = Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
-    let seen = replay.clone();
+    let seen = recorded.clone();
     let lease = LeaseCheck::new(move || seen.requests().is_empty());
     assert_eq!(effect.apply(&*stores.objects, &*stores.tables, &lease).await, Err(SinkError::Lost));
-    assert_eq!(replay.requests().len(), 1);
+    assert_eq!(recorded.requests().len(), 1);
 }
