@@ -165,7 +165,7 @@ impl End {
             _ if self.waiting == Some(Waiting::No) => Some(FaultKind::TokenGone),
             Some(error_names::ITEMS_REJECTED) => Some(FaultKind::ItemsRejected),
             Some(error_names::RETRYABLE) => Some(FaultKind::ItemRetry),
-            _ if self.report.as_ref().is_some_and(|report| report.replayed) => Some(FaultKind::AlreadyCommitted),
+            _ if self.report.as_ref().is_some_and(|report| report.from_receipt) => Some(FaultKind::AlreadyCommitted),
             _ if self.rolled_forward => Some(FaultKind::RolledForward),
             _ => None,
         })
@@ -302,7 +302,7 @@ pub(crate) fn line<'a>(
         bytes: report.map_or(0, |report| report.bytes_read),
         answer: end.answer.as_deref(),
         heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
-        replayed: report.is_some_and(|report| report.replayed),
+        from_receipt: report.is_some_and(|report| report.from_receipt),
         rolled_forward: end.rolled_forward,
     }
 }

@@ -253,7 +253,7 @@ impl Outcome {
             outputs,
             failures: Failures { by_code, first },
             report: at.map(|at| at.to_string()),
-            replayed: false,
+            from_receipt: false,
         };
         let answer = report.answer(tolerated(loaded));
         // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.

@@ -207,7 +207,7 @@ impl Pipeline {
                 return Ok(End { kind, ..End::of(Disposition::Returned { after, reason, fault: false }) });
             }
             Claim::Committed(receipt) => {
-                return match BatchReport::replayed(&receipt.output) {
+                return match BatchReport::from_receipt(&receipt.output) {
                     Ok(report) => self.answer(work, report.answer(tolerated(loaded)), Some(report)).await,
                     Err(_) => self.answer(work, Answer::Success { output: receipt.output }, None).await,
                 };

@@ -30,9 +30,9 @@ pub struct BatchReport {
     /// The URI of the full report, where the dataset file has a place for it.
     #[serde(default)]
     pub report: Option<String>,
-    /// Whether an earlier run had committed the batch already, so that nothing ran now.
-    #[serde(default)]
-    pub replayed: bool,
+    /// Whether the answer is of the ledger's receipt: an earlier run had committed the batch already, and nothing ran now.
+    #[serde(default, rename = "replayed")]
+    pub from_receipt: bool,
 }
 
 /// A component, as its manifest and its bytes name it.
@@ -91,8 +91,8 @@ impl BatchReport {
     }
 
     /// The report of a batch that an earlier run committed, from what the ledger kept of it.
-    pub fn replayed(output: &str) -> Result<Self, serde_json::Error> {
-        Ok(Self { replayed: true, ..serde_json::from_str(output)? })
+    pub fn from_receipt(output: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self { from_receipt: true, ..serde_json::from_str(output)? })
     }
 
     /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut, then the last of the
@@ -172,7 +172,7 @@ mod tests {
             outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30, digest: None }],
             failures: Failures { by_code, first },
             report: Some("s3://b/report.json".into()),
-            replayed: false,
+            from_receipt: false,
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
     fn what_the_worker_leaves_out_has_a_default() {
         let text = r#"{"dataset":"d","component":{"name":"n","version":"1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"items":{"total":1,"succeeded":1,"rejected":0}}"#;
         let report: BatchReport = serde_json::from_str(text).unwrap();
-        assert!(report.outputs.is_empty() && !report.replayed && report.report.is_none());
+        assert!(report.outputs.is_empty() && !report.from_receipt && report.report.is_none());
         // As an earlier gristmill recorded them.
         let written: Written = serde_json::from_str(r#"{"output":"o","place":"table:t","rows":3,"bytes":30}"#).unwrap();
         assert!(written.digest.is_none() && report.component.release.is_none());
@@ -215,10 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_replayed_report_is_the_same_and_says_so() {
+    fn a_report_from_its_receipt_is_the_same_and_says_so() {
         let first = report(2, 1, "x");
-        assert_eq!(BatchReport::replayed(&first.to_output(10_000)).unwrap(), BatchReport { replayed: true, ..first });
-        assert!(BatchReport::replayed("{}").is_err());
+        assert_eq!(
+            BatchReport::from_receipt(&first.to_output(10_000)).unwrap(),
+            BatchReport { from_receipt: true, ..first }
+        );
+        assert!(BatchReport::from_receipt("{}").is_err());
     }
 
     proptest! {

@@ -32,7 +32,7 @@ pub struct BatchLine<'a> {
     /// Whether anybody waited for an answer; none when that is not known.
     pub heard: Option<bool>,
     /// Whether an earlier delivery had committed the batch.
-    pub replayed: bool,
+    pub from_receipt: bool,
     /// Whether an earlier attempt had prepared the batch, so that all that was left was to make it visible.
     pub rolled_forward: bool,
 }
@@ -72,7 +72,7 @@ impl BatchLine<'_> {
                     millis = took.as_millis() as u64,
                     answer = self.answer,
                     heard = self.heard,
-                    replayed = self.replayed,
+                    replayed = self.from_receipt,
                     rolled_forward = self.rolled_forward,
                     hidden_millis = after.map(|after| after.as_millis() as u64),
                     reason = reason.map(String::as_str),
