@@ -1,10 +1,11 @@
-//! What every [`Ledger`] has to do, as a suite that runs against SQLite and against DynamoDB.
+//! What every [`Ledger`] and every [`Fleet`] has to do, as suites that run against SQLite and against DynamoDB.
 
 // A failed check is what this is for.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, SystemTime};
 
+use super::fleet::{Fleet, Tally};
 use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use crate::job::{BatchId, Digest};
 
@@ -207,4 +208,24 @@ async fn states_of_one_execution_are_apart(ledger: &dyn Ledger, name: &str) {
     other.id.state = "Another".into();
     take(ledger, &request(name, 0)).await;
     take(ledger, &other).await;
+}
+
+/// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.
+pub async fn fleet_suite(fleet: &dyn Fleet, prefix: &str) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let key = |case: &str| format!("{prefix}:{case}");
+    assert_eq!(fleet.agree(&key("run"), "first", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("run"), "second", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("other run"), "second", now).await.unwrap(), "second");
+    let (racing, proposals) = (key("race"), ["a", "b", "c", "d"]);
+    let agreed = futures::future::join_all(proposals.map(|proposal| fleet.agree(&racing, proposal, now))).await;
+    let agreed: Vec<String> = agreed.into_iter().map(Result::unwrap).collect();
+    assert!(agreed.iter().all(|value| *value == agreed[0]) && proposals.contains(&agreed[0].as_str()), "{agreed:?}");
+
+    let more = Tally { batches: 1, items: 10, failed: 2, micros: 5_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), more);
+    let sum = Tally { batches: 2, items: 20, failed: 4, micros: 10_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("trial"), Tally::default(), now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("another"), Tally::default(), now).await.unwrap(), Tally::default());
 }

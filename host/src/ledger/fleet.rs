@@ -91,36 +91,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.
-#[doc(hidden)]
-// A failed check is what this is for.
-#[allow(clippy::unwrap_used)]
-pub async fn suite(fleet: &dyn Fleet, prefix: &str) {
-    let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
-    let key = |case: &str| format!("{prefix}:{case}");
-    assert_eq!(fleet.agree(&key("run"), "first", now).await.unwrap(), "first");
-    assert_eq!(fleet.agree(&key("run"), "second", now).await.unwrap(), "first");
-    assert_eq!(fleet.agree(&key("other run"), "second", now).await.unwrap(), "second");
-    let (racing, proposals) = (key("race"), ["a", "b", "c", "d"]);
-    let agreed = futures::future::join_all(proposals.map(|proposal| fleet.agree(&racing, proposal, now))).await;
-    let agreed: Vec<String> = agreed.into_iter().map(Result::unwrap).collect();
-    assert!(agreed.iter().all(|value| *value == agreed[0]) && proposals.contains(&agreed[0].as_str()), "{agreed:?}");
-
-    let more = Tally { batches: 1, items: 10, failed: 2, micros: 5_000_000_000 };
-    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), more);
-    let sum = Tally { batches: 2, items: 20, failed: 4, micros: 10_000_000_000 };
-    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), sum);
-    assert_eq!(fleet.tally(&key("trial"), Tally::default(), now).await.unwrap(), sum);
-    assert_eq!(fleet.tally(&key("another"), Tally::default(), now).await.unwrap(), Tally::default());
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::contract::fleet_suite;
     use super::*;
 
     #[tokio::test]
     async fn a_process_agrees_with_itself() {
-        suite(&Alone::default(), "x").await;
+        fleet_suite(&Alone::default(), "x").await;
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The ledger: who works on which batch, and what is already done. It is what makes delivery at least once look like
 //! work exactly once.
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dynamodb;
 pub mod fleet;

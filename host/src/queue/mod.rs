@@ -1,6 +1,6 @@
 //! The queue that batches come from: Amazon SQS in the cloud, an embedded one under `--local`.
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod embedded;
 pub mod sqs;

@@ -13,7 +13,7 @@
 
 mod change;
 mod component;
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod folder;
 mod head;

@@ -6,6 +6,8 @@
 
 mod apply;
 mod cells;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod digest;
 pub mod dynamodb;
 mod effect;

@@ -132,7 +132,7 @@ async fn dynamodb_local_keeps_the_contract_of_ledgers() {
     create_table(&config, "contract-ledger", "pk").await;
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
-    ledger::fleet::suite(&ledger, "run").await;
+    ledger::contract::fleet_suite(&ledger, "run").await;
 }
 
 /// What the tables of a laptop do (`sink/tests.rs`), DynamoDB does: nothing is seen of what is staged, and what is seen is the same

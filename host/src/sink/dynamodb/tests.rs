@@ -13,7 +13,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::tests::{Subject, all_types, batch_id, contract, rows, table, with_tables};
+use super::super::tests::{Subject, all_types, batch_id, rows, suite, table, with_tables};
 use super::super::{Effect, LeaseCheck, OutputSchema, Sink, SinkError, Stores, TableRows};
 use super::item::Item;
 use super::tables::{Description, TableError, Tables};
@@ -98,7 +98,7 @@ impl Subject for InMemory {
 #[tokio::test]
 async fn dynamodb_keeps_the_contract() {
     let subject = in_memory(&[("id", "S")]);
-    contract(&subject).await;
+    suite(&subject).await;
     assert_eq!(subject.tables.described.load(Ordering::SeqCst), 1, "the table is looked at once");
 }
 
