@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use futures::FutureExt as _;
 
+use crate::backoff::Backoff;
 use crate::callback::{Answer, CallbackError, Waiting};
 use crate::catalog::Loaded;
 use crate::dataset::BadPlace;
@@ -307,11 +308,12 @@ pub(crate) fn line<'a>(
     }
 }
 
-/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min, of which the second half is chance,
-/// so that messages that failed together do not all come back together.
+/// For how long a message that failed stays hidden.
+const HIDDEN: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(300));
+
+/// The time for which a message stays hidden that failed at this delivery, from 1.
 fn backoff(receives: u32) -> Duration {
-    let most = Duration::from_secs((1_u64 << receives.min(9)).min(300));
-    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+    HIDDEN.pause(receives.saturating_sub(1))
 }
 
 #[cfg(test)]

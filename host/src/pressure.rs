@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::{Backoff, jittered};
 use crate::telemetry::metrics::Metrics;
 
 /// The first pause. Half of it ends the pressure.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: how late a worker may notice that an outage is over.
 const LONGEST: Duration = Duration::from_secs(30);
+const PAUSES: Backoff = Backoff::new(FIRST, LONGEST);
 
 /// The pressure on one worker, as batches feel it.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ impl State {
     /// A service was away or throttled us. What fails together counts once: all that was under way when the outage began.
     fn up(&mut self, now: Instant) {
         if self.grown.is_none_or(|grown| now - grown >= self.pause) {
-            self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
+            self.pause = PAUSES.after(self.pause);
             self.grown = Some(now);
         }
     }
@@ -75,7 +77,7 @@ impl Pressure {
             return room;
         }
         // Workers that were slowed down together do not all come back together.
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(jittered(pause)).await;
         1
     }
 

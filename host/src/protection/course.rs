@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::agent::EXPIRY;
+use crate::backoff::Backoff;
 
 /// How long there must be nothing to do before the protection ends. Between two batches it stays: ECS limits how often it may
 /// be changed.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
-/// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The pauses after failures.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,8 @@ impl Course {
 
     pub(super) fn answered(&mut self, now: Instant, protect: bool, done: bool) {
         if !done {
-            let pause = PAUSE * 2_u32.saturating_pow(self.failures.min(16));
+            let next = now + PAUSES.whole(self.failures);
             self.failures += 1;
-            let next = now + pause.min(LONGEST_PAUSE);
             (self.renew, self.clear) = (next, next);
             return;
         }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "cpu", "files", "sqlite", "job", "protection", "text"],
-    &["callback", "ledger", "object", "queue", "registry"],
+    &["aws", "backoff", "cpu", "files", "sqlite", "job", "text"],
+    &["callback", "ledger", "object", "protection", "queue", "registry"],
     &["dataset"],
     &["asl", "runtime", "sink"],
     &["account", "report"],

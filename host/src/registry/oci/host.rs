@@ -21,11 +21,12 @@ use super::ecr::Password;
 use super::login::{Login, TOKEN_HOSTS, token_hosts};
 use super::token::{self, Basic, NoToken, TokenHosts};
 use crate::aws::{SdkConfig, causes};
+use crate::backoff::Backoff;
 use crate::job::Digest;
 
-/// How often a request is tried, and the pause before the second time; it doubles.
+/// How often a request is tried, and the pauses between.
 const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_millis(200 << ATTEMPTS));
 
 /// For a connection to stand; for the next bytes of an answer; for the answer to a blob of 256 MiB on a slow line.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -213,7 +214,7 @@ impl Host {
     where
         F: Future<Output = Answer<T>> + Send,
     {
-        let (mut attempt, mut pause) = (1, PAUSE);
+        let mut attempt = 1;
         loop {
             let session = self.session().await?;
             let answer = match self.log_in(&session, image, operation).await {
@@ -237,10 +238,10 @@ impl Host {
             }
             match fault(&error) {
                 Fault::Missing => return Ok(None),
-                Fault::Passing if attempt < attempts => tokio::time::sleep(pause).await,
+                Fault::Passing if attempt < attempts => tokio::time::sleep(PAUSES.whole(attempt - 1)).await,
                 fault => return Err(self.error(done, image, fault, &error)),
             }
-            (attempt, pause) = (attempt + 1, pause * 2);
+            attempt += 1;
         }
     }
 

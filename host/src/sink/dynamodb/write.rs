@@ -9,13 +9,14 @@ use super::super::error::SinkError;
 use super::super::lease_check::LeaseCheck;
 use super::item::Item;
 use super::tables::{TableError, Tables};
+use crate::backoff::{Backoff, spread};
 
 /// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
 const REQUESTS: usize = 4;
 
 /// The waits between attempts, in which a table that was taken by surprise can grow.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const WAITS: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_WAIT);
 
 /// How long to go on without DynamoDB taking a single item: longer than it is usually away.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +32,7 @@ pub(super) async fn write_all(
 }
 
 async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, lease: &LeaseCheck) -> Result<(), SinkError> {
-    let (mut backoff, mut since) = (Backoff::default(), Instant::now());
+    let (mut waits, mut since) = (Waits::default(), Instant::now());
     loop {
         lease.check()?;
         let before = items.len();
@@ -47,10 +48,10 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, lease: &L
             }
         };
         if items.len() < before {
-            (backoff, since) = (Backoff::default(), Instant::now());
+            (waits, since) = (Waits::default(), Instant::now());
         }
         // Requests that hang take time too.
-        let Some(wait) = backoff.next(fastrand::f64()).filter(|_| since.elapsed() < PATIENCE) else {
+        let Some(wait) = waits.next(fastrand::f64()).filter(|_| since.elapsed() < PATIENCE) else {
             return Err(SinkError::Unavailable(format!(
                 "DynamoDB took no row for table `{table}` in {} s: {why}; raise the table's write capacity, or lower \
                  the dataset's `max_concurrency`",
@@ -61,22 +62,20 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, lease: &L
     }
 }
 
-/// The waits between attempts, each twice the one before.
+/// The waits since DynamoDB took an item.
 #[derive(Default)]
-struct Backoff {
+struct Waits {
     attempts: u32,
     waited: Duration,
 }
 
-impl Backoff {
-    /// The next wait; none when patience has ended. Half of it is left to `chance` (0 to 1), so that requests that were
-    /// throttled together come back apart.
+impl Waits {
+    /// The next wait; none when patience has ended.
     fn next(&mut self, chance: f64) -> Option<Duration> {
         if self.waited >= PATIENCE {
             return None;
         }
-        let whole = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST_WAIT);
-        let wait = whole.mul_f64(0.5 + chance / 2.0);
+        let wait = spread(WAITS.whole(self.attempts), chance);
         self.attempts += 1;
         self.waited += wait;
         Some(wait)
@@ -164,8 +163,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_limit_and_end() {
         let waits = |chance| {
-            let mut backoff = Backoff::default();
-            std::iter::from_fn(move || backoff.next(chance)).collect::<Vec<_>>()
+            let mut waits = Waits::default();
+            std::iter::from_fn(move || waits.next(chance)).collect::<Vec<_>>()
         };
         let (shortest, longest) = (waits(0.0), waits(1.0));
         assert_eq!(longest[..3], [50, 100, 200].map(Duration::from_millis));
