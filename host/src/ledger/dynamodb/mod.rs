@@ -3,7 +3,11 @@
 //!
 //! The table needs the partition key `pk` (a string) and nothing else; time to live on `expires` removes what is old.
 
-use std::collections::HashMap;
+mod entry;
+mod fleet;
+#[cfg(test)]
+mod tests;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,23 +16,15 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::fleet::{Fleet, Tally};
+use self::entry::{Attributes, bytes, digest, entry, expires, foreign, in_the_way, number, signed, text, unavailable};
 use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, PART, Receipt, Record, millis, time_of};
 use crate::aws::{self, Calls, Fault};
-use crate::job::{BatchId, Digest};
-
-/// How long entries are kept: longer than SQS keeps a message (14 days), so that no late delivery finds its batch
-/// forgotten.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+use crate::job::BatchId;
 
 /// The largest record that lies in the batch's own item, in bytes: each renewal is a write of the whole item.
 const INLINE: usize = 8 * 1024;
@@ -66,8 +62,6 @@ pub struct DynamoLedger {
     process: u64,
     claims: AtomicU64,
 }
-
-type Attributes = HashMap<String, AttributeValue>;
 
 impl DynamoLedger {
     /// The ledger in this table.
@@ -273,48 +267,6 @@ impl Ledger for DynamoLedger {
     }
 }
 
-#[async_trait]
-impl Fleet for DynamoLedger {
-    async fn agree(&self, key: &str, proposal: &str, now: SystemTime) -> Result<String, LedgerError> {
-        let update = self
-            .update(format!("agreed#{key}"))
-            .update_expression("SET agreed = if_not_exists(agreed, :proposal), expires = :expires")
-            .expression_attribute_values(":proposal", AttributeValue::S(proposal.into()))
-            .expression_attribute_values(":expires", expires(now));
-        let entry = entry(update).await?.unwrap_or_default();
-        text(&entry, "agreed").cloned()
-    }
-
-    async fn tally(&self, key: &str, more: Tally, now: SystemTime) -> Result<Tally, LedgerError> {
-        let update = self
-            .update(format!("tally#{key}"))
-            .update_expression(
-                "ADD batches :batches, items_run :items, failed :failed, micros :micros SET expires = :expires",
-            )
-            .expression_attribute_values(":batches", number(more.batches))
-            .expression_attribute_values(":items", number(more.items))
-            .expression_attribute_values(":failed", number(more.failed))
-            .expression_attribute_values(":micros", number(more.micros))
-            .expression_attribute_values(":expires", expires(now));
-        let entry = entry(update).await?.unwrap_or_default();
-        let count = |name| signed(&entry, name).map(i64::unsigned_abs);
-        Ok(Tally {
-            batches: count("batches")?,
-            items: count("items_run")?,
-            failed: count("failed")?,
-            micros: count("micros")?,
-        })
-    }
-}
-
-/// The entry after an update, or the one that kept it from being made.
-async fn entry(update: UpdateItemFluentBuilder) -> Result<Result<Attributes, Attributes>, LedgerError> {
-    match update.return_values(ReturnValue::AllNew).send().await {
-        Ok(output) => Ok(Ok(output.attributes.unwrap_or_default())),
-        Err(error) => Ok(Err(in_the_way(error)?)),
-    }
-}
-
 fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &str) -> UpdateItemFluentBuilder {
     update
         .expression_attribute_values(":now", number(millis(request.now)))
@@ -325,147 +277,6 @@ fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &s
         .expression_attribute_values(":fingerprint", AttributeValue::S(request.fingerprint.to_string()))
 }
 
-/// The entry that did not meet the condition; empty when there is none.
-fn in_the_way(error: SdkError<UpdateItemError, HttpResponse>) -> Result<Attributes, LedgerError> {
-    let fault = Fault::new(&error);
-    match error.into_service_error() {
-        UpdateItemError::ConditionalCheckFailedException(failed) => Ok(failed.item.unwrap_or_default()),
-        other if fault.is_refusal() => Err(LedgerError::Refused(refusal(&other, fault))),
-        _ => Err(LedgerError::Unavailable(fault.message)),
-    }
-}
-
-fn refusal(error: &UpdateItemError, fault: Fault) -> String {
-    match error.code() {
-        Some("ResourceNotFoundException" | "ValidationException") => {
-            format!(
-                "{}. The ledger needs a table in this account and region with the partition key `pk` of type S (string) and \
-                 no sort key",
-                fault.message
-            )
-        }
-        _ => fault.message,
-    }
-}
-
-fn unavailable(fault: Fault) -> LedgerError {
-    if fault.is_refusal() { LedgerError::Refused(fault.message) } else { LedgerError::Unavailable(fault.message) }
-}
-
 fn part_key(id: &BatchId, fence: i64, part: i64) -> String {
     format!("{}#{fence}#{part}", id.key())
-}
-
-fn bytes(bytes: &[u8]) -> AttributeValue {
-    AttributeValue::B(Blob::new(bytes))
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-/// Time to live is in seconds.
-fn expires(now: SystemTime) -> AttributeValue {
-    number(millis(now + KEPT) / 1000)
-}
-
-fn text<'a>(entry: &'a Attributes, name: &str) -> Result<&'a String, LedgerError> {
-    let value = entry.get(name).and_then(|value| value.as_s().ok());
-    value.ok_or_else(|| foreign(name, "a string"))
-}
-
-fn digest(entry: &Attributes, name: &str) -> Result<Digest, LedgerError> {
-    text(entry, name)?.parse().map_err(|_| foreign(name, "a digest"))
-}
-
-fn signed(entry: &Attributes, name: &str) -> Result<i64, LedgerError> {
-    let value = entry.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok());
-    value.ok_or_else(|| foreign(name, "a number"))
-}
-
-fn foreign(name: &str, expected: &str) -> LedgerError {
-    LedgerError::Refused(format!(
-        "the attribute `{name}` of the batch's entry is not {expected}: is the table the ledger's own, and of this version?"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::contract::request;
-    use super::*;
-    use crate::aws::recorded::{Recorded, Response};
-
-    fn failed(item: &str) -> Response {
-        let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no""#;
-        Response::json(400, &format!("{body}{item}}}"))
-    }
-
-    async fn ledger(responses: Vec<Response>) -> (DynamoLedger, Recorded) {
-        let recorded = Recorded::start(responses).await;
-        (DynamoLedger::new(&recorded.config, "ledger"), recorded)
-    }
-
-    fn entry(claim: &str) -> String {
-        let ClaimRequest { fingerprint, component, .. } = request("run", 0);
-        format!(
-            r#","Item":{{"pk":{{"S":"run#Wait"}},"fence":{{"N":"7"}},"lease_until":{{"N":"9999999999999"}},
-            "started":{{"N":"5000"}},"claim":{{"S":"{claim}"}},"begun":{{"S":"{claim}"}},"component":{{"S":"{component}"}},
-            "fingerprint":{{"S":"{fingerprint}"}}}}"#
-        )
-    }
-
-    #[tokio::test]
-    async fn a_claim_whose_answer_was_lost_is_ours() {
-        let (mut ledger, _recorded) = ledger(vec![failed(&entry("00000000000000ab-0"))]).await;
-        ledger.process = 0xab;
-        let claim = ledger.claim(&request("run", 0)).await.unwrap();
-        assert!(matches!(&claim, Claim::Taken(claimed) if claimed.fence == 7), "{claim:?}");
-    }
-
-    #[tokio::test]
-    async fn somebody_elses_claim_is_not() {
-        let (ledger, recorded) = ledger(vec![failed(&entry("somebody"))]).await;
-        assert!(matches!(ledger.claim(&request("run", 0)).await.unwrap(), Claim::Held { .. }));
-        assert_eq!(recorded.requests().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_batch_that_is_gone_is_lost() {
-        let (ledger, _recorded) = ledger(vec![failed("")]).await;
-        let request = request("run", 0);
-        let ClaimRequest { id, component, now: started, .. } = request;
-        let claimed = Claimed { id, fence: 1, component, resumed: false, started };
-        assert!(matches!(ledger.release(&claimed, GiveBack::Afresh).await, Err(LedgerError::Lost(_))));
-    }
-
-    #[tokio::test]
-    async fn a_probe_asks_for_no_more_than_the_ledger_may_do() {
-        let refused = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
-        let responses = vec![failed(""), refused("ResourceNotFoundException"), refused("ValidationException")];
-        let (ledger, recorded) = ledger(responses).await;
-        ledger.probe().await.unwrap();
-        for _ in 0..2 {
-            let error = ledger.probe().await.unwrap_err();
-            assert!(matches!(&error, LedgerError::Refused(why) if why.contains("partition key `pk`")), "{error:?}");
-        }
-        assert!(recorded.requests().iter().all(|request| request.head.contains("DynamoDB_20120810.UpdateItem")));
-        assert!(recorded.requests()[0].body.contains("attribute_exists(pk)"), "it writes nothing");
-    }
-
-    #[tokio::test]
-    async fn errors_are_told_apart() {
-        let error = |status, code: &str| Response::json(status, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
-        let responses = vec![
-            error(400, "ResourceNotFoundException"),
-            error(400, "ProvisionedThroughputExceededException"),
-            error(500, "InternalServerError"),
-        ];
-        let (ledger, _recorded) = ledger(responses).await;
-        let claim = ledger.claim(&request("run", 0)).await;
-        assert!(matches!(&claim, Err(LedgerError::Refused(text)) if text.contains("`pk`")), "{claim:?}");
-        for _ in 0..2 {
-            let claim = ledger.claim(&request("run", 0)).await;
-            assert!(matches!(claim, Err(LedgerError::Unavailable(_))), "{claim:?}");
-        }
-    }
 }
