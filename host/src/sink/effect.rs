@@ -16,8 +16,8 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether rows of a table appear. An object is replaced whole by whatever a later run makes of its batch; a row that the
-    /// later run does not have stays.
+    /// Whether it puts rows into a table. A later run of the batch replaces its object whole, but leaves the rows that it does
+    /// not have itself.
     pub fn puts_rows(&self) -> bool {
         matches!(self, Self::Put(_))
     }

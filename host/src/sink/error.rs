@@ -15,12 +15,12 @@ pub enum SinkError {
     /// What was prepared is no more. The batch has to run again.
     #[error("{0}")]
     Gone(String),
-    /// The batch is not ours any more, as far as our own clock can tell: nothing more is written.
+    /// Our own clock says that the lease is over: nothing more is written.
     #[error("the claim ran out before everything was written")]
     Lost,
 }
 
-/// Which of a sink's errors a store's error is. The sentence names the object already.
+/// A store's error as the sink's. Its sentence names the object already.
 pub(super) fn object_error(error: ObjectError) -> SinkError {
     match error {
         ObjectError::Unavailable(_) | ObjectError::Changed(_) => SinkError::Unavailable(error.to_string()),

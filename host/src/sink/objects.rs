@@ -21,7 +21,7 @@ use crate::dataset::{Format, Target};
 use crate::job::BatchId;
 use crate::object::{Location, ObjectWriter, Upload};
 
-/// Rows are encoded when they take this much memory, in bytes, or are this many: enough to make encoding cheap, and
+/// Rows are encoded once they take this many bytes of memory, or are this many. That is enough to make encoding cheap, and
 /// little beside what the items themselves hold.
 const PENDING_BYTES: usize = PIECE_BYTES;
 const PENDING_ROWS: usize = 8192;
@@ -76,9 +76,9 @@ struct Staged {
     schema: Arc<OutputSchema>,
     format: Format,
     pending: Pending,
-    /// None until there are rows: an output without rows is no object.
+    /// None until there are rows: an output without rows has no object.
     writing: Option<Writing>,
-    /// Of all rows but those that are pending.
+    /// The digest of all rows that are not pending.
     digest: RowsDigest,
 }
 
@@ -106,7 +106,7 @@ impl Staging for Staged {
             self.pending.bytes += bytes;
             self.pending.blocks.push(piece);
         }
-        // A piece keeps its whole block in memory: of a large one none is left behind.
+        // A piece keeps its whole block in memory, so no piece of a large block stays pending.
         if memory(&rows) >= PENDING_BYTES { self.flush().await } else { Ok(()) }
     }
 
@@ -160,7 +160,7 @@ impl Staged {
             encoder.write(&schema, &pending.blocks)?;
             let ready = encoder.take()?;
             match encoder {
-                // These are the very lines.
+                // These bytes are the lines that are hashed.
                 Encoder::JsonLines(_) => digest.add_lines(pending.rows, &ready),
                 _ => pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?,
             }

@@ -1,4 +1,4 @@
-//! Where the object lies that holds a batch's rows of one output.
+//! The place of the object that holds a batch's rows of one output.
 //!
 //! The key follows from the batch, so that a batch that runs again replaces its own object and no other. Rows that are divided
 //! by the values of some columns lie under a `column=value/` folder for each, as Hive names them and as Athena, Spark and DuckDB
@@ -10,10 +10,10 @@ use crate::dataset::Format;
 use crate::job::BatchId;
 use crate::object::Location;
 
-/// One column that divides the rows, with the value that all rows of the object have; none is a null.
+/// One column that divides the rows, and the value that all rows of the object have in it. None is a null.
 pub(super) type PartitionValue<'a> = (&'a str, Option<&'a str>);
 
-/// What Hive names the folder of rows without a value. An empty text has it too, because a folder needs a name.
+/// The name that Hive gives the folder of rows without a value. An empty text gets it too, because a folder needs a name.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The place of a batch's object below the output's prefix.

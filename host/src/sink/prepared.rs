@@ -1,4 +1,4 @@
-//! What a staging hands over once all is done that can be done unseen.
+//! What a staging hands over once everything unseen is done.
 
 use serde::{Deserialize, Serialize};
 

@@ -25,7 +25,7 @@ pub struct Stores {
 /// One place that takes rows of one output.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// Whether the place is there and takes such rows, asked once and for all: nothing is written.
+    /// Whether the place is there and takes such rows. It is asked once, and nothing is written.
     async fn ready(&self, _: &OutputSchema) -> Result<(), SinkError> {
         Ok(())
     }
@@ -33,8 +33,8 @@ pub trait Sink: Send + Sync + 'static {
     /// Begins to take this batch's rows.
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError>;
 
-    /// Removes what attempts at this batch staged that are no more, so that nobody can make it visible. Whoever took the batch
-    /// over does this first.
+    /// Removes what earlier attempts at this batch staged, so that nobody can make it visible. Whoever takes the batch over
+    /// does this first.
     async fn remove_staged(&self, _: &BatchId, _: &OutputSchema) -> Result<(), SinkError> {
         Ok(())
     }
@@ -47,8 +47,8 @@ pub trait TableSink: Sink {
     /// written.
     async fn put(&self, rows: &TableRows, lease: &LeaseCheck) -> Result<(), SinkError>;
 
-    /// What tells this table from another one that is made under its name later; none where there is no such table, or it has no
-    /// rows, or nobody can tell.
+    /// What tells this table from another one that is made under its name later. None where there is no such table, where it
+    /// has no rows, or where nobody can tell.
     async fn mark(&self, _: &str) -> Result<Option<String>, SinkError> {
         Ok(None)
     }
@@ -57,10 +57,10 @@ pub trait TableSink: Sink {
 /// A batch's rows of one output, not visible yet. Dropped, it leaves nothing visible.
 #[async_trait]
 pub trait Staging: Send {
-    /// Appends rows, which have the output's Arrow schema and are none that the place refuses.
+    /// Appends rows. They have the output's Arrow schema, and the place refuses none of them.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
-    /// Does all that can be done unseen.
+    /// Does everything that can be done unseen.
     async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError>;
 
     /// Gives up what was staged.

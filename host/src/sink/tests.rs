@@ -100,7 +100,7 @@ impl Upload for MemoryUpload {
     }
 }
 
-/// No tables, or no objects.
+/// A place that takes nothing.
 pub(super) struct Nowhere;
 
 #[async_trait]

@@ -16,7 +16,7 @@ use super::item::Item;
 use super::tables::{Description, TableError, Tables};
 use crate::aws::{self, Calls};
 
-/// Few attempts, because `write.rs` repeats what is left unprocessed, throttled or without an answer; the client holds its
+/// Few attempts, because `write.rs` repeats what is left unprocessed, throttled or without an answer. The client also holds its
 /// calls back while a table is throttled.
 const CALLS: Calls =
     Calls { attempts: 3, adaptive: true, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
@@ -73,7 +73,7 @@ fn table_error<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, Htt
             "there is no such table in this account and region: make it, or change `table` in the dataset file ({})",
             fault.message
         )),
-        // Tables that are being changed, and copies of one that are written at once, are ready in a moment.
+        // A table that is being changed is ready in a moment, and so is a row that several replicas of a table write at once.
         "LimitExceededException" | "ReplicatedWriteConflictException" => TableError::Retry(fault.message),
         _ if fault.is_refusal() => TableError::Refused(fault.message),
         _ => TableError::Retry(fault.message),

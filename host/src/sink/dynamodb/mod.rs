@@ -1,4 +1,4 @@
-//! Tables in Amazon DynamoDB. A row is an item: PutItem's rules, so a row that is written again replaces itself.
+//! Tables in Amazon DynamoDB. A row is an item and follows PutItem's rules: a row that is written again replaces itself.
 
 mod client;
 mod item;

@@ -15,12 +15,12 @@ use crate::cpu::{self, PIECE_BYTES};
 /// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
 pub(super) const ITEMS_PER_REQUEST: usize = 25;
 
-/// The items of all rows, those of one request together, each made when it is asked for.
+/// The items of all rows, in groups of one request each. A group is made when it is asked for.
 pub(super) fn requests(rows: TableRows) -> impl Stream<Item = Result<Vec<Item>, SinkError>> + Send {
     stream::try_unfold(Rest { rows, block: 0, row: 0 }, |rest| cpu::run(rest.next_bytes(), move || rest.next()))
 }
 
-/// Rows that are not items yet: they become some a request at a time, because items take many times the memory.
+/// Rows that are not items yet. They become items one request at a time, because items take many times the memory.
 struct Rest {
     rows: TableRows,
     block: usize,
@@ -28,7 +28,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// How many bytes of rows the next request takes about.
+    /// About how many bytes of rows the next request takes.
     fn next_bytes(&self) -> usize {
         self.rows.blocks.get(self.block).map_or(0, |block| (row_bytes(block) * ITEMS_PER_REQUEST).min(PIECE_BYTES))
     }
@@ -59,7 +59,7 @@ fn row_bytes(block: &RecordBatch) -> usize {
     memory(block).div_ceil(block.num_rows().max(1))
 }
 
-/// What DynamoDB would refuse of these rows. Tables elsewhere refuse the same, so that a dataset that runs locally runs in the
+/// What DynamoDB would refuse of these rows. Local tables refuse the same, so that a dataset that runs locally also runs in the
 /// cloud.
 pub(in super::super) fn check(schema: &OutputSchema, rows: &RecordBatch) -> Result<(), String> {
     let cells = Cells::of(schema, rows).map_err(|error| error.to_string())?;

@@ -11,17 +11,18 @@ use super::item::Item;
 use super::tables::{TableError, Tables};
 use crate::backoff::{Backoff, spread};
 
-/// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
+/// Requests in flight for one batch. Batches also run beside each other, so a few requests keep a table busy.
 const REQUESTS: usize = 4;
 
-/// The waits between attempts, in which a table that was taken by surprise can grow.
+/// The waits between attempts give a table time to grow that was taken by surprise.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const WAITS: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_WAIT);
 
-/// How long to go on without DynamoDB taking a single item: longer than it is usually away.
+/// How long to go on while DynamoDB takes no item at all. It is usually away for less.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Writes items, those of one request together. They come as they are made, so that a large batch is not in memory twice.
+/// Writes the items of each request together. A request is made when it is its turn, so that a large batch is not in memory
+/// twice.
 pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,

@@ -3,8 +3,8 @@
 use super::super::schema::OutputSchema;
 use crate::dataset::ColumnType;
 
-/// What the rows of one block may take in memory, in bytes. A line `{}` makes a null in every column, and an Arrow null
-/// column has any length in no bytes: without this a small block could make any number of rows.
+/// How much memory the rows of one block may take, in bytes. A line `{}` makes a null in every column, and an Arrow null column
+/// of any length takes no bytes. Without this limit a small block could make any number of rows.
 pub const MAX_DECODED_BYTES: usize = 256 << 20;
 
 /// Why a block was not taken: the contract's `output.error`. Rows are counted from 1 within the block.
@@ -35,7 +35,7 @@ pub(super) fn no_value(row: usize, column: &str) -> BadRows {
     BadRows::Invalid(format!("row {row}: column `{column}` has no value, and it is not nullable"))
 }
 
-/// Refuses rows whose columns alone, eight bytes each, would be too much.
+/// Refuses rows that would be too much at eight bytes a value.
 pub(super) fn check_size(schema: &OutputSchema, rows: usize, bytes: usize) -> Result<(), BadRows> {
     if rows.saturating_mul(schema.columns.len() * 8).saturating_add(bytes) <= MAX_DECODED_BYTES {
         return Ok(());
@@ -46,7 +46,7 @@ pub(super) fn check_size(schema: &OutputSchema, rows: usize, bytes: usize) -> Re
     )))
 }
 
-/// The beginning of something that a guest wrote, for a sentence.
+/// The beginning of what a guest wrote, to be shown in a sentence.
 pub(super) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

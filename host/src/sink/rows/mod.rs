@@ -1,5 +1,5 @@
-//! From a block of rows as a guest emits it to a record batch of the output's schema, or a sentence that names row and
-//! column. Nothing that a guest emits may panic here, or take memory without measure.
+//! A block of rows, as a guest emits it, becomes a record batch of the output's schema or a sentence that names row and column.
+//! Nothing that a guest emits may panic here, or take memory without bound.
 
 mod column;
 mod error;
@@ -11,8 +11,8 @@ use arrow::array::RecordBatch;
 pub use self::error::{BadRows, MAX_DECODED_BYTES};
 use super::schema::OutputSchema;
 
-/// The largest block, in bytes. A component emits no more than `max_output` per item; this holds when that is set very
-/// high, and keeps a text column below the 2 GiB that Arrow's 32-bit offsets reach.
+/// The largest block, in bytes. A component emits no more than `max_output` per item. This limit holds where that one is very
+/// high: it keeps a text column below the 2 GiB that Arrow's 32-bit offsets reach.
 pub const MAX_BLOCK_BYTES: usize = 256 << 20;
 
 /// A block of rows: the contract's `rows`.

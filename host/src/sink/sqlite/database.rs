@@ -16,7 +16,8 @@ use super::table::Table;
 /// One file, and what is known of its tables.
 pub(super) struct Database {
     pub(super) path: PathBuf,
-    /// One connection: SQLite has one writer at a time anyway, and a lock of our own is cheaper to wait for than its.
+    /// One connection: SQLite has one writer at a time anyway, and waiting for our own lock is cheaper than waiting for
+    /// SQLite's.
     connection: Mutex<Connection>,
     /// The tables that were made or checked, by the statement that makes them.
     ready: Mutex<HashSet<String>>,
@@ -97,7 +98,7 @@ impl rusqlite::ToSql for Cell<'_> {
     }
 }
 
-/// A thread that panicked in between has rolled its transaction back: the connection is still good.
+/// A thread that panicked has rolled its transaction back, so the connection is still good.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
