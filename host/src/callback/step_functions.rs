@@ -20,8 +20,8 @@ const MAX_CAUSE: usize = 32_768;
 /// What Step Functions calls a token that nobody waits for.
 const NOBODY_WAITS: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 
-/// Within the time for which a message stays hidden without an extension: an answer that does not get through is given by
-/// the next delivery.
+/// All attempts end before a message becomes visible again by itself. An answer that does not get through is given by the next
+/// delivery.
 const CALLS: Calls = Calls {
     attempts: Calls::UNTIL_TIME_IS_OVER,
     adaptive: false,
@@ -70,7 +70,7 @@ where
 {
     let Err(error) = result else { return Ok(Waiting::Yes) };
     let fault = Fault::new(&error);
-    // A token comes from a message: one that no state can have is that message's fault, and no trouble of the service.
+    // A token comes from a message. If no state can have it, the message is at fault and not the service.
     let impossible = fault.code == "ValidationException" && fault.message.contains("taskToken");
     match impossible || NOBODY_WAITS.contains(&fault.code.as_str()) {
         true => Ok(Waiting::No),
