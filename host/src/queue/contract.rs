@@ -1,6 +1,6 @@
 //! What every [`Queue`] has to do, as a suite that runs against the embedded queue and against an SQS.
 
-// A failed check is what this is for.
+// A suite fails by panicking.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ async fn what_is_sent_is_received_and_deleted(queue: &dyn Queue, send: &impl Asy
     assert_eq!((delivery.body.as_str(), delivery.receives), (body, 1));
     assert!(delivery.sent.elapsed().unwrap_or_default() < Duration::from_secs(3600));
     delete(queue, std::slice::from_ref(&delivery)).await;
-    // Repeated, it is harmless. Whether it is said that there is nothing left to delete is up to the queue.
+    // Repeating it is harmless. A queue may or may not say that there is nothing left to delete.
     queue.delete(&[delivery.receipt]).await.unwrap();
 }
 

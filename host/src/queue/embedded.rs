@@ -1,8 +1,7 @@
-//! A queue in memory with the rules of Amazon SQS: what is received is hidden and comes again unless it is deleted in time.
-//! What `gristmill map --local` uses.
+//! A queue in memory with the rules of Amazon SQS: a message that is received is hidden, and comes again unless it is deleted
+//! in time. `gristmill map --local` uses it.
 //!
-//! Time is tokio's, so that tests can move it. Nothing is moved to the dead-letter list by itself: that is what
-//! [`Queue::dead_letter`] is for.
+//! Time is tokio's, so that tests can move it. Messages get into the dead-letter list by [`Queue::dead_letter`] alone.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +18,7 @@ use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
 pub struct EmbeddedQueue {
     visibility_timeout: Duration,
     state: Mutex<State>,
-    /// Rung whenever a message may have become visible, or none will come any more.
+    /// Notified whenever a message may have become visible, or when none will come any more.
     changed: Notify,
 }
 
@@ -216,7 +215,7 @@ impl State {
         }
     }
 
-    /// Deletes a message, also one that is visible again but not received again; a deleted one counts as deleted.
+    /// Deletes a message, also one that is visible again but not received again. One that was deleted before counts as deleted.
     fn delete(&mut self, receipt: &Receipt) -> Result<(), String> {
         let Some(id) = self.current(receipt)? else {
             return Ok(());

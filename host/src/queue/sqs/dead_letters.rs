@@ -7,7 +7,7 @@ use super::super::{Delivery, QueueError};
 use super::error::queue_error;
 use crate::job::MAX_MESSAGE_BYTES;
 
-/// How much of a reason goes along with a dead letter; attributes count against the message's size.
+/// The longest reason that goes along with a dead letter, in bytes. Attributes count against the message's size.
 pub(super) const MAX_REASON: usize = 1024;
 
 /// Where messages go that nobody can work on.
@@ -19,7 +19,7 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Where the policy leads, or why that is nowhere. An error is a queue that may be there in a moment.
+    /// The queue that the policy names, or why there is none. An error means that the queue may be there in a moment.
     pub(super) async fn find(
         client: &Client,
         redrive_policy: Option<&str>,
@@ -43,7 +43,7 @@ impl DeadLetters {
         })
     }
 
-    /// Sends a message there, with the reason and the queue that it came from where there is room for them.
+    /// Sends a message there. The reason and the queue that it came from go along if there is room for them.
     pub(super) async fn send(
         &self,
         client: &Client,

@@ -27,7 +27,7 @@ use crate::aws::{self, Calls};
 /// How many messages SQS takes or gives in one request.
 const BATCH: usize = 10;
 
-/// Few attempts: the worker asks again by itself, and until a poll has ended it cannot stop. A long poll takes 2 s.
+/// Few attempts: the worker asks again by itself, and cannot stop before a poll has ended. A long poll takes 2 s.
 const CALLS: Calls =
     Calls { attempts: 4, adaptive: false, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
 
@@ -39,8 +39,8 @@ pub struct SqsQueue {
     visibility_timeout: Duration,
     /// The dead-letter queue, or why there is none.
     dead_letters: Result<DeadLetters, String>,
-    /// When the messages that are ours were received (no extension reaches beyond 12 hours from then), and until when they
-    /// are.
+    /// For each message that is ours, when it was received and until when it is ours. No extension reaches beyond 12 hours from
+    /// the receipt.
     received: Mutex<HashMap<Receipt, (Instant, Instant)>>,
 }
 
@@ -68,8 +68,8 @@ impl SqsQueue {
         Ok(Self { client, url: url.into(), visibility_timeout, dead_letters, received: Mutex::default() })
     }
 
-    /// How often a message is delivered before SQS moves it to the dead-letter queue by itself (`maxReceiveCount`); none
-    /// when it never does.
+    /// How often a message is delivered before SQS itself moves it to the dead-letter queue (`maxReceiveCount`). None when it
+    /// never does.
     pub fn max_receives(&self) -> Option<u32> {
         self.dead_letters.as_ref().ok().map(|dead_letters| dead_letters.max_receives)
     }
@@ -90,7 +90,7 @@ impl SqsQueue {
         Ok(deliveries)
     }
 
-    /// How long the message may be hidden from now on, of what is wanted.
+    /// The part of the wanted time for which the message may be hidden from now on.
     fn within_limit(&self, receipt: &Receipt, wanted: Duration) -> Duration {
         let since = self.received().get(receipt).map_or(Duration::ZERO, |(since, _)| since.elapsed());
         // The second is for the time that the answer was on its way.
@@ -111,8 +111,8 @@ impl Queue for SqsQueue {
         let mut deliveries = self.receive_up_to(max, LONG_POLL).await?;
         let mut more = !deliveries.is_empty();
         while more && deliveries.len() < max {
-            // The first message does not wait for the others. And what was received is ours: it is not lost to a later
-            // request that fails.
+            // The first message does not wait for others, and messages that were received are not lost when a later request
+            // fails.
             let next = self.receive_up_to(max - deliveries.len(), Duration::ZERO).await.unwrap_or_default();
             more = !next.is_empty();
             deliveries.extend(next);
@@ -120,7 +120,7 @@ impl Queue for SqsQueue {
         Ok(deliveries)
     }
 
-    /// An error may come after some messages were deleted: deleting them again is harmless.
+    /// An error may come after some messages were deleted. Deleting them again is harmless.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError> {
         let mut failed = Vec::new();
         for chunk in receipts.chunks(BATCH) {
@@ -162,7 +162,7 @@ impl Queue for SqsQueue {
             let entries = entries.collect::<Result<_, _>>().map_err(|error| QueueError::Refused(error.to_string()))?;
             let request = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
             let output = request.send().await.map_err(queue_error)?;
-            // SQS's own fault says nothing about whose the message is.
+            // A failure on SQS's side does not tell whose the message is.
             if let Some(entry) = output.failed.iter().find(|entry| !entry.sender_fault) {
                 return Err(QueueError::Unavailable(format!(
                     "{}: {}",
@@ -210,7 +210,7 @@ fn delivery(message: Message) -> Option<Delivery> {
     Some(Delivery { id, body, receipt: Receipt(receipt), receives, sent })
 }
 
-/// A batch request answers 200 also when it did nothing: what it did not do is in `Failed`.
+/// What a batch request did not do. It answers 200 even when it did nothing, and lists that in `Failed`.
 fn failures(failed: Vec<BatchResultErrorEntry>, asked: &[Receipt]) -> Vec<(Receipt, String)> {
     let failure = |entry: BatchResultErrorEntry| {
         let receipt = asked.get(entry.id.parse::<usize>().ok()?)?;
