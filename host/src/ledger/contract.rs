@@ -1,6 +1,6 @@
 //! What every [`Ledger`] and every [`Fleet`] has to do, as suites that run against SQLite and against DynamoDB.
 
-// A failed check is what this is for.
+// A suite fails by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use crate::job::{BatchId, Digest};
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Runs the suite. All batches it makes are of executions that start with `prefix`, of which there may be none yet.
+/// Runs the suite. All its batches have executions that start with `prefix`. The ledger must not have any yet.
 pub async fn suite(ledger: &dyn Ledger, prefix: &str) {
     let name = |case: &str| format!("{prefix}:{case}");
     a_batch_is_claimed_once(ledger, &name("once")).await;
@@ -124,7 +124,7 @@ async fn a_released_claim_is_free(ledger: &dyn Ledger, name: &str) {
     assert!(second.fence > first.fence);
     assert_eq!((second.started, second.component, second.resumed), (first.started, first.component, true));
     assert_lost(ledger, &first).await;
-    // What is not unfinished is nobody's: also not the component's.
+    // A claim that is given back afresh does not bind the next one to a component.
     ledger.release(&second, GiveBack::Afresh).await.unwrap();
     let third = take(ledger, &promoted(2)).await;
     assert!(third.fence > second.fence);
@@ -148,7 +148,7 @@ async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &
     }
     ledger.renew(&first, clock(10), LEASE).await.unwrap();
     assert_held(ledger, &request(name, 20), 50).await;
-    // It died. Its heirs find the record, one after the other, also after one that gave up in the middle.
+    // The first one died. Its heirs find the record, one after the other, also after one that gave up in the middle.
     let promoted = ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, 100) };
     let (second, found) = prepared(ledger, &promoted).await;
     assert_eq!((found, second.component, second.resumed), (record.clone(), first.component, true));

@@ -12,11 +12,11 @@ use super::LedgerError;
 /// What a fleet shares.
 #[async_trait]
 pub trait Fleet: Send + Sync + 'static {
-    /// What the first one to ask proposed, from then on for everybody: for as long as messages live.
+    /// The value that the first one to ask proposed. Everybody gets it from then on, for as long as messages live.
     async fn agree(&self, key: &str, proposal: &str, now: SystemTime) -> Result<String, LedgerError>;
 
     /// Adds to the counts under this key, and returns those of the whole fleet. When an answer is lost, the counts may have
-    /// been added: they are for judging, not for accounts.
+    /// been added all the same. So they are good for judging a version, and not for accounting.
     async fn tally(&self, key: &str, more: Tally, now: SystemTime) -> Result<Tally, LedgerError>;
 }
 
@@ -42,14 +42,14 @@ impl AddAssign for Tally {
     }
 }
 
-/// A process that shares nothing with others: what a fleet without a ledger has. Each worker agrees with itself.
+/// A process that shares nothing with others, as in a fleet without a ledger. Each worker agrees with itself.
 #[derive(Debug, Default)]
 pub struct Alone {
     agreed: Mutex<Agreed>,
     tallies: Mutex<HashMap<String, Tally>>,
 }
 
-/// How many agreements a process remembers: runs come and go, and those that are worked on now are few.
+/// How many agreements a process remembers. Runs come and go, and only a few are worked on at a time.
 const MOST_AGREED: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ struct Agreed {
 }
 
 impl Agreed {
-    /// Half of what may be remembered is what was agreed on or asked for last.
+    /// Remembers at least the last half of what was agreed on or asked for.
     fn agree(&mut self, key: &str, proposal: &str) -> String {
         if let Some(value) = self.now.get(key) {
             return value.clone();

@@ -1,5 +1,5 @@
-//! No ledger: every delivery is work. Rows are keyed and objects named after their batch, so that a batch which is worked
-//! on twice gives the same result twice; what is lost is the time, and the protection against a late writer.
+//! No ledger: every delivery is work. Rows have keys and objects are named after their batch, so that a batch which is worked
+//! on twice gives the same result twice. What is lost is time, and the protection against a late writer.
 
 use std::time::{Duration, SystemTime};
 

@@ -21,7 +21,7 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// An entry as the table has it.
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// The entry after an update, or the one that kept it from being made.
+/// Updates an entry. The inner error is the entry that did not meet the condition.
 pub(super) async fn entry(update: UpdateItemFluentBuilder) -> Result<Result<Attributes, Attributes>, LedgerError> {
     match update.return_values(ReturnValue::AllNew).send().await {
         Ok(output) => Ok(Ok(output.attributes.unwrap_or_default())),

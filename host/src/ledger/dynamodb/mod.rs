@@ -1,7 +1,7 @@
-//! The ledger in a DynamoDB table: one item per batch, one write per claim, one per commit, and one between them where there is
-//! something to prepare.
+//! The ledger in a DynamoDB table: one item per batch. A claim is one write, a commit another, and there is one between them
+//! where something is prepared.
 //!
-//! The table needs the partition key `pk` (a string) and nothing else; time to live on `expires` removes what is old.
+//! The table needs the partition key `pk` (a string) and nothing else. Time to live on `expires` removes old entries.
 
 mod entry;
 mod fleet;
@@ -26,14 +26,14 @@ use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, PART, R
 use crate::aws::{self, Calls, Fault};
 use crate::job::BatchId;
 
-/// The largest record that lies in the batch's own item, in bytes: each renewal is a write of the whole item.
+/// The largest record that lies in the batch's own item, in bytes. Each renewal writes the whole item, so it must be small.
 const INLINE: usize = 8 * 1024;
 
-/// A larger record is cut into parts, each an item of its own, which has at most 400 KB (Amazon DynamoDB, "Constraints").
+/// A larger record is cut into parts, each an item of its own. An item has at most 400 KB (Amazon DynamoDB, "Constraints").
 const _: () = assert!(PART <= 390 * 1024);
 
-/// Few and urgent: a claim that is not renewed runs out, so that no call waits behind others. What must be prompt is cut short
-/// by its caller; a commit, with all the work of a batch behind it, waits for longer than AWS is usually away.
+/// Calls are few and urgent, and none waits behind others: a claim that is not renewed runs out. A caller that needs a prompt
+/// answer cuts the call short. A commit has all the work of a batch behind it, so it waits for longer than AWS is usually away.
 const CALLS: Calls = Calls {
     attempts: Calls::UNTIL_TIME_IS_OVER,
     adaptive: false,
@@ -41,7 +41,7 @@ const CALLS: Calls = Calls {
     whole: Duration::from_secs(120),
 };
 
-/// Whether the table is there is asked again by whoever waits for it.
+/// A start that waits for the table asks again by itself.
 const PROBE: Calls =
     Calls { attempts: 2, adaptive: false, attempt: Duration::from_secs(5), whole: Duration::from_secs(10) };
 
@@ -51,9 +51,10 @@ const PARTS_AT_ONCE: usize = 16;
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
 
-/// A ledger in a table. Leases are compared by the workers' clocks, which therefore should agree within a fraction of the
-/// lease. A clock that is ahead takes batches from workers that are alive, one that is behind leaves those of dead ones alone
-/// for longer: time is lost, and work done twice. That the outcome is right does not depend on clocks, but on the fence.
+/// A ledger in a table. Workers compare leases by their own clocks, which should agree within a fraction of the lease. A worker
+/// whose clock is ahead takes batches from others that are alive; one whose clock is behind leaves the batches of dead workers
+/// alone for longer. That costs time and repeated work. The outcome is right all the same, because it depends on the fence and
+/// not on clocks.
 #[derive(Debug)]
 pub struct DynamoLedger {
     client: Client,
@@ -73,8 +74,8 @@ impl DynamoLedger {
         Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }
     }
 
-    /// Asks whether the table is there and has the ledger's key, with the one permission that the ledger needs anyway: a
-    /// write on a condition that no entry meets.
+    /// Asks whether the table is there and has the ledger's key. It tries a write on a condition that no entry meets, because
+    /// the ledger has the permission to write anyway.
     pub async fn probe(&self) -> Result<(), LedgerError> {
         let update = self.update("gristmill-probe".into()).condition_expression("attribute_exists(pk)");
         let update = update.update_expression("REMOVE nothing");
@@ -93,8 +94,8 @@ impl DynamoLedger {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    /// One write that takes the batch if nobody has it: a new one, or a claim on the same work that ran out. Everything
-    /// else comes back as the entry that stands in the way.
+    /// Takes the batch in one write if nobody has it: it is new, or a claim on the same work ran out. Otherwise the entry that
+    /// stands in the way comes back.
     async fn take(&self, request: &ClaimRequest, claim: &str) -> Result<Result<Attributes, Attributes>, LedgerError> {
         let update = self
             .update(request.id.key())
@@ -113,7 +114,7 @@ impl DynamoLedger {
         entry(with_claim(update, request, claim)).await
     }
 
-    /// Takes the batch for other work than the entry's, whose claim ran out or which is committed.
+    /// Takes the batch for other work than the entry's. The entry's claim ran out, or it is committed.
     async fn replace(
         &self,
         request: &ClaimRequest,
@@ -134,7 +135,7 @@ impl DynamoLedger {
         entry(with_claim(update, request, claim)).await
     }
 
-    /// The claim that the entry is.
+    /// Reads the claim from the entry.
     async fn claimed(&self, request: &ClaimRequest, claim: &str, entry: &Attributes) -> Result<Claim, LedgerError> {
         let claimed = Claimed {
             id: request.id.clone(),
@@ -147,7 +148,7 @@ impl DynamoLedger {
             (Some(bytes), _) => Record::from(bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec()),
             (None, true) => {
                 let fence = signed(entry, "prepared_fence")?;
-                // One after the other, the parts of a large record would take longer than a claim may.
+                // Reading the parts of a large record one after the other would take longer than a claim may.
                 let parts = stream::iter(0..signed(entry, "prepared_parts")?);
                 let reads = parts.map(|part| self.part(part_key(&request.id, fence, part)));
                 let parts: Vec<_> = reads.buffered(PARTS_AT_ONCE).map_ok(Bytes::from).try_collect().await?;
@@ -195,7 +196,7 @@ impl Ledger for DynamoLedger {
                 Ok(entry) => return self.claimed(request, &claim, &entry).await,
                 Err(entry) => entry,
             };
-            // Our own claim: an attempt whose answer was lost had got through.
+            // It is our own claim: an attempt whose answer was lost had got through.
             if text(&entry, "claim").is_ok_and(|found| *found == claim) {
                 return self.claimed(request, &claim, &entry).await;
             }
@@ -231,7 +232,8 @@ impl Ledger for DynamoLedger {
 
     async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError> {
         let update = self.update(claimed.id.key());
-        // The parts first: what the entry names is there. Parts under a fence that was lost are nobody's, and expire.
+        // The parts come first, so that they are there once the entry names them. Parts under a fence that was lost belong to
+        // nobody, and expire.
         let mut count = 0;
         for part in record.parts() {
             if count == 0 && part.len() <= INLINE {

@@ -1,4 +1,5 @@
-//! What later runs in the same folder ask: which batches are committed, on what they rest, and that some count no longer.
+//! What later runs in the same folder ask and change: which batches are committed, what they rest on, and which no longer
+//! count.
 
 use rusqlite::{Row, params};
 
@@ -20,8 +21,8 @@ pub struct Kept {
 }
 
 impl SqliteLedger {
-    /// Some of the committed batches whose execution starts with `prefix`, in the order of their keys, behind the one that is
-    /// given: at most so many, because each may rest on much.
+    /// The next committed batches whose execution starts with `prefix`, in the order of their keys, after the one that is
+    /// given. At most `most` come back, because each may rest on much.
     pub async fn kept_under(
         &self,
         prefix: &str,
@@ -44,11 +45,10 @@ impl SqliteLedger {
         .await
     }
 
-    /// Makes of a committed batch one that is to be done: its receipt counts no longer, unless somebody has done it again
-    /// meanwhile.
+    /// Makes a committed batch count as not done, unless somebody has done it again meanwhile.
     pub async fn outdate(&self, kept: &Kept) -> Result<(), LedgerError> {
         let (key, fence) = (kept.id.key(), kept.fence);
-        // No work has the digest of nothing, so that whatever is claimed is new work.
+        // No work has the digest of nothing, so whatever is claimed is new work.
         let nothing = Digest::of(b"").to_string();
         self.with(move |connection| {
             connection

@@ -8,14 +8,14 @@ use super::super::LedgerError;
 use super::super::owners::{self, Owner};
 use crate::sqlite;
 
-/// Where the ledger of a folder lies below it.
+/// The ledger's path below its folder.
 pub const FILE: &str = ".gristmill/ledger.sqlite";
 
 /// The layout of the table below (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = 3;
 
-/// Times are in milliseconds since 1970, digests as text: to be read with one's own tools. A ledger of an earlier layout is
-/// begun anew: its batches are done again, with the same rows.
+/// Times are in milliseconds since 1970 and digests are text, so that people can read them with their own tools. A ledger of an
+/// earlier layout is begun anew: its batches are done again, with the same rows.
 const SCHEMA: &str = "
     DROP TABLE IF EXISTS batches;
     DROP TABLE IF EXISTS parts;
@@ -35,7 +35,7 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
     PRAGMA user_version = 3;";
 
-/// What is about to become visible is written and read part by part: it may be large.
+/// A record is written and read part by part, because it may be large.
 const PARTS: &str = "
     CREATE TABLE IF NOT EXISTS parts (
         key    TEXT NOT NULL,
@@ -85,7 +85,7 @@ fn io_error(error: std::io::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
-/// Reads and writes as one: nobody else writes in between.
+/// Reads and writes in one transaction: nobody else writes in between.
 pub(super) fn immediately<T>(
     connection: &mut Connection,
     call: impl FnOnce(&Connection) -> rusqlite::Result<T>,
