@@ -17,8 +17,8 @@ use super::token::{MAX_TOKEN_BYTES, TaskToken};
 /// together they are a key of DynamoDB, which takes 2,048 bytes.
 const MAX_NAME_BYTES: usize = 1000;
 
-/// The longest sentence about a message that is not JSON or not a batch, in characters: the error shows what it found, and
-/// that may be the whole message.
+/// The longest sentence about a message that is not JSON or not a batch, in characters. The parser's error shows what it found,
+/// which may be the whole message.
 const MAX_REASON: usize = 500;
 
 /// A message that was read and makes sense: the work of one child workflow.
@@ -32,9 +32,9 @@ pub struct Batch {
     pub token: TaskToken,
     /// The attempt of the state, from 0 (`$$.State.RetryCount`).
     pub attempt: u32,
-    /// The digest that the message asks for instead of the dataset's component: of a component, or of a release.
+    /// The digest of the component or the release that the message asks for instead of the dataset's own.
     pub component: Option<Digest>,
-    /// The run that the batch belongs to, where all batches of a run shall have one version.
+    /// The run that the batch belongs to, where all batches of a run have one version.
     pub run: Option<String>,
     /// What the run's placeholders stand for, where places are templates.
     pub values: BTreeMap<String, Value>,
@@ -104,8 +104,8 @@ impl Batch {
         })
     }
 
-    /// The message that this batch was, without its task token, which is a credential. Line breaks between the tokens of an item's
-    /// JSON are blanks in it, so that it fits a line.
+    /// The batch as a message, without its task token, which is a credential. Line breaks in an item's JSON become blanks, so
+    /// that the message fits a line.
     pub fn message(&self) -> Result<Message, serde_json::Error> {
         let raw = |text: &str| RawValue::from_string(text.replace(['\n', '\r'], " "));
         Ok(Message {

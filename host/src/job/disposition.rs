@@ -13,7 +13,7 @@ pub enum Disposition {
         after: Duration,
         /// Why, for the log.
         reason: String,
-        /// Whether something failed; else somebody else has the batch, or shall have it.
+        /// Whether something failed. Otherwise somebody else has the batch, or is to have it.
         fault: bool,
     },
     /// In the dead-letter queue, because nobody can work on it.

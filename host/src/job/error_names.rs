@@ -1,4 +1,4 @@
-//! The names of errors as ASL sees them (`ErrorEquals`), and as item failures carry them when the host found the fault.
+//! The names of errors, as ASL matches them (`ErrorEquals`) and as item failures carry them when the host found the fault.
 
 /// More items of the batch were rejected than the dataset tolerates.
 pub const ITEMS_REJECTED: &str = "Gristmill.ItemsRejected";
@@ -6,8 +6,8 @@ pub const ITEMS_REJECTED: &str = "Gristmill.ItemsRejected";
 pub const RETRYABLE: &str = "Gristmill.Retryable";
 /// The worker or its stores failed again and again; the generated state machine retries it.
 pub const HOST_FAULT: &str = "Gristmill.HostFault";
-/// An output or the place of reports refuses (no such table, another key, no permission), or the ledger still does at the last
-/// delivery. It refuses again until somebody changes something, so that the generated state machine does not retry it.
+/// An output or the place of reports refuses (no such table, another key, no permission), or the ledger still refuses at the
+/// last delivery. The generated state machine does not retry it, because it fails again until somebody changes something.
 pub const OUTPUT_REFUSED: &str = "Gristmill.OutputRefused";
 /// The message could not be read, or names a dataset that the fleet does not have.
 pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";

@@ -20,7 +20,7 @@ pub struct ItemFailure {
     /// The item's own name, when it has one (`Key` of an object), for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
-    /// What it is counted by. `Gristmill.*` was found by the host, everything else is the plugin's own word.
+    /// The code by which failures are counted. The host's codes begin with `Gristmill.`; all others are the plugin's own.
     pub code: String,
     /// What happened, for the person who has to act.
     pub message: String,

@@ -25,7 +25,7 @@ impl BatchId {
         self.execution.rsplit(':').next().unwrap_or_default()
     }
 
-    /// A short name that is safe in an object key, stable over deliveries and distinct between batches: the child
+    /// A short name that is safe in an object key, the same for all deliveries, and different for each batch. It has the child
     /// execution's own name for people, and a part of the key's SHA-256 because that name alone is not unique.
     pub fn object_name(&self) -> String {
         let name: String = self

@@ -41,7 +41,7 @@ pub fn is_folder_marker(item: &str) -> bool {
         #[serde(rename = "Size")]
         size: u64,
     }
-    // Nearly no item has this in it.
+    // Hardly any item has this in it, and the search is cheap.
     item.contains("/\"") && serde_json::from_str::<Listed>(item).is_ok_and(|it| it.size == 0 && it.key.ends_with('/'))
 }
 

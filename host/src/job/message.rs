@@ -25,7 +25,7 @@ pub struct Message {
     pub gristmill: u64,
     /// The dataset's name.
     pub dataset: String,
-    /// `$$.Task.Token`; empty where nobody waits, which is in records of a message.
+    /// `$$.Task.Token`. It is empty in the record of a message, because nobody waits there.
     #[serde(default, skip_serializing_if = "TaskToken::is_empty")]
     pub task_token: TaskToken,
     /// `$$.Execution.Id`: the child execution's ARN.

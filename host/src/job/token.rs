@@ -27,7 +27,7 @@ impl TaskToken {
         self.0.is_empty()
     }
 
-    /// Whether Step Functions may have made it.
+    /// Whether it can be a token of Step Functions.
     pub(super) fn is_possible(&self) -> bool {
         (1..=MAX_TOKEN_BYTES).contains(&self.0.len())
     }
