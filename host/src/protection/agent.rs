@@ -11,8 +11,8 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a protection lasts unless it is renewed, in minutes (ECS takes 1 to 2,880): what a worker that falls silent leaves
-/// behind.
+/// How long a protection lasts unless it is renewed, in minutes (ECS takes 1 to 2,880). A worker that falls silent leaves its
+/// task protected for this long.
 const MINUTES: u64 = 30;
 pub(super) const EXPIRY: Duration = Duration::from_secs(MINUTES * 60);
 const MAX_ANSWER: usize = 64 << 10;
@@ -24,13 +24,13 @@ pub trait Agent {
     async fn protect(&self, protect: bool) -> Result<(), AgentError>;
 }
 
-/// Why the protection is not what it was asked to be.
+/// Why the protection was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// `$ECS_AGENT_URI` cannot be used.
     #[error("`ECS_AGENT_URI` is `{0}`: expected `http://HOST/PATH`")]
     Uri(String),
-    /// The agent cannot be reached, or what it says is no HTTP.
+    /// The agent cannot be reached, or does not answer in HTTP.
     #[error("the agent at {at} did not answer: {reason}")]
     Silent {
         /// Where.
@@ -38,7 +38,7 @@ pub enum AgentError {
         /// Why not.
         reason: String,
     },
-    /// The agent, or ECS behind it, says no.
+    /// The agent refuses, or ECS behind it does.
     #[error("{0}")]
     Refused(String),
 }
@@ -84,7 +84,7 @@ impl Agent for EcsAgent {
     }
 }
 
-/// An answer of the agent: one of the three.
+/// An answer of the agent: it has one of the three.
 #[derive(Deserialize)]
 struct Answer {
     protection: Option<Protection>,

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::agent::EXPIRY;
 use crate::backoff::Backoff;
 
-/// How long there must be nothing to do before the protection ends. Between two batches it stays: ECS limits how often it may
-/// be changed.
+/// How long there must be nothing to do before the protection ends. It stays between two batches, because ECS limits how often
+/// it may be changed.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// The pauses after failures.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
@@ -17,18 +17,18 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Ask(bool),
-    /// For a batch more or less, and at most until then.
+    /// Until the number of batches changes, and at most until then.
     Wait(Option<Instant>),
 }
 
-/// What the agent was asked for so far, and when it is asked again.
+/// What the agent was asked for, and when it is asked again.
 #[derive(Debug)]
 pub(super) struct Course {
-    /// Until when the task may be protected: an answer that did not arrive can still have been a yes.
+    /// Until when the task may be protected. A request whose answer did not arrive may have succeeded.
     until: Option<Instant>,
-    /// Before this it is not asked for protection.
+    /// The agent is not asked for protection before this.
     renew: Instant,
-    /// Before this it is not asked to end it.
+    /// The agent is not asked to end the protection before this.
     clear: Instant,
     idle_since: Option<Instant>,
     pub(super) failures: u32,
@@ -67,7 +67,7 @@ impl Course {
         }
         self.failures = 0;
         if protect {
-            // Half of the time is left for attempts that fail.
+            // The other half of the time is left for attempts that fail.
             (self.renew, self.clear) = (now + EXPIRY / 2, now);
         } else {
             (self.until, self.renew) = (None, now);

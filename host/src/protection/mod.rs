@@ -1,5 +1,5 @@
-//! Amazon ECS must not end a task that is at work only because the service scales in: while there are batches the task is
-//! protected, and once there have been none for a moment it is not.
+//! Protection from scale-in: Amazon ECS must not end a task that is at work when the service scales in. The task is protected
+//! while there are batches, and until there have been none for a moment.
 //!
 //! The ECS agent is asked at `$ECS_AGENT_URI/task-protection/v1/state` ("Amazon ECS task scale-in protection endpoint" in the ECS
 //! developer guide). Work never waits for it: a task that is not protected gets SIGTERM like any other, and drains.
@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The same when the process ends: what is left of ECS's `stopTimeout` after the drain.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Keeps the task protected while `batches`, the number of batches under way, is not zero. When `end` comes the protection
-/// ends, if there may be any.
+/// Keeps the task protected while `batches`, the number of batches under way, is not zero. When `end` comes, a protection that
+/// there may be is ended.
 pub async fn keep(agent: impl Agent, mut batches: watch::Receiver<usize>, end: CancellationToken) {
     let mut course = Course::new(Instant::now());
     while !end.is_cancelled() {
@@ -40,7 +40,7 @@ pub async fn keep(agent: impl Agent, mut batches: watch::Receiver<usize>, end: C
                 course.answered(Instant::now(), protect, answer.is_ok());
                 match answer {
                     Ok(()) => tracing::debug!(protect, "scale-in protection"),
-                    // Once: the next ones say the same.
+                    // The first failure alone is a warning: the next ones say the same.
                     Err(reason) if course.failures == 1 => tracing::warn!(
                         reason,
                         "the task's scale-in protection was not changed: work goes on, and so do the attempts. The task's \
