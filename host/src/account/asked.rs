@@ -14,9 +14,9 @@ pub struct Asked {
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is as it has to be; a few words on how it is.
+    /// It is as it has to be. The text says how it is.
     Fine(String),
-    /// It works, and is rarely meant.
+    /// It works, but is rarely what somebody wants.
     Hint(String),
     /// Batches will fail: what is wrong, and what to do.
     Problem(String),

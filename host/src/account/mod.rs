@@ -1,5 +1,5 @@
-//! Whether an account has what a dataset and its workers need, asked before anything runs. Every call changes nothing, or takes
-//! back what it did; what cannot be asked that way is listed as not asked.
+//! Whether an account has what a dataset and its workers need, asked before anything runs. No call changes anything, but for
+//! what it takes back at once. What cannot be asked that way is listed as not asked.
 
 mod answers;
 mod asked;
@@ -18,11 +18,11 @@ use crate::aws::Calls;
 use crate::dataset::Dataset;
 use crate::sink::OutputSchema;
 
-/// Somebody waits for the answer.
+/// Short limits, because somebody waits for the answer.
 const CALLS: Calls =
     Calls { attempts: 3, adaptive: false, attempt: Duration::from_secs(10), whole: Duration::from_secs(20) };
 
-/// Asks for everything that the workers of these queues need for the dataset, whose outputs are known from its component.
+/// Asks for everything that the workers of these queues need for the dataset. Its outputs are known from its component.
 pub async fn ask(
     config: &SdkConfig,
     dataset: &Dataset,

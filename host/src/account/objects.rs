@@ -51,7 +51,7 @@ pub(super) async fn places(config: &SdkConfig, dataset: &Dataset) -> Vec<Asked> 
     asked
 }
 
-/// An upload that is begun and taken back: it is never seen.
+/// Begins an upload and takes it back. Nobody ever sees it.
 async fn writable(client: &Client, place: &Location) -> Result<Verdict, Verdict> {
     let key = format!("{}gristmill-check", place.key);
     let uploads = client.list_multipart_uploads().bucket(&place.bucket).prefix(&key).send().await;
@@ -63,11 +63,11 @@ async fn writable(client: &Client, place: &Location) -> Result<Verdict, Verdict>
     Ok(Verdict::Fine("objects can be written".into()))
 }
 
-/// The place, as far as it is the same for every run; none when not even the bucket is.
+/// The part of the place that is the same for every run. None when not even the bucket is.
 fn beginning(prefix: &Prefix) -> Option<Location> {
     let text = prefix.to_string();
     let fixed = text.split("{$").next().unwrap_or_default();
-    // Up to the last whole part of the key.
+    // The key up to its last whole part.
     let (bucket, key) = fixed.strip_prefix("s3://")?.split_once('/')?;
     let key = key.rfind('/').map_or("", |slash| &key[..=slash]);
     Some(Location { bucket: bucket.into(), key: key.into() })

@@ -6,7 +6,7 @@ use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use super::asked::Verdict;
 use crate::aws::Fault;
 
-/// The answer, or the problem that there is none: a permission that is missing is named.
+/// The answer, or the problem. A missing permission is named.
 pub(super) fn answered<T, E>(result: Result<T, SdkError<E, HttpResponse>>, permission: &str) -> Result<T, Verdict>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
