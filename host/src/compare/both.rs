@@ -17,8 +17,8 @@ use crate::sink::keys::KeySet;
 /// Runs these items of a batch with two versions, one after the other, and says what differs. Nothing is written, logged or
 /// counted on the plugin's behalf. The batch says what the items share, `started` where their clock stands.
 ///
-/// To be polled where guests run (as [`Lane::run`]). It runs one item at a time; with `instance = "batch"` both versions keep an
-/// instance, so that it takes the memory of one item of each.
+/// It must be polled where guests run, as [`Lane::run`] must. It runs one item at a time. With `instance = "batch"` both
+/// versions keep an instance, so that it takes the memory of one item of each.
 pub async fn compare(
     old: Arc<Loaded>,
     new: Arc<Loaded>,
@@ -31,7 +31,7 @@ pub async fn compare(
     let mut sides = [Side::new(&old, &batch, started, &objects), Side::new(&new, &batch, started, &objects)];
     for (number, item) in items.iter().enumerate() {
         let [before, after] = &mut sides;
-        // Each version is first every other time: what the first one has read, the second one finds warm.
+        // The versions take turns to be first, because the second one finds the caches warm.
         let (was, is) = if number % 2 == 0 {
             let was = before.run(item).await;
             (was, after.run(item).await)
@@ -64,7 +64,7 @@ impl Side {
         Self { lane, outputs: loaded.outputs.clone(), watched }
     }
 
-    /// None when a store kept the item from a result: that says nothing of the version.
+    /// Runs one item. None when a store kept the item from a result, which says nothing about the version.
     async fn run(&mut self, item: &Item) -> Option<Ran> {
         let mut call = 1;
         let run = loop {
@@ -81,7 +81,7 @@ impl Side {
             return None;
         }
         let ItemRun { result, rows, took, memory, .. } = run;
-        // On its own: which items share a batch is not known here.
+        // Each item has keys of its own, because which items share a batch is not known here.
         let mut keys: Vec<KeySet> = self.outputs.iter().map(|_| KeySet::default()).collect();
         let result = result.and_then(|value| fits(&self.outputs, &mut keys, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })

@@ -127,7 +127,7 @@ fn told(result: &Result<Option<String>, Fault>) -> String {
     }
 }
 
-/// The differences of one item, as long as there is room for them.
+/// The differences of one item, as many as there is room for.
 struct Found<'a> {
     item: &'a Item,
     room: usize,
@@ -144,7 +144,7 @@ impl Found<'_> {
     }
 }
 
-/// The rows of one output in one version; without a schema where it does not have the output.
+/// The rows of one output in one version. There is no schema if the version does not have the output.
 struct Side<'a> {
     schema: Option<&'a OutputSchema>,
     blocks: Vec<&'a RecordBatch>,
@@ -191,7 +191,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The columns that both have, of one type: name and places.
+/// The columns that both versions have with the same type: name, and place in each.
 fn common<'a>(old: &Side<'a>, new: &Side<'a>) -> Vec<(&'a str, usize, usize)> {
     let (Some(old), Some(new)) = (old.schema, new.schema) else { return Vec::new() };
     let place = |(at, column): (usize, &'a crate::dataset::Column)| {
@@ -202,7 +202,7 @@ fn common<'a>(old: &Side<'a>, new: &Side<'a>) -> Vec<(&'a str, usize, usize)> {
 }
 
 fn compare(old: &Side<'_>, new: &Side<'_>, output: &str, found: &mut Found<'_>) -> Rows {
-    // Mostly nothing differs; blocks are compared much faster than values.
+    // Mostly nothing differs, and blocks are compared much faster than values.
     if old.schema.map(|schema| &schema.columns) == new.schema.map(|schema| &schema.columns) && old.blocks == new.blocks
     {
         return Rows { same: old.len() as u64, ..Rows::default() };
