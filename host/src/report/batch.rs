@@ -30,7 +30,7 @@ pub struct BatchReport {
     /// The URI of the full report, where the dataset file has a place for it.
     #[serde(default)]
     pub report: Option<String>,
-    /// Whether the answer is of the ledger's receipt: an earlier run had committed the batch already, and nothing ran now.
+    /// Whether the report comes from the ledger's receipt: an earlier run had committed the batch already, and nothing ran now.
     #[serde(default, rename = "replayed")]
     pub from_receipt: bool,
 }
@@ -71,19 +71,19 @@ pub struct Failures {
     pub first: Vec<ItemFailure>,
 }
 
-/// Under this name [`BatchReport::to_output`] counts what it had no room to count by code.
+/// The name under which [`BatchReport::to_output`] counts failures that it has no room to count by code.
 pub const OTHER_CODES: &str = "(other)";
 
-/// The longest cause of a failure, in characters (`SendTaskFailure`); we count bytes, of which there are no fewer.
+/// The longest cause of a failure, in characters (`SendTaskFailure`). We count bytes, and a text has at least as many of them.
 const MAX_CAUSE: usize = 32_768;
 
 /// How much of a failure's message stays, in characters, where room is short.
 const SHORT_MESSAGE: usize = 500;
 
 impl BatchReport {
-    /// What the waiting state is told: a failure if more than so many percent of the items were rejected, else a success.
+    /// What the waiting state is told: a failure if more than the tolerated percentage of items was rejected, else a success.
     pub fn answer(&self, tolerated_rejected_percentage: f64) -> Answer {
-        // Multiplied, not divided: 10 of 100 are not more than 10 %.
+        // It multiplies and does not divide, so that 10 of 100 are not more than 10 %.
         if self.items.rejected as f64 * 100.0 > tolerated_rejected_percentage * self.items.total as f64 {
             return Answer::Failure { error: error_names::ITEMS_REJECTED.into(), cause: self.to_output(MAX_CAUSE) };
         }
@@ -95,9 +95,9 @@ impl BatchReport {
         Ok(Self { from_receipt: true, ..serde_json::from_str(output)? })
     }
 
-    /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut, then the last of the
-    /// first failures go, then the rarest codes are counted together; counts, outputs and the pointer always stay, so
-    /// `max_bytes` must leave them their room (a few hundred bytes and at most some 1,200 per output).
+    /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut first, then the last failures
+    /// are dropped, then the rarest codes are counted together. Counts, outputs and the place of the full report always stay,
+    /// so `max_bytes` must leave room for them: a few hundred bytes, and at most some 1,200 per output.
     pub fn to_output(&self, max_bytes: usize) -> String {
         let whole = text(self);
         if whole.len() <= max_bytes {

@@ -1,5 +1,5 @@
-//! A batch's full report: an object of JSON lines beside its outputs. The first line is the batch, with all that running it again
-//! takes; then comes a line for each item that failed or returned a value.
+//! A batch's full report: an object of JSON lines beside its outputs. The first line is the batch, with everything that is
+//! needed to run it again. Then comes a line for each item that failed or returned a value.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ impl FullReport {
             items.insert(failure.index, ItemLine::Failure(failure));
         }
         for (index, value) in results {
-            // What a plugin returned was read as JSON before.
+            // It cannot fail: what a plugin returned was read as JSON before.
             items.extend(RawValue::from_string(value).ok().map(|value| (index, ItemLine::Result(value))));
         }
         Self { batch: Some(batch), items }
