@@ -30,26 +30,26 @@ const VISIBILITY: Duration = Duration::from_secs(3600);
 /// Why there is no result to compare.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplayed {
-    /// The message makes no batch, or the dataset is of another name or has no place for a report.
+    /// The message makes no batch, or the dataset has another name or no place for a report.
     #[error("{0}")]
     Invalid(String),
     /// The batch came to no result: an item asks for another try, or what it reads cannot be had.
     #[error("the batch came to no result: {0}")]
     NoResult(String),
-    /// What is read, or written aside, cannot be had.
+    /// An object cannot be read, or cannot be written aside.
     #[error(transparent)]
     Objects(#[from] ObjectError),
     /// The queue of one message failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// There can be no metrics.
+    /// The metrics could not be made.
     #[error("{0}")]
     Metrics(String),
 }
 
 /// Where and how a batch runs again.
 pub struct Desk {
-    /// What is read, and where outputs go: aside, and with them the report.
+    /// What the items read, and where outputs and the report are written aside.
     pub stores: Stores,
     /// What was written aside.
     pub aside: Arc<dyn ObjectStore>,
@@ -60,8 +60,8 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Runs a batch whose guests' clock stands at `started`, and gives its full report. The dataset's outputs go to this desk's
-    /// stores, and it has a place for reports.
+    /// Runs a batch whose guests' clock stands at `started`, and gives its full report. The dataset must have its outputs in
+    /// this desk's stores, and a place for reports.
     pub async fn run(
         &self,
         loaded: Arc<Loaded>,
@@ -69,7 +69,7 @@ impl Desk {
         started: SystemTime,
     ) -> Result<FullReport, NotReplayed> {
         let token = TaskToken::new("replay");
-        // The version was chosen: neither what the message asks for nor its run has a say any more.
+        // The version is chosen already, so what the message and its run ask for no longer counts.
         let message = Message { task_token: token.clone(), component: None, run: None, ..message.clone() };
         let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
         let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
@@ -89,7 +89,7 @@ impl Desk {
             lanes: self.slots,
             identity: Identity::Contents,
             lease: LEASE,
-            // The host's faults are to be told, not repeated.
+            // A fault of the host is shown, and not tried again.
             deliveries: 1,
             metrics: Arc::new(metrics),
             pressure: Arc::default(),

@@ -1,5 +1,5 @@
-//! One recorded batch, again: the very pipeline, over a queue of one message, a ledger that knows what time it was, and stores
-//! that write aside.
+//! Runs one recorded batch again, with the same pipeline over a queue of one message, a ledger that knows what time it was, and
+//! stores that write aside.
 
 mod clock;
 mod desk;
