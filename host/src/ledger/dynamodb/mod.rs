@@ -5,6 +5,7 @@
 
 mod entry;
 mod fleet;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -18,19 +19,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use self::entry::{Attributes, bytes, digest, entry, expires, foreign, in_the_way, number, signed, text, unavailable};
-use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, PART, Receipt, Record, millis, time_of};
-use crate::aws::{self, Calls, Fault};
-use crate::job::BatchId;
+use self::entry::{Attributes, bytes, digest, entry, expires, in_the_way, number, signed, text};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record, millis, time_of};
+use crate::aws::{self, Calls};
 
 /// The largest record that lies in the batch's own item, in bytes. Each renewal writes the whole item, so it must be small.
 const INLINE: usize = 8 * 1024;
-
-/// A larger record is cut into parts, each an item of its own. An item has at most 400 KB (Amazon DynamoDB, "Constraints").
-const _: () = assert!(PART <= 390 * 1024);
 
 /// Calls are few and urgent, and none waits behind others: a claim that is not renewed runs out. A caller that needs a prompt
 /// answer cuts the call short. A commit has all the work of a batch behind it, so it waits for longer than AWS is usually away.
@@ -44,9 +39,6 @@ const CALLS: Calls = Calls {
 /// A start that waits for the table asks again by itself.
 const PROBE: Calls =
     Calls { attempts: 2, adaptive: false, attempt: Duration::from_secs(5), whole: Duration::from_secs(10) };
-
-/// How many parts of a record are read at once.
-const PARTS_AT_ONCE: usize = 16;
 
 /// How often a claim looks again when others change the entry at the same time.
 const RACES: usize = 4;
@@ -144,36 +136,10 @@ impl DynamoLedger {
             resumed: text(entry, "begun")? != claim,
             started: time_of(signed(entry, "started")?),
         };
-        let record = match (entry.get("prepared"), entry.contains_key("prepared_parts")) {
-            (Some(bytes), _) => Record::from(bytes.as_b().map_err(|_| foreign("prepared", "bytes"))?.as_ref().to_vec()),
-            (None, true) => {
-                let fence = signed(entry, "prepared_fence")?;
-                // Reading the parts of a large record one after the other would take longer than a claim may.
-                let parts = stream::iter(0..signed(entry, "prepared_parts")?);
-                let reads = parts.map(|part| self.part(part_key(&request.id, fence, part)));
-                let parts: Vec<_> = reads.buffered(PARTS_AT_ONCE).map_ok(Bytes::from).try_collect().await?;
-                parts.into_iter().collect()
-            }
-            (None, false) => return Ok(Claim::Taken(claimed)),
-        };
-        Ok(Claim::Prepared(claimed, record))
-    }
-
-    async fn part(&self, key: String) -> Result<Vec<u8>, LedgerError> {
-        let request = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key));
-        let found = request.consistent_read(true).send().await.map_err(|error| unavailable(Fault::new(&error)))?;
-        let part = found.item.unwrap_or_default().remove("bytes");
-        let bytes = match part {
-            Some(AttributeValue::B(bytes)) => Some(bytes.into_inner()),
-            _ => None,
-        };
-        bytes.ok_or_else(|| foreign("bytes", "a part of what was prepared"))
-    }
-
-    async fn put_part(&self, key: String, part: &[u8], now: SystemTime) -> Result<(), LedgerError> {
-        let put = self.client.put_item().table_name(&self.table).item("pk", AttributeValue::S(key));
-        let put = put.item("bytes", bytes(part)).item("expires", expires(now));
-        put.send().await.map(|_| ()).map_err(|error| unavailable(Fault::new(&error)))
+        Ok(match parts::find(&self.client, &self.table, &request.id, entry).await? {
+            Some(record) => Claim::Prepared(claimed, record),
+            None => Claim::Taken(claimed),
+        })
     }
 
     /// A write under a claim.
@@ -240,8 +206,7 @@ impl Ledger for DynamoLedger {
                 let update = update.update_expression("SET prepared = :record REMOVE prepared_parts, prepared_fence");
                 return self.under(claimed, update.expression_attribute_values(":record", bytes(&part))).await;
             }
-            let key = part_key(&claimed.id, claimed.fence.cast_signed(), count);
-            self.put_part(key, &part, SystemTime::now()).await?;
+            parts::put(&self.client, &self.table, claimed, count, &part).await?;
             count += 1;
         }
         let update = update
@@ -277,8 +242,4 @@ fn with_claim(update: UpdateItemFluentBuilder, request: &ClaimRequest, claim: &s
         .expression_attribute_values(":claim", AttributeValue::S(claim.into()))
         .expression_attribute_values(":component", AttributeValue::S(request.component.to_string()))
         .expression_attribute_values(":fingerprint", AttributeValue::S(request.fingerprint.to_string()))
-}
-
-fn part_key(id: &BatchId, fence: i64, part: i64) -> String {
-    format!("{}#{fence}#{part}", id.key())
 }
