@@ -65,7 +65,7 @@ fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), S
         return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
     };
     let prefix = prefix.fixed().ok_or_else(|| {
-        SinkError::Refused(format!("output `{}` has no place yet: `{prefix}` is of a run", schema.name))
+        SinkError::Refused(format!("output `{}` has no place yet: only a run knows `{prefix}`", schema.name))
     })?;
     Ok((object_place(prefix, &[], batch, *format), *format))
 }

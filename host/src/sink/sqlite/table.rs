@@ -137,7 +137,7 @@ impl Table {
             }
         }
         if existing.len() + statements.len() > MAX_COLUMNS {
-            return refuse(format!("would have more than {MAX_COLUMNS} columns, which SQLite does not have"));
+            return refuse(format!("would have more than {MAX_COLUMNS} columns, the most that SQLite takes"));
         }
         Ok(statements)
     }
