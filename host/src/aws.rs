@@ -7,7 +7,7 @@ mod condition;
 mod endpoint;
 pub(crate) mod json_call;
 #[cfg(test)]
-pub(crate) mod replay;
+pub(crate) mod recorded;
 mod service_error;
 
 use std::time::Duration;
@@ -125,7 +125,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
-    use super::replay::{Replay, Response};
+    use super::recorded::{Recorded, Response};
     use super::*;
 
     const CALLS: Calls = Calls {
@@ -136,7 +136,7 @@ mod tests {
     };
 
     /// A client that repeats its calls.
-    fn client(replay: &Replay, calls: Calls) -> aws_sdk_sqs::Client {
+    fn client(replay: &Recorded, calls: Calls) -> aws_sdk_sqs::Client {
         let config = calls.limit(&replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build());
         let config = aws_sdk_sqs::config::Builder::from(&config).retry_partition(retry_budget("test"));
         aws_sdk_sqs::Client::from_conf(config.retry_classifier(LapsedCredentials).build())
@@ -155,7 +155,7 @@ mod tests {
         let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", hole.local_addr().unwrap());
         tokio::spawn(swallow(hole));
-        let mut replay = Replay::start(vec![]).await;
+        let mut replay = Recorded::start(vec![]).await;
         replay.config = replay.config.into_builder().endpoint_url(endpoint).build();
         let start = Instant::now();
         let error = client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
@@ -168,9 +168,9 @@ mod tests {
     async fn a_call_whose_credentials_ran_out_is_repeated() {
         let expired = |code: &str| Response::json(400, &format!(r#"{{"__type":"x#{code}","message":"why"}}"#));
         let url = Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
-        let replay = Replay::start(vec![expired("ExpiredToken"), expired("UnrecognizedClientException"), url]).await;
+        let replay = Recorded::start(vec![expired("ExpiredToken"), expired("UnrecognizedClientException"), url]).await;
         client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap();
-        let replay = Replay::start(vec![expired("AccessDenied")]).await;
+        let replay = Recorded::start(vec![expired("AccessDenied")]).await;
         client(&replay, CALLS).get_queue_url().queue_name("q").send().await.unwrap_err();
         assert_eq!(replay.requests().len(), 1);
     }
@@ -179,7 +179,7 @@ mod tests {
     async fn a_throttled_call_is_repeated_for_longer_than_the_sdk_would() {
         let busy = || Response::json(400, r#"{"__type":"x#ThrottlingException","message":"slow down"}"#);
         let url = Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
-        let replay = Replay::start((0..12).map(|_| busy()).chain([url]).collect()).await;
+        let replay = Recorded::start((0..12).map(|_| busy()).chain([url]).collect()).await;
         let calls = Calls { whole: Duration::from_secs(600), ..CALLS };
         client(&replay, calls).get_queue_url().queue_name("q").send().await.unwrap();
         assert_eq!(replay.requests().len(), 13);

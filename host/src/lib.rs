@@ -6,6 +6,7 @@ pub mod account;
 pub mod admission;
 pub mod asl;
 pub mod aws;
+mod backoff;
 pub mod batch;
 pub mod callback;
 pub mod catalog;

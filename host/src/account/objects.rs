@@ -3,7 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 
-use super::{Asked, Verdict, allowed, answered};
+use super::asked::{Asked, Verdict};
+use super::permission::{allowed, answered};
 use crate::aws::s3_client;
 use crate::dataset::{Dataset, Grants, Prefix, Target};
 use crate::object::Location;
@@ -50,7 +51,7 @@ pub(super) async fn places(config: &SdkConfig, dataset: &Dataset) -> Vec<Asked> 
     asked
 }
 
-/// An upload that is begun and taken back: it is never seen.
+/// Begins an upload and takes it back. Nobody ever sees it.
 async fn writable(client: &Client, place: &Location) -> Result<Verdict, Verdict> {
     let key = format!("{}gristmill-check", place.key);
     let uploads = client.list_multipart_uploads().bucket(&place.bucket).prefix(&key).send().await;
@@ -62,11 +63,11 @@ async fn writable(client: &Client, place: &Location) -> Result<Verdict, Verdict>
     Ok(Verdict::Fine("objects can be written".into()))
 }
 
-/// The place, as far as it is the same for every run; none when not even the bucket is.
+/// The part of the place that is the same for every run. None when not even the bucket is.
 fn beginning(prefix: &Prefix) -> Option<Location> {
     let text = prefix.to_string();
     let fixed = text.split("{$").next().unwrap_or_default();
-    // Up to the last whole part of the key.
+    // The key up to its last whole part.
     let (bucket, key) = fixed.strip_prefix("s3://")?.split_once('/')?;
     let key = key.rfind('/').map_or("", |slash| &key[..=slash]);
     Some(Location { bucket: bucket.into(), key: key.into() })
@@ -75,7 +76,7 @@ fn beginning(prefix: &Prefix) -> Option<Location> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     #[test]
     fn what_is_the_same_for_every_run_is_asked() {
@@ -99,9 +100,9 @@ mod tests {
             Response::new(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
         };
         let ask = async |responses| {
-            let replay = Replay::start(responses).await;
-            let verdict = writable(&s3_client(&replay.config, "test"), &place).await;
-            (verdict, replay.requests().len())
+            let recorded = Recorded::start(responses).await;
+            let verdict = writable(&s3_client(&recorded.config, "test"), &place).await;
+            (verdict, recorded.requests().len())
         };
         assert!(matches!(ask(vec![list(), begun(), Response::new(204, "")]).await, (Ok(Verdict::Fine(_)), 3)));
         for (permission, responses) in [

@@ -5,12 +5,13 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use serde_json::Value;
 
-use super::{Asked, Verdict, allowed, answered};
+use super::asked::{Asked, Verdict};
+use super::permission::{allowed, answered};
 
-/// Below this a renewal that is late by a moment loses the message.
+/// The shortest visibility time-out, in seconds. Below it a renewal that is late by a moment loses the message.
 const SHORTEST_VISIBILITY: u32 = 30;
 
-/// As many deliveries as it takes to sit out what is away for minutes.
+/// The fewest deliveries that outlast a service which is away for minutes.
 const FEWEST_DELIVERIES: u64 = 10;
 
 pub(super) async fn ask(config: &SdkConfig, url: &str) -> Vec<Asked> {
@@ -35,7 +36,7 @@ pub(super) async fn ask(config: &SdkConfig, url: &str) -> Vec<Asked> {
         let verdict = verdict.map_or_else(|problem| problem, |_| Verdict::Fine("it is there".into()));
         asked.push(Asked::new(format!("dead-letter queue {arn}"), verdict));
     }
-    // A receipt that was never given is refused after the permission was looked at.
+    // SQS refuses a receipt that it never gave, but checks the permission first.
     let handle = "gristmill-check";
     let change = client.change_message_visibility().queue_url(url).receipt_handle(handle).visibility_timeout(0);
     let delete = client.delete_message().queue_url(url).receipt_handle(handle);
@@ -60,7 +61,7 @@ fn visibility_of(seconds: u32) -> Verdict {
     }
 }
 
-/// What is to be said of a redrive policy, and the dead-letter queue's ARN.
+/// The verdict on a redrive policy, and the dead-letter queue's ARN.
 fn redrive(policy: Option<&str>) -> (Verdict, Option<String>) {
     let remedy = format!("give it one with a dead-letter queue and a `maxReceiveCount` of {FEWEST_DELIVERIES}");
     let Some(policy) = policy else {

@@ -7,7 +7,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TimeToLiveStatus, WriteRequest};
 
-use super::{Asked, Verdict, allowed};
+use super::asked::{Asked, Verdict};
+use super::permission::allowed;
 use crate::dataset::Target;
 use crate::ledger::dynamodb::DynamoLedger;
 use crate::sink::dynamodb::DynamoDbSink;
@@ -38,8 +39,8 @@ pub(super) async fn outputs(config: &SdkConfig, outputs: &[Arc<OutputSchema>]) -
     asked
 }
 
-/// BatchWriteItem that deletes what is not there, under a key that is not the table's: DynamoDB refuses it after it has looked at
-/// the permission.
+/// Tries a BatchWriteItem that deletes a row under a key that the table does not have. DynamoDB refuses that, but checks the
+/// permission first.
 async fn may_write(client: &Client, table: &str) -> Result<(), Verdict> {
     let delete = DeleteRequest::builder().key(NOBODY, AttributeValue::S(NOBODY.into())).build();
     let delete = delete.map_err(|error| Verdict::Problem(error.to_string()))?;
@@ -48,7 +49,7 @@ async fn may_write(client: &Client, table: &str) -> Result<(), Verdict> {
     allowed(written, "dynamodb:BatchWriteItem").map(|_| ())
 }
 
-/// Whether the ledger's table is there, has its key, and may be read and written; and whether it forgets what is old.
+/// Whether the ledger's table is there, has its key, may be read and written, and forgets old entries.
 pub(super) async fn ledger(config: &SdkConfig, table: &str) -> Vec<Asked> {
     let (what, client) = (format!("ledger {table}"), Client::new(config));
     if let Err(error) = DynamoLedger::new(config, table).probe().await {
@@ -56,14 +57,14 @@ pub(super) async fn ledger(config: &SdkConfig, table: &str) -> Vec<Asked> {
     }
     let pk = || AttributeValue::S(NOBODY.into());
     let get = client.get_item().table_name(table).key("pk", pk()).send().await;
-    // On a condition that no entry meets.
+    // The write has a condition that no entry meets.
     let put = client.put_item().table_name(table).item("pk", pk()).condition_expression("attribute_exists(pk)");
     let verdict = allowed(get, "dynamodb:GetItem").and(allowed(put.send().await, "dynamodb:PutItem"));
     let fine = |_| Verdict::Fine("it has the key `pk`, and may be read and written".into());
     let mut asked = vec![Asked::new(&what, verdict.map_or_else(|problem| problem, fine))];
     let lives = client.describe_time_to_live().table_name(table).send().await;
     let verdict = match lives.ok().and_then(|answer| answer.time_to_live_description) {
-        // Workers do not need the permission.
+        // It is no problem, because workers do not need the permission.
         None => Verdict::NotAsked("whether it has time to live (`dynamodb:DescribeTimeToLive`)".into()),
         Some(lives) => {
             let on = matches!(lives.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));

@@ -48,7 +48,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::super::replay::{Replay, Response};
+    use super::super::recorded::{Recorded, Response};
     use super::super::{Calls, ServiceError, s3_client};
     use super::*;
 
@@ -63,7 +63,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_not_repeated_once_its_condition_has_ended() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let config = replay.config.clone().into_builder().retry_config(CALLS.retries()).build();
         let client = s3_client(&CALLS.limit(&config), "test");
         let delete = async || client.delete_object().bucket("b").key("k").send().await;
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_condition_that_holds_changes_nothing() {
-        let replay = Replay::start(vec![Response::new(204, "")]).await;
+        let replay = Recorded::start(vec![Response::new(204, "")]).await;
         let client = s3_client(&replay.config, "test");
         only_while(times(1), client.delete_object().bucket("b").key("k").send()).await.unwrap();
     }

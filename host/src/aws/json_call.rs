@@ -12,7 +12,8 @@ use aws_runtime::request_info::RequestInfoInterceptor;
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
 use aws_runtime::service_clock_skew::{ServiceClockSkewClassifier, ServiceClockSkewInterceptor};
 use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
-use aws_smithy_runtime::client::auth::no_auth::NoAuthRuntimePluginV2;
+use aws_smithy_runtime::client::auth::no_auth::NO_AUTH_SCHEME_ID;
+use aws_smithy_runtime::client::identity::no_auth::NoAuthIdentityResolver;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
@@ -67,7 +68,8 @@ pub(crate) type CallError = SdkError<ErrorMetadata, HttpResponse>;
 #[derive(Clone, Debug)]
 pub(crate) struct JsonClient {
     service: &'static Service,
-    endpoint: String,
+    /// None without a region.
+    endpoint: Option<String>,
     retries: RetryConfig,
     timeouts: TimeoutConfig,
     plugin: SharedRuntimePlugin,
@@ -91,11 +93,9 @@ impl JsonClient {
         budget: RetryPartition,
     ) -> Self {
         let region = region.map(|region| Region::new(region.to_owned())).or_else(|| config.region().cloned());
-        // Without one there is no such host, and the error names it.
-        let region = region.unwrap_or(Region::from_static("no-region"));
         Self {
             service,
-            endpoint: endpoint(&service.names, config, &region),
+            endpoint: region.as_ref().map(|region| endpoint(&service.names, config, region)),
             retries: config.retry_config().cloned().unwrap_or_else(RetryConfig::standard),
             timeouts: config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
             plugin: SharedRuntimePlugin::new(plugin(service, config, region, budget)),
@@ -107,19 +107,19 @@ impl JsonClient {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
+        let missing = || CallError::construction_failure("no region of AWS is configured: set AWS_REGION");
+        let endpoint = self.endpoint.as_ref().ok_or_else(missing)?;
         let Service { names, target, .. } = self.service;
         let target = format!("{target}.{name}");
         let operation = Operation::builder()
             .service_name(names.id)
             .operation_name(name)
             .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(&self.endpoint)
+            .endpoint_url(endpoint)
             .standard_retry(&self.retries)
             .timeout_config(self.timeouts.clone())
             .with_connection_poisoning()
             .runtime_plugin(self.plugin.clone())
-            // No request goes unsigned: with it, a configuration without credentials is told so, and as nothing final.
-            .runtime_plugin(NoAuthRuntimePluginV2::new())
             .serializer(move |body: String| request(&target, body))
             .deserializer(answer::<T>)
             .build();
@@ -128,14 +128,21 @@ impl JsonClient {
 }
 
 /// What the generated crates of the SDK configure their calls with.
-fn plugin(service: &Service, config: &SdkConfig, region: Region, budget: RetryPartition) -> StaticRuntimePlugin {
+fn plugin(
+    service: &Service,
+    config: &SdkConfig,
+    region: Option<Region>,
+    budget: RetryPartition,
+) -> StaticRuntimePlugin {
     let mut layer = Layer::new("json_call");
     layer.store_put(SigningName::from_static(service.signing));
-    layer.store_put(SigningRegion::from(region));
     layer.store_put(SigV4OperationSigningConfig::default());
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(ApiMetadata::new(service.signing, env!("CARGO_PKG_VERSION")));
     layer.store_put(budget);
+    if let Some(region) = region {
+        layer.store_put(SigningRegion::from(region));
+    }
     if let Some(app) = config.app_name() {
         layer.store_put(app.clone());
     }
@@ -143,6 +150,8 @@ fn plugin(service: &Service, config: &SdkConfig, region: Region, budget: RetryPa
     let mut components = RuntimeComponentsBuilder::new("json_call")
         .with_auth_scheme(SigV4AuthScheme::new())
         .with_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(schemes)))
+        // No request goes unsigned: with it, a configuration without credentials is told so, and as nothing final.
+        .with_identity_resolver(NO_AUTH_SCHEME_ID, NoAuthIdentityResolver::new())
         .with_interceptor(ServiceClockSkewInterceptor::new())
         .with_interceptor(RequestInfoInterceptor::new())
         .with_interceptor(InvocationIdInterceptor::new())
@@ -208,12 +217,12 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::replay::{Replay, Response};
+    use super::super::recorded::{Recorded, Response};
     use super::super::{Calls, ServiceError, retry_budget};
     use super::*;
 
-    async fn client(answers: Vec<Response>, attempts: u32) -> (JsonClient, Replay) {
-        let replay = Replay::start(answers).await;
+    async fn client(answers: Vec<Response>, attempts: u32) -> (JsonClient, Recorded) {
+        let replay = Recorded::start(answers).await;
         let second = Duration::from_secs(1);
         let calls = Calls { attempts, adaptive: false, attempt: 10 * second, whole: 60 * second };
         let config = replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
@@ -257,7 +266,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_that_says_nothing_is_given_up_in_time() {
         let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let endpoint = format!("http://{}", hole.local_addr().unwrap());
         let second = Duration::from_secs(1);
         let calls = Calls { attempts: 9, adaptive: false, attempt: 5 * second, whole: 20 * second };
@@ -289,13 +298,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_credentials_yet_are_no_refusal() {
-        let replay = Replay::start(vec![]).await;
+    async fn no_credentials_yet_are_no_refusal_and_no_region_is_one() {
+        let replay = Recorded::start(vec![]).await;
         let mut builder = replay.config.clone().into_builder();
         builder.set_credentials_provider(None);
         let client = JsonClient::new(&KMS, &builder.build(), None, retry_budget("test"));
         let fault = ServiceError::new(&client.call::<Value>("Sign", &json!({})).await.unwrap_err());
         assert!(!fault.is_refusal() && fault.message.contains("redentials"), "{fault:?}");
+        let mut builder = replay.config.clone().into_builder();
+        builder.set_region(None);
+        let client = JsonClient::new(&KMS, &builder.build(), None, retry_budget("test"));
+        let fault = ServiceError::new(&client.call::<Value>("Sign", &json!({})).await.unwrap_err());
+        assert!(fault.is_refusal() && fault.message.contains("set AWS_REGION"), "{fault:?}");
         assert!(replay.requests().is_empty());
     }
 }

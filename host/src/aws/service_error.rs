@@ -143,7 +143,7 @@ pub(crate) fn causes(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::replay::{Replay, Response};
+    use super::super::recorded::{Recorded, Response};
     use super::*;
 
     fn json(status: u16, code: &str) -> Response {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     async fn fault(response: Response) -> ServiceError {
-        let replay = Replay::start(vec![response]).await;
+        let replay = Recorded::start(vec![response]).await;
         let client = aws_sdk_sqs::Client::new(&replay.config);
         ServiceError::new(&client.get_queue_url().queue_name("q").send().await.unwrap_err())
     }
@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_request_can_be_made_of_is_a_refusal() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let objects = aws_sdk_s3::Client::new(&replay.config);
         let request = objects.get_object().bucket("b").key(" ");
         let fault = ServiceError::new(&request.send().await.unwrap_err());
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_no_refusal() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = replay.config.into_builder().endpoint_url(format!("http://{nobody}")).build();
         let error = aws_sdk_sqs::Client::new(&config).get_queue_url().queue_name("q").send().await.unwrap_err();
@@ -221,14 +221,14 @@ mod tests {
 
     #[tokio::test]
     async fn no_credentials_yet_are_no_refusal() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let error = without_credentials(&replay).get_queue_url().queue_name("q").send().await.unwrap_err();
         let fault = ServiceError::new(&error);
         assert!(!fault.is_refusal() && fault.message.contains("redentials"), "{fault:?}");
     }
 
     /// A client whose credentials nobody gives.
-    fn without_credentials(replay: &Replay) -> aws_sdk_sqs::Client {
+    fn without_credentials(replay: &Recorded) -> aws_sdk_sqs::Client {
         let mut builder = replay.config.clone().into_builder();
         builder.set_credentials_provider(None);
         aws_sdk_sqs::Client::new(&builder.build())

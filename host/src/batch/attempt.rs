@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::lease::Lease;
 use super::ready::Ready;
 use crate::ledger::fleet::Tally;
-use crate::ledger::{Claimed, LedgerError, Release};
+use crate::ledger::{Claimed, GiveBack, LedgerError};
 
 /// One attempt at a batch: a claim, and for how long it is surely ours.
 pub(super) struct Attempt {
@@ -36,8 +36,8 @@ impl Attempt {
     }
 
     /// How the claim is given back if the attempt ends here.
-    pub(super) fn release(&self) -> Release {
-        if self.seen.load(Ordering::Relaxed) { Release::Unfinished } else { Release::Afresh }
+    pub(super) fn release(&self) -> GiveBack {
+        if self.seen.load(Ordering::Relaxed) { GiveBack::Unfinished } else { GiveBack::Afresh }
     }
 
     /// An error when the lease is over by our own clock.

@@ -16,9 +16,9 @@ use super::services::Services;
 use super::uploads::Uploads;
 use super::work::Work;
 use crate::callback::Answer;
-use crate::ledger::{LedgerError, Receipt, Release};
+use crate::ledger::{GiveBack, LedgerError, Receipt};
 use crate::report::BatchReport;
-use crate::sink::Ours;
+use crate::sink::LeaseCheck;
 
 /// How long giving a claim back may take. The drain's last moments have room for it.
 const GIVE_BACK: Duration = Duration::from_secs(3);
@@ -62,7 +62,7 @@ pub(super) async fn finish(
             services.ledger.commit(&attempt.claimed, &receipt).await?;
         }
         // A batch that failed is worked on again when it is asked for again: after a redrive, or with a better plugin.
-        Answer::Failure { .. } => services.ledger.release(&attempt.claimed, Release::Afresh).await?,
+        Answer::Failure { .. } => services.ledger.release(&attempt.claimed, GiveBack::Afresh).await?,
     }
     Ok((answer, Some(report)))
 }
@@ -73,10 +73,10 @@ async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, record
         attempt.shows_unrecorded(ready.clone());
     }
     let lease = attempt.lease.clone();
-    let ours = Ours::while_it_is(move || lease.is_ours());
+    let lease = LeaseCheck::new(move || lease.is_ours());
     for effect in &ready.effects {
         attempt.may_be_seen();
-        effect.apply(&*services.stores.objects, &*services.stores.tables, &ours).await?;
+        effect.apply(&*services.stores.objects, &*services.stores.tables, &lease).await?;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, record
 /// component that began. Neither may take long, because the message waits for it.
 pub(super) async fn give_back(services: &Services, attempt: &Attempt) {
     let release = async {
-        if attempt.release() == Release::Unfinished
+        if attempt.release() == GiveBack::Unfinished
             && let Some(record) = attempt.unrecorded().and_then(|ready| ready.record().ok())
         {
             services.ledger.prepare(&attempt.claimed, &record).await?;

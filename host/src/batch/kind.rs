@@ -60,8 +60,8 @@ pub(crate) enum FaultKind {
     Panicked,
     /// The rows of the batch take more memory than this worker has for them.
     NoRoom,
-    /// The message could not be set aside.
-    NotParked,
+    /// The message could not be moved to the dead-letter queue.
+    NotDeadLettered,
     /// An earlier delivery had committed the batch.
     AlreadyCommitted,
 }
@@ -98,7 +98,7 @@ impl FaultKind {
             Self::Stopped => "stopped",
             Self::Panicked => "panicked",
             Self::NoRoom => "no_room",
-            Self::NotParked => "not_parked",
+            Self::NotDeadLettered => "not_parked",
             Self::AlreadyCommitted => "already_committed",
         }
     }

@@ -53,7 +53,7 @@ const CLAIM: Duration = Duration::from_secs(20);
 /// What became of a delivery.
 #[derive(Debug)]
 pub struct Settled {
-    /// [`Disposition::Parked`] is set aside already, the others are the caller's to delete or return.
+    /// [`Disposition::DeadLettered`] is set aside already, the others are the caller's to delete or return.
     pub disposition: Disposition,
     /// How the services around served it.
     pub strain: Strain,
@@ -118,7 +118,7 @@ async fn claim_and_run(
             return Ok(End { kind, ..End::of(Disposition::Returned { after, reason, fault: false }) });
         }
         Claim::Committed(receipt) => {
-            let answered = match BatchReport::replayed(&receipt.output) {
+            let answered = match BatchReport::from_receipt(&receipt.output) {
                 Ok(report) => (report.answer(loaded.tolerated()), Some(report)),
                 Err(_) => (Answer::Success { output: receipt.output }, None),
             };

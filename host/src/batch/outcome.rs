@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::kind::FaultKind;
 use super::lease::Lost;
 use super::services::Services;
+use crate::backoff::Backoff;
 use crate::callback::{Answer, Waiting};
 use crate::catalog::Loaded;
 use crate::job::{Batch, Disposition, TaskToken, error_names};
@@ -52,7 +53,7 @@ impl End {
             _ if self.waiting == Some(Waiting::No) => Some(FaultKind::TokenGone),
             Some(error_names::ITEMS_REJECTED) => Some(FaultKind::ItemsRejected),
             Some(error_names::RETRYABLE) => Some(FaultKind::ItemRetry),
-            _ if self.report.as_ref().is_some_and(|report| report.replayed) => Some(FaultKind::AlreadyCommitted),
+            _ if self.report.as_ref().is_some_and(|report| report.from_receipt) => Some(FaultKind::AlreadyCommitted),
             _ if self.rolled_forward => Some(FaultKind::RolledForward),
             _ => None,
         })
@@ -73,7 +74,9 @@ pub enum Strain {
 impl End {
     pub(super) fn strain(&self) -> Strain {
         match (self.kind(), &self.disposition) {
-            (Some(kind), Disposition::Returned { .. } | Disposition::Parked { .. }) if kind.is_strain() => Strain::Felt,
+            (Some(kind), Disposition::Returned { .. } | Disposition::DeadLettered { .. }) if kind.is_strain() => {
+                Strain::Felt
+            }
             // Whatever the answer is.
             (_, Disposition::Acked) if self.answer.is_some() => Strain::None,
             _ => Strain::Unknown,
@@ -91,7 +94,7 @@ pub(super) async fn host_failed(services: &Services, batch: &Arc<Batch>, deliver
 pub(super) async fn host_failed_unread(services: &Services, delivery: &Delivery, fault: Fault) -> End {
     let reason = format!("message {}: {fault}", delivery.id);
     let end = match delivery.receives >= services.deliveries {
-        true => park(services, delivery, reason).await,
+        true => dead_letter(services, delivery, reason).await,
         false => End::of(Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }),
     };
     End { kind: Some(fault.kind()), ..end }
@@ -107,7 +110,7 @@ async fn fate(services: &Services, batch: &Arc<Batch>, delivery: &Delivery, kind
         Fault::Stopped => return End::of(Disposition::Returned { after: Duration::ZERO, reason, fault: false }),
         Fault::Lost(_) | Fault::Sink(SinkError::Lost) => backoff(delivery.receives),
         // Telling has just failed.
-        Fault::Callback(_) if last => return park(services, delivery, reason).await,
+        Fault::Callback(_) if last => return dead_letter(services, delivery, reason).await,
         _ if last || fault.is_refusal() => {
             let (batch, token) = (Some(batch.clone()), Some(batch.token.clone()));
             let error = fault.error_name();
@@ -136,14 +139,14 @@ pub(super) async fn refuse(services: &Services, delivery: &Delivery, refusal: Re
             }
         }
     }
-    End { kind: Some(kind), answer: told, waiting, ..park(services, delivery, reason).await }
+    End { kind: Some(kind), answer: told, waiting, ..dead_letter(services, delivery, reason).await }
 }
 
-async fn park(services: &Services, delivery: &Delivery, reason: String) -> End {
-    End::of(match services.queue.park(delivery, &reason).await {
-        Ok(()) => Disposition::Parked { reason },
+async fn dead_letter(services: &Services, delivery: &Delivery, reason: String) -> End {
+    End::of(match services.queue.dead_letter(delivery, &reason).await {
+        Ok(()) => Disposition::DeadLettered { reason },
         Err(error) => {
-            services.metrics.fault(FaultKind::NotParked.label());
+            services.metrics.fault(FaultKind::NotDeadLettered.label());
             let reason = format!("{reason}; the message was not set aside: {error}");
             Disposition::Returned { after: backoff(delivery.receives), reason, fault: true }
         }
@@ -188,16 +191,17 @@ pub(super) fn line<'a>(
         bytes: report.map_or(0, |report| report.bytes_read),
         answer: end.answer.as_deref(),
         heard: end.waiting.map(|waiting| waiting == Waiting::Yes),
-        replayed: report.is_some_and(|report| report.replayed),
+        from_receipt: report.is_some_and(|report| report.from_receipt),
         rolled_forward: end.rolled_forward,
     }
 }
 
-/// The time for which a message that failed stays hidden: doubling from 2 s to 5 min, of which the second half is chance,
-/// so that messages that failed together do not all come back together.
+/// For how long a message that failed stays hidden.
+const HIDDEN: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(300));
+
+/// The time for which a message stays hidden that failed at this delivery, from 1.
 fn backoff(receives: u32) -> Duration {
-    let most = Duration::from_secs((1_u64 << receives.min(9)).min(300));
-    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+    HIDDEN.pause(receives.saturating_sub(1))
 }
 
 #[cfg(test)]

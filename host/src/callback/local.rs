@@ -35,8 +35,8 @@ impl LocalCallback {
         receiver
     }
 
-    /// When the token's last heartbeat came, or when it was registered if none came; none when nobody waits. What
-    /// `HeartbeatSeconds` is counted from.
+    /// When the token's last heartbeat came, or when it was registered if none came. `HeartbeatSeconds` is counted from there.
+    /// None when nobody waits.
     pub fn last_heard(&self, token: &TaskToken) -> Option<Instant> {
         self.waiting().get(token).map(|waiter| waiter.heard)
     }

@@ -20,8 +20,8 @@ const MAX_CAUSE: usize = 32_768;
 /// What Step Functions calls a token that nobody waits for.
 const NOBODY_WAITS: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 
-/// Within the time for which a message stays hidden without an extension: an answer that does not get through is given by
-/// the next delivery.
+/// All attempts end before a message becomes visible again by itself. An answer that does not get through is given by the next
+/// delivery.
 const CALLS: Calls = Calls {
     attempts: Calls::UNTIL_TIME_IS_OVER,
     adaptive: false,
@@ -70,7 +70,7 @@ where
 {
     let Err(error) = result else { return Ok(Waiting::Yes) };
     let fault = ServiceError::new(&error);
-    // A token comes from a message: one that no state can have is that message's fault, and no trouble of the service.
+    // A token comes from a message. If no state can have it, the message is at fault and not the service.
     let impossible = fault.code == "ValidationException" && fault.message.contains("taskToken");
     match impossible || NOBODY_WAITS.contains(&fault.code.as_str()) {
         true => Ok(Waiting::No),
@@ -86,7 +86,7 @@ fn cut(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     fn refusal(code: &str) -> Response {
         Response::json(400, &format!(r#"{{"__type":"com.amazonaws.swf.service.v2.model#{code}","message":"why"}}"#))
@@ -100,8 +100,8 @@ mod tests {
     async fn a_token_that_nobody_waits_for_settles_the_matter() {
         let success = Answer::Success { output: "{}".into() };
         for code in NOBODY_WAITS {
-            let replay = Replay::start(vec![refusal(code), refusal(code)]).await;
-            let callback = StepFunctions::new(&replay.config);
+            let recorded = Recorded::start(vec![refusal(code), refusal(code)]).await;
+            let callback = StepFunctions::new(&recorded.config);
             assert_eq!(callback.answer(&token(), &success).await.unwrap(), Waiting::No, "{code}");
             assert_eq!(callback.heartbeat(&token()).await.unwrap(), Waiting::No, "{code}");
         }
@@ -111,8 +111,8 @@ mod tests {
     async fn nobody_waits_with_a_token_that_cannot_be_one() {
         let why = "Value at 'taskToken' failed to satisfy constraint: Member must satisfy a pattern";
         let refusal = Response::json(400, &format!(r#"{{"__type":"x#ValidationException","message":"{why}"}}"#));
-        let replay = Replay::start(vec![refusal]).await;
-        assert_eq!(StepFunctions::new(&replay.config).heartbeat(&token()).await.unwrap(), Waiting::No);
+        let recorded = Recorded::start(vec![refusal]).await;
+        assert_eq!(StepFunctions::new(&recorded.config).heartbeat(&token()).await.unwrap(), Waiting::No);
     }
 
     #[tokio::test]
@@ -123,8 +123,8 @@ mod tests {
             refusal("AccessDeniedException"),
             Response::json(500, "{}"),
         ] {
-            let replay = Replay::start(vec![response]).await;
-            let callback = StepFunctions::new(&replay.config);
+            let recorded = Recorded::start(vec![response]).await;
+            let callback = StepFunctions::new(&recorded.config);
             let error = callback.answer(&token(), &Answer::Success { output: "{".into() }).await.unwrap_err();
             assert!(!format!("{error:?}").contains("secret-token"), "{error:?}");
         }
@@ -132,10 +132,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_fits_into_the_limits() {
-        let replay = Replay::start(vec![Response::json(200, "{}")]).await;
+        let recorded = Recorded::start(vec![Response::json(200, "{}")]).await;
         let answer = Answer::Failure { error: "é".repeat(300), cause: "ü".repeat(40_000) };
-        assert_eq!(StepFunctions::new(&replay.config).answer(&token(), &answer).await.unwrap(), Waiting::Yes);
-        let sent: serde_json::Value = serde_json::from_str(&replay.requests()[0].body).unwrap();
+        assert_eq!(StepFunctions::new(&recorded.config).answer(&token(), &answer).await.unwrap(), Waiting::Yes);
+        let sent: serde_json::Value = serde_json::from_str(&recorded.requests()[0].body).unwrap();
         assert_eq!(sent["error"], "é".repeat(256));
         assert_eq!(sent["cause"], "ü".repeat(32_768));
         assert_eq!(sent["taskToken"], "secret-token");

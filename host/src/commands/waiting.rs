@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::ledger::LedgerError;
 use crate::queue::QueueError;
 use crate::registry::RegistryError;
 use crate::telemetry::admin::Readiness;
 
-/// Between the first two attempts; doubled with each up to the longest. The clients repeat their calls too.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between attempts. The clients repeat their calls too.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), LONGEST_PAUSE);
 
 /// Why a start cannot go on.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) async fn wait_for<T>(
     stop: &CancellationToken,
     attempt: impl AsyncFn() -> Result<T, Obstacle>,
 ) -> anyhow::Result<Option<T>> {
-    let mut pause = FIRST_PAUSE;
+    let mut earlier = 0;
     let waiting = async {
         loop {
             let reason = match attempt().await {
@@ -38,7 +39,7 @@ pub(super) async fn wait_for<T>(
                 Err(Obstacle::Lasting(reason)) => return Err(anyhow::anyhow!("{what}: {reason}")),
                 Err(Obstacle::Passing(reason)) => reason,
             };
-            let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+            let wait = PAUSES.pause(earlier);
             tracing::warn!(
                 reason,
                 wait_millis = wait.as_millis() as u64,
@@ -46,7 +47,7 @@ pub(super) async fn wait_for<T>(
             );
             readiness.not_ready(format!("{what}: {reason}"));
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            earlier += 1;
         }
     };
     tokio::select! {

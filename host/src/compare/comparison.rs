@@ -1,4 +1,5 @@
-//! What a comparison found: counts, and the first differences. Of bounded size, and the sum of any number of them.
+//! What a comparison found: counts, and the first differences. It has a bounded size, and any number of comparisons add up to
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,9 +12,9 @@ pub const MAX_DIFFERENCES: usize = 20;
 /// How many characters of a name or value are shown.
 const MAX_TEXT: usize = 200;
 
-/// A time ratio of 2 is so many steps of [`Times::ratios`]: each is 4.4 % wide.
+/// How many steps of [`Times::ratios`] make a time ratio of 2. Each step is 4.4 % wide.
 const STEPS_PER_OCTAVE: f64 = 16.0;
-/// Ratios beyond 1 : 256 count as that.
+/// The most steps: a ratio beyond 1 : 256 counts as 1 : 256.
 const MOST_STEPS: f64 = 128.0;
 
 /// What differs between two versions over some items.
@@ -23,7 +24,7 @@ pub struct Comparison {
     pub items: u64,
     /// Both versions gave the same rows and value, or failed with the same code.
     pub same: u64,
-    /// Both have a result, and not the same; or both failed, with different codes.
+    /// Both have a result, but not the same one, or both failed with different codes.
     pub changed: u64,
     /// The new version has no result where the old one has.
     pub newly_failing: u64,
@@ -39,11 +40,12 @@ pub struct Comparison {
     pub first: Vec<Difference>,
     /// How long the items took that succeeded with both.
     pub time: Times,
-    /// The largest that an instance became, in bytes.
+    /// The size of the largest instance, in bytes.
     pub memory: Memory,
 }
 
-/// Rows of one output. Where it has the same key in both versions rows are compared by it, else by their place in the item.
+/// Rows of one output. Where both versions have the same key, rows are compared by it. Otherwise they are compared by their
+/// place in the item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
     /// Only the new version has them.
@@ -131,7 +133,7 @@ impl Comparison {
         self.items == self.same && self.schema.is_empty()
     }
 
-    /// What both found together. Neither order nor grouping matters.
+    /// The sum of both. Neither order nor grouping matters.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.items += other.items;

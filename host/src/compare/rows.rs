@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::comparison::{Comparison, Difference, MAX_DIFFERENCES, Rows, SchemaChange, Subject, short};
-use super::{Ran, name_of};
+use super::ran::Ran;
 use crate::catalog::Loaded;
-use crate::job::Item;
+use crate::job::{Item, item_name};
 use crate::runtime::ItemFault;
 use crate::sink::{OutputSchema, RowTexts, SinkError};
 
@@ -116,6 +116,11 @@ pub(super) fn add(
     comparison.first.sort();
 }
 
+/// What an item is called in a difference.
+fn name_of(item: &Item) -> Option<String> {
+    item_name(&item.body).map(|name| short(&name))
+}
+
 fn told(result: &Result<Option<String>, ItemFault>) -> String {
     match result {
         Ok(_) => "succeeded".into(),
@@ -123,7 +128,7 @@ fn told(result: &Result<Option<String>, ItemFault>) -> String {
     }
 }
 
-/// The differences of one item, as long as there is room for them.
+/// The differences of one item, as many as there is room for.
 struct Found<'a> {
     item: &'a Item,
     room: usize,
@@ -140,7 +145,7 @@ impl Found<'_> {
     }
 }
 
-/// The rows of one output in one version; without a schema where it does not have the output.
+/// The rows of one output in one version. There is no schema if the version does not have the output.
 struct Side<'a> {
     schema: Option<&'a OutputSchema>,
     blocks: Vec<&'a RecordBatch>,
@@ -187,7 +192,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The columns that both have, of one type: name and places.
+/// The columns that both versions have with the same type: name, and place in each.
 fn common<'a>(old: &Side<'a>, new: &Side<'a>) -> Vec<(&'a str, usize, usize)> {
     let (Some(old), Some(new)) = (old.schema, new.schema) else { return Vec::new() };
     let place = |(at, column): (usize, &'a crate::dataset::Column)| {
@@ -198,7 +203,7 @@ fn common<'a>(old: &Side<'a>, new: &Side<'a>) -> Vec<(&'a str, usize, usize)> {
 }
 
 fn compare(old: &Side<'_>, new: &Side<'_>, output: &str, found: &mut Found<'_>) -> Rows {
-    // Mostly nothing differs; blocks are compared much faster than values.
+    // Mostly nothing differs, and blocks are compared much faster than values.
     if old.schema.map(|schema| &schema.columns) == new.schema.map(|schema| &schema.columns) && old.blocks == new.blocks
     {
         return Rows { same: old.len() as u64, ..Rows::default() };

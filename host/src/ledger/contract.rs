@@ -1,16 +1,17 @@
-//! What every [`Ledger`] has to do, as a suite that runs against SQLite and against DynamoDB.
+//! What every [`Ledger`] and every [`Fleet`] has to do, as suites that run against SQLite and against DynamoDB.
 
-// A failed check is what this is for.
+// A suite fails by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, SystemTime};
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use super::fleet::{Fleet, Tally};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use crate::job::{BatchId, Digest};
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Runs the suite. All batches it makes are of executions that start with `prefix`, of which there may be none yet.
+/// Runs the suite. All its batches have executions that start with `prefix`. The ledger must not have any yet.
 pub async fn suite(ledger: &dyn Ledger, prefix: &str) {
     let name = |case: &str| format!("{prefix}:{case}");
     a_batch_is_claimed_once(ledger, &name("once")).await;
@@ -63,7 +64,7 @@ async fn assert_lost(ledger: &dyn Ledger, claimed: &Claimed) {
         ledger.renew(claimed, clock(1_000_000), LEASE).await,
         ledger.commit(claimed, &Receipt { output: "of the zombie".into(), ..receipt() }).await,
         ledger.prepare(claimed, &Record::from(b"of the zombie".to_vec())).await,
-        ledger.release(claimed, Release::Afresh).await,
+        ledger.release(claimed, GiveBack::Afresh).await,
     ];
     for result in lost {
         assert!(matches!(&result, Err(LedgerError::Lost(id)) if *id == claimed.id), "{result:?}");
@@ -85,7 +86,7 @@ async fn a_committed_batch_stays_committed(ledger: &dyn Ledger, name: &str) {
         ledger.commit(&claimed, &receipt()).await.unwrap();
     }
     // Nothing is left to give back, and nothing is lost by trying.
-    ledger.release(&claimed, Release::Afresh).await.unwrap();
+    ledger.release(&claimed, GiveBack::Afresh).await.unwrap();
     for seconds in [1, 61, 1_000_000] {
         let claim = ledger.claim(&request(name, seconds)).await.unwrap();
         assert!(matches!(&claim, Claim::Committed(found) if *found == receipt()), "{claim:?}");
@@ -118,13 +119,13 @@ async fn a_renewed_claim_is_not(ledger: &dyn Ledger, name: &str) {
 async fn a_released_claim_is_free(ledger: &dyn Ledger, name: &str) {
     let promoted = |seconds| ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, seconds) };
     let first = take(ledger, &request(name, 0)).await;
-    ledger.release(&first, Release::Unfinished).await.unwrap();
+    ledger.release(&first, GiveBack::Unfinished).await.unwrap();
     let second = take(ledger, &promoted(1)).await;
     assert!(second.fence > first.fence);
     assert_eq!((second.started, second.component, second.resumed), (first.started, first.component, true));
     assert_lost(ledger, &first).await;
-    // What is not unfinished is nobody's: also not the component's.
-    ledger.release(&second, Release::Afresh).await.unwrap();
+    // A claim that is given back afresh does not bind the next one to a component.
+    ledger.release(&second, GiveBack::Afresh).await.unwrap();
     let third = take(ledger, &promoted(2)).await;
     assert!(third.fence > second.fence);
     assert_eq!((third.component, third.resumed), (Digest::of(b"promoted meanwhile"), false));
@@ -147,16 +148,16 @@ async fn what_is_prepared_is_for_whoever_comes_next(ledger: &dyn Ledger, name: &
     }
     ledger.renew(&first, clock(10), LEASE).await.unwrap();
     assert_held(ledger, &request(name, 20), 50).await;
-    // It died. Its heirs find the record, one after the other, also after one that gave up in the middle.
+    // The first one died. Its heirs find the record, one after the other, also after one that gave up in the middle.
     let promoted = ClaimRequest { component: Digest::of(b"promoted meanwhile"), ..request(name, 100) };
     let (second, found) = prepared(ledger, &promoted).await;
     assert_eq!((found, second.component, second.resumed), (record.clone(), first.component, true));
     assert_lost(ledger, &first).await;
-    ledger.release(&second, Release::Unfinished).await.unwrap();
+    ledger.release(&second, GiveBack::Unfinished).await.unwrap();
     let (third, found) = prepared(ledger, &request(name, 101)).await;
     assert_eq!(found, record);
     // What turned out to be of no use is given back afresh.
-    ledger.release(&third, Release::Afresh).await.unwrap();
+    ledger.release(&third, GiveBack::Afresh).await.unwrap();
     let fourth = take(ledger, &request(name, 102)).await;
     assert!(!fourth.resumed);
     ledger.prepare(&fourth, &record).await.unwrap();
@@ -207,4 +208,24 @@ async fn states_of_one_execution_are_apart(ledger: &dyn Ledger, name: &str) {
     other.id.state = "Another".into();
     take(ledger, &request(name, 0)).await;
     take(ledger, &other).await;
+}
+
+/// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.
+pub async fn fleet_suite(fleet: &dyn Fleet, prefix: &str) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let key = |case: &str| format!("{prefix}:{case}");
+    assert_eq!(fleet.agree(&key("run"), "first", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("run"), "second", now).await.unwrap(), "first");
+    assert_eq!(fleet.agree(&key("other run"), "second", now).await.unwrap(), "second");
+    let (racing, proposals) = (key("race"), ["a", "b", "c", "d"]);
+    let agreed = futures::future::join_all(proposals.map(|proposal| fleet.agree(&racing, proposal, now))).await;
+    let agreed: Vec<String> = agreed.into_iter().map(Result::unwrap).collect();
+    assert!(agreed.iter().all(|value| *value == agreed[0]) && proposals.contains(&agreed[0].as_str()), "{agreed:?}");
+
+    let more = Tally { batches: 1, items: 10, failed: 2, micros: 5_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), more);
+    let sum = Tally { batches: 2, items: 20, failed: 4, micros: 10_000_000_000 };
+    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("trial"), Tally::default(), now).await.unwrap(), sum);
+    assert_eq!(fleet.tally(&key("another"), Tally::default(), now).await.unwrap(), Tally::default());
 }

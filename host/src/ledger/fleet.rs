@@ -12,11 +12,11 @@ use super::LedgerError;
 /// What a fleet shares.
 #[async_trait]
 pub trait Fleet: Send + Sync + 'static {
-    /// What the first one to ask proposed, from then on for everybody: for as long as messages live.
+    /// The value that the first one to ask proposed. Everybody gets it from then on, for as long as messages live.
     async fn agree(&self, key: &str, proposal: &str, now: SystemTime) -> Result<String, LedgerError>;
 
     /// Adds to the counts under this key, and returns those of the whole fleet. When an answer is lost, the counts may have
-    /// been added: they are for judging, not for accounts.
+    /// been added all the same. So they are good for judging a version, and not for accounting.
     async fn tally(&self, key: &str, more: Tally, now: SystemTime) -> Result<Tally, LedgerError>;
 }
 
@@ -42,14 +42,14 @@ impl AddAssign for Tally {
     }
 }
 
-/// A process that shares nothing with others: what a fleet without a ledger has. Each worker agrees with itself.
+/// A process that shares nothing with others, as in a fleet without a ledger. Each worker agrees with itself.
 #[derive(Debug, Default)]
 pub struct Alone {
     agreed: Mutex<Agreed>,
     tallies: Mutex<HashMap<String, Tally>>,
 }
 
-/// How many agreements a process remembers: runs come and go, and those that are worked on now are few.
+/// How many agreements a process remembers. Runs come and go, and only a few are worked on at a time.
 const MOST_AGREED: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ struct Agreed {
 }
 
 impl Agreed {
-    /// Half of what may be remembered is what was agreed on or asked for last.
+    /// Remembers at least the last half of what was agreed on or asked for.
     fn agree(&mut self, key: &str, proposal: &str) -> String {
         if let Some(value) = self.now.get(key) {
             return value.clone();
@@ -91,36 +91,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.
-#[doc(hidden)]
-// A failed check is what this is for.
-#[allow(clippy::unwrap_used)]
-pub async fn suite(fleet: &dyn Fleet, prefix: &str) {
-    let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
-    let key = |case: &str| format!("{prefix}:{case}");
-    assert_eq!(fleet.agree(&key("run"), "first", now).await.unwrap(), "first");
-    assert_eq!(fleet.agree(&key("run"), "second", now).await.unwrap(), "first");
-    assert_eq!(fleet.agree(&key("other run"), "second", now).await.unwrap(), "second");
-    let (racing, proposals) = (key("race"), ["a", "b", "c", "d"]);
-    let agreed = futures::future::join_all(proposals.map(|proposal| fleet.agree(&racing, proposal, now))).await;
-    let agreed: Vec<String> = agreed.into_iter().map(Result::unwrap).collect();
-    assert!(agreed.iter().all(|value| *value == agreed[0]) && proposals.contains(&agreed[0].as_str()), "{agreed:?}");
-
-    let more = Tally { batches: 1, items: 10, failed: 2, micros: 5_000_000_000 };
-    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), more);
-    let sum = Tally { batches: 2, items: 20, failed: 4, micros: 10_000_000_000 };
-    assert_eq!(fleet.tally(&key("trial"), more, now).await.unwrap(), sum);
-    assert_eq!(fleet.tally(&key("trial"), Tally::default(), now).await.unwrap(), sum);
-    assert_eq!(fleet.tally(&key("another"), Tally::default(), now).await.unwrap(), Tally::default());
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::contract::fleet_suite;
     use super::*;
 
     #[tokio::test]
     async fn a_process_agrees_with_itself() {
-        suite(&Alone::default(), "x").await;
+        fleet_suite(&Alone::default(), "x").await;
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The ledger: who works on which batch, and what is already done. It is what makes delivery at least once look like
-//! work exactly once.
+//! The ledger: who works on which batch, and what is already done. It makes delivery at least once look like work exactly once.
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dynamodb;
 pub mod fleet;
@@ -25,7 +24,7 @@ pub struct Claimed {
     pub id: BatchId,
     /// Grows with every claim of this batch; a write under an older fence is refused.
     pub fence: u64,
-    /// What the first claim of this work gave for the version that begins (a component, or a release).
+    /// The version (a component, or a release) that the first claim of this work named.
     pub component: Digest,
     /// Whether somebody else began this work and did not give it back: parts of it may be visible.
     pub resumed: bool,
@@ -33,14 +32,14 @@ pub struct Claimed {
     pub started: SystemTime,
 }
 
-/// What a committed batch leaves behind: enough to answer again without working again.
+/// What a committed batch leaves behind: enough to answer again without doing the work again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The answer's JSON text: the output of a success.
     pub output: String,
     /// What the batch was, so that a batch of the same name with other contents is not taken for it.
     pub fingerprint: Digest,
-    /// What it rests on, as a text that the ledger does not look into: `--local` looks whether that is still so.
+    /// What it rests on, as a text that only its writer understands. `--local` checks whether that is still so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
 }
@@ -66,11 +65,11 @@ pub enum Claim {
 pub struct ClaimRequest {
     /// Which batch.
     pub id: BatchId,
-    /// A digest over everything that makes it this work: dataset, settings, outputs, input. Whether the component belongs
-    /// to it is the caller's choice: where one may be promoted in the middle of a run it does not, because a batch that
-    /// was begun ends with the component it began with; where a changed component means new work (`--local`) it does.
+    /// A digest over everything that makes it this work: dataset, settings, outputs, input. The caller chooses whether the
+    /// component belongs to it. With `--local` it does: a changed component means new work. In a fleet it does not: a component
+    /// may be promoted in the middle of a run, and a batch ends with the component that it began with.
     pub fingerprint: Digest,
-    /// The version that begins if this is the first claim, as the caller finds it again.
+    /// The version that begins if this is the first claim, by a digest under which the caller finds it again.
     pub component: Digest,
     /// The caller's clock.
     pub now: SystemTime,
@@ -78,19 +77,19 @@ pub struct ClaimRequest {
     pub lease: Duration,
 }
 
-/// In which state a claim is given back.
+/// How a claim is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Nothing of it is visible, or all that will ever be: whoever is next begins anew, with a component of its own.
+pub enum GiveBack {
+    /// Nothing of the batch is visible, or everything that will ever be. Whoever is next begins anew, with its own component.
     Afresh,
-    /// A part may be visible: whoever is next goes on, with the same component or the same record.
+    /// A part may be visible. Whoever is next goes on with the same component or the same record.
     Unfinished,
 }
 
 /// The ledger did not do what it was asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Our claim was taken over: whatever we do now must not count.
+    /// Our claim was taken over, so nothing that we do now may count.
     #[error("the claim on batch {0} was lost to another worker")]
     Lost(BatchId),
     /// The ledger did not answer after the client's own retries.
@@ -104,21 +103,20 @@ pub enum LedgerError {
 /// A ledger of batches.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Claims the batch. An entry with another fingerprint does not count, once nobody holds it: the work is new.
+    /// Claims the batch. Once nobody holds it, an entry with another fingerprint does not count, because the work is new.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError>;
 
     /// Makes the claim last until `now + lease`.
     async fn renew(&self, claimed: &Claimed, now: SystemTime, lease: Duration) -> Result<(), LedgerError>;
 
-    /// Records what is about to become visible, on condition that the claim is still ours: from now on nobody can make
-    /// anything else visible.
+    /// Records what is about to become visible, if the claim is still ours. From then on nobody can make anything else visible.
     async fn prepare(&self, claimed: &Claimed, record: &Record) -> Result<(), LedgerError>;
 
-    /// Records that the batch's rows are visible, on condition that the claim is still ours.
+    /// Records that the batch's rows are visible, if the claim is still ours.
     async fn commit(&self, claimed: &Claimed, receipt: &Receipt) -> Result<(), LedgerError>;
 
     /// Gives the claim back, so that the next delivery need not wait for the lease to end. Harmless after a commit.
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError>;
+    async fn release(&self, claimed: &Claimed, how: GiveBack) -> Result<(), LedgerError>;
 }
 
 /// A time as ledgers store it: milliseconds since 1970.

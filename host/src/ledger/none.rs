@@ -1,11 +1,11 @@
-//! No ledger: every delivery is work. Rows are keyed and objects named after their batch, so that a batch which is worked
-//! on twice gives the same result twice; what is lost is the time, and the protection against a late writer.
+//! No ledger: every delivery is work. Rows have keys and objects are named after their batch, so that a batch which is worked
+//! on twice gives the same result twice. What is lost is time, and the protection against a late writer.
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Ledger for NoLedger {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }

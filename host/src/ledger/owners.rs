@@ -1,8 +1,8 @@
 //! Which processes that share a folder are alive.
 //!
-//! Each holds a lock on a file of its own, which the system drops whatever way the process ends. So a run that was killed
-//! goes on at once, instead of waiting until the dead process's leases end. It is only a short cut: that nobody writes
-//! under a claim that was taken over is the fence's business.
+//! Each process locks a file of its own, and the system drops the lock however the process ends. So a run that was killed goes
+//! on at once, and does not wait until the dead process's leases end. It is only a short cut: the fence, and not this, keeps
+//! others from writing under a claim that was taken over.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -20,7 +20,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Enters the folder `owners`. Whoever calls this or [`remove_dead`] keeps others from doing so at the same time.
+    /// Enters the folder `owners`. Only one process may call this or [`remove_dead`] at a time.
     pub(super) fn enter(owners: &Path) -> io::Result<Self> {
         fs::create_dir_all(owners)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -12,9 +12,8 @@ pub const PART: usize = 256 * 1024;
 
 type Made = dyn Fn() -> Box<dyn Iterator<Item = Vec<u8>> + Send> + Send + Sync;
 
-/// What is about to become visible, as the one who prepared it wrote it down: everything that another process needs to
-/// finish the batch. The ledger does not look into it. It comes in parts, each of which is made when it is asked for, so that it
-/// is never in memory as a whole.
+/// What is about to become visible: everything that another process needs to finish the batch. The ledger does not look into
+/// it. It comes in parts, and each part is made when it is asked for, so that the whole is never in memory.
 #[derive(Clone)]
 pub struct Record(Source);
 
@@ -25,7 +24,7 @@ enum Source {
 }
 
 impl Record {
-    /// A record whose bytes `make` makes, the same each time, in pieces of any size.
+    /// A record whose bytes come from `make`: the same bytes each time, in pieces of any size.
     pub fn made<I>(make: impl Fn() -> I + Send + Sync + 'static) -> Self
     where
         I: Iterator<Item = Vec<u8>> + Send + 'static,
@@ -42,7 +41,7 @@ impl Record {
         Parts { pieces, ready: BytesMut::new(), first: true }
     }
 
-    /// How many bytes were found; 0 for what is not written yet.
+    /// How many bytes were found, or 0 for a record that is not written yet.
     pub fn found(&self) -> usize {
         match &self.0 {
             Source::Made(_) => 0,
@@ -50,7 +49,7 @@ impl Record {
         }
     }
 
-    /// Reads it. What was read is let go.
+    /// Reads it, and frees what was read.
     pub fn into_reader(self) -> impl Read {
         let parts = match self.0 {
             Source::Found(parts) => parts.into(),
@@ -60,7 +59,7 @@ impl Record {
     }
 }
 
-/// Pieces, cut and joined to parts of one size.
+/// Pieces that are joined and cut into parts of one size.
 struct Parts {
     pieces: Box<dyn Iterator<Item = Bytes> + Send>,
     ready: BytesMut,
@@ -99,7 +98,7 @@ impl Read for Reader {
 }
 
 impl FromIterator<Bytes> for Record {
-    /// What was found.
+    /// A record that was found.
     fn from_iter<T: IntoIterator<Item = Bytes>>(parts: T) -> Self {
         Self(Source::Found(parts.into_iter().collect()))
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::Numbered;
 use super::summary::BatchFailure;
+use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
 use crate::dataset::RunValues;
 use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
@@ -19,9 +20,8 @@ use crate::report::BatchReport;
 /// The name of the waiting state, here and in the generated state machine.
 pub const STATE: &str = crate::asl::BATCH_STATE;
 
-/// `IntervalSeconds` and `BackoffRate` of the generated `Retry`.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const BACKOFF_RATE: u32 = 2;
+/// The pauses of the generated `Retry`: its `IntervalSeconds` is 1, its `BackoffRate` 2.
+const RETRIES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1024));
 
 /// The errors that another attempt may cure.
 const RETRIED: [&str; 2] = [error_names::RETRYABLE, error_names::HOST_FAULT];
@@ -199,9 +199,8 @@ pub fn batch_number(child_execution: &str) -> Option<u64> {
 /// The time until the next attempt: doubling, and half of it spread over the batches, so that those that failed together
 /// do not come back together. The spread follows from the name: the same run waits the same.
 fn retry_delay(execution: &str, attempt: u32) -> Duration {
-    let whole = FIRST_RETRY * BACKOFF_RATE.saturating_pow(attempt.min(10));
-    let spread = Sha256::digest(format!("{execution}#{attempt}"))[0];
-    whole / 2 + whole / 2 * u32::from(spread) / 255
+    let chance = Sha256::digest(format!("{execution}#{attempt}"))[0];
+    spread(RETRIES.whole(attempt), f64::from(chance) / 255.0)
 }
 
 #[cfg(test)]

@@ -171,7 +171,7 @@ impl State {
             Fate::Abandoned => None,
         };
         if let Some((cause, place)) = self.again.why(number)
-            && report.is_some_and(|report| !report.replayed)
+            && report.is_some_and(|report| !report.from_receipt)
         {
             self.summary.repeated(number, *cause, place);
         }
@@ -184,7 +184,7 @@ impl State {
                 return None;
             }
             Fate::Succeeded(report) => {
-                let (bytes, failures, replayed) = (report.bytes_read, report.items.rejected, report.replayed);
+                let (bytes, failures, replayed) = (report.bytes_read, report.items.rejected, report.from_receipt);
                 self.summary.succeeded(number, report);
                 BatchDone { items, bytes, failures, replayed }
             }
@@ -194,7 +194,7 @@ impl State {
                         items,
                         bytes: report.bytes_read,
                         failures: report.items.rejected,
-                        replayed: report.replayed,
+                        replayed: report.from_receipt,
                     },
                     None => BatchDone { items, failures: items, ..BatchDone::default() },
                 };

@@ -183,7 +183,7 @@ impl Summary {
 
     /// Counts a batch that succeeded.
     pub(super) fn succeeded(&mut self, batch: u64, report: BatchReport) {
-        if report.replayed {
+        if report.from_receipt {
             self.batches.replayed += 1;
         } else {
             self.batches.done += 1;
@@ -224,7 +224,7 @@ impl Summary {
     fn add(&mut self, batch: u64, report: BatchReport) {
         self.items.succeeded += report.items.succeeded;
         self.items.rejected += report.items.rejected;
-        if report.replayed {
+        if report.from_receipt {
             self.items.replayed += report.items.total;
         } else {
             self.bytes_read += report.bytes_read;

@@ -1,7 +1,7 @@
 //! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
 
 pub mod aside;
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod folder;
 pub mod s3;

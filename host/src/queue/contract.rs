@@ -1,20 +1,20 @@
 //! What every [`Queue`] has to do, as a suite that runs against the embedded queue and against an SQS.
 
-// A failed check is what this is for.
+// A suite fails by panicking.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
 use super::{Delivery, Queue, Receipt};
 
-/// Runs the suite on an empty queue that has a dead-letter queue, and leaves it empty but for one parked message. `send`
+/// Runs the suite on an empty queue that has a dead-letter queue, and leaves it empty but for one dead letter. `send`
 /// adds a message. Time-outs of seconds are waited for: real ones, unless the clock is tokio's and paused.
 pub async fn suite(queue: &dyn Queue, send: impl AsyncFn(String)) {
     what_is_sent_is_received_and_deleted(queue, &send).await;
     more_than_ten_at_once(queue, &send).await;
     what_is_not_deleted_comes_again(queue, &send).await;
     an_extended_message_stays_hidden(queue, &send).await;
-    a_parked_message_is_gone(queue, &send).await;
+    a_dead_lettered_message_is_gone(queue, &send).await;
 }
 
 async fn receive_one(queue: &dyn Queue) -> Delivery {
@@ -35,7 +35,7 @@ async fn what_is_sent_is_received_and_deleted(queue: &dyn Queue, send: &impl Asy
     assert_eq!((delivery.body.as_str(), delivery.receives), (body, 1));
     assert!(delivery.sent.elapsed().unwrap_or_default() < Duration::from_secs(3600));
     delete(queue, std::slice::from_ref(&delivery)).await;
-    // Repeated, it is harmless. Whether it is said that there is nothing left to delete is up to the queue.
+    // Repeating it is harmless. A queue may or may not say that there is nothing left to delete.
     queue.delete(&[delivery.receipt]).await.unwrap();
 }
 
@@ -85,10 +85,10 @@ async fn an_extended_message_stays_hidden(queue: &dyn Queue, send: &impl AsyncFn
     delete(queue, &[first]).await;
 }
 
-async fn a_parked_message_is_gone(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+async fn a_dead_lettered_message_is_gone(queue: &dyn Queue, send: &impl AsyncFn(String)) {
     send("poison".into()).await;
     let poison = receive_one(queue).await;
-    queue.park(&poison, "not a batch:\u{0} \u{1b}[31m").await.unwrap();
+    queue.dead_letter(&poison, "not a batch:\u{0} \u{1b}[31m").await.unwrap();
     send("next".into()).await;
     let next = receive_one(queue).await;
     assert_eq!(next.body, "next");

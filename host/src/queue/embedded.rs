@@ -1,8 +1,7 @@
-//! A queue in memory with the rules of Amazon SQS: what is received is hidden and comes again unless it is deleted in time.
-//! What `gristmill map --local` uses.
+//! A queue in memory with the rules of Amazon SQS: a message that is received is hidden, and comes again unless it is deleted
+//! in time. `gristmill map --local` uses it.
 //!
-//! Time is tokio's, so that tests can move it. Nothing is moved to the dead-letter list by itself: that is what
-//! [`Queue::park`] is for.
+//! Time is tokio's, so that tests can move it. Messages get into the dead-letter list by [`Queue::dead_letter`] alone.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +18,7 @@ use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
 pub struct EmbeddedQueue {
     visibility_timeout: Duration,
     state: Mutex<State>,
-    /// Rung whenever a message may have become visible, or none will come any more.
+    /// Notified whenever a message may have become visible, or when none will come any more.
     changed: Notify,
 }
 
@@ -30,18 +29,18 @@ pub struct Counts {
     pub visible: usize,
     /// Received and hidden (`ApproximateNumberOfMessagesNotVisible`).
     pub in_flight: usize,
-    /// Parked.
+    /// In the dead-letter list.
     pub dead: usize,
 }
 
-/// A message that was set aside.
+/// A message that nobody can work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The message's id.
     pub id: String,
     /// Its body.
     pub body: String,
-    /// Why it was parked.
+    /// Why nobody can work on it.
     pub reason: String,
 }
 
@@ -103,7 +102,7 @@ impl EmbeddedQueue {
         Counts { visible: state.visible.len(), in_flight: state.hidden.len(), dead: state.dead.len() }
     }
 
-    /// What was parked, in that order.
+    /// The dead letters, the oldest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.state().dead.clone()
     }
@@ -149,7 +148,7 @@ impl Queue for EmbeddedQueue {
         Ok(failed)
     }
 
-    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let mut state = self.state();
         state.current(&delivery.receipt).map_err(QueueError::Refused)?;
         state.delete(&delivery.receipt).map_err(QueueError::Refused)?;
@@ -216,7 +215,7 @@ impl State {
         }
     }
 
-    /// Deletes a message, also one that is visible again but not received again; a deleted one counts as deleted.
+    /// Deletes a message, also one that is visible again but not received again. One that was deleted before counts as deleted.
     fn delete(&mut self, receipt: &Receipt) -> Result<(), String> {
         let Some(id) = self.current(receipt)? else {
             return Ok(());
@@ -338,15 +337,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stale_delivery_is_not_parked_twice() {
+    async fn a_stale_delivery_is_not_dead_lettered_twice() {
         let queue = queue(1);
         let first = queue.receive(1).await.unwrap().remove(0);
         let second = queue.receive(1).await.unwrap();
         assert!(second.is_empty(), "the long poll ends before the time-out");
         tokio::time::advance(MINUTE).await;
         let second = queue.receive(1).await.unwrap().remove(0);
-        assert!(matches!(queue.park(&first, "r").await, Err(QueueError::Refused(_))));
-        queue.park(&second, "r").await.unwrap();
+        assert!(matches!(queue.dead_letter(&first, "r").await, Err(QueueError::Refused(_))));
+        queue.dead_letter(&second, "r").await.unwrap();
         assert_eq!(queue.dead_letters(), [DeadLetter { id: second.id, body: "0".into(), reason: "r".into() }]);
     }
 

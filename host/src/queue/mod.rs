@@ -1,6 +1,6 @@
 //! The queue that batches come from: Amazon SQS in the cloud, an embedded one under `--local`.
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod embedded;
 pub mod sqs;
@@ -15,9 +15,9 @@ pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 
 /// How long a receive waits at most for a message to come.
 ///
-/// SQS would wait 20 s. But a poll must not be abandoned: what it is handed in the moment when it ends is nobody's until
-/// the visibility time-out. So a worker that is told to stop waits for its poll, and this is how long that takes. The price
-/// is 30 requests a minute from an idle worker, about half a dollar a month.
+/// SQS would wait 20 s. But a poll must not be abandoned: a message that it is handed at that moment belongs to nobody until
+/// the visibility time-out. So a worker that is told to stop waits for its poll, which takes this long at most. The price is 30
+/// requests a minute from an idle worker, about half a dollar a month.
 pub const LONG_POLL: Duration = Duration::from_secs(2);
 
 /// How a received message is named when it is deleted or returned. A later delivery of the same message has another.
@@ -27,7 +27,7 @@ pub struct Receipt(pub String);
 /// A message that is ours until its visibility time-out ends.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The message's own id, the same over deliveries.
+    /// The message's own id, the same for all its deliveries.
     pub id: String,
     /// The body as it is on the wire.
     pub body: String,
@@ -35,7 +35,7 @@ pub struct Delivery {
     pub receipt: Receipt,
     /// How often the message was delivered, this one included (`ApproximateReceiveCount`).
     pub receives: u32,
-    /// When it was sent (`SentTimestamp`), the same over deliveries.
+    /// When it was sent (`SentTimestamp`), the same for all its deliveries.
     pub sent: SystemTime,
 }
 
@@ -50,25 +50,26 @@ pub enum QueueError {
     Refused(String),
 }
 
-/// A queue of messages, at least once, in no particular order.
+/// A queue that delivers each message at least once, in no particular order.
 ///
 /// The caller's duties: receive only what there is a free slot for; for each delivery keep extending its visibility until
 /// it is deleted or returned; never drop a `receive` that may have taken messages.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Waits (a long poll, at most [`LONG_POLL`]) for up to `max` messages, which may be any number, also more than 10 or none.
+    /// Waits for up to `max` messages, with a long poll of at most [`LONG_POLL`]. `max` may be any number, also 0 or more than
+    /// 10.
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError>;
 
     /// Deletes the messages for good. Returns the receipts that were not deleted, each with the reason.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<(Receipt, String)>, QueueError>;
 
-    /// Hides the messages for this long from now on, but never beyond [`MAX_VISIBILITY`] from when they were received; zero
+    /// Hides the messages for this long from now on, but no longer than [`MAX_VISIBILITY`] from when they were received. Zero
     /// returns them at once. Returns the receipts that are not ours any more, each with the reason.
     async fn change_visibility(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<(Receipt, String)>, QueueError>;
 
-    /// Sets a message aside in the dead-letter queue with the reason as an attribute, and deletes it from this one. Where
-    /// there is no dead-letter queue the message stays where it is, and this says so.
-    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
+    /// Moves a message to the dead-letter queue, with the reason as an attribute. Where there is no dead-letter queue the
+    /// message stays where it is, and this says so.
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
     /// How long a received message is hidden when nothing else is said.
     fn visibility_timeout(&self) -> Duration;

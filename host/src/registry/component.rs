@@ -90,7 +90,7 @@ impl fmt::Display for OciReference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     #[test]
     fn a_reference_names_a_tag_or_a_digest() {
@@ -122,7 +122,7 @@ mod tests {
         // Before each request, the client asks how to log in.
         let login = || Response::new(200, "");
         let replay =
-            Replay::start(vec![login(), Response::new(200, manifest), login(), Response::new(200, blob)]).await;
+            Recorded::start(vec![login(), Response::new(200, manifest), login(), Response::new(200, blob)]).await;
         let host = replay.config.endpoint_url().unwrap().replace("http://", "oci://");
         fetch_component(&format!("{host}/p:1").parse().unwrap()).await
     }

@@ -12,7 +12,7 @@
 //! ```
 
 mod component;
-#[doc(hidden)]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
 mod folder;

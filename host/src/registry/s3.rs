@@ -157,14 +157,14 @@ impl Keys for S3 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     fn xml(status: u16, code: &str) -> Response {
         Response::new(status, format!("<Error><Code>{code}</Code><Message>why</Message></Error>"))
     }
 
-    async fn place(responses: Vec<Response>) -> (S3, Replay) {
-        let replay = Replay::start(responses).await;
+    async fn place(responses: Vec<Response>) -> (S3, Recorded) {
+        let replay = Recorded::start(responses).await;
         (S3::new(&replay.config, "b", "/some/prefix/"), replay)
     }
 

@@ -1,4 +1,4 @@
-//! Whether two runs of a batch came to the same. Pure.
+//! Whether two runs of a batch came to the same result. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,8 +29,8 @@ pub enum Differs {
     Item {
         /// Its place in the batch, from 0.
         index: u32,
-        /// What was recorded: what it returned, or the code of its failure. Nothing is said of an item that succeeded and
-        /// returned nothing.
+        /// What was recorded: what it returned, or the code of its failure. None for an item that succeeded and returned
+        /// nothing.
         recorded: Option<String>,
         /// The same now.
         now: Option<String>,
@@ -42,12 +42,12 @@ pub enum Differs {
 pub struct Rows {
     /// How many rows.
     pub rows: u64,
-    /// What they are; none in what an earlier gristmill recorded, and then only their number is compared.
+    /// What they are. None in what an earlier gristmill recorded; then only the number of rows is compared.
     pub digest: Option<Digest>,
 }
 
-/// What differs between a recorded batch and the same one now. Failures are compared by their code: a message may name what is
-/// not the batch's own.
+/// What differs between a recorded batch and the same one now. Failures are compared by their code, because a message may name
+/// things that are not the batch's own.
 pub fn verdict(recorded: &FullReport, now: &FullReport) -> Vec<Differs> {
     let (was, is) = (outputs(recorded), outputs(now));
     let names: BTreeSet<&str> = was.keys().chain(is.keys()).copied().collect();

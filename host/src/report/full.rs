@@ -1,5 +1,5 @@
-//! A batch's full report: an object of JSON lines beside its outputs. The first line is the batch, with all that running it again
-//! takes; then comes a line for each item that failed or returned a value.
+//! A batch's full report: an object of JSON lines beside its outputs. The first line is the batch, with everything that is
+//! needed to run it again. Then comes a line for each item that failed or returned a value.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::{Component, ItemCounts};
+use super::batch::{Component, ItemCounts, text};
 use crate::job::{ItemFailure, Message};
 use crate::sink::Written;
 
@@ -69,7 +69,7 @@ impl FullReport {
             items.insert(failure.index, ItemLine::Failure(failure));
         }
         for (index, value) in results {
-            // What a plugin returned was read as JSON before.
+            // It cannot fail: what a plugin returned was read as JSON before.
             items.extend(RawValue::from_string(value).ok().map(|value| (index, ItemLine::Result(value))));
         }
         Self { batch: Some(batch), items }
@@ -77,10 +77,10 @@ impl FullReport {
 
     /// The object's bytes.
     pub fn to_lines(&self) -> Bytes {
-        let batch = self.batch.as_ref().map(|batch| format!("{{\"batch\":{}}}", super::text(batch)));
+        let batch = self.batch.as_ref().map(|batch| format!("{{\"batch\":{}}}", text(batch)));
         let item = |(index, line): (&u32, &ItemLine)| match line {
             ItemLine::Result(value) => format!("{{\"index\":{index},\"result\":{value}}}"),
-            ItemLine::Failure(failure) => format!("{{\"index\":{index},\"failure\":{}}}", super::text(failure)),
+            ItemLine::Failure(failure) => format!("{{\"index\":{index},\"failure\":{}}}", text(failure)),
         };
         batch.into_iter().chain(self.items.iter().map(item)).map(|line| line + "\n").collect::<String>().into()
     }

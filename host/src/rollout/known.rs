@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::catalog::{Loaded, NotOpened};
 use crate::job::Digest;
 use crate::registry::Name;
@@ -23,8 +24,7 @@ const KEPT_BYTES: u64 = 16 << 20;
 
 /// A release that was refused is looked at again after this time, and after twice as long each time, up to the longest: what was
 /// missing (a signature, a variable, memory) may have come.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(600));
 
 /// How many look-ups are remembered.
 const MOST_FOUND: usize = 1000;
@@ -118,7 +118,7 @@ impl KnownReleases {
 
     pub(super) fn refuse(&self, name: &Name, digest: &Digest, why: &str) {
         let (mut refused, key) = (lock(&self.refused), (name.clone(), *digest));
-        let pause = refused.get(&key).map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        let pause = PAUSES.after(refused.get(&key).map_or(Duration::ZERO, |before| before.pause));
         refused.insert(key, Refused { why: why.to_owned(), until: Instant::now() + pause, pause });
     }
 

@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 
+use crate::backoff::Backoff;
 use crate::dataset::{Grants, InstanceLife};
 use crate::job::FailureKind;
 use crate::object::ObjectStore;
@@ -144,6 +145,6 @@ pub(crate) const ITEM_ATTEMPTS: u32 = 3;
 /// How long to wait after the call with this number (from 1). The time is random, so that items that were refused
 /// together do not come back together.
 pub(crate) fn pause_after(call: u32) -> Duration {
-    let pause = Duration::from_millis(400) * 2_u32.pow(call.saturating_sub(1).min(8));
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+    const PAUSES: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_millis(400 << 8));
+    PAUSES.pause(call.saturating_sub(1))
 }

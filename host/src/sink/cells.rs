@@ -5,7 +5,9 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 
-use super::{OutputSchema, SinkError, values};
+use super::error::SinkError;
+use super::schema::OutputSchema;
+use super::values;
 use crate::dataset::ColumnType;
 
 /// One value of one row.

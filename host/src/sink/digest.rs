@@ -1,19 +1,19 @@
-//! What makes the rows of an output comparable wherever they lie: in an object of any format, or in a table.
+//! A digest that makes the rows of an output comparable wherever they lie: in an object of any format, or in a table.
 
 use arrow::array::RecordBatch;
 use sha2::{Digest as _, Sha256};
 
 use super::cells::Cells;
 use super::encode::JsonLines;
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::job::Digest;
 
-/// So many bytes of lines are hashed at once.
+/// How many bytes of lines are hashed at once.
 const HASHED_AT_ONCE: usize = 64 << 10;
 
-/// A SHA-256 over rows in their order. What is hashed is each row as a line of JSON with all columns in the output's order, which
-/// is what an output of JSON lines consists of; how another format is encoded, and with which version of which library, does
-/// not matter.
+/// A SHA-256 over rows in their order. Each row is hashed as a line of JSON with all columns in the output's order, as an
+/// output of JSON lines has it. How another format is encoded, and by which version of which library, does not matter.
 pub struct RowsDigest {
     lines: JsonLines,
     hash: Sha256,
@@ -35,7 +35,7 @@ impl RowsDigest {
 
     pub(super) fn add_cells(&mut self, cells: &Cells<'_>) {
         let mut lines = std::mem::take(&mut self.lines);
-        // The lines of a few rows at a time: all of them would take as much memory as the rows.
+        // A few lines at a time, because all of them would take as much memory as the rows.
         for row in 0..cells.rows() {
             lines.append(cells, row);
             if lines.ready().len() >= HASHED_AT_ONCE {
@@ -48,7 +48,7 @@ impl RowsDigest {
         self.lines = lines;
     }
 
-    /// Adds so many rows that are JSON lines already.
+    /// Adds this many rows that are JSON lines already.
     pub(super) fn add_lines(&mut self, rows: usize, lines: &[u8]) {
         self.rows += rows as u64;
         self.bytes += lines.len() as u64;

@@ -9,14 +9,15 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::cells::{self, Cell, Cells};
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::dataset::Format;
 
-/// When the rows of a Parquet row group take this much memory, in bytes, the group is closed.
+/// A Parquet row group is closed when its rows take this much memory, in bytes.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
-/// What a Parquet file says it was written by, in the form that readers parse (`parquet.thrift`, `created_by`): of one that they
-/// cannot parse, old readers leave the statistics unused. It is the release and not the library, so that the bytes of a
+/// The writer that a Parquet file names, in the form that readers parse (`parquet.thrift`, `created_by`). Old readers ignore
+/// the statistics of a writer whose name they cannot parse. It is the release and not the library, so that the bytes of a
 /// release stay the same.
 const CREATED_BY: &str =
     concat!("gristmill version ", env!("CARGO_PKG_VERSION"), " (build ", env!("CARGO_PKG_VERSION"), ")");
@@ -71,7 +72,7 @@ impl Encoder {
                 blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
             }
             Self::Parquet(writer) => {
-                // Every write costs the writer a round through all columns, and items often have a row each.
+                // Each write takes the writer through all columns, and many items have a single row.
                 let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
                 writer.write(&rows).map_err(broken)?;
                 if writer.memory_size() >= ROW_GROUP_BYTES { writer.flush().map_err(broken) } else { Ok(()) }
@@ -105,7 +106,7 @@ fn broken(error: impl std::fmt::Display) -> SinkError {
     SinkError::Refused(format!("the rows cannot be encoded: {error}"))
 }
 
-/// Every row with every column, in the columns' order: readers that look at the first rows only see them all.
+/// Each row has every column, in the columns' order. So readers that look at the first rows only see all columns.
 #[derive(Default)]
 pub(super) struct JsonLines {
     /// For each column what comes before its value: `{"id":`, `,"flag":`.
@@ -158,7 +159,7 @@ pub(super) fn append(out: &mut Vec<u8>, cell: Cell<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Null is an empty field: RFC 4180 has no other word for it.
+/// A null is an empty field, because RFC 4180 has no other way to write it.
 fn write_csv(writer: &mut csv::Writer<Vec<u8>>, cells: &Cells<'_>) -> csv::Result<()> {
     for row in 0..cells.rows() {
         for cell in cells.row(row) {
@@ -236,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Who does not find `NAME version VERSION (build HASH)` takes the statistics for those of a faulty writer.
+    /// A reader that does not find `NAME version VERSION (build HASH)` takes the statistics for those of a faulty writer.
     #[test]
     fn parquet_says_who_wrote_it_in_the_form_that_readers_parse() {
         use parquet::file::reader::FileReader as _;

@@ -8,7 +8,8 @@ use arrow::array::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::cells::{self, Cell, Cells};
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 use crate::dataset::Target;
 
 /// The longest partition key and the longest sort key, in bytes (Amazon DynamoDB, "Constraints"). They hold for every
@@ -20,12 +21,12 @@ const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
 #[error("{0}")]
 pub struct BadKey(String);
 
-/// The memory that a row's key takes at most, in bytes: a hash of 16 bytes in a table that is between half full and full, and
-/// for a moment a second one while it grows.
+/// The most memory that a row's key takes, in bytes: a hash of 16 bytes in a table that is between half full and full, and a
+/// second table for a moment while it grows.
 pub(crate) const KEY_BYTES: usize = 64;
 
-/// The keys of one output that a batch has so far, as hashes: two keys that are not equal have one with a chance of 1 in 2^128,
-/// which follows from a seed that nobody knows. An output to objects has no key, and its rows are never refused.
+/// The keys of one output that a batch has so far, as hashes. Two different keys have the same hash with a chance of 1 in
+/// 2^128, and nobody can look for such keys without the seed. An output to objects has no key, and its rows are never refused.
 #[derive(Debug)]
 pub struct KeySet {
     keys: HashSet<u128>,
@@ -88,7 +89,7 @@ pub(super) fn describe(schema: &OutputSchema, cells: &Cells<'_>, row: usize) -> 
     show(schema.key().into_iter().map(|column| (schema.columns[column].name.as_str(), cells.get(row, column))))
 }
 
-/// The key as bytes that are equal when the keys are: each value with its length before it.
+/// The key as bytes: each value with its length before it, so that equal bytes mean equal keys.
 fn encode<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>, row: usize, bytes: &mut Vec<u8>) -> Result<(), BadKey> {
     for ((name, cell), limit) in key.zip(MAX_KEY_BYTES) {
         let value: &[u8] = match &cell {

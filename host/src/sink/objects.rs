@@ -8,16 +8,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::digest::RowsDigest;
-use super::effect::object_error;
+use super::effect::Effect;
 use super::encode::Encoder;
+use super::error::{SinkError, object_error};
 use super::pieces::{memory, pieces};
-use super::{Effect, OutputSchema, Prepared, Sink, SinkError, Staging, Written};
+use super::place::object_place;
+use super::prepared::{Prepared, Written};
+use super::schema::OutputSchema;
+use super::stores::{Sink, Staging};
 use crate::cpu::{self, PIECE_BYTES};
 use crate::dataset::{Format, Target};
 use crate::job::BatchId;
 use crate::object::{Location, ObjectWriter, Upload};
 
-/// Rows are encoded when they take this much memory, in bytes, or are this many: enough to make encoding cheap, and
+/// Rows are encoded once they take this many bytes of memory, or are this many. That is enough to make encoding cheap, and
 /// little beside what the items themselves hold.
 const PENDING_BYTES: usize = PIECE_BYTES;
 const PENDING_ROWS: usize = 8192;
@@ -61,10 +65,9 @@ fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), S
         return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
     };
     let prefix = prefix.fixed().ok_or_else(|| {
-        SinkError::Refused(format!("output `{}` has no place yet: `{prefix}` is of a run", schema.name))
+        SinkError::Refused(format!("output `{}` has no place yet: only a run knows `{prefix}`", schema.name))
     })?;
-    let key = format!("{}{}.{}", prefix.key, batch.object_name(), format.extension());
-    Ok((prefix.with_key(key), *format))
+    Ok((object_place(prefix, &[], batch, *format), *format))
 }
 
 struct Staged {
@@ -73,9 +76,9 @@ struct Staged {
     schema: Arc<OutputSchema>,
     format: Format,
     pending: Pending,
-    /// None until there are rows: an output without rows is no object.
+    /// None until there are rows: an output without rows has no object.
     writing: Option<Writing>,
-    /// Of all rows but those that are pending.
+    /// The digest of all rows that are not pending.
     digest: RowsDigest,
 }
 
@@ -103,7 +106,7 @@ impl Staging for Staged {
             self.pending.bytes += bytes;
             self.pending.blocks.push(piece);
         }
-        // A piece keeps its whole block in memory: of a large one none is left behind.
+        // A piece keeps its whole block in memory, so no piece of a large block stays pending.
         if memory(&rows) >= PENDING_BYTES { self.flush().await } else { Ok(()) }
     }
 
@@ -124,7 +127,8 @@ impl Staging for Staged {
         };
         let (output, place) = (self.schema.name.clone(), self.at.to_string());
         let rows = self.digest.rows();
-        Ok(Prepared { written: Written { output, place, rows, bytes, digest: Some(self.digest.finish()) }, effect })
+        let written = Written { output, place, rows, bytes, digest: Some(self.digest.finish()) };
+        Ok(Prepared { written, effects: vec![effect] })
     }
 
     async fn abort(self: Box<Self>) -> Result<(), SinkError> {
@@ -156,7 +160,7 @@ impl Staged {
             encoder.write(&schema, &pending.blocks)?;
             let ready = encoder.take()?;
             match encoder {
-                // These are the very lines.
+                // These bytes are the lines that are hashed.
                 Encoder::JsonLines(_) => digest.add_lines(pending.rows, &ready),
                 _ => pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?,
             }

@@ -1,4 +1,4 @@
-//! How much memory rows take, and rows cut into pieces of little memory.
+//! How much memory rows take, and how they are cut into pieces that take little.
 
 use arrow::array::{Array as _, RecordBatch};
 
@@ -18,7 +18,8 @@ pub(crate) fn memory(rows: &RecordBatch) -> usize {
     buffers.into_iter().map(|(_, bytes)| bytes).sum()
 }
 
-/// The same rows in pieces of about [`PIECE_BYTES`], and of so many rows at most, with what each takes. Nothing is copied.
+/// The same rows in pieces of about [`PIECE_BYTES`] and of at most `most` rows, each with the bytes that it takes. Nothing is
+/// copied.
 pub(super) fn pieces(rows: &RecordBatch, most: usize) -> impl Iterator<Item = (RecordBatch, usize)> + Send + use<> {
     let (count, bytes) = (rows.num_rows(), memory(rows));
     let per_row = bytes.div_ceil(count.max(1)).max(1);

@@ -1,5 +1,5 @@
-//! Effects as the ledger keeps them: what they are as JSON, and the rows of tables behind it, each table's as an Arrow IPC stream.
-//! Both are made and read bit by bit, so that rows are never in memory twice.
+//! Effects as the ledger keeps them: what they are as JSON, followed by an Arrow IPC stream with the rows of each table. Both
+//! are written and read piece by piece, so that rows are never in memory twice.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,8 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::effect::Effect;
 use super::pieces::pieces;
-use super::{Effect, OutputSchema, TableRows};
+use super::schema::OutputSchema;
+use super::table_rows::TableRows;
 use crate::dataset::{Column, Target};
 use crate::object::{Location, Uploaded};
 
@@ -25,18 +27,18 @@ pub(crate) enum Step {
     Complete(Uploaded),
     /// The object of an earlier run disappears.
     Remove(Location),
-    /// Rows appear in a table: those of the next stream.
+    /// Rows appear in a table: the rows of the next stream.
     Put(Table),
 }
 
-/// The place of rows. They bring their schema along: the dataset file may be another one by then.
+/// The place of rows, with their schema: the dataset file may be another one by then.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Table {
     output: String,
     table: String,
     key: Vec<String>,
     columns: Vec<Column>,
-    /// In what an earlier gristmill recorded, the rows: an Arrow IPC stream in base64.
+    /// The rows, in what an earlier gristmill recorded: an Arrow IPC stream in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rows: Option<String>,
 }

@@ -3,13 +3,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::OutputSchema;
 use crate::dataset::{Column, ColumnType, Target};
 
 /// The key of a field's metadata that tells JSON text from other text.
 pub const TYPE_METADATA: &str = "gristmill.type";
+
+/// An output whose columns are known, from the dataset file or else from the manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSchema {
+    /// The output's name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// The same as Arrow has it. Dates are `Date32`, timestamps `Timestamp(Microsecond, "UTC")`, JSON columns `Utf8` with
+    /// the field's metadata `gristmill.type = json`.
+    pub arrow: SchemaRef,
+    /// Where the rows go.
+    pub target: Target,
+}
 
 /// The columns do not make an output. The sentence names the output and the column.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +124,7 @@ fn check_key(columns: &[Column], key: &[String]) -> Result<(), String> {
             let known: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
             return Err(format!("key column `{name}` is none of its columns: {}", known.join(", ")));
         };
-        // DynamoDB has keys of strings and numbers. A float is no key: two spellings of a number would be two rows.
+        // DynamoDB's keys are strings and numbers. A float is no key, because two spellings of a number would be two rows.
         if !matches!(column.kind, ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp) {
             return Err(format!(
                 "key column `{name}` is {}; a key is text, int64, date or timestamp",

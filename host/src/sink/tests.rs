@@ -1,4 +1,4 @@
-//! One contract for every sink, and the fixtures of this room's tests.
+//! The sinks in memory and in files keep the contract.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,31 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub(super) use super::contract::{Subject, all_types, batch_id, commit, rows, suite};
 use super::objects::ObjectsSink;
-use super::record::{Step, streams};
-use super::rows::{Rows, decode};
 use super::sqlite::SqliteSink;
-use super::{
-    Ours, OutputSchema, Prepared, RowsDigest, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
-};
+use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, cells};
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
-
-/// A column of every type; only `id` must have a value.
-pub(super) fn all_types() -> Vec<Column> {
-    [
-        ("id", ColumnType::Text),
-        ("flag", ColumnType::Boolean),
-        ("count", ColumnType::Int64),
-        ("mean", ColumnType::Float64),
-        ("day", ColumnType::Date),
-        ("at", ColumnType::Timestamp),
-        ("extra", ColumnType::Json),
-    ]
-    .map(|(name, kind)| Column { name: name.into(), kind, nullable: name != "id" })
-    .into()
-}
 
 pub(super) fn table(key: &[&str]) -> Target {
     Target::Table { table: "noaa-precipitation".into(), key: key.iter().map(|name| (*name).into()).collect() }
@@ -40,106 +22,6 @@ pub(super) fn table(key: &[&str]) -> Target {
 
 pub(super) fn objects(format: Format) -> Target {
     Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format }
-}
-
-pub(super) fn rows(schema: &OutputSchema, lines: &str) -> RecordBatch {
-    decode(schema, Rows::JsonLines(lines.as_bytes())).unwrap()
-}
-
-pub(super) fn batch_id(name: &str) -> BatchId {
-    let execution = format!("arn:aws:states:eu-central-1:123456789012:execution:noaa/map:{name}");
-    BatchId { execution, state: "Work".into() }
-}
-
-/// A sink, and a way to see what it has made visible.
-pub(super) trait Subject: Sync {
-    fn sink(&self) -> &dyn Sink;
-    /// Where effects are carried out.
-    fn stores(&self) -> Stores;
-    fn target(&self) -> Target;
-    /// All visible rows, each an object with every column, in the order in which the place keeps them.
-    fn visible(&self) -> Vec<Value>;
-    /// What is visible of one batch's output that has no rows.
-    fn nothing(&self) -> bool {
-        self.visible().is_empty()
-    }
-}
-
-/// Prepares what was staged, and carries it out as a process would that has only the record.
-pub(super) async fn commit(stores: &Stores, staged: Box<dyn Staging>) -> Result<Written, SinkError> {
-    let Prepared { written, effect } = staged.prepare().await?;
-    let effects = [effect];
-    let rows: Vec<u8> = streams(&effects).flat_map(Result::unwrap).collect();
-    let step = serde_json::to_string(&Step::from(&effects[0])).unwrap();
-    let effect = serde_json::from_str::<Step>(&step).unwrap().with_rows(&mut rows.as_slice()).unwrap();
-    effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await?;
-    Ok(written)
-}
-
-/// What every sink must do. The rows are in the order of their keys, which is how tables keep them.
-pub(super) async fn contract(subject: &dyn Subject) {
-    let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
-    let first = r#"{"id":"a","flag":false,"count":-9007199254740993,"mean":0.1,"day":"2024-02-29"}"#;
-    let second = concat!(
-        r#"{"id":"b","at":"2024-01-31T12:00:00.5Z","extra":{"z":[1,null,"é"],"a":true}}"#,
-        "\n",
-        r#"{"id":"c","mean":-1e100,"extra":"text"}"#
-    );
-    let row = |given: Value| {
-        let mut row = json!({"flag":null,"count":null,"mean":null,"day":null,"at":null,"extra":null});
-        row.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
-        row
-    };
-    let expected = vec![
-        row(json!({"id":"a","flag":false,"count":-9_007_199_254_740_993_i64,"mean":0.1,"day":"2024-02-29"})),
-        row(json!({"id":"b","at":"2024-01-31T12:00:00.500000Z","extra":{"z":[1,null,"é"],"a":true}})),
-        row(json!({"id":"c","mean":-1e100,"extra":"text"})),
-    ];
-
-    // What is staged and dropped, or given up, or not committed yet, is not visible.
-    let id = batch_id("a");
-    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
-    staged.write(rows(&schema, first)).await.unwrap();
-    drop(staged);
-    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
-    staged.write(rows(&schema, first)).await.unwrap();
-    staged.abort().await.unwrap();
-    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
-    staged.write(rows(&schema, first)).await.unwrap();
-    staged.write(rows(&schema, "")).await.unwrap();
-    staged.write(rows(&schema, second)).await.unwrap();
-    assert!(subject.nothing());
-
-    // What is prepared is not visible, nor is what an attempt would write that lost the batch.
-    let stores = subject.stores();
-    let Prepared { written: once, effect } = staged.prepare().await.unwrap();
-    let lost = effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| false)).await;
-    assert_eq!(lost, Err(SinkError::Lost));
-    assert!(subject.nothing());
-
-    // The effect shows all rows, in order, with every value as it was; as often as it is carried out.
-    for _ in 0..2 {
-        effect.apply(&*stores.objects, &*stores.tables, &Ours::while_it_is(|| true)).await.unwrap();
-        assert_eq!(subject.visible(), expected);
-    }
-    assert_eq!((once.output.as_str(), once.rows), ("daily", 3));
-    assert!(once.bytes > 0);
-    // Whatever the sink, the same rows have the same digest.
-    let mut digest = RowsDigest::new(&schema);
-    digest.add(&schema, &rows(&schema, &format!("{first}\n{second}"))).unwrap();
-    assert_eq!(once.digest, Some(digest.finish()));
-
-    // The same batch again, cut differently, changes nothing.
-    let mut staged = subject.sink().stage(&id, &schema).await.unwrap();
-    staged.write(rows(&schema, &format!("{first}\n{second}"))).await.unwrap();
-    assert_eq!(commit(&stores, staged).await.unwrap(), once);
-    assert_eq!(subject.visible(), expected);
-
-    // An output without rows commits, and adds nothing.
-    let other = subject.sink().stage(&batch_id("b"), &schema).await.unwrap();
-    let nothing = commit(&stores, other).await.unwrap();
-    assert_eq!((nothing.rows, nothing.bytes), (0, 0));
-    assert_eq!(subject.visible(), expected);
 }
 
 /// Objects in memory, and what was uploaded and is no object yet.
@@ -218,7 +100,7 @@ impl Upload for MemoryUpload {
     }
 }
 
-/// No tables, or no objects.
+/// A place that takes nothing.
 pub(super) struct Nowhere;
 
 #[async_trait]
@@ -230,7 +112,7 @@ impl Sink for Nowhere {
 
 #[async_trait]
 impl TableSink for Nowhere {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         Err(SinkError::Refused("there are no tables".into()))
     }
 }
@@ -325,17 +207,17 @@ impl Subject for Objects {
 
 #[tokio::test]
 async fn json_lines_keep_the_contract() {
-    contract(&Objects::new(Format::JsonLines)).await;
+    suite(&Objects::new(Format::JsonLines)).await;
 }
 
 #[tokio::test]
 async fn csv_keeps_the_contract() {
-    contract(&Objects::new(Format::Csv)).await;
+    suite(&Objects::new(Format::Csv)).await;
 }
 
 #[tokio::test]
 async fn parquet_keeps_the_contract() {
-    contract(&Objects::new(Format::Parquet)).await;
+    suite(&Objects::new(Format::Parquet)).await;
 }
 
 struct Sqlite {
@@ -386,7 +268,7 @@ impl Subject for Sqlite {
 async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let sink = Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap());
-    contract(&Sqlite { folder, sink }).await;
+    suite(&Sqlite { folder, sink }).await;
 }
 
 #[tokio::test]

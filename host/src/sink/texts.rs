@@ -4,7 +4,8 @@ use arrow::array::RecordBatch;
 
 use super::cells::Cells;
 use super::encode::append;
-use super::{OutputSchema, SinkError};
+use super::error::SinkError;
+use super::schema::OutputSchema;
 
 /// Rows of one output, in order over all their blocks.
 pub struct RowTexts<'a> {

@@ -1,7 +1,7 @@
 //! Days and instants as text and as Arrow's numbers, within the years 0000 to 9999 that RFC 3339 can write.
 //!
-//! Instants are written with six digits of a second always, so that their order as text is their order in time: they may
-//! be a sort key.
+//! Instants are always written with six digits of a second, so that their order as text is their order in time. So they may be
+//! a sort key.
 
 use std::ops::RangeInclusive;
 

@@ -32,8 +32,8 @@ pub struct BatchLine<'a> {
     /// Whether anybody waited for an answer; none when that is not known.
     pub heard: Option<bool>,
     /// Whether an earlier delivery had committed the batch.
-    pub replayed: bool,
-    /// Whether an earlier attempt had prepared the batch, so that this one only made it visible.
+    pub from_receipt: bool,
+    /// Whether an earlier attempt had prepared the batch, so that all that was left was to make it visible.
     pub rolled_forward: bool,
 }
 
@@ -50,7 +50,7 @@ impl BatchLine<'_> {
             Disposition::Returned { after, reason, fault: true } => {
                 (Level::WARN, "returned", Some(reason), Some(after))
             }
-            Disposition::Parked { reason } => (Level::ERROR, "parked", Some(reason), None),
+            Disposition::DeadLettered { reason } => (Level::ERROR, "parked", Some(reason), None),
         };
         let (version, digest) =
             self.component.as_ref().map(|(version, digest)| (version.as_str(), digest.as_str())).unzip();
@@ -73,7 +73,7 @@ impl BatchLine<'_> {
                     millis = took.as_millis() as u64,
                     answer = self.answer,
                     heard = self.heard,
-                    replayed = self.replayed,
+                    replayed = self.from_receipt,
                     rolled_forward = self.rolled_forward,
                     hidden_millis = after.map(|after| after.as_millis() as u64),
                     reason = reason.map(String::as_str),

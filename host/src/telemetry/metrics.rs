@@ -156,7 +156,7 @@ impl Metrics {
         let fate = match disposition {
             Disposition::Acked => "acked",
             Disposition::Returned { .. } => "returned",
-            Disposition::Parked { .. } => "parked",
+            Disposition::DeadLettered { .. } => "parked",
         };
         self.batches.with_label_values(&[dataset, fate]).inc();
         self.batch_seconds.with_label_values(&[dataset]).observe(took.as_secs_f64());

@@ -145,7 +145,7 @@ mod tests {
     use super::super::key::tests::private;
     use super::super::{KeyRef, Signature, Signer};
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     const ARN: &str = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     const DOCUMENT: &[u8] = b"release document";
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_signs_without_leaving_kms() {
-        let replay = Replay::start(vec![public(1, json!({})), signature(1)]).await;
+        let replay = Recorded::start(vec![public(1, json!({})), signature(1)]).await;
         let signer = Signer::open(&key(), &Kms::new(&replay.config)).await.unwrap();
         let bytes = signer.sign(DOCUMENT).await.unwrap();
         assert!(Signature::parse(&bytes).unwrap().fits(&private(1).public().unwrap(), DOCUMENT));
@@ -196,7 +196,7 @@ mod tests {
     async fn a_signature_by_another_key_is_not_passed_on() {
         let answers = [signature(2), Response::json(200, &json!({"KeyId": ARN, "Signature": "AAAA"}).to_string())];
         for answer in answers {
-            let replay = Replay::start(vec![public(1, json!({})), answer]).await;
+            let replay = Recorded::start(vec![public(1, json!({})), answer]).await;
             let signer = Signer::open(&key(), &Kms::new(&replay.config)).await.unwrap();
             let refused = signer.sign(DOCUMENT).await.unwrap_err();
             assert!(matches!(&refused, TrustError::Invalid(_)), "{refused}");
@@ -211,7 +211,7 @@ mod tests {
             (json!({"KeySpec": "RSA_2048", "PublicKey": "AAAA"}), "its kind is RSA_2048"),
             (json!({"PublicKey": null}), "its kind is ECC_NIST_P256"),
         ] {
-            let replay = Replay::start(vec![public(1, changes)]).await;
+            let replay = Recorded::start(vec![public(1, changes)]).await;
             let refused = key().public(&Kms::new(&replay.config)).await.unwrap_err().to_string();
             assert!(refused.contains(expected) && refused.contains(ARN), "{refused}");
             assert!(refused.contains("ECC_NIST_P256 for SIGN_VERIFY"), "{refused}");
@@ -228,7 +228,7 @@ mod tests {
             (error(400, "ThrottlingException"), false),
             (error(500, "KMSInternalException"), false),
         ] {
-            let replay = Replay::start(vec![response]).await;
+            let replay = Recorded::start(vec![response]).await;
             let error = key().public(&Kms::new(&replay.config)).await.unwrap_err();
             assert_eq!(matches!(error, TrustError::Invalid(_)), refused, "{error:?}");
             assert!(error.to_string().starts_with(&format!("awskms:///{ARN}: why")), "{error}");

@@ -231,7 +231,7 @@ async fn settle(
             let _ = settled.send(delivery.receipt).await;
         }
         Disposition::Returned { after, .. } => give_back(services.queue.as_ref(), delivery.receipt, after).await,
-        Disposition::Parked { .. } => {}
+        Disposition::DeadLettered { .. } => {}
     }
 }
 

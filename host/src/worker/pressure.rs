@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::{Backoff, jittered};
 use crate::batch::{Settled, Strain};
 use crate::job::Disposition;
 use crate::telemetry::metrics::Metrics;
@@ -18,6 +19,7 @@ use crate::telemetry::metrics::Metrics;
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: how late a worker may notice that an outage is over.
 const LONGEST: Duration = Duration::from_secs(30);
+const PAUSES: Backoff = Backoff::new(FIRST, LONGEST);
 
 /// The pressure on one worker, as batches feel it.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ impl State {
     /// A service was away or throttled us. What fails together counts once: all that was under way when the outage began.
     fn up(&mut self, now: Instant) {
         if self.grown.is_none_or(|grown| now - grown >= self.pause) {
-            self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
+            self.pause = PAUSES.after(self.pause);
             self.grown = Some(now);
         }
     }
@@ -73,7 +75,7 @@ impl Pressure {
     /// Takes into account how a batch was served.
     pub fn feel(&self, metrics: &Metrics, settled: &Settled) {
         match (settled.strain, &settled.disposition) {
-            (Strain::Felt, Disposition::Returned { reason, .. } | Disposition::Parked { reason }) => {
+            (Strain::Felt, Disposition::Returned { reason, .. } | Disposition::DeadLettered { reason }) => {
                 self.up(metrics, reason);
             }
             (Strain::None, _) => self.down(metrics),
@@ -88,7 +90,7 @@ impl Pressure {
             return room;
         }
         // Workers that were slowed down together do not all come back together.
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(jittered(pause)).await;
         1
     }
 

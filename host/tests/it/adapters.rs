@@ -98,7 +98,7 @@ async fn dynamodb_keeps_the_contract_of_ledgers() {
     table.send().await.unwrap();
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
-    ledger::fleet::suite(&ledger, "run").await;
+    ledger::contract::fleet_suite(&ledger, "run").await;
 }
 
 /// A state machine whose only state sends a task token through the queue and waits for the answer.

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{BatchId, Digest, MAX_MESSAGE_BYTES};
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
-use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
+use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, TableRows, TableSink};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -356,7 +356,7 @@ impl Sink for NoTables {
 
 #[async_trait]
 impl TableSink for NoTables {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         Err(self.0.clone())
     }
 }
@@ -409,7 +409,7 @@ impl Sink for Panics {
 
 #[async_trait]
 impl TableSink for Panics {
-    async fn put(&self, _: &TableRows, _: &Ours) -> Result<(), SinkError> {
+    async fn put(&self, _: &TableRows, _: &LeaseCheck) -> Result<(), SinkError> {
         panic!("on the way")
     }
 }
@@ -432,7 +432,7 @@ impl Ledger for Panics {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }
@@ -485,7 +485,7 @@ impl Ledger for NoLedger {
         Err(self.0.clone())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Err(self.0.clone())
     }
 }

@@ -359,11 +359,11 @@ impl Queue for WatchedQueue {
         self.inner.change_visibility(receipts).await
     }
 
-    async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         if self.has_no_dead_letters.load(Relaxed) {
             return Err(QueueError::Refused("the queue has no dead-letter queue".into()));
         }
-        self.inner.park(delivery, reason).await
+        self.inner.dead_letter(delivery, reason).await
     }
 
     fn visibility_timeout(&self) -> Duration {

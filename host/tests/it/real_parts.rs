@@ -14,7 +14,7 @@ use gristmill::object::folder::FolderStore;
 use gristmill::object::s3::S3Store;
 use gristmill::sink::dynamodb::DynamoDbSink;
 use gristmill::sink::rows::{Rows, decode};
-use gristmill::sink::{Ours, OutputSchema, Prepared, Sink as _, SinkError};
+use gristmill::sink::{LeaseCheck, OutputSchema, Prepared, Sink as _, SinkError};
 use gristmill::{ledger, object};
 
 use crate::chaos::{self, Data};
@@ -132,7 +132,7 @@ async fn dynamodb_local_keeps_the_contract_of_ledgers() {
     create_table(&config, "contract-ledger", "pk").await;
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
-    ledger::fleet::suite(&ledger, "run").await;
+    ledger::contract::fleet_suite(&ledger, "run").await;
 }
 
 /// What the tables of a laptop do (`sink/tests.rs`), DynamoDB does: nothing is seen of what is staged, and what is seen is the same
@@ -171,12 +171,13 @@ async fn dynamodb_local_takes_rows_of_every_type_as_often_as_they_come() {
     drop(dropped);
     let mut staged = sink.stage(&id, &schema).await.unwrap();
     staged.write(rows).await.unwrap();
-    let Prepared { written, effect } = staged.prepare().await.unwrap();
+    let Prepared { written, effects } = staged.prepare().await.unwrap();
+    let [effect] = &effects[..] else { panic!("{effects:?}") };
     assert!(scan().await.is_empty());
     assert_eq!(written.rows, 2);
     let nowhere = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        effect.apply(&FolderStore::new(nowhere.path()), &sink, &Ours::while_it_is(|| true)).await.unwrap();
+        effect.apply(&FolderStore::new(nowhere.path()), &sink, &LeaseCheck::new(|| true)).await.unwrap();
         let mut found = scan().await;
         found.sort_by_key(|row| row["id"].as_s().unwrap().clone());
         assert_eq!(found.len(), 2);
@@ -188,7 +189,7 @@ async fn dynamodb_local_takes_rows_of_every_type_as_often_as_they_come() {
         assert!(!b.contains_key("flag"), "what is null has no attribute");
     }
     // Whose lease is over writes nothing.
-    let late = effect.apply(&FolderStore::new(nowhere.path()), &sink, &Ours::while_it_is(|| false)).await;
+    let late = effect.apply(&FolderStore::new(nowhere.path()), &sink, &LeaseCheck::new(|| false)).await;
     assert_eq!(late, Err(SinkError::Lost));
 }
 

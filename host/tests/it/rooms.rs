@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, ground floor first. A room may import itself and any lower floor, never its neighbours.
 const FLOORS: &[&[&str]] = &[
-    &["aws", "cpu", "files", "sqlite", "job", "text"],
+    &["aws", "backoff", "cpu", "files", "sqlite", "job", "text"],
     &["callback", "ledger", "object", "queue", "registry", "trust"],
     &["dataset"],
     &["asl", "runtime", "sink"],
@@ -27,9 +27,9 @@ const AWS: &[&str] = &[
     "aws",
     "callback/step_functions.rs",
     "commands/worker.rs",
-    "ledger/dynamodb.rs",
+    "ledger/dynamodb/",
     "object/s3/",
-    "queue/sqs.rs",
+    "queue/sqs/",
     "registry/s3.rs",
     "sink/dynamodb/",
 ];

@@ -23,14 +23,14 @@ use gristmill::catalog::Catalog;
 use gristmill::dataset::Variables;
 use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::object::folder::FolderStore;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue as _};
 use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
-use gristmill::sink::{Ours, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink};
+use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink};
 use gristmill::telemetry::metrics::Metrics;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -499,7 +499,7 @@ impl Ledger for Watched<SqliteLedger> {
         self.watch.effect("commit", self.inner.commit(claimed, receipt)).await
     }
 
-    async fn release(&self, claimed: &Claimed, state: Release) -> Result<(), LedgerError> {
+    async fn release(&self, claimed: &Claimed, state: GiveBack) -> Result<(), LedgerError> {
         self.watch.effect("release", self.inner.release(claimed, state)).await
     }
 }
@@ -513,8 +513,8 @@ impl Sink for Watched<SqliteSink> {
 
 #[async_trait]
 impl TableSink for Watched<SqliteSink> {
-    async fn put(&self, rows: &TableRows, ours: &Ours) -> Result<(), SinkError> {
-        self.watch.effect("put", self.inner.put(rows, ours)).await
+    async fn put(&self, rows: &TableRows, lease: &LeaseCheck) -> Result<(), SinkError> {
+        self.watch.effect("put", self.inner.put(rows, lease)).await
     }
 }
 

@@ -94,9 +94,9 @@ impl ItemResults {
         let mut uploads = Uploads::new(services.stores.objects.clone());
         for staging in self.stagings {
             let prepared = staging.prepare().await?;
-            uploads.watch(&prepared.effect);
+            prepared.effects.iter().for_each(|effect| uploads.watch(effect));
             outputs.push(prepared.written);
-            effects.push(prepared.effect);
+            effects.extend(prepared.effects);
         }
         let mut by_code = BTreeMap::new();
         for failure in &self.failures {
@@ -139,7 +139,7 @@ impl ItemResults {
             outputs,
             failures: Failures { by_code, first },
             report: at.map(|at| at.to_string()),
-            replayed: false,
+            from_receipt: false,
         };
         let answer = report.answer(loaded.tolerated());
         // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.

@@ -109,7 +109,7 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
                 .collect(),
         },
         report: None,
-        replayed: false,
+        from_receipt: false,
     }
 }
 
@@ -203,7 +203,7 @@ async fn selector_and_batch_input_are_in_the_message() {
 #[tokio::test]
 async fn what_was_done_before_is_said_to_be_nothing_new() {
     let workers = Workers::new(|batch| {
-        let output = BatchReport { replayed: true, ..report(&batch, 0) }.to_output(10_000);
+        let output = BatchReport { from_receipt: true, ..report(&batch, 0) }.to_output(10_000);
         now(Answer::Success { output })
     });
     let summary = run_plan(plan(20), &workers).await;
@@ -451,7 +451,7 @@ async fn what_is_done_again_is_counted_if_it_runs() {
     let workers = Workers::new(|batch| match number(&batch) {
         // Another run over the same folder was quicker.
         3 => {
-            let report = BatchReport { replayed: true, ..report(&batch, 0) };
+            let report = BatchReport { from_receipt: true, ..report(&batch, 0) };
             now(Answer::Success { output: report.to_output(10_000) })
         }
         _ => now(success(&batch)),

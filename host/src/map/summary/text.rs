@@ -170,7 +170,7 @@ mod tests {
                 first: (0..rejected).map(failure).collect(),
             },
             report: None,
-            replayed: false,
+            from_receipt: false,
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do() {
-        let replayed = |batch| BatchReport { replayed: true, ..report(batch, 0) };
+        let replayed = |batch| BatchReport { from_receipt: true, ..report(batch, 0) };
         insta::assert_snapshot!(summary(|summary| {
             summary.succeeded(0, replayed(0));
             summary.succeeded(1, replayed(1));

@@ -39,7 +39,7 @@ pub(super) fn changed(at: &Location) -> ObjectError {
 mod tests {
     use super::super::S3Store;
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
     use crate::object::ObjectStore as _;
 
     #[tokio::test]
@@ -62,7 +62,7 @@ mod tests {
         ];
         for (status, code, expected) in cases {
             let body = format!("<Error><Code>{code}</Code><Message>why</Message></Error>");
-            let replay = Replay::start(vec![Response::new(status, body)]).await;
+            let replay = Recorded::start(vec![Response::new(status, body)]).await;
             let error = S3Store::new(&replay.config).open(&"s3://b/k".parse().unwrap(), 10).await.unwrap_err();
             assert!(expected(&error) && error.to_string().contains("s3://b/k"), "{code}: {error:?}");
         }

@@ -99,12 +99,12 @@ impl ObjectWriter for S3Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::Replay;
+    use crate::aws::recorded::Recorded;
 
     /// A key comes from an item, and the store is not to blame for it.
     #[tokio::test]
     async fn what_no_request_can_be_made_of_is_invalid() {
-        let replay = Replay::start(vec![]).await;
+        let replay = Recorded::start(vec![]).await;
         let store = S3Store::new(&replay.config);
         let at: Location = "s3://b/k".parse().unwrap();
         let error = read::range(&store.client, &at.with_key(" "), "\"e\"", 0..1).await.unwrap_err();

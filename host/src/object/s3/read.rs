@@ -193,7 +193,7 @@ fn metadata(
 mod tests {
     use super::super::S3Store;
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
     use crate::object::ObjectStore as _;
 
     fn at() -> Location {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     async fn open(responses: Vec<Response>) -> (Result<(Metadata, Bytes), ObjectError>, Vec<String>) {
-        let replay = Replay::start(responses).await;
+        let replay = Recorded::start(responses).await;
         let result = S3Store::new(&replay.config).open(&at(), 10).await;
         (result, replay.requests().iter().map(|request| asked(&request.head)).collect())
     }
@@ -280,7 +280,7 @@ mod tests {
         let (opened, _) = open(vec![whole()]).await;
         let (metadata, first) = opened.unwrap();
         assert_eq!((metadata.size, &first[..]), (13, &b"0123456789"[..]));
-        let replay = Replay::start(vec![whole()]).await;
+        let replay = Recorded::start(vec![whole()]).await;
         let read = S3Store::new(&replay.config).read(&at(), "\"e\"", 5..7).await;
         assert!(matches!(read, Err(ObjectError::Unavailable(_))), "{read:?}");
     }

@@ -222,7 +222,7 @@ fn number(index: usize) -> i32 {
 mod tests {
     use super::super::S3Store;
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
     use crate::object::ObjectWriter as _;
 
     fn created() -> Response {
@@ -237,7 +237,7 @@ mod tests {
         Response::new(404, "<Error><Code>NoSuchUpload</Code></Error>")
     }
 
-    fn asked(replay: &Replay) -> Vec<String> {
+    fn asked(replay: &Recorded) -> Vec<String> {
         let line = |head: &str| head.split(" HTTP/").next().unwrap_or_default().to_owned();
         replay.requests().iter().map(|request| line(&request.head)).collect()
     }
@@ -247,7 +247,7 @@ mod tests {
         Uploaded { at: "s3://b/k".parse().unwrap(), id: "u".into(), parts, mark: "mine".into(), size: 2 }
     }
 
-    async fn upload(replay: &Replay) -> Box<dyn Upload> {
+    async fn upload(replay: &Recorded) -> Box<dyn Upload> {
         let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
         upload.write(vec![0; PART + 1].into()).await.unwrap();
         upload
@@ -262,7 +262,7 @@ mod tests {
             (Response::new(404, ""), false),
             (Response::new(403, ""), false),
         ] {
-            let replay = Replay::start(vec![gone(), head]).await;
+            let replay = Recorded::start(vec![gone(), head]).await;
             let completed = S3Store::new(&replay.config).complete(&uploaded()).await;
             assert_eq!(completed.is_ok(), there, "{completed:?}");
             assert!(there || matches!(completed, Err(ObjectError::Gone(_))), "{completed:?}");
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_somebody_removed_is_gone() {
-        let replay = Replay::start(vec![created(), gone()]).await;
+        let replay = Recorded::start(vec![created(), gone()]).await;
         let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
         upload.write("x".into()).await.unwrap();
         assert!(matches!(upload.finish().await, Err(ObjectError::Gone(_))));
@@ -293,7 +293,7 @@ mod tests {
         };
         let aborted = || Response::new(204, "");
         let first = page(true, &[("k", "1"), ("k2", "other")]);
-        let replay = Replay::start(vec![first, aborted(), page(false, &[("k", "3")]), aborted()]).await;
+        let replay = Recorded::start(vec![first, aborted(), page(false, &[("k", "3")]), aborted()]).await;
         let at = "s3://b/k".parse().unwrap();
         assert_eq!(S3Store::new(&replay.config).abort_uploads(&at).await.unwrap(), 2);
         let asked = asked(&replay);
@@ -304,14 +304,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_is_given_up_is_aborted() {
-        let replay = Replay::start(vec![created(), tagged("\"1\""), Response::new(204, "")]).await;
+        let replay = Recorded::start(vec![created(), tagged("\"1\""), Response::new(204, "")]).await;
         upload(&replay).await.abort().await.unwrap();
         assert_eq!(asked(&replay)[2], "DELETE /b/k?x-id=AbortMultipartUpload&uploadId=u");
     }
 
     #[tokio::test]
     async fn an_upload_that_is_dropped_is_aborted() {
-        let replay = Replay::start(vec![created(), tagged("\"1\""), Response::new(204, "")]).await;
+        let replay = Recorded::start(vec![created(), tagged("\"1\""), Response::new(204, "")]).await;
         drop(upload(&replay).await);
         while asked(&replay).len() < 3 {
             tokio::task::yield_now().await;
@@ -321,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_is_given_up_while_it_begins_is_aborted() {
-        let replay = Replay::start(vec![created(), Response::new(204, "")]).await;
+        let replay = Recorded::start(vec![created(), Response::new(204, "")]).await;
         let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
         let mut writing = upload.write(vec![0; PART + 1].into());
         // The first poll sends the task on its way; nobody comes for what it brings.

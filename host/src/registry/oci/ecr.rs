@@ -101,12 +101,12 @@ impl Ecr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
-    async fn ecr(responses: Vec<Response>) -> (Ecr, Replay) {
-        let replay = Replay::start(responses).await;
+    async fn ecr(responses: Vec<Response>) -> (Ecr, Recorded) {
+        let replay = Recorded::start(responses).await;
         (Ecr::new(&replay.config, HOST, region(HOST).unwrap()), replay)
     }
 

@@ -22,11 +22,12 @@ use super::names::{is_loopback, place};
 use super::oci_error::OciError;
 use super::token::{self, Basic, NoToken, PULL, TokenHosts};
 use crate::aws::causes;
+use crate::backoff::Backoff;
 use crate::job::Digest;
 
-/// How often a request is tried, and the pause before the second time; it doubles.
+/// How often a request is tried, and the pauses between.
 const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_millis(200 << ATTEMPTS));
 
 /// For a connection to stand; for the next bytes of an answer.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -123,7 +124,7 @@ impl Host {
     where
         F: Future<Output = Answer<T>> + Send,
     {
-        let (mut attempt, mut pause) = (1, PAUSE);
+        let mut attempt = 1;
         loop {
             let session = self.session().await?;
             let answer = match self.log_in(&session, image).await {
@@ -147,10 +148,10 @@ impl Host {
             }
             match OciError::of(&error) {
                 OciError::Missing => return Ok(None),
-                OciError::Passing if attempt < ATTEMPTS => tokio::time::sleep(pause).await,
+                OciError::Passing if attempt < ATTEMPTS => tokio::time::sleep(PAUSES.whole(attempt - 1)).await,
                 fault => return Err(self.error(image, fault, &error)),
             }
-            (attempt, pause) = (attempt + 1, pause * 2);
+            attempt += 1;
         }
     }
 
@@ -241,17 +242,17 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::super::ecr::Ecr;
-    use crate::aws::replay::{Replay, Response};
+    use crate::aws::recorded::{Recorded, Response};
 
     /// A server that gives these answers. Before each request, the client asks how to log in.
-    async fn host(answers: Vec<Response>) -> (Host, Replay) {
+    async fn host(answers: Vec<Response>) -> (Host, Recorded) {
         let answers = answers.into_iter().flat_map(|answer| [Response::new(200, ""), answer]).collect();
-        let replay = Replay::start(answers).await;
+        let replay = Recorded::start(answers).await;
         let name = replay.config.endpoint_url().unwrap().replace("http://", "");
         (Host::with(&name, Login::Nobody("GRISTMILL_OCI_USER".into())), replay)
     }
 
-    fn asked(replay: &Replay) -> Vec<String> {
+    fn asked(replay: &Recorded) -> Vec<String> {
         let lines = replay.requests().into_iter().map(|request| request.head.lines().next().unwrap().to_owned());
         lines.filter(|line| !line.contains(" /v2/ ")).collect()
     }
@@ -301,7 +302,7 @@ mod tests {
             let data = format!(r#"{{"authorizationToken":"{token}","expiresAt":{expires}}}"#);
             Response::json(200, &format!(r#"{{"authorizationData":[{data}]}}"#))
         };
-        let replay = Replay::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
+        let replay = Recorded::start(vec![password("old", 1_000_000_000), password("new", 100_000_000_000)]).await;
         let ecr = Ecr::new(&replay.config, "ecr", "eu-west-1");
         let host = Host::with("ecr", Login::Ecr(ecr));
         for expected in ["old", "new", "new"] {

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 
-use super::super::OutputSchema;
 use super::super::cells::{self, Cell, Cells};
+use super::super::schema::OutputSchema;
 
 /// The largest item, names and values together, in bytes (Amazon DynamoDB, "Constraints").
 pub(super) const MAX_ITEM_BYTES: usize = 400 * 1024;
 
-/// How deep lists and maps may lie in each other (the same).
+/// How deep lists and maps may be nested (the same page).
 const MAX_DEPTH: usize = 32;
 
-/// The digits that a number keeps, and the powers of ten of its first digit (the same).
+/// The digits that a number keeps, and the powers of ten of its first digit (the same page).
 const MAX_DIGITS: usize = 38;
 const POWERS: std::ops::RangeInclusive<i64> = -130..=125;
 

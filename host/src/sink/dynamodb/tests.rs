@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,10 +13,13 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::Stores;
-use super::super::tests::{Subject, all_types, batch_id, contract, rows, table, with_tables};
-use super::*;
-use crate::aws::replay::{Replay, Response};
+use super::super::tests::{Subject, all_types, batch_id, rows, suite, table, with_tables};
+use super::super::{Effect, LeaseCheck, OutputSchema, Sink, SinkError, Stores, TableRows};
+use super::item::Item;
+use super::tables::{Description, TableError, Tables};
+use super::{DynamoDbSink, check};
+use crate::aws::recorded::{Recorded, Response};
+use crate::dataset::Target;
 
 /// One table, its items by key; every second write takes only a part, as a busy table does.
 #[derive(Default)]
@@ -27,12 +32,12 @@ struct Memory {
 
 #[async_trait]
 impl Tables for Memory {
-    async fn describe(&self, _: &str) -> Result<Description, Fault> {
+    async fn describe(&self, _: &str) -> Result<Description, TableError> {
         self.described.fetch_add(1, Ordering::SeqCst);
         Ok(Description { key: self.key.clone() })
     }
 
-    async fn write(&self, _: &str, mut items: Vec<Item>) -> Result<Vec<Item>, Fault> {
+    async fn write(&self, _: &str, mut items: Vec<Item>) -> Result<Vec<Item>, TableError> {
         let take = if self.writes.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) { 1 } else { items.len() };
         let left = items.split_off(take.min(items.len()));
         let keyed = items.into_iter().map(|item| (item["id"].as_s().unwrap().clone(), item));
@@ -93,7 +98,7 @@ impl Subject for InMemory {
 #[tokio::test]
 async fn dynamodb_keeps_the_contract() {
     let subject = in_memory(&[("id", "S")]);
-    contract(&subject).await;
+    suite(&subject).await;
     assert_eq!(subject.tables.described.load(Ordering::SeqCst), 1, "the table is looked at once");
 }
 
@@ -221,12 +226,12 @@ async fn the_client_knows_which_errors_pass() {
     ] {
         let fault = fault(status, code).await;
         let said = format!("because ({code}, HTTP {status})");
-        assert!(matches!(&fault, Fault::Retry(why) if why.starts_with(&said)), "{fault:?}");
+        assert!(matches!(&fault, TableError::Retry(why) if why.starts_with(&said)), "{fault:?}");
     }
     for code in ["ValidationException", "AccessDeniedException"] {
-        assert_eq!(fault(400, code).await, Fault::Refused(format!("because ({code}, HTTP 400)")));
+        assert_eq!(fault(400, code).await, TableError::Refused(format!("because ({code}, HTTP 400)")));
     }
-    let Fault::Refused(why) = fault(400, "ResourceNotFoundException").await else { panic!("not refused") };
+    let TableError::Refused(why) = fault(400, "ResourceNotFoundException").await else { panic!("not refused") };
     assert!(why.starts_with("there is no such table in this account and region"), "{why}");
 }
 
@@ -237,18 +242,18 @@ async fn nobody_there_is_worth_another_attempt() {
     drop(listener);
     let config = client(|_, _| (200, json!({}))).await.config().to_builder().endpoint_url(gone).build();
     let error = aws_sdk_dynamodb::Client::from_conf(config).describe("stations").await.unwrap_err();
-    assert!(matches!(error, Fault::Retry(_)), "{error:?}");
+    assert!(matches!(error, TableError::Retry(_)), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_not_repeated_once_the_lease_has_ended() {
-    let replay = Arc::new(Replay::start(vec![Response::json(500, "{}")]).await);
-    let retrying = replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
+    let recorded = Arc::new(Recorded::start(vec![Response::json(500, "{}")]).await);
+    let retrying = recorded.config.clone().into_builder().retry_config(RetryConfig::standard()).build();
     let stores = with_tables(Arc::new(DynamoDbSink::new(&retrying)));
     let schema = Arc::new(OutputSchema::new("stations", all_types(), table(&["id"])).unwrap());
-    let effect = crate::sink::Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
-    let seen = replay.clone();
-    let ours = Ours::while_it_is(move || seen.requests().is_empty());
-    assert_eq!(effect.apply(&*stores.objects, &*stores.tables, &ours).await, Err(SinkError::Lost));
-    assert_eq!(replay.requests().len(), 1);
+    let effect = Effect::Put(TableRows { blocks: vec![rows(&schema, r#"{"id":"a"}"#)], schema });
+    let seen = recorded.clone();
+    let lease = LeaseCheck::new(move || seen.requests().is_empty());
+    assert_eq!(effect.apply(&*stores.objects, &*stores.tables, &lease).await, Err(SinkError::Lost));
+    assert_eq!(recorded.requests().len(), 1);
 }

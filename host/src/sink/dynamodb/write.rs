@@ -5,37 +5,37 @@ use std::time::Duration;
 use futures::{Stream, TryStreamExt};
 use tokio::time::Instant;
 
+use super::super::error::SinkError;
+use super::super::lease_check::LeaseCheck;
 use super::item::Item;
-use super::{Fault, Tables};
-use crate::sink::{Ours, SinkError};
+use super::tables::{TableError, Tables};
+use crate::backoff::{Backoff, spread};
 
-/// The most items of one BatchWriteItem (its API reference). 25 of the largest items are below its 16 MB.
-pub(super) const ITEMS_PER_REQUEST: usize = 25;
-
-/// Requests in flight for one batch. Batches run beside each other too, so a few keep a table busy.
+/// Requests in flight for one batch. Batches also run beside each other, so a few requests keep a table busy.
 const REQUESTS: usize = 4;
 
-/// The waits between attempts, in which a table that was taken by surprise can grow.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The waits between attempts give a table time to grow that was taken by surprise.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const WAITS: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_WAIT);
 
-/// How long to go on without DynamoDB taking a single item: longer than it is usually away.
+/// How long to go on while DynamoDB takes no item at all. It is usually away for less.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Writes items, those of one request together. They come as they are made, so that a large batch is not in memory twice.
+/// Writes the items of each request together. A request is made when it is its turn, so that a large batch is not in memory
+/// twice.
 pub(super) async fn write_all(
     tables: &dyn Tables,
     table: &str,
     requests: impl Stream<Item = Result<Vec<Item>, SinkError>> + Send,
-    ours: &Ours,
+    lease: &LeaseCheck,
 ) -> Result<(), SinkError> {
-    requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, ours)).await
+    requests.try_for_each_concurrent(REQUESTS, |items| write(tables, table, items, lease)).await
 }
 
-async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ours) -> Result<(), SinkError> {
-    let (mut backoff, mut since) = (Backoff::default(), Instant::now());
+async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, lease: &LeaseCheck) -> Result<(), SinkError> {
+    let (mut waits, mut since) = (Waits::default(), Instant::now());
     loop {
-        ours.still()?;
+        lease.check()?;
         let before = items.len();
         let why = match tables.write(table, items.clone()).await {
             Ok(unprocessed) if unprocessed.is_empty() => return Ok(()),
@@ -43,16 +43,16 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ou
                 items = unprocessed;
                 "it left items unprocessed".to_owned()
             }
-            Err(Fault::Retry(why)) => why,
-            Err(Fault::Refused(why)) => {
+            Err(TableError::Retry(why)) => why,
+            Err(TableError::Refused(why)) => {
                 return Err(SinkError::Refused(format!("DynamoDB refuses rows for table `{table}`: {why}")));
             }
         };
         if items.len() < before {
-            (backoff, since) = (Backoff::default(), Instant::now());
+            (waits, since) = (Waits::default(), Instant::now());
         }
         // Requests that hang take time too.
-        let Some(wait) = backoff.next(fastrand::f64()).filter(|_| since.elapsed() < PATIENCE) else {
+        let Some(wait) = waits.next(fastrand::f64()).filter(|_| since.elapsed() < PATIENCE) else {
             return Err(SinkError::Unavailable(format!(
                 "DynamoDB took no row for table `{table}` in {} s: {why}; raise the table's write capacity, or lower \
                  the dataset's `max_concurrency`",
@@ -63,22 +63,20 @@ async fn write(tables: &dyn Tables, table: &str, mut items: Vec<Item>, ours: &Ou
     }
 }
 
-/// The waits between attempts, each twice the one before.
+/// The waits since DynamoDB took an item.
 #[derive(Default)]
-struct Backoff {
+struct Waits {
     attempts: u32,
     waited: Duration,
 }
 
-impl Backoff {
-    /// The next wait; none when patience has ended. Half of it is left to `chance` (0 to 1), so that requests that were
-    /// throttled together come back apart.
+impl Waits {
+    /// The next wait; none when patience has ended.
     fn next(&mut self, chance: f64) -> Option<Duration> {
         if self.waited >= PATIENCE {
             return None;
         }
-        let whole = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST_WAIT);
-        let wait = whole.mul_f64(0.5 + chance / 2.0);
+        let wait = spread(WAITS.whole(self.attempts), chance);
         self.attempts += 1;
         self.waited += wait;
         Some(wait)
@@ -93,7 +91,8 @@ mod tests {
     use async_trait::async_trait;
     use aws_sdk_dynamodb::types::AttributeValue;
 
-    use super::super::{Description, Tables};
+    use super::super::requests::ITEMS_PER_REQUEST;
+    use super::super::tables::Description;
     use super::*;
 
     /// Answers each request by a rule, and remembers what it took.
@@ -106,7 +105,7 @@ mod tests {
         waited: Mutex<Duration>,
     }
 
-    impl<F: Fn(usize, usize) -> Result<usize, Fault>> Scripted<F> {
+    impl<F: Fn(usize, usize) -> Result<usize, TableError>> Scripted<F> {
         /// `rule(call, items)` says how many of the items are taken.
         fn new(rule: F) -> Self {
             let zero = || AtomicUsize::new(0);
@@ -128,12 +127,12 @@ mod tests {
     }
 
     #[async_trait]
-    impl<F: Fn(usize, usize) -> Result<usize, Fault> + Send + Sync + 'static> Tables for Scripted<F> {
-        async fn describe(&self, _: &str) -> Result<Description, Fault> {
-            Err(Fault::Refused("not asked for here".into()))
+    impl<F: Fn(usize, usize) -> Result<usize, TableError> + Send + Sync + 'static> Tables for Scripted<F> {
+        async fn describe(&self, _: &str) -> Result<Description, TableError> {
+            Err(TableError::Refused("not asked for here".into()))
         }
 
-        async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, Fault> {
+        async fn write(&self, table: &str, items: Vec<Item>) -> Result<Vec<Item>, TableError> {
             assert_eq!(table, "stations");
             assert!(!items.is_empty() && items.len() <= 25, "{} items", items.len());
             self.most.fetch_max(1 + self.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
@@ -165,8 +164,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_limit_and_end() {
         let waits = |chance| {
-            let mut backoff = Backoff::default();
-            std::iter::from_fn(move || backoff.next(chance)).collect::<Vec<_>>()
+            let mut waits = Waits::default();
+            std::iter::from_fn(move || waits.next(chance)).collect::<Vec<_>>()
         };
         let (shortest, longest) = (waits(0.0), waits(1.0));
         assert_eq!(longest[..3], [50, 100, 200].map(Duration::from_millis));
@@ -180,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn items_go_25_at_a_time_and_a_few_requests_at_once() {
         let tables = Scripted::new(|_, items| Ok(items));
-        write_all(&tables, "stations", items(260), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(260), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(260));
         assert_eq!(tables.calls.into_inner(), 11);
         assert_eq!(tables.most.into_inner(), REQUESTS);
@@ -189,15 +188,15 @@ mod tests {
     #[tokio::test]
     async fn unprocessed_items_are_sent_again_until_all_are_taken() {
         let tables = Scripted::new(|call, items| Ok(if call % 2 == 0 { 0 } else { items.min(3) }));
-        write_all(&tables, "stations", items(30), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(30), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(30));
     }
 
     #[tokio::test]
     async fn throttling_is_waited_out_with_growing_waits() {
         let tables =
-            Scripted::new(|call, items| if call < 6 { Err(Fault::Retry("throttled".into())) } else { Ok(items) });
-        write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap();
+            Scripted::new(|call, items| if call < 6 { Err(TableError::Retry("throttled".into())) } else { Ok(items) });
+        write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(5));
         // 50 + 100 + ... + 1600 ms, of which each at least a half.
         let waited = tables.waited.into_inner().unwrap();
@@ -207,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_nothing_is_given_up_after_a_while() {
         let tables = Scripted::new(|_, _| Ok(0));
-        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
+        let error = write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap_err();
         assert!(
             matches!(&error, SinkError::Unavailable(why)
                 if why.starts_with("DynamoDB took no row for table `stations` in 120 s: it left items unprocessed")),
@@ -220,15 +219,15 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_takes_little_is_not_given_up() {
         let tables = Scripted::new(|call, _| Ok(usize::from(call % 12 == 11)));
-        write_all(&tables, "stations", items(25), &Ours::while_it_is(|| true)).await.unwrap();
+        write_all(&tables, "stations", items(25), &LeaseCheck::new(|| true)).await.unwrap();
         assert_eq!(tables.taken(), names(25));
         assert!(tables.waited.into_inner().unwrap() > PATIENCE * 2);
     }
 
     #[tokio::test]
     async fn a_refusal_is_not_repeated() {
-        let tables = Scripted::new(|_, _| Err(Fault::Refused("no permission".into())));
-        let error = write_all(&tables, "stations", items(5), &Ours::while_it_is(|| true)).await.unwrap_err();
+        let tables = Scripted::new(|_, _| Err(TableError::Refused("no permission".into())));
+        let error = write_all(&tables, "stations", items(5), &LeaseCheck::new(|| true)).await.unwrap_err();
         assert_eq!(error, SinkError::Refused("DynamoDB refuses rows for table `stations`: no permission".into()));
         assert_eq!(tables.calls.into_inner(), 1);
     }

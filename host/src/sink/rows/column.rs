@@ -6,7 +6,7 @@ use arrow::array::{
 };
 
 use super::super::values;
-use super::{BadRows, excerpt, no_value, takes};
+use super::error::{BadRows, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
 /// One column while it grows.
@@ -74,7 +74,7 @@ impl Builder {
             Self::Text(builder) => with_string(raw, |text| builder.append_value(text))?,
             Self::Date(builder) => builder.append_value(with_string(raw, values::parse_date)??),
             Self::Timestamp(builder) => builder.append_value(with_string(raw, values::parse_timestamp)??),
-            // A line break within JSON is white space between its tokens: as a blank it keeps the value on one line.
+            // A line break in JSON is white space between tokens. A blank in its place keeps the value on one line.
             Self::Json(builder) if raw.contains(['\n', '\r']) => builder.append_value(raw.replace(['\n', '\r'], " ")),
             Self::Json(builder) => builder.append_value(raw),
         }

@@ -15,13 +15,14 @@ use arrow::ipc::reader::StreamReader;
 use arrow::util::display::array_value_to_string;
 use serde_json::value::RawValue;
 
-use super::super::{OutputSchema, values};
+use super::super::schema::OutputSchema;
+use super::super::values;
 use super::column::Builder;
-use super::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
+use super::error::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
 pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
-    // arrow-ipc answers damage with errors; where it asserts all the same, the guest's item must fail and not the host.
+    // arrow-ipc answers damage with errors. Where it panics all the same, the guest's item must fail, and not the host.
     catch_unwind(AssertUnwindSafe(|| read(schema, block)))
         .unwrap_or_else(|_| Err(BadRows::Invalid("the Arrow IPC stream is damaged".into())))
 }
@@ -51,7 +52,7 @@ fn damaged(error: ArrowError) -> BadRows {
     BadRows::Invalid(format!("the Arrow IPC stream cannot be read: {}", excerpt(&error.to_string())))
 }
 
-/// For each column of the output where the stream has it, after checking that the stream has nothing else.
+/// For each column of the output, its place in the stream if the stream has it. The stream may have no other columns.
 fn plan(schema: &OutputSchema, stream: &Schema) -> Result<Vec<Option<usize>>, BadRows> {
     let mut plan = vec![None; schema.columns.len()];
     for (from, field) in stream.fields().iter().enumerate() {
@@ -93,7 +94,7 @@ fn widens(from: &DataType, to: ColumnType) -> bool {
         ColumnType::Float64 => matches!(from, Float32 | Float64 | Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32),
         ColumnType::Text | ColumnType::Json => matches!(from, Utf8 | LargeUtf8 | Utf8View),
         ColumnType::Date => *from == Date32,
-        // Without a time zone it is a reading of some clock, and no instant.
+        // Without a time zone it is what some clock showed, and no instant.
         ColumnType::Timestamp => matches!(from, Timestamp(_, Some(_))),
     }
 }
@@ -131,7 +132,7 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
         (DataType::Utf8View, _) => check_views(column, array.as_string_view())?,
         _ => {}
     }
-    // The cast makes nulls of what does not fit.
+    // The cast turns what does not fit into nulls.
     let cast = cast(array, &column.kind.arrow()).map_err(damaged)?;
     if cast.null_count() > array.null_count() {
         return Err(refuse(
@@ -151,7 +152,7 @@ fn misfit<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, fits: impl Fn(T::Nat
     array.iter().position(|value| value.is_some_and(|value| !fits(value)))
 }
 
-/// Instants in microseconds, or the row of one that would lose digits or that RFC 3339 cannot write.
+/// Instants in microseconds. The error is the row of an instant that would lose digits, or that RFC 3339 cannot write.
 fn micros(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, usize> {
     let micros = |value: i64| match unit {
         TimeUnit::Second => value.checked_mul(1_000_000),
@@ -183,7 +184,7 @@ fn check_views(column: &Column, views: &StringViewArray) -> Result<(), BadRows> 
     Ok(())
 }
 
-/// JSON text as JSON lines would have brought it: valid, on one line, `null` being null.
+/// JSON text as JSON lines would have brought it: valid and on one line. The text `null` is a null.
 fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, BadRows> {
     let mut builder = Builder::new(ColumnType::Json, texts.len(), texts.value_data().len());
     for (row, text) in texts.iter().enumerate() {

@@ -9,11 +9,11 @@ use arrow::array::{Array as _, RecordBatch};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::OutputSchema;
+use super::super::schema::OutputSchema;
 use super::column::Builder;
-use super::{BadRows, check_size, excerpt};
+use super::error::{BadRows, check_size, excerpt};
 
-/// Rows of larger blocks give back memory that they do not need.
+/// Columns of larger blocks give back the memory that they do not need.
 const SHRUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch, BadRows> {
@@ -21,7 +21,7 @@ pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch,
         let row = 1 + block[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         BadRows::Invalid(format!("line {row} is not UTF-8"))
     })?;
-    // A guess at the number of rows that costs little when it is wrong.
+    // A guess at the number of rows. A wrong one costs little.
     let capacity = 1 + block.iter().filter(|byte| **byte == b'\n').count().min(4096);
     let mut table = Table::new(schema, capacity, block.len().min(64 << 10));
     for line in text.split('\n').filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace())) {
@@ -29,7 +29,7 @@ pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch,
         check_size(schema, table.rows, block.len())?;
     }
     let mut arrays: Vec<_> = table.columns.into_iter().map(Builder::finish).collect();
-    // Columns that grew have room for twice what is in them, and may have to wait long.
+    // Columns that grew have room for twice their contents, and may have to wait long.
     if block.len() > SHRUNK_BYTES {
         arrays.iter_mut().for_each(|array| array.shrink_to_fit());
     }
@@ -40,11 +40,11 @@ pub(super) fn decode(schema: &OutputSchema, block: &[u8]) -> Result<RecordBatch,
 struct Table<'s> {
     schema: &'s OutputSchema,
     columns: Vec<Builder>,
-    /// How many rows were begun; the number of the row at hand, from 1.
+    /// How many rows were begun: the number of the current row, from 1.
     rows: usize,
     /// For each column the last row that had a value for it.
     seen: Vec<usize>,
-    /// What is wrong with the row, in our words: serde_json would add a line and a column of its own.
+    /// What is wrong with the row, in our words. serde_json would add a line and a column of its own.
     fault: Option<BadRows>,
 }
 
@@ -135,7 +135,7 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
     }
 }
 
-/// Reads one key as the column's index; none when there is no such column, which is then the table's fault.
+/// Reads one key as the column's index. None when there is no such column; `Table::fault` then says so.
 struct Key<'t, 's> {
     table: &'t mut Table<'s>,
     likely: usize,

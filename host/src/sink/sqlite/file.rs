@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::super::SinkError;
+use super::super::error::SinkError;
 use crate::sqlite::may_pass;
 
 /// Opens or creates a SQLite file, its folder included.

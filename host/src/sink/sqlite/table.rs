@@ -1,10 +1,11 @@
-//! A table as SQLite has it, and how one that exists becomes the one that is wanted.
+//! A table as SQLite has it, and the statements that turn an existing table into the wanted one.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
-use super::super::{OutputSchema, SinkError};
+use super::super::error::SinkError;
+use super::super::schema::OutputSchema;
 use crate::dataset::ColumnType;
 
 /// `SQLITE_MAX_COLUMN`.
@@ -56,15 +57,15 @@ impl Table {
         Self { name: name.into(), columns, create, insert }
     }
 
-    /// The statement that makes it with a mark of its own: SQLite keeps the text of a table's definition, comments included,
-    /// for as long as there is the table, and people's tools show no more tables than they made.
+    /// The statement that makes the table, with a mark of its own in a comment. SQLite keeps the text of a table's definition,
+    /// comments included, as long as the table exists. So people's tools show no table that is not theirs.
     pub(super) fn marked(&self) -> String {
         let head = format!("CREATE TABLE {} (", quoted(&self.name));
         let rest = self.create.strip_prefix(&head).unwrap_or_default();
         format!("{head}{MARK}{:016x} */ {rest}", fastrand::u64(..))
     }
 
-    /// What tells the table that is there from a later one of its name, if it has rows.
+    /// The mark of the existing table, if it has rows: it tells the table from a later one of its name.
     pub(super) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
         let mut statement = connection
             .prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE")?;
@@ -72,13 +73,13 @@ impl Table {
         let Some((name, definition)) = found.optional()? else { return Ok(None) };
         let rows: bool =
             connection.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&name)), [], |row| row.get(0))?;
-        // One that an earlier gristmill made, or somebody else, is marked by having none.
+        // A table that an earlier gristmill or somebody else made has no mark, and that tells it apart too.
         let mark =
             definition.split_once(MARK).and_then(|(_, rest)| rest.split_once(" */")).map_or("none", |(mark, _)| mark);
         Ok(rows.then(|| mark.into()))
     }
 
-    /// What a table that exists is called, which SQLite takes for this one, whatever its letters' case.
+    /// The name of the existing table that SQLite takes for this one: SQLite ignores the case of letters.
     pub(super) fn called(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>> {
         let find = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE";
         transaction.query_row(find, [name], |row| row.get(0)).optional()
@@ -93,8 +94,8 @@ impl Table {
         columns.collect()
     }
 
-    /// The statements that give a table the columns that it lacks. A table with another key or type holds other rows than
-    /// ours, and nobody but its owner can say what should become of them.
+    /// The statements that add the columns that the table lacks. A table with another key or type holds other rows than ours,
+    /// and only its owner can say what should become of them.
     pub(super) fn differences(&self, existing: &[TableColumn], path: &Path) -> Result<Vec<String>, SinkError> {
         let key = |columns: &[TableColumn]| {
             let mut key: Vec<_> =
@@ -136,7 +137,7 @@ impl Table {
             }
         }
         if existing.len() + statements.len() > MAX_COLUMNS {
-            return refuse(format!("would have more than {MAX_COLUMNS} columns, which SQLite does not have"));
+            return refuse(format!("would have more than {MAX_COLUMNS} columns, the most that SQLite takes"));
         }
         Ok(statements)
     }

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -9,6 +10,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::agent::EXPIRY;
+use super::course::LINGER;
 use super::*;
 
 /// What an agent was asked for, and when; it answers after a while, or only with errors.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use gristmill::callback::Answer;
 use gristmill::job::{Digest, MAX_MESSAGE_BYTES};
-use gristmill::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
+use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::object::ObjectError;
 use gristmill::queue::Queue as _;
 use gristmill::sink::SinkError;
@@ -380,7 +380,7 @@ impl Ledger for Found {
         Ok(())
     }
 
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
+    async fn release(&self, _: &Claimed, _: GiveBack) -> Result<(), LedgerError> {
         Ok(())
     }
 }

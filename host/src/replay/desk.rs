@@ -1,23 +1,18 @@
-//! One recorded batch, again: the same steps as in a worker, over a queue of one message, a ledger that knows what time it was, and stores
-//! that write aside.
-
-mod verdict;
+//! One recorded batch again, by the same steps as in a worker.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::verdict::{Differs, Rows, verdict};
+use super::clock::Clock;
 use crate::admission::Admission;
 use crate::batch::{self, Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, Loaded};
 use crate::job::{Batch, Disposition, Message, TaskToken};
-use crate::ledger::{Claim, ClaimRequest, Claimed, Ledger, LedgerError, Receipt, Record, Release};
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{Queue as _, QueueError};
@@ -34,26 +29,26 @@ const VISIBILITY: Duration = Duration::from_secs(3600);
 /// Why there is no result to compare.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplayed {
-    /// The message makes no batch, or the dataset is of another name or has no place for a report.
+    /// The message makes no batch, or the dataset has another name or no place for a report.
     #[error("{0}")]
     Invalid(String),
     /// The batch came to no result: an item asks for another try, or what it reads cannot be had.
     #[error("the batch came to no result: {0}")]
     NoResult(String),
-    /// What is read, or written aside, cannot be had.
+    /// An object cannot be read, or cannot be written aside.
     #[error(transparent)]
     Objects(#[from] ObjectError),
     /// The queue of one message failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// There can be no metrics.
+    /// The metrics could not be made.
     #[error("{0}")]
     Metrics(String),
 }
 
 /// Where and how a batch runs again.
 pub struct Desk {
-    /// What is read, and where outputs go: aside, and with them the report.
+    /// What the items read, and where outputs and the report are written aside.
     pub stores: Stores,
     /// What was written aside.
     pub aside: Arc<dyn ObjectStore>,
@@ -64,8 +59,8 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Runs a batch whose guests' clock stands at `started`, and gives its full report. The dataset's outputs go to this desk's
-    /// stores, and it has a place for reports.
+    /// Runs a batch whose guests' clock stands at `started`, and gives its full report. The dataset must have its outputs in
+    /// this desk's stores, and a place for reports.
     pub async fn run(
         &self,
         loaded: Arc<Loaded>,
@@ -73,7 +68,7 @@ impl Desk {
         started: SystemTime,
     ) -> Result<FullReport, NotReplayed> {
         let token = TaskToken::new("replay");
-        // The version was chosen: neither what the message asks for nor its run has a say any more.
+        // The version is chosen already, so what the message and its run ask for no longer counts.
         let message = Message { task_token: token.clone(), component: None, run: None, ..message.clone() };
         let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
         let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
@@ -94,7 +89,7 @@ impl Desk {
             lanes: self.slots,
             identity: Identity::Contents,
             lease: LEASE,
-            // The host's faults are to be told, not repeated.
+            // A fault of the host is shown, and not tried again.
             deliveries: 1,
             metrics: Arc::new(metrics),
             now: SystemTime::now,
@@ -102,7 +97,7 @@ impl Desk {
         let mut answer = callback.register(token);
         queue.send(body);
         for delivery in queue.receive(1).await? {
-            if let Disposition::Parked { reason } | Disposition::Returned { reason, .. } =
+            if let Disposition::DeadLettered { reason } | Disposition::Returned { reason, .. } =
                 batch::process(&services, &delivery, &CancellationToken::new()).await.disposition
             {
                 return Err(NotReplayed::NoResult(reason));
@@ -135,31 +130,4 @@ pub fn place_of(loaded: &Loaded, message: &Message) -> Result<Option<Location>, 
     let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
     let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;
     Ok(loaded.report_place(&batch))
-}
-
-/// A ledger that remembers one thing: when the batch was begun.
-struct Clock(SystemTime);
-
-#[async_trait]
-impl Ledger for Clock {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claim, LedgerError> {
-        let ClaimRequest { id, component, .. } = request.clone();
-        Ok(Claim::Taken(Claimed { id, fence: 0, component, resumed: false, started: self.0 }))
-    }
-
-    async fn renew(&self, _: &Claimed, _: SystemTime, _: Duration) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn prepare(&self, _: &Claimed, _: &Record) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn commit(&self, _: &Claimed, _: &Receipt) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
-    async fn release(&self, _: &Claimed, _: Release) -> Result<(), LedgerError> {
-        Ok(())
-    }
 }

@@ -1,35 +1,25 @@
-//! What another version of a dataset would have changed: each item runs with both versions, nothing of it is kept, and the rows,
-//! the returned values and the failures are compared.
-//!
-//! An item is a pure function of itself, the settings and what it reads, so that whatever differs is the version's doing, or that
-//! of an object that changed in between.
-
-mod comparison;
-mod keys;
-mod rows;
-mod text;
+//! Items with two versions, one after the other.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use arrow::array::RecordBatch;
-
-pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
-pub(crate) use self::keys::check_keys;
+use super::comparison::Comparison;
+use super::keys::check_keys;
+use super::ran::Ran;
+use super::rows;
 use crate::catalog::Loaded;
-use crate::job::{Batch, FailureKind, Item, error_names, item_name};
+use crate::job::{Batch, FailureKind, Item, error_names};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
-use crate::runtime::{self, GuestMetrics, ITEM_ATTEMPTS, ItemFault, ItemRun, Lane};
+use crate::runtime::{self, GuestMetrics, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::sink::OutputSchema;
 use crate::sink::keys::KeySet;
 
 /// Runs these items of a batch with two versions, one after the other, and says what differs. Nothing is written, logged or
-/// counted on the plugin's behalf. The batch says what the items share, `started` where
-/// their clock stands.
+/// counted on the plugin's behalf. The batch says what the items share, `started` where their clock stands.
 ///
-/// To be polled where guests run (as [`Lane::run`]). It runs one item at a time; with `instance = "batch"` both versions keep an
-/// instance, so that it takes the memory of one item of each.
+/// It must be polled where guests run, as [`Lane::run`] must. It runs one item at a time. With `instance = "batch"` both
+/// versions keep an instance, so that it takes the memory of one item of each.
 pub async fn compare(
     old: Arc<Loaded>,
     new: Arc<Loaded>,
@@ -42,7 +32,7 @@ pub async fn compare(
     let mut sides = [Side::new(&old, &batch, started, &objects), Side::new(&new, &batch, started, &objects)];
     for (number, item) in items.iter().enumerate() {
         let [before, after] = &mut sides;
-        // Each version is first every other time: what the first one has read, the second one finds warm.
+        // The versions take turns to be first, because the second one finds the caches warm.
         let (was, is) = if number % 2 == 0 {
             let was = before.run(item).await;
             (was, after.run(item).await)
@@ -65,14 +55,6 @@ struct Side {
     watched: Arc<WatchedStore>,
 }
 
-/// What one version made of an item.
-struct Ran {
-    result: Result<Option<String>, ItemFault>,
-    rows: Vec<(usize, RecordBatch)>,
-    took: Duration,
-    memory: u64,
-}
-
 impl Side {
     fn new(loaded: &Loaded, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
         let watched = Arc::new(WatchedStore::new(objects.clone(), loaded.dataset.plugin.timeout));
@@ -83,7 +65,7 @@ impl Side {
         Self { lane, outputs: loaded.outputs.clone(), watched }
     }
 
-    /// None when a store kept the item from a result: that says nothing of the version.
+    /// Runs one item. None when a store kept the item from a result, which says nothing about the version.
     async fn run(&mut self, item: &Item) -> Option<Ran> {
         let mut call = 1;
         let run = loop {
@@ -100,16 +82,11 @@ impl Side {
             return None;
         }
         let ItemRun { result, rows, took, memory, .. } = run;
-        // On its own: which items share a batch is not known here.
+        // Each item has keys of its own, because which items share a batch is not known here.
         let mut keys: Vec<KeySet> = self.outputs.iter().map(|_| KeySet::default()).collect();
         let result = result.and_then(|value| check_keys(&self.outputs, &mut keys, &rows).map(|()| value));
         Some(Ran { rows: if result.is_ok() { rows } else { Vec::new() }, result, took, memory })
     }
-}
-
-/// What an item is called in a difference.
-fn name_of(item: &Item) -> Option<String> {
-    item_name(&item.body).map(|name| comparison::short(&name))
 }
 
 /// Nobody counts what a comparison's plugins report.

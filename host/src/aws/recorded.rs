@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The service, and the configuration that leads to it, without retries.
-pub(crate) struct Replay {
+pub(crate) struct Recorded {
     pub(crate) config: SdkConfig,
     requests: Arc<Mutex<Vec<Request>>>,
 }
@@ -68,7 +68,7 @@ impl Response {
     }
 }
 
-impl Replay {
+impl Recorded {
     pub(crate) async fn start(responses: Vec<Response>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

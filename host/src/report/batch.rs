@@ -1,14 +1,10 @@
-//! What a batch answers: counts of items, rows and failures, where the rows lie, and the first failures. Step Functions
-//! gets it as the output of a success or as the cause of a failure; the local Distributed Map makes its summary of it.
-
-mod full;
+//! The report of a batch: counts of items, rows and failures, where the rows lie, and the first failures.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::full::{FullReport, ItemLine, Recorded};
 use crate::callback::Answer;
 use crate::job::{Digest, ItemFailure, MAX_STEP_FUNCTIONS_PAYLOAD, error_names};
 use crate::sink::Written;
@@ -34,9 +30,9 @@ pub struct BatchReport {
     /// The URI of the full report, where the dataset file has a place for it.
     #[serde(default)]
     pub report: Option<String>,
-    /// Whether an earlier run had committed the batch already, so that nothing ran now.
-    #[serde(default)]
-    pub replayed: bool,
+    /// Whether the report comes from the ledger's receipt: an earlier run had committed the batch already, and nothing ran now.
+    #[serde(default, rename = "replayed")]
+    pub from_receipt: bool,
 }
 
 /// A component, as its manifest and its bytes name it.
@@ -75,19 +71,19 @@ pub struct Failures {
     pub first: Vec<ItemFailure>,
 }
 
-/// Under this name [`BatchReport::to_output`] counts what it had no room to count by code.
+/// The name under which [`BatchReport::to_output`] counts failures that it has no room to count by code.
 pub const OTHER_CODES: &str = "(other)";
 
-/// The longest cause of a failure, in characters (`SendTaskFailure`); we count bytes, of which there are no fewer.
+/// The longest cause of a failure, in characters (`SendTaskFailure`). We count bytes, and a text has at least as many of them.
 const MAX_CAUSE: usize = 32_768;
 
 /// How much of a failure's message stays, in characters, where room is short.
 const SHORT_MESSAGE: usize = 500;
 
 impl BatchReport {
-    /// What the waiting state is told: a failure if more than so many percent of the items were rejected, else a success.
+    /// What the waiting state is told: a failure if more than the tolerated percentage of items was rejected, else a success.
     pub fn answer(&self, tolerated_rejected_percentage: f64) -> Answer {
-        // Multiplied, not divided: 10 of 100 are not more than 10 %.
+        // It multiplies and does not divide, so that 10 of 100 are not more than 10 %.
         if self.items.rejected as f64 * 100.0 > tolerated_rejected_percentage * self.items.total as f64 {
             return Answer::Failure { error: error_names::ITEMS_REJECTED.into(), cause: self.to_output(MAX_CAUSE) };
         }
@@ -95,13 +91,13 @@ impl BatchReport {
     }
 
     /// The report of a batch that an earlier run committed, from what the ledger kept of it.
-    pub fn replayed(output: &str) -> Result<Self, serde_json::Error> {
-        Ok(Self { replayed: true, ..serde_json::from_str(output)? })
+    pub fn from_receipt(output: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self { from_receipt: true, ..serde_json::from_str(output)? })
     }
 
-    /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut, then the last of the
-    /// first failures go, then the rarest codes are counted together; counts, outputs and the pointer always stay, so
-    /// `max_bytes` must leave them their room (a few hundred bytes and at most some 1,200 per output).
+    /// The report as a JSON text of at most `max_bytes`. Where room is short, messages are cut first, then the last failures
+    /// are dropped, then the rarest codes are counted together. Counts, outputs and the place of the full report always stay,
+    /// so `max_bytes` must leave room for them: a few hundred bytes, and at most some 1,200 per output.
     pub fn to_output(&self, max_bytes: usize) -> String {
         let whole = text(self);
         if whole.len() <= max_bytes {
@@ -144,8 +140,8 @@ fn shorten(message: &mut String) {
     }
 }
 
-/// The types above have string keys and no maps of other keys, so that writing them cannot fail.
-fn text<T: Serialize>(value: &T) -> String {
+/// A report as JSON. Its types have string keys and no maps of other keys, so that writing them cannot fail.
+pub(super) fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -176,7 +172,7 @@ mod tests {
             outputs: vec![Written { output: "o".into(), place: "table:t".into(), rows: 3, bytes: 30, digest: None }],
             failures: Failures { by_code, first },
             report: Some("s3://b/report.json".into()),
-            replayed: false,
+            from_receipt: false,
         }
     }
 
@@ -189,7 +185,7 @@ mod tests {
     fn what_the_worker_leaves_out_has_a_default() {
         let text = r#"{"dataset":"d","component":{"name":"n","version":"1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"items":{"total":1,"succeeded":1,"rejected":0}}"#;
         let report: BatchReport = serde_json::from_str(text).unwrap();
-        assert!(report.outputs.is_empty() && !report.replayed && report.report.is_none());
+        assert!(report.outputs.is_empty() && !report.from_receipt && report.report.is_none());
         // As an earlier gristmill recorded them.
         let written: Written = serde_json::from_str(r#"{"output":"o","place":"table:t","rows":3,"bytes":30}"#).unwrap();
         assert!(written.digest.is_none() && report.component.release.is_none());
@@ -219,10 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_replayed_report_is_the_same_and_says_so() {
+    fn a_report_from_its_receipt_is_the_same_and_says_so() {
         let first = report(2, 1, "x");
-        assert_eq!(BatchReport::replayed(&first.to_output(10_000)).unwrap(), BatchReport { replayed: true, ..first });
-        assert!(BatchReport::replayed("{}").is_err());
+        assert_eq!(
+            BatchReport::from_receipt(&first.to_output(10_000)).unwrap(),
+            BatchReport { from_receipt: true, ..first }
+        );
+        assert!(BatchReport::from_receipt("{}").is_err());
     }
 
     proptest! {

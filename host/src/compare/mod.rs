@@ -1,0 +1,16 @@
+//! What another version of a dataset would have changed: each item runs with both versions, nothing of it is kept, and the rows,
+//! the returned values and the failures are compared.
+//!
+//! An item is a pure function of itself, the settings and what it reads. So whatever differs is the version's doing, or that of an
+//! object that changed in between.
+
+mod both;
+mod comparison;
+mod keys;
+mod ran;
+mod rows;
+mod text;
+
+pub use self::both::compare;
+pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
+pub(crate) use self::keys::check_keys;

@@ -1,0 +1,60 @@
+//! The message body on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::digest::Digest;
+use super::token::TaskToken;
+
+/// The version of the message body that this host reads: the value of its `gristmill` key.
+pub const MESSAGE_VERSION: u64 = 1;
+
+/// The largest message that Amazon SQS carries, in bytes (1 MiB since 2025; "Amazon SQS message quotas").
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// The largest input or output of a task or a child workflow, in bytes ("Step Functions service quotas").
+pub const MAX_STEP_FUNCTIONS_PAYLOAD: usize = 262_144;
+
+/// The message body as it is on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// [`MESSAGE_VERSION`].
+    pub gristmill: u64,
+    /// The dataset's name.
+    pub dataset: String,
+    /// `$$.Task.Token`. It is empty in the record of a message, because nobody waits there.
+    #[serde(default, skip_serializing_if = "TaskToken::is_empty")]
+    pub task_token: TaskToken,
+    /// `$$.Execution.Id`: the child execution's ARN.
+    pub execution: String,
+    /// `$$.State.Name`.
+    pub state: String,
+    /// `$$.State.RetryCount`.
+    #[serde(default)]
+    pub attempt: u32,
+    /// A component's digest, or a release's, to run exactly this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Digest>,
+    /// `$$.Execution.Id` of the Distributed Map: the execution that the child belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// What the placeholders of the dataset's places stand for: fields of the Distributed Map's input and context object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+    /// The child's input, as `ItemBatcher` makes it.
+    pub input: MessageInput,
+}
+
+/// What `ItemBatcher` hands to the child workflow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MessageInput {
+    /// What all items share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_input: Option<Box<RawValue>>,
+    /// The items.
+    pub items: Vec<Box<RawValue>>,
+}
