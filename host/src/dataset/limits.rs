@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Column, OutputSpec, Prefix, Target};
+use super::findings::{nearest, quoted};
+use super::{Column, ColumnType, OutputSpec, Prefix, Target};
 
 /// What is wrong, and what to do.
 pub(super) type Complaint = (String, Option<String>);
@@ -64,6 +65,32 @@ pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// What keeps columns from being the key of a table: not being there, being null at times, or a type that Amazon DynamoDB
+/// has no keys of (a key is S or N), or whose values are not exact.
+pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
+    let Target::Table { key, .. } = target else {
+        return Vec::new();
+    };
+    let check = |name: &String| {
+        let Some(column) = columns.iter().find(|column| column.name == *name) else {
+            let help = nearest(name, columns.iter().map(|column| column.name.as_str()));
+            return Some((format!("the key column `{name}` is not among the columns"), help));
+        };
+        if column.nullable {
+            return Some((format!("the key column `{name}` may be null; a key may not"), None));
+        }
+        let refused = match column.kind {
+            ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp => return None,
+            ColumnType::Boolean => "boolean",
+            ColumnType::Float64 => "float64",
+            ColumnType::Json => "json",
+        };
+        let help = format!("a key is of type {}", quoted(&["text", "int64", "date", "timestamp"]));
+        Some((format!("the key column `{name}` is of type `{refused}`"), Some(help)))
+    };
+    key.iter().filter_map(check).collect()
 }
 
 /// What keeps an output from having its place beside another one: the sentence, if so.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Column;
-use super::parse::is_name;
+use super::names::{NAME_RULE, is_name};
 
 /// A name or a version is for people, and no column of any store has a longer name that anybody can read.
 const MAX_NAME: usize = 255;
@@ -57,9 +57,7 @@ impl OutputShape {
     fn objection(&self) -> Option<String> {
         let output = quoted(&self.name);
         if !is_name(&self.name) {
-            return Some(format!(
-                "an output is called {output}: a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit"
-            ));
+            return Some(format!("an output is called {output}: {NAME_RULE}"));
         }
         let column = self.columns.iter().find(|column| !is_readable(&column.name));
         if let Some(column) = column {

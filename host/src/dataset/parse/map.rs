@@ -8,7 +8,7 @@ use super::values::{distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::keys;
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
+use crate::dataset::{DELIMITERS, ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
 
 /// An execution of a standard workflow lasts at most a year ("Step Functions service quotas").
 const MAX_STATE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -68,10 +68,6 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         reports: reports?,
     })
 }
-
-/// The characters that Step Functions separates fields by, with its own words for them (`CSVDelimiter`).
-pub(crate) const DELIMITERS: [(char, &str); 5] =
-    [(',', "COMMA"), ('|', "PIPE"), (';', "SEMICOLON"), (' ', "SPACE"), ('\t', "TAB")];
 
 fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     keys!(let { list_objects, csv, json, json_lines, headers, delimiter, pointer } = node);

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub(crate) use self::map::DELIMITERS;
-pub(super) use self::values::is_name;
 use self::values::{GIB, KIB, MIB, duration, location, name, object, size};
 use super::findings::Step;
+use super::names::is_name;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
 use super::{ComponentRef, Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
