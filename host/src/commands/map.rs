@@ -23,12 +23,13 @@ use crate::dataset::{Dataset, Scope, Target};
 use crate::files;
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::ledger::sqlite::SqliteLedger;
-use crate::map::again::Again;
-use crate::map::attempt::{self, Submit, WallClock};
+use crate::map::attempt::{Submit, WallClock};
 use crate::map::batcher::Limits;
+use crate::map::names;
 use crate::map::preview;
 use crate::map::progress::Progress;
 use crate::map::reader::{self, Source};
+use crate::map::redo::Redo;
 use crate::map::run::{self, Plan};
 use crate::map::select;
 use crate::map::summary::{Status, Summary};
@@ -76,9 +77,9 @@ pub(super) async fn run(args: MapArgs, said: &GuestLines) -> anyhow::Result<Exit
         anyhow::bail!("{}: {objection}", dataset.file.display());
     }
     make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
-    let run = attempt::run_name(&dataset.name, &input);
-    let again = Again::look(&folder.ledger, &stores, dataset, &run, args.again).await?;
-    let plan = Plan { again, ..plan };
+    let run = names::run_name(&dataset.name, &input);
+    let redo = Redo::look(&folder.ledger, &stores, dataset, &run, args.again).await?;
+    let plan = Plan { redo, ..plan };
 
     let threads = super::Guests::start(slots)?;
     let guests = threads.handle();
@@ -162,7 +163,7 @@ async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
 
 /// What placeholders are about: the input, and the context object of this run.
 fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
-    let id = attempt::execution(&dataset.name, &attempt::run_name(&dataset.name, input));
+    let id = names::execution(&dataset.name, &names::run_name(&dataset.name, input));
     Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
 }
 
@@ -193,7 +194,7 @@ fn plan(dataset: &Dataset, input: &RawValue, source: Source, objects: Arc<dyn Ob
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
         grace: GRACE,
-        again: Again::default(),
+        redo: Redo::default(),
     })
 }
 
@@ -278,9 +279,9 @@ impl Folder {
     /// objects is taken away, so that the objects are those of one run over today's items. Rows of tables stay, as they
     /// would in DynamoDB.
     async fn forget_stale(&self, dataset: &Dataset, input: &RawValue, batches: u64) -> anyhow::Result<()> {
-        let run = attempt::run_name(&dataset.name, input);
-        for (id, receipt) in self.ledger.committed_under(&attempt::child_executions(&dataset.name, &run)).await? {
-            if attempt::batch_number(&id.execution).is_none_or(|number| number < batches) {
+        let run = names::run_name(&dataset.name, input);
+        for (id, receipt) in self.ledger.committed_under(&names::child_executions(&dataset.name, &run)).await? {
+            if names::batch_number(&id.execution).is_none_or(|number| number < batches) {
                 continue;
             }
             if let Ok(report) = serde_json::from_str::<BatchReport>(&receipt.output) {

@@ -20,7 +20,7 @@ pub(super) struct Feed<'p> {
 }
 
 /// A batch and its number, from 0.
-pub(super) struct Numbered {
+pub(super) struct NumberedBatch {
     pub(super) number: u64,
     pub(super) batch: batcher::Items,
 }
@@ -37,7 +37,7 @@ impl<'p> Feed<'p> {
 
     /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error there is
     /// nothing to ask for.
-    pub(super) async fn next(&mut self) -> Result<Option<Numbered>, RunError> {
+    pub(super) async fn next(&mut self) -> Result<Option<NumberedBatch>, RunError> {
         let batch = loop {
             if self.ended {
                 break self.batcher.finish();
@@ -55,7 +55,7 @@ impl<'p> Feed<'p> {
         };
         Ok(batch.map(|batch| {
             self.number += 1;
-            Numbered { number: self.number - 1, batch }
+            NumberedBatch { number: self.number - 1, batch }
         }))
     }
 

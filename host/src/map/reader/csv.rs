@@ -15,7 +15,7 @@ use std::io::BufRead;
 
 use serde_json::value::RawValue;
 
-use super::{Emit, MAX_ITEM_BYTES, Stop};
+use super::format::{Emit, MAX_ITEM_BYTES, Stop};
 
 /// The longest header that Step Functions reads, in bytes.
 const MAX_HEADER_BYTES: usize = 10 * 1024;

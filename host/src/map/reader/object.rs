@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::runtime::Handle;
 use tokio_util::io::StreamReader;
 
-use super::{Stop, kind};
+use super::format::Stop;
+use super::kind;
 use crate::object::{Location, ObjectStore};
 
 /// What programs on Windows begin a text in UTF-8 with.

@@ -4,9 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use super::attempt::{batch_number, child_executions};
+use super::names::{batch_number, child_executions};
 use crate::dataset::Dataset;
 use crate::evidence::{Cause, Evidence};
 use crate::ledger::LedgerError;
@@ -18,26 +16,11 @@ const AT_ONCE: usize = 100;
 
 /// Batches that an earlier run had done, by their number, with why they are done again and the place that says so.
 #[derive(Debug, Default)]
-pub struct Again(BTreeMap<u64, (Cause, String)>);
-
-/// What a run did again for one reason, for its summary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Repeated {
-    /// Why.
-    pub cause: Cause,
-    /// How many batches.
-    pub batches: u64,
-    /// The first place that is not as it was: an object's URI, a prefix that was listed, or `table:NAME`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<String>,
-    /// The number of its batch.
-    #[serde(skip)]
-    pub(super) batch: u64,
-}
+pub struct Redo(BTreeMap<u64, (Cause, String)>);
 
 /// It could not be found out.
 #[derive(Debug, thiserror::Error)]
-pub enum AgainError {
+pub enum RedoError {
     /// The ledger did not say what is done.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -46,7 +29,7 @@ pub enum AgainError {
     Tables(#[from] SinkError),
 }
 
-impl Again {
+impl Redo {
     /// Looks at every batch of the run that is done, and makes those that are not as they were, or all, new work.
     pub async fn look(
         ledger: &SqliteLedger,
@@ -54,9 +37,9 @@ impl Again {
         dataset: &Dataset,
         run: &str,
         all: bool,
-    ) -> Result<Self, AgainError> {
+    ) -> Result<Self, RedoError> {
         let prefix = child_executions(&dataset.name, run);
-        let (mut again, mut behind) = (BTreeMap::new(), None);
+        let (mut redo, mut behind) = (BTreeMap::new(), None);
         loop {
             let page = ledger.kept_under(&prefix, behind.as_ref(), AT_ONCE).await?;
             for kept in &page {
@@ -71,13 +54,13 @@ impl Again {
                 };
                 if let (Some(cause), Some(number)) = (cause, batch_number(&kept.id.execution)) {
                     ledger.outdate(kept).await?;
-                    again.insert(number, cause);
+                    redo.insert(number, cause);
                 }
             }
             let full = page.len() == AT_ONCE;
             behind = page.into_iter().next_back().map(|kept| kept.id);
             if !full {
-                return Ok(Self(again));
+                return Ok(Self(redo));
             }
         }
     }
