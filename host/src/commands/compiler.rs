@@ -1,13 +1,18 @@
 //! What opens components for a command: with the cache of this user, and in a process of its own.
 
+use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
+use super::machine::memory;
 use crate::cli::{CompileArgs, DigestArgs};
 use crate::runtime::{Bounds, Digester, Runtime, RuntimeConfig, digest_for_parent};
+use crate::text;
 
 /// How much longer than its CPU time compiling may take where others want the CPU too.
 const PATIENCE: u32 = 5;
@@ -26,7 +31,24 @@ pub(super) fn runtime(slots: usize, args: &CompileArgs, memory: Option<u64>) -> 
 
 /// The same where nothing else is known of the memory than what the machine or the container says.
 pub(super) fn runtime_here(slots: usize, args: &CompileArgs) -> anyhow::Result<Runtime> {
-    runtime(slots, args, super::memory(None))
+    runtime(slots, args, memory(None))
+}
+
+/// Opens a component. When that takes long whoever sits at a terminal is told why, so that nobody thinks that nothing happens. What
+/// is written to a file does not depend on how busy the machine is.
+pub(super) async fn with_notice<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
+    const LONG: Duration = Duration::from_secs(1);
+    let name = component.to_string();
+    // A task of its own: compiling keeps this one's thread busy.
+    let notice = tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        if std::io::stderr().is_terminal() {
+            eprintln!("compiling {}: the first time takes a while", text::line(&name));
+        }
+    });
+    let opened = open.await;
+    notice.abort();
+    opened
 }
 
 /// What one compiler may take, and how many there may be: two where they have but half of the memory, so that one component
@@ -56,8 +78,6 @@ pub(super) fn digest(args: &DigestArgs) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytesize::ByteSize;
 
     use super::*;

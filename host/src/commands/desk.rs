@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use super::compiler::{runtime_here, with_notice};
+use super::machine::{GuestThreads, cores};
 use crate::aws;
 use crate::catalog::{Fetched, Loaded};
 use crate::cli::DeskArgs;
@@ -23,7 +25,7 @@ use crate::sink::sqlite::SqliteSink;
 /// A desk.
 pub(super) struct Desk {
     pub(super) runtime: Runtime,
-    pub(super) guests: super::Guests,
+    pub(super) guests: GuestThreads,
     pub(super) slots: usize,
     pub(super) variables: Variables,
     /// What is there to be read.
@@ -37,7 +39,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) async fn open(args: DeskArgs) -> anyhow::Result<Self> {
-        let slots = args.slots.unwrap_or_else(super::cores).max(1);
+        let slots = args.slots.unwrap_or_else(cores).max(1);
         let inputs: Arc<dyn ObjectStore> = match &args.local {
             Some(folder) => {
                 anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
@@ -64,8 +66,8 @@ impl Desk {
             None => Policy::none(),
         };
         Ok(Self {
-            runtime: super::compiler::runtime_here(slots, &args.compile)?,
-            guests: super::Guests::start(slots)?,
+            runtime: runtime_here(slots, &args.compile)?,
+            guests: GuestThreads::start(slots)?,
             slots,
             variables: args.variables.variables(),
             inputs,
@@ -80,7 +82,7 @@ impl Desk {
     pub(super) async fn load(&self, registry: &dyn Registry, name: &Name, release: &Digest) -> anyhow::Result<Loaded> {
         let fetched = Fetched::get(registry, &self.policy, name, release).await?;
         let component = fetched.release.title();
-        Ok(super::patiently(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
+        Ok(with_notice(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
     }
 
     pub(super) fn replay(&self) -> replay::Desk {

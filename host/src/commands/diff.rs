@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
+use super::inputs::MAX_GIVEN;
+use super::output::{print, print_json};
 use crate::aws;
 use crate::catalog::Loaded;
 use crate::cli::DiffArgs;
@@ -58,14 +60,14 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         found.undecided
     );
     if json {
-        super::say_json(&as_json(&args.name, &old, &new, &found))?;
+        print_json(&as_json(&args.name, &old, &new, &found))?;
     } else {
         let title = |loaded: &Loaded| {
             let version = loaded.version().to_string();
             format!("{} ({}…)", line(&version), &loaded.plugin.digest.to_string()[..19])
         };
         let verdict = if found.is_equal() { "nothing would change" } else { "something would change" };
-        super::say(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
+        print(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
     }
     Ok(if found.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -79,7 +81,7 @@ async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Versi
 
 /// The items of a file, each as its text is.
 fn read_items(file: &Path) -> anyhow::Result<Vec<Item>> {
-    let text = files::read_given_text(file, super::MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
+    let text = files::read_given_text(file, MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
     let mut items = Vec::new();
     for (number, line) in without_mark(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let item: &RawValue = serde_json::from_str(line)

@@ -9,7 +9,10 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::compiler::with_notice;
 use super::desk::Desk;
+use super::inputs::MAX_GIVEN;
+use super::output::{print, print_json};
 use crate::aws;
 use crate::catalog::{Loaded, find_release};
 use crate::cli::ReplayArgs;
@@ -72,9 +75,9 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ran = of_report(&now, "the report of now")?;
     let differences = recorded.as_ref().map(|recorded| verdict(recorded, &now));
     if json {
-        super::say_json(&as_json(ran, batch, differences.as_deref()))?;
+        print_json(&as_json(ran, batch, differences.as_deref()))?;
     } else {
-        super::say(as_text(ran, batch, differences.as_deref()))?;
+        print(as_text(ran, batch, differences.as_deref()))?;
     }
     let differs = differences.is_some_and(|differences| !differences.is_empty());
     Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -95,7 +98,7 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
         std::io::stdin().read_to_string(&mut text).context("stdin")?;
         text
     } else {
-        files::read_given_text(Path::new(given), super::MAX_GIVEN).with_context(|| given.to_owned())?
+        files::read_given_text(Path::new(given), MAX_GIVEN).with_context(|| given.to_owned())?
     };
     let text = without_mark(&text);
     // A message is one JSON value, on however many lines.
@@ -115,7 +118,7 @@ async fn recorded_at(desk: &Desk, place: &str) -> anyhow::Result<FullReport> {
     if place.starts_with("s3://") {
         return Ok(read_report(&*desk.inputs, &place.parse()?).await?);
     }
-    let bytes = files::read_given(Path::new(place), super::MAX_GIVEN).with_context(|| place.to_owned())?;
+    let bytes = files::read_given(Path::new(place), MAX_GIVEN).with_context(|| place.to_owned())?;
     FullReport::parse(&bytes).map_err(|why| anyhow::anyhow!("{place}: {why}"))
 }
 
@@ -173,7 +176,7 @@ impl Source {
                     message.dataset
                 );
                 let component = dataset.plugin.component.clone();
-                Ok(super::patiently(&component, Loaded::open(dataset, &desk.runtime, &desk.stores)).await?)
+                Ok(with_notice(&component, Loaded::open(dataset, &desk.runtime, &desk.stores)).await?)
             }
             Self::Registry(registry, name, Some(version)) => {
                 let release = registry.find(name, version).await?.with_context(|| {

@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::machine::{GuestThreads, cores, memory};
 use super::waiting::wait_for;
 use super::{compiler, signals};
 use crate::admission::Admission;
@@ -44,10 +45,10 @@ const DELIVERIES: u32 = 10;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
-    let slots = args.slots.unwrap_or_else(super::cores).max(1);
+    let slots = args.slots.unwrap_or_else(cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
-    let memory = super::memory(args.memory);
+    let memory = memory(args.memory);
     metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
     let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();
@@ -106,7 +107,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
-    let threads = super::Guests::start(slots)?;
+    let threads = GuestThreads::start(slots)?;
     let guests = threads.handle();
     let mut shadowing = None;
     if let Some(uri) = &args.registry {
