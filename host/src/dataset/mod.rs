@@ -2,6 +2,7 @@
 //!
 //! The text becomes a [`Dataset`] in `parse`; nothing else in the host looks at TOML.
 
+pub mod canonical;
 pub mod check;
 pub mod findings;
 mod limits;
