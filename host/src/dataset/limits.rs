@@ -23,7 +23,7 @@ const MAX_FILE_NAME: usize = 255;
 /// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, and an extension.
 const OBJECT_NAME: usize = 64 + 1 + 12 + ".parquet".len();
 
-/// What keeps a text from being a table's name.
+/// Why a text cannot be a table's name.
 pub(super) fn table_name(name: &str) -> Option<Complaint> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.contains("{$") {
@@ -41,7 +41,7 @@ pub(super) fn table_name(name: &str) -> Option<Complaint> {
     })
 }
 
-/// What keeps columns from being a table's.
+/// Why these columns cannot be a table's.
 pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     let Target::Table { key, .. } = target else { return Vec::new() };
     let mut complaints = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     }
     let mut by_letters = BTreeMap::new();
     for Column { name, .. } in columns {
-        // Two of the very same name are another complaint.
+        // Repeated names are reported elsewhere.
         if let Some(other) = by_letters.insert(name.to_ascii_lowercase(), name).filter(|other| *other != name) {
             complaints.push(by_case_alone("columns", other, name));
         }
@@ -67,8 +67,8 @@ pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     complaints
 }
 
-/// What keeps columns from being the key of a table: not being there, being null at times, or a type that Amazon DynamoDB
-/// has no keys of (a key is S or N), or whose values are not exact.
+/// Why columns cannot be the key of a table: they are missing or nullable, their type is none of Amazon DynamoDB's key types
+/// (S or N), or its values are not exact.
 pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     let Target::Table { key, .. } = target else {
         return Vec::new();
@@ -93,7 +93,7 @@ pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<Complaint>
     key.iter().filter_map(check).collect()
 }
 
-/// What keeps an output from having its place beside another one: the sentence, if so.
+/// Why two outputs cannot have the places that they name.
 pub(super) fn beside(output: &OutputSpec, other: &OutputSpec) -> Option<Complaint> {
     match (&output.target, &other.target) {
         (Target::Table { table, .. }, Target::Table { table: theirs, .. }) if table == theirs => {
@@ -115,7 +115,7 @@ fn by_case_alone(what: &str, one: &str, other: &str) -> Complaint {
     (format!("the {what} `{one}` and `{other}` differ in upper and lower case alone"), Some(help.into()))
 }
 
-/// What keeps objects from lying under a prefix.
+/// Why objects cannot lie under a prefix.
 pub(super) fn prefix(prefix: &Prefix) -> Option<Complaint> {
     let place = match prefix.example() {
         Ok(place) => place,

@@ -22,7 +22,7 @@ impl Dataset {
         }
     }
 
-    /// Reads a dataset file as far as it makes sense: for [`super::check`], which looks for more beside what is wrong already.
+    /// Reads as much of a dataset file as makes sense, so that [`super::check`] can look for further problems.
     pub fn load_in_part(path: &Path, variables: &Variables) -> (Option<Self>, Vec<Finding>) {
         let path = Self::file(path);
         match files::read_text(&path, MAX_FILE) {

@@ -33,8 +33,8 @@ pub struct MapSpec {
     /// How many percent of a batch's items may be rejected before the batch fails with `Gristmill.ItemsRejected`. The
     /// rows of the other items count in either case, and every rejected item is reported. Default 0.
     pub tolerated_rejected_percentage: f64,
-    /// `HeartbeatSeconds`, whole seconds. It runs from when the message is sent, so a batch must not wait longer than this
-    /// in the queue for a worker either: keep `max_concurrency` near the fleet's slots. Default 2 min.
+    /// `HeartbeatSeconds`, whole seconds. Step Functions counts from the moment the message is sent, so time in the queue
+    /// counts too: keep `max_concurrency` near the fleet's slots. Default 2 min.
     pub heartbeat: Duration,
     /// `TimeoutSeconds` of the waiting state, whole seconds, time in the queue included. Default 1 day.
     pub timeout: Duration,
@@ -42,8 +42,8 @@ pub struct MapSpec {
     pub max_attempts: u32,
     /// `ResultWriter`: where Step Functions writes the answers of all batches. Without it they are dropped.
     pub result_writer: Option<Prefix>,
-    /// A prefix for the full reports of batches: the batch, and one line per item that failed or had something to say. None
-    /// writes none.
+    /// Where the full reports of batches go: the batch, and one line per item that failed or reported something. None writes
+    /// no reports.
     pub reports: Option<Prefix>,
 }
 

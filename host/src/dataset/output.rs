@@ -56,7 +56,7 @@ pub struct Column {
     pub nullable: bool,
 }
 
-/// The contract's `column-type`; what each becomes in every format is said there.
+/// The contract's `column-type`, which documents what each becomes in every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the contract documents them")]

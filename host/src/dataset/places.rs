@@ -13,7 +13,7 @@ use crate::object::{Location, ObjectError};
 /// What a run's placeholders stand for, by the names of [`Path::name`].
 pub type RunValues = BTreeMap<String, Value>;
 
-/// Why a run has no such place. Nothing is written in another place instead.
+/// Why a run has no such place. Nothing is then written elsewhere instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPlace {
     /// The message does not say what a placeholder stands for.
@@ -31,7 +31,7 @@ pub enum BadPlace {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// All values are fine each by itself, and together they are no place.
+    /// Each value is valid by itself, but together they form no valid place.
     #[error("`{0}`: {1}")]
     NoPlace(String, String),
     /// Two outputs, told apart by their templates, go to one place with these values.
@@ -125,7 +125,7 @@ impl Prefix {
     }
 }
 
-/// A value as a part of a key: it names something in its place, and leads nowhere else.
+/// Turns a value into one part of a key. It must neither add a level nor lead out of the prefix.
 fn one_name(value: &Value) -> Result<String, &'static str> {
     let text = match value {
         Value::String(text) => text.clone(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Grants, MapSpec, OutputSpec, PluginSpec, ReleaseSpec, SampleSpec};
 
-/// A dataset that makes sense by itself. Whether its component fits is known only once that was opened.
+/// A dataset file that is valid by itself. Whether its component fits is known only after that was opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// Its name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`.

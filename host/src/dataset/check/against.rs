@@ -6,8 +6,8 @@ use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::schema::{Complaint, Judgement};
 use crate::dataset::{Column, Dataset, Finding, Manifest, Place, limits};
 
-/// Everything about the dataset that does not fit the component: settings as they were judged by their schema, outputs
-/// against the manifest. [`crate::dataset::locate`] adds the lines.
+/// Finds everything in the dataset that does not fit the component: settings that the schema refuses, and outputs that
+/// differ from the manifest. [`crate::dataset::locate`] adds the lines.
 pub fn against(dataset: &Dataset, manifest: &Manifest, settings: &Judgement) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |place: Place, message: String, help: Option<String>| {
@@ -95,8 +95,8 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
     }
 }
 
-/// The file's columns replace the plugin's: a row that has a column which is not among them is rejected. The complaint, if the plugin
-/// declares such a column.
+/// Complains about columns that the plugin declares and the file leaves out. The file's columns replace the plugin's, and a
+/// row with any other column is rejected.
 fn left_out(own: &[Column], declared: &[Column], plugin: &str) -> Option<String> {
     let names = declared.iter().map(|column| column.name.as_str());
     let left_out: Vec<&str> = names.filter(|name| own.iter().all(|column| column.name != *name)).collect();

@@ -1,10 +1,10 @@
-//! What is no mistake, and yet rarely meant.
+//! Warnings: what is allowed, but rarely meant.
 
 use crate::dataset::{Dataset, Finding, InstanceLife, ItemReader, Place};
 use crate::object::Location;
 
-/// What is no mistake, but follows from the file without being seen in it, or is rarely meant: grants beside what the component
-/// imports (as `gristmill:plugin/objects@0.1.0`). It may import what it never calls.
+/// Finds what is easily overlooked or rarely meant, such as grants that do not fit what the component imports
+/// (`gristmill:plugin/objects@0.1.0`). These are no mistakes: a component may import what it never calls.
 pub fn warnings(dataset: &Dataset, imports: &[String]) -> Vec<Finding> {
     let mut warnings = Vec::new();
     let mut note = |place: Place, message: String, help: Option<String>| {

@@ -138,7 +138,7 @@ fn uri(node: &Node<'_>, of_object: bool) -> Option<Template> {
     Some(template)
 }
 
-/// Where objects go, with placeholders of the run or without: not of an item, whose batch has one object.
+/// Where objects go. Placeholders may be about the run, but not about an item: all items of a batch share one object.
 pub(super) fn prefix(node: &Node<'_>) -> Option<Prefix> {
     let text = node.text()?;
     let template = checked(node, Template(Value::String(text.into())), &["Execution", "StateMachine"])?;
@@ -167,7 +167,7 @@ fn checked(node: &Node<'_>, template: Template, context: &[&str]) -> Option<Temp
     Some(template)
 }
 
-/// Notes every placeholder that is no path, or is of something that the context object does not have there ("Accessing
+/// Notes every placeholder that is no path, or refers to something that the context object does not have there ("Accessing
 /// execution data from the Context object in Step Functions"). True if there is none.
 fn placeholders(node: &Node<'_>, context: &[&str]) -> bool {
     match &node.kind {

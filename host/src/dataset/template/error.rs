@@ -30,7 +30,7 @@ pub enum TemplateError {
     /// JSONPath payload templates cannot say this.
     #[error("{0}")]
     NotInJsonPath(String),
-    /// A text that means a field and is none.
+    /// A text that was meant as a field, but is no placeholder.
     #[error("`{text}` is a text like any other: {help}")]
     NoPlaceholder {
         /// The text.
@@ -38,7 +38,7 @@ pub enum TemplateError {
         /// What to write instead.
         help: String,
     },
-    /// What was made of it is no JSON. It always is.
+    /// The rendered template is no JSON. This should not happen.
     #[error("no value could be made of the template: {0}")]
     Broken(String),
     /// The text is no URI of an object, whatever the placeholders will be.

@@ -29,7 +29,7 @@ impl Template {
         RawValue::from_string(json).map_err(TemplateError::broken)
     }
 
-    /// [`Self::render`] for whoever has values and wants one. Numbers are then what a [`Value`] can hold.
+    /// [`Self::render`] from values to a value. Numbers are limited to what a [`Value`] can hold.
     pub fn evaluate(&self, input: &Value, context: &Value) -> Result<Value, TemplateError> {
         let scope = Scope::of_values(input, context).map_err(TemplateError::broken)?;
         serde_json::from_str(self.render(&scope)?.get()).map_err(TemplateError::broken)

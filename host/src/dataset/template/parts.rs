@@ -30,7 +30,8 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, TemplateError> {
     Ok(parts)
 }
 
-/// What to write instead of a text that is meant as a field, in a way that Step Functions knows and a template does not.
+/// Finds syntax that Step Functions knows and a template does not: JSONata, bare paths, intrinsic functions. Returns what to
+/// write instead.
 fn meant_otherwise(text: &str) -> Option<String> {
     let trimmed = text.trim();
     if let Some(inner) = trimmed.strip_prefix("{%") {

@@ -28,8 +28,8 @@ fn payload(value: &Value, root: &str) -> Result<Value, TemplateError> {
     }
 }
 
-/// Whether the value itself must be written as an expression: a text with placeholders, or an array that holds one. An
-/// object never must, its fields are written as expressions each by itself.
+/// Whether the value as a whole must be written as an expression: a text with placeholders, or an array that holds one. For
+/// an object it is enough to write single fields as expressions.
 fn needs_expression(value: &Value) -> Result<bool, TemplateError> {
     match value {
         Value::String(text) => Ok(parts(text)?.iter().any(|part| matches!(part, Part::Field(_)))),
