@@ -28,8 +28,8 @@ const RETRIED: [&str; 2] = [error_names::RETRYABLE, error_names::HOST_FAULT];
 /// Puts a message where a worker takes it, and waits for the answer.
 #[async_trait]
 pub trait Submit: Send + Sync {
-    /// The answer that the token gets. What kept the message from being sent is an answer too, of
-    /// [`error_names::HOST_FAULT`]; a state that waited too long gets `States.Timeout`. Dropped, it waits no longer.
+    /// The answer that the token gets. A message that could not be sent is answered with
+    /// [`error_names::HOST_FAULT`], and a state that waited too long with `States.Timeout`. Dropping the future ends the wait.
     async fn submit(&self, token: &TaskToken, body: String) -> Answer;
 }
 

@@ -35,8 +35,7 @@ impl<'p> Feed<'p> {
         self.read
     }
 
-    /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error there is
-    /// nothing to ask for.
+    /// The next batch; none at the end. Dropping the future early loses nothing. Not to be called after an error.
     pub(super) async fn next(&mut self) -> Result<Option<NumberedBatch>, RunError> {
         let batch = loop {
             if self.ended {

@@ -12,7 +12,7 @@ pub fn run_name(dataset: &str, input: &RawValue) -> String {
     hex::encode(Sha256::digest(format!("{dataset}\n{}", canonical(input, MAX_DEPTH))))[..12].into()
 }
 
-/// How deep an input is looked into.
+/// How deep an input is put in order; what is deeper is taken as it is written.
 const MAX_DEPTH: u32 = 100;
 
 /// The same text for the same value: without blanks, an object's fields in the order of their names, numbers digit by digit.

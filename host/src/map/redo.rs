@@ -1,6 +1,6 @@
-//! What of an earlier run is done again: batches that rest on something that is no longer so.
+//! Which batches of an earlier run are done again: those whose inputs or outputs have changed since.
 //!
-//! Looked for before anything begins, so that a run knows what it does for the first time and what it does again.
+//! They are looked for before anything begins, so that a run can tell what it does again from what it does for the first time.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::ledger::LedgerError;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::sink::{SinkError, Stores};
 
-/// How many batches are looked at between two questions to the ledger: each may rest on many objects.
+/// How many batches are read from the ledger at once: checking one may look at many objects.
 const AT_ONCE: usize = 100;
 
-/// Batches that an earlier run had done, by their number, with why they are done again and the place that says so.
+/// Batches of an earlier run that are done again, by number, each with the reason and the place that has changed.
 #[derive(Debug, Default)]
 pub struct Redo(BTreeMap<u64, (Cause, String)>);
 
-/// It could not be found out.
+/// Why the batches to do again could not be found.
 #[derive(Debug, thiserror::Error)]
 pub enum RedoError {
     /// The ledger did not say what is done.
@@ -30,7 +30,7 @@ pub enum RedoError {
 }
 
 impl Redo {
-    /// Looks at every batch of the run that is done, and makes those that are not as they were, or all, new work.
+    /// Looks at every batch of the run that is done, and marks those that are outdated, or all, to be done again.
     pub async fn look(
         ledger: &SqliteLedger,
         stores: &Stores,
@@ -48,7 +48,7 @@ impl Redo {
                 } else {
                     match kept.evidence.as_deref().map(serde_json::from_str::<Evidence>) {
                         Some(Ok(evidence)) => evidence.outdated(dataset, stores).await?,
-                        // What cannot be read says nothing.
+                        // Evidence that cannot be read counts as outdated.
                         Some(Err(_)) | None => Some((Cause::InputsChanged, String::new())),
                     }
                 };
@@ -65,7 +65,7 @@ impl Redo {
         }
     }
 
-    /// Why a batch is done again, and the place that says so.
+    /// Why a batch is done again, and the place that has changed.
     pub(super) fn why(&self, number: u64) -> Option<&(Cause, String)> {
         self.0.get(&number)
     }

@@ -17,7 +17,7 @@ use crate::telemetry::stderr;
 /// The least time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
-/// How wide a terminal is that does not say it.
+/// The width of a terminal that does not report one, in columns.
 const WIDTH: usize = 80;
 /// What stands before the words: a spinner, and the bar where the number of items is known and there is room.
 const SPINNER: &str = "{spinner} {wide_msg}";
@@ -107,7 +107,7 @@ impl Progress {
     }
 }
 
-/// A reader of the lines that has gone away is no reason to stop the run.
+/// Writes a line. That nobody reads it any more is no reason to stop the run.
 fn line(out: &mut impl Write, text: &str) {
     let _ = writeln!(out, "{text}");
 }

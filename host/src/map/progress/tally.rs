@@ -63,8 +63,8 @@ impl Tally {
         ]
     }
 
-    /// What fits a terminal of this width beside the spinner, and whether the bar fits too. What tells least goes first: the bar,
-    /// then batches, speed, the time left, failures. What is wider still is cut by `wide_msg`.
+    /// The text that fits a terminal of this width beside the spinner, and whether the bar fits too. The least important parts go
+    /// first: the bar, then batches, speed, the time left, failures. Text that is still too wide is cut by `wide_msg`.
     pub(super) fn fitting(&self, elapsed: Duration, width: usize) -> (bool, String) {
         let mut parts = self.parts(elapsed);
         let room = width.saturating_sub("- ".len());

@@ -213,7 +213,7 @@ impl Rows<'_> {
     }
 }
 
-/// The end of the object ends a row too. A backslash or carriage return before it goes the way of all that mean nothing.
+/// The end of the object ends a row too. A backslash or carriage return right before it is dropped.
 fn end_of_input(row: &mut Row, at: At) -> Result<bool, Stop> {
     if at == At::Quoted {
         return Err(Stop::Format(format!("line {}: the row has a double quote that never ends", row.line)));

@@ -25,5 +25,5 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Takes an item; an error means that nobody wants another one.
+/// Takes an item. An error means that no more are wanted.
 pub(super) type Emit<'a> = dyn FnMut(Item) -> Result<(), Stop> + 'a;

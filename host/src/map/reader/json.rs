@@ -158,7 +158,7 @@ impl Target<'_, '_> {
     }
 }
 
-/// A reader that ends when the budget is used up: serde_json would otherwise hold an element of any length.
+/// A reader that ends when the budget is used up. Without it serde_json would buffer an element of any length.
 struct Budgeted<'a> {
     input: &'a mut dyn BufRead,
     /// What may still be read, in bytes; none where nothing is held.

@@ -1,6 +1,6 @@
 //! Items from where the dataset says they are (`ItemReader`): a lazy stream of JSON texts in bounded memory.
 //!
-//! The formats are plain functions over a `BufRead`; they run on a thread of their own and stand still while nobody takes
+//! The formats are plain functions over a `BufRead`; they run on a thread of their own and pause while nobody takes
 //! their items.
 
 mod csv;

@@ -61,8 +61,8 @@ pub struct Plan {
     pub redo: Redo,
 }
 
-/// Runs the plan to its end. When `shutdown` is cancelled nothing new begins, and after [`Plan::grace`] nothing is waited
-/// for.
+/// Runs the plan to its end. After `shutdown` is cancelled no batch begins, and running ones are waited for no longer than
+/// [`Plan::grace`].
 pub async fn run(
     plan: Plan,
     submit: &dyn Submit,
@@ -153,14 +153,14 @@ pub async fn run(
 struct State {
     summary: Summary,
     tolerance: Tolerance,
-    /// What the tolerance is about: all items of failed batches.
+    /// All items of failed batches, which the tolerance limits.
     failed_items: u64,
     /// How many items there are, once all have been read.
     total: Option<u64>,
     /// Cancelled when nothing new shall begin.
     stop: CancellationToken,
     redo: Redo,
-    /// Whether all that is under way would fail, too: it is not waited for.
+    /// Whether all running batches would fail too. They are then not waited for.
     hopeless: bool,
 }
 
@@ -177,7 +177,7 @@ impl State {
             self.summary.redone(number, *cause, place);
         }
         let done = match fate {
-            // What nobody but the user can mend is said once, and not by every batch.
+            // Only the user can mend a refused output: it is reported once, and not by every batch.
             Fate::Failed(failure, None) if failure.error == error_names::OUTPUT_REFUSED => {
                 let cause = self.summary.without_place(&failure.cause, number).to_owned();
                 self.fail(RunError { name: error_names::OUTPUT_REFUSED, cause });
@@ -220,7 +220,7 @@ impl State {
         }
     }
 
-    /// The user wanted an end, and by then all was done: that is no interruption.
+    /// A run that was interrupted after its last batch has succeeded.
     fn conclude(&mut self) {
         let items = &self.summary.items;
         let settled = items.succeeded + items.rejected + items.failed;

@@ -16,7 +16,7 @@ use super::units::per_second;
 use crate::evidence::Cause;
 use crate::report::{BatchReport, Component};
 
-/// How many other things are listed of which there could be one per batch.
+/// The most that is listed of what could be one per batch: components, codes, reports.
 const MAX_LISTED: usize = 10;
 
 /// What became of a run.
@@ -37,7 +37,7 @@ pub struct Summary {
     pub items: Items,
     /// Batches by outcome.
     pub batches: Batches,
-    /// Of the batches that ran: those that an earlier run had done, by why they were done again.
+    /// Batches of an earlier run that were done again, by reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<RedoneBatches>,
     /// What was written, per output.
@@ -165,7 +165,8 @@ impl Summary {
         redone::add(&mut self.again, batch, cause, place);
     }
 
-    /// The cause without what an example says by itself: Step Functions shows causes alone, so they begin with their place.
+    /// The cause without the dataset and the batch at its start. Step Functions shows causes alone, so they begin with these;
+    /// an example has a field for them.
     pub(super) fn without_place<'c>(&self, cause: &'c str, batch: u64) -> &'c str {
         cause.strip_prefix(&format!("dataset {}, batch {batch:06}: ", self.dataset)).unwrap_or(cause)
     }

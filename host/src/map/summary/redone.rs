@@ -11,7 +11,7 @@ pub struct RedoneBatches {
     pub cause: Cause,
     /// How many batches.
     pub batches: u64,
-    /// The first place that is not as it was: an object's URI, a prefix that was listed, or `table:NAME`.
+    /// The first place that has changed: an object's URI, a prefix that was listed, or `table:NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
     /// The number of its batch.
