@@ -8,8 +8,9 @@ use crate::job::{MESSAGE_VERSION, error_names};
 /// The name of the state that waits for a batch's answer, here and in local runs.
 pub const BATCH_STATE: &str = "Batch";
 
-/// A child knows its own execution and input, and not those of the Distributed Map: where a run stays with one version, its name
-/// travels in the batch's input, beside the dataset's own, and so does what stands in the places of the run.
+/// The batcher, and what all batches share. A child does not know the execution and the input of the Distributed Map, so its
+/// `BatchInput` has them beside the dataset's own: the run's name if the run stays with one version, and the values of its
+/// places.
 pub(super) fn item_batcher(dataset: &Dataset, root: &str) -> Result<Value, TemplateError> {
     let map = &dataset.map;
     let mut batcher = Map::new();
@@ -30,7 +31,7 @@ pub(super) fn item_batcher(dataset: &Dataset, root: &str) -> Result<Value, Templ
     Ok(Value::Object(batcher))
 }
 
-/// What a batch's message says of its run.
+/// What a batch's message says about its run.
 fn ours(dataset: &Dataset, root: &str) -> Map<String, Value> {
     let mut ours = Map::new();
     if dataset.release.pin == Pin::Run {
@@ -71,8 +72,8 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
         message[format!("{name}.$")] = format!("$.BatchInput.{name}").into();
     }
     if !queue_url.ends_with(".fifo") {
-        // On a standard queue a group is no order: it is whose message this is, so that Amazon SQS gives the messages of others
-        // first when one dataset has very many ("Amazon SQS fair queues").
+        // On a standard queue a group is no order but a tenant: when one dataset has very many messages, Amazon SQS delivers those
+        // of the others first ("Amazon SQS fair queues").
         parameters["MessageGroupId"] = dataset.name.as_str().into();
     } else {
         // A group per child, so that batches do not wait for each other; every attempt has a token, hence an id, of its own.
@@ -94,8 +95,9 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
     state
 }
 
-/// What is worth another attempt: what the worker says is, a worker that fell silent, and a queue that did not take the
-/// message. Everything else (`Gristmill.ItemsRejected`, `.OutputRefused`, `.BadMessage`, `.BadPlugin`) would end the same way again.
+/// What is worth another attempt: what the worker reports as such, a worker that fell silent, and a queue that did not take
+/// the message. Everything else (`Gristmill.ItemsRejected`, `.OutputRefused`, `.BadMessage`, `.BadPlugin`) would end the same
+/// way again.
 fn retrier(max_attempts: u32) -> Value {
     json!({
         "ErrorEquals": [
