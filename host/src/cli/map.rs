@@ -26,7 +26,7 @@ pub struct MapArgs {
     /// The state's input: JSON, or @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
-    /// Do every batch again, also those that are done and rest on nothing that has changed.
+    /// Do every batch again, even those that are done and whose inputs have not changed.
     #[arg(long)]
     pub again: bool,
     /// How many items run at once [default: the cores of this machine].

@@ -23,7 +23,7 @@ pub struct WorkerArgs {
     /// `oci://host/prefix`. It is followed all the time. A dataset that `--datasets` has too is taken from there.
     #[arg(long, env = "GRISTMILL_REGISTRY", value_name = "URI")]
     pub registry: Option<String>,
-    /// The file that says who has to have signed what comes from the registry.
+    /// The file that names who must have signed what comes from the registry.
     #[arg(long, env = "GRISTMILL_TRUST", value_name = "FILE", requires = "registry")]
     pub trust: Option<PathBuf>,
     /// The DynamoDB table that remembers which batches are done (partition key `pk`, a string). Without one, a batch that is
