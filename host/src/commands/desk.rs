@@ -22,15 +22,15 @@ use crate::runtime::Runtime;
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 
-/// A desk.
+/// A runtime and stores for versions that are tried: nothing that they write is kept.
 pub(super) struct Desk {
     pub(super) runtime: Runtime,
     pub(super) guests: GuestThreads,
     pub(super) slots: usize,
     pub(super) variables: Variables,
-    /// What is there to be read.
+    /// The objects that items read.
     pub(super) inputs: Arc<dyn ObjectStore>,
-    /// The same, and outputs aside.
+    /// The same objects, with outputs written aside.
     pub(super) stores: Stores,
     aside: Arc<dyn ObjectWriter>,
     policy: Policy,
@@ -55,7 +55,7 @@ impl Desk {
                 Arc::new(S3Store::new(&config))
             }
         };
-        let folder = tempfile::tempdir().context("a folder for what is not to be kept")?;
+        let folder = tempfile::tempdir().context("a temporary folder")?;
         let aside: Arc<dyn ObjectWriter> = Arc::new(FolderStore::new(folder.path().join("s3")));
         let stores = Stores {
             objects: Arc::new(Aside { inputs: inputs.clone(), outputs: aside.clone() }),

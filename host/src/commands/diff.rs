@@ -56,7 +56,7 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     }
     anyhow::ensure!(
         found.undecided == 0 || !found.is_equal(),
-        "nothing can be said of {} items: what they read cannot be had now",
+        "{} items cannot be compared: what they read is not available now",
         found.undecided
     );
     if json {

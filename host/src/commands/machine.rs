@@ -10,11 +10,16 @@ use crate::admission;
 /// without delaying any of these.
 pub(super) fn io_runtime() -> anyhow::Result<Runtime> {
     let threads = cores().clamp(1, 4);
-    Builder::new_multi_thread().worker_threads(threads).thread_name("io").enable_all().build().context("no threads")
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .context("threads cannot be started")
 }
 
-/// Where guests run: one thread per slot. What still runs when the process ends is not waited for, which could not be done
-/// here: a command that stops with an error is itself run by threads of tokio.
+/// Where guests run: one thread per slot. Guests that still run at the end are not waited for: a command that fails drops
+/// this on a thread of tokio, which must not block.
 pub(super) struct GuestThreads {
     handle: Handle,
     runtime: Option<Runtime>,
@@ -23,7 +28,7 @@ pub(super) struct GuestThreads {
 impl GuestThreads {
     pub(super) fn start(slots: usize) -> anyhow::Result<Self> {
         let threads = Builder::new_multi_thread().worker_threads(slots).thread_name("guest").enable_all().build();
-        let runtime = threads.context("no threads")?;
+        let runtime = threads.context("threads cannot be started")?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
@@ -40,8 +45,8 @@ impl Drop for GuestThreads {
     }
 }
 
-/// How much memory items and rows may take: what is asked for, or what this process has less what the host keeps. None where
-/// nobody says.
+/// How much memory items and rows may take: what is asked for, or else what this process has, less what the host keeps. None
+/// if neither is known.
 pub(super) fn memory(asked: Option<ByteSize>) -> Option<u64> {
     asked.map(|size| size.0).or_else(|| admission::limit().map(admission::budget))
 }

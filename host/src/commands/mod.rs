@@ -33,11 +33,11 @@ use crate::telemetry::{admin, logs};
 /// Runs the command. An error is a sentence for the user; failures of items are not errors.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Digest(args) = &cli.command {
-        // Before anything that it does not need: its limits are to hold for all that it does.
+        // Before anything that it does not need, so that its limits hold for all its work.
         return compiler::digest(args);
     }
-    // What became of each batch is in the summary of `map`, and what is tried again is said by who does it.
-    // Whoever tries a plugin wants to see what it prints; whoever asks for more than the default shall have all of it.
+    // The summary of `map` says what became of each batch, so its log does not. It shows the first lines of what plugins
+    // print, and all of them where `--log` asks for more than the default.
     let (default, guests) = match &cli.command {
         Command::Worker(_) => ("info", GuestLines::all()),
         Command::Map(args) if args.quiet => ("warn,guest=off,gristmill::telemetry::line=off", GuestLines::all()),

@@ -9,17 +9,17 @@ use serde::Serialize;
 use crate::dataset::Findings;
 use crate::text;
 
-/// Writes to stdout what was asked for, for people: nothing in it steers their terminal.
+/// Prints text for people to stdout. Nothing in it steers their terminal.
 pub(super) fn print(text: impl Display) -> anyhow::Result<()> {
     write(&text::lines(&text.to_string()))
 }
 
-/// Writes to stdout what was asked for, as JSON.
+/// Prints JSON to stdout.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     write(&text::json(&(serde_json::to_string_pretty(value)? + "\n")))
 }
 
-/// Whoever closes the pipe (`| head`) has seen enough.
+/// Writes to stdout. A pipe that was closed (`| head`) is no error.
 fn write(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -28,15 +28,15 @@ fn write(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Says on stderr why a command could not do what it was asked for.
+/// Prints to stderr why a command failed.
 pub fn report_error(error: &anyhow::Error) {
     let said = format!("{error:#}");
-    // Findings indent by themselves what is not ours in them.
+    // Findings have already indented what strangers wrote in them.
     let said = if error.is::<Findings>() { text::lines(&said).into_owned() } else { text::block(&said, "  ") };
     eprintln!("error: {said}");
 }
 
-/// Says on stderr what the user should know beside what was asked for.
+/// Prints a warning to stderr.
 pub(super) fn warn(about: &str) {
     eprintln!("warning: {}", text::block(about, "  "));
 }

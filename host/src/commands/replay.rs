@@ -25,7 +25,7 @@ use crate::replay::{self, Differs, NotReplayed, Rows, read_report, verdict};
 use crate::report::{Component, FullReport, Recorded};
 use crate::text::{line, without_mark};
 
-/// A bucket that no desk reads: where the report goes of a dataset that writes none.
+/// Where the report goes if the dataset writes none: a bucket that nothing reads.
 const REPORTS: &str = "s3://replay/reports/";
 
 pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -48,7 +48,7 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         (None, None) => anyhow::bail!("where is the dataset? give `--registry URI`, or `--dataset FILE`"),
     };
     let mut loaded = source.load(&desk, &message, recorded.as_ref()).await?;
-    // A message alone: what was recorded is where the dataset's reports are.
+    // With a message alone, what was recorded lies among the dataset's reports.
     let recorded = match recorded {
         None => match replay::place_of(&loaded, &message)? {
             Some(at) => at_its_place(&desk, &at).await?,
@@ -103,7 +103,7 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
     let text = without_mark(&text);
     // A message is one JSON value, on however many lines.
     if let Ok(mut message) = serde_json::from_str::<Message>(text) {
-        // Nobody waits at a desk, and a token may have been taken out.
+        // Nobody waits for this answer, and the token may have been removed.
         message.task_token = TaskToken::new("replay");
         Batch::parse(&serde_json::to_string(&message)?).with_context(|| given.to_owned())?;
         return Ok(What::Message(Box::new(message)));
@@ -113,7 +113,7 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
     Ok(What::Report(Box::new(report)))
 }
 
-/// The report at a place that somebody named.
+/// The report at a place that the user named.
 async fn recorded_at(desk: &Desk, place: &str) -> anyhow::Result<FullReport> {
     if place.starts_with("s3://") {
         return Ok(read_report(&*desk.inputs, &place.parse()?).await?);
@@ -158,12 +158,12 @@ enum Source {
 }
 
 impl Source {
-    /// Whether somebody said which version is to run.
+    /// Whether the user chose the version.
     fn is_chosen(&self) -> bool {
         matches!(self, Self::Registry(_, _, Some(_)))
     }
 
-    /// The dataset to run: what was said, what was recorded, what the message asks for, or what is in use.
+    /// The dataset to run: the version that the user chose, that was recorded, that the message asks for, or that is in use.
     async fn load(&self, desk: &Desk, message: &Message, recorded: Option<&FullReport>) -> anyhow::Result<Loaded> {
         match self {
             Self::File(file) => {
@@ -204,7 +204,7 @@ impl Source {
         }
     }
 
-    /// What ran then.
+    /// The version that the batch ran on.
     async fn load_recorded(&self, desk: &Desk, ran: &Component) -> anyhow::Result<Loaded> {
         let Component { name: called, version, digest, release } = ran;
         match self {
@@ -231,8 +231,7 @@ async fn found(registry: &dyn Registry, name: &Name, wanted: &Digest) -> anyhow:
     })
 }
 
-/// Whether a component, or the release that it belongs to, is another one than what ran. The release is known where both came from
-/// a registry.
+/// Whether a component, or its release, is not the one that ran. Releases are compared only if both came from a registry.
 fn differ(component: Digest, release: Option<Digest>, ran: &Component) -> bool {
     component != ran.digest || release.zip(ran.release).is_some_and(|(ours, theirs)| ours != theirs)
 }

@@ -37,11 +37,11 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Activity, Worker};
 
-/// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
-/// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
+/// After how many deliveries a fault of the host is reported to the waiting state, if the queue has no dead-letter queue with
+/// its `maxReceiveCount`. The pauses between so many deliveries come to some ten minutes.
 const DELIVERIES: u32 = 10;
 
-/// How long shadows have to say what they found, once all batches have ended.
+/// How long shadows may take to report, once all batches have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
@@ -162,7 +162,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         );
         queues.push((url, Arc::new(queue)));
     }
-    // What strains a service is felt by the batches of all queues.
+    // Shared by all queues: they strain the same services.
     let pressure = Arc::new(Pressure::default());
     let datasets = catalog.names().join(", ");
     let callback = Arc::new(StepFunctions::new(&config));
@@ -182,14 +182,14 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         pressure: pressure.clone(),
         now: SystemTime::now,
     };
-    // Told to stop in the meantime, it has nothing to say about being ready.
+    // A worker that was told to stop meanwhile does not report that it is ready.
     if stop.is_cancelled() {
         return stopped_early();
     }
     let activity = Activity::default();
     let protection = Protection::start(&activity);
-    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, and must not
-    // hold back another queue. What is scarce, slots and memory, they share through the admission.
+    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, which must not
+    // hold back another queue. Slots and memory are shared through the admission.
     let mut workers = JoinSet::new();
     for (url, queue) in queues {
         let pipeline = Arc::new(pipeline(queue));
@@ -215,8 +215,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says which datasets cannot be served, and why: one line each. The others can, so that the worker is ready for them; and what
-/// is mended meanwhile needs no restart.
+/// Logs which datasets cannot be served, and why: one line each. The worker is ready for the others, and a dataset that is
+/// mended needs no restart.
 async fn warn_of_outputs(catalog: Arc<Catalog>) {
     for dataset in catalog.names() {
         let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };

@@ -31,8 +31,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// The folder, and whether it is new. It is made if the one around it is there: a path with a slip of the pen is none that
-    /// somebody wants.
+    /// Opens the folder, and says whether it is new. It is made only if its parent is there: otherwise the path is most likely
+    /// misspelt.
     pub(super) fn open(root: &Path) -> anyhow::Result<(Self, bool)> {
         let folder = root.display();
         anyhow::ensure!(!root.is_file(), "--local {folder}: this is a file, not a folder");
@@ -41,7 +41,7 @@ impl Folder {
             let around = root.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
             anyhow::ensure!(
                 around.is_dir(),
-                "--local {folder}: neither this folder is there nor {}, in which it could be made: correct the path, or make it",
+                "--local {folder}: there is neither this folder nor {} to make it in: correct the path, or make that folder",
                 around.display()
             );
             std::fs::create_dir(root).with_context(|| format!("--local {folder}"))?;
@@ -65,9 +65,8 @@ impl Folder {
         Some(path.display().to_string())
     }
 
-    /// A run that was repeated over fewer items has fewer batches. What the batches beyond the last one had written as
-    /// objects is taken away, so that the objects are those of one run over today's items. Rows of tables stay, as they
-    /// would in DynamoDB.
+    /// Deletes the objects of batches beyond the last one. A run that is repeated over fewer items has fewer batches, and the
+    /// objects must be those of one run over today's items. Rows of tables stay, as they would in DynamoDB.
     pub(super) async fn forget_stale(&self, dataset: &Dataset, input: &RawValue, batches: u64) -> anyhow::Result<()> {
         let run = names::run_name(&dataset.name, input);
         for (id, receipt) in self.ledger.committed_under(&names::child_executions(&dataset.name, &run)).await? {
@@ -99,7 +98,7 @@ impl Folder {
     }
 }
 
-/// Whether this user may write where the run will: SQLite only says that it cannot open a file.
+/// Checks that this user may write where the run will. SQLite's own error would only say that it cannot open a file.
 fn writable(root: &Path) -> anyhow::Result<()> {
     let tables = root.join(TABLES);
     let probe = |tried: std::io::Result<std::fs::File>, place: &Path| {

@@ -52,7 +52,7 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
     }
-    // Said before anything is compiled.
+    // Before anything is compiled, so that wrong placeholders are reported at once.
     let source = source(&dataset, &input)?;
     let looked_at = source.location().map(ToString::to_string);
     let plan = plan(&dataset, &input, source, folder.objects.clone())?;
@@ -124,12 +124,12 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     Ok(match summary.status {
         Status::Succeeded => ExitCode::SUCCESS,
         Status::Failed => ExitCode::FAILURE,
-        // What shells say of a program that SIGINT ended.
+        // As shells report a program that SIGINT ended.
         Status::Interrupted => ExitCode::from(130),
     })
 }
 
-/// Makes the tables, or finds that they are there with the right key: one error now instead of one per batch.
+/// Makes the tables, or checks that they have the right key: one error now instead of one per batch.
 async fn make_tables(loaded: &Loaded) -> Result<(), SinkError> {
     let nobody = BatchId { execution: String::new(), state: String::new() };
     let outputs = loaded.sinks.iter().zip(&loaded.outputs);

@@ -33,7 +33,7 @@ pub(super) fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
     serde_json::from_str(without_mark(&text)).with_context(|| format!("--input {argument}: this is no JSON"))
 }
 
-/// What placeholders are about: the input, and the context object of this run.
+/// The values of placeholders: the input, and the context object of this run.
 fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
     let id = names::execution(&dataset.name, &names::run_name(&dataset.name, input));
     Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
@@ -55,7 +55,7 @@ pub(super) fn plan(
     let map = &dataset.map;
     let scope = scope(dataset, input)?;
     let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
-    // What makes no place for a batch makes none for all.
+    // A place that cannot be made for one batch cannot be made for any.
     dataset.placed(&values)?;
     let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
     Ok(Plan {
