@@ -1,7 +1,7 @@
 //! Files that somebody else may have put there: only regular ones are read, and only so much of them.
 //!
-//! Who opens a named pipe waits until somebody writes into it, which may be never, and a device may have no end. So a file is
-//! opened without waiting, looked at, and only then read.
+//! Opening a named pipe may wait for ever, and a device may have no end. So a file is opened without waiting, its kind is
+//! checked, and only then it is read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a regular file. A directory is [`ErrorKind::IsADirectory`], whatever else there may be [`ErrorKind::InvalidInput`].
+/// Opens a regular file. A directory is [`ErrorKind::IsADirectory`], anything else is [`ErrorKind::InvalidInput`].
 pub fn open(path: &Path) -> io::Result<File> {
     // On a regular file the flag changes nothing.
     let flags = OFlags::NONBLOCK.bits().cast_signed();

@@ -12,7 +12,6 @@ pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
-pub mod compare;
 mod cpu;
 pub mod dataset;
 pub mod files;

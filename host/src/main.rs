@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match gristmill::commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            gristmill::commands::complain(&error);
+            gristmill::commands::report_error(&error);
             ExitCode::from(2)
         }
     }

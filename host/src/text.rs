@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character does something else than to be seen in its place: the controls (C0 and C1), and the format characters
+/// Whether a character does anything but show in its place: the controls (C0 and C1), and the format characters
 /// that turn the direction of reading, break lines or have no width.
 fn steers(c: char) -> bool {
     let format = matches!(
@@ -45,7 +45,7 @@ pub(crate) fn block(text: &str, indent: &str) -> String {
     lines.fold(first, |block, line| block + "\n" + if line.is_empty() { "" } else { indent } + line)
 }
 
-/// JSON that says the same and steers nothing: such characters stand in its texts only, where they have an escape.
+/// JSON of the same meaning that steers nothing: such characters occur only within its strings, where they can be escaped.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
     let escape = |out: &mut String, c: char| {
         for unit in c.encode_utf16(&mut [0; 2]) {

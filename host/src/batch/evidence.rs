@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::ready::Ready;
-use crate::dataset::{Dataset, Target};
+use crate::dataset::{Dataset, Target, canonical};
 use crate::job::Digest;
 use crate::object::Location;
 use crate::object::trace::Trace;
@@ -94,7 +94,5 @@ impl Evidence {
 
 /// What decides beside component, settings and input whether an item is rejected.
 fn rules(dataset: &Dataset) -> Digest {
-    let plugin = &dataset.plugin;
-    let limits = (plugin.memory, plugin.timeout, plugin.max_output, plugin.max_log);
-    Digest::of(format!("{:?} {limits:?}", dataset.grants).as_bytes())
+    Digest::of(canonical::rules(dataset).as_bytes())
 }

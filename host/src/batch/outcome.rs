@@ -10,7 +10,7 @@ use super::lease::Lost;
 use super::services::Services;
 use crate::backoff::Backoff;
 use crate::callback::{Answer, Waiting};
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::job::{Batch, Disposition, TaskToken, error_names};
 use crate::queue::Delivery;
 use crate::report::BatchReport;
@@ -155,7 +155,7 @@ async fn dead_letter(services: &Services, delivery: &Delivery, reason: String) -
 
 /// The dataset has as many batches under way as it may: others have the place. No fault, and yet the pauses grow, because
 /// each delivery is one of those after which SQS sets a message aside.
-pub(super) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
+pub(super) fn crowded(delivery: &Delivery, loaded: &DatasetVersion) -> End {
     let dataset = &loaded.dataset;
     let most = dataset.plugin.max_batches.unwrap_or_default();
     let reason = format!("dataset {} has its `max_batches` of {most} under way on this worker", dataset.name);
@@ -167,7 +167,7 @@ pub(super) fn crowded(delivery: &Delivery, loaded: &Loaded) -> End {
 pub(super) fn line<'a>(
     delivery: &'a Delivery,
     batch: Option<&'a Batch>,
-    loaded: Option<&'a Loaded>,
+    loaded: Option<&'a DatasetVersion>,
     end: &'a End,
 ) -> BatchLine<'a> {
     let report = end.report.as_deref();

@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::kind::FaultKind;
 use super::outcome::Refusal;
 use super::services::{Identity, Services};
-use crate::catalog::{Choice, Loaded, NoVersion};
+use crate::catalog::{Choice, DatasetVersion, NoVersion};
+use crate::dataset::canonical;
 use crate::job::{Batch, Digest, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
@@ -63,7 +64,7 @@ pub(super) async fn read(services: &Services, delivery: &Delivery) -> Result<Wor
     Ok(Work { batch, choice, fingerprint })
 }
 
-fn fingerprint(identity: Identity, batch: &Batch, loaded: &Loaded) -> Digest {
+fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Digest {
     let mut text = String::new();
     let mut add = |part: &str| {
         text.push_str(part);
@@ -73,19 +74,18 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &Loaded) -> Digest {
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
     if !batch.values.is_empty() {
-        add(&format!("{:?}", batch.values));
+        add(&canonical::values(&batch.values));
     }
     if identity == Identity::Contents {
         add(&loaded.plugin.digest.to_string());
-        add(&loaded.settings);
-        add(&format!("{:?}", loaded.dataset.outputs));
+        add(&canonical::contents(&loaded.dataset));
     }
     Digest::of(text.as_bytes())
 }
 
 /// What a claim says of the version that begins: only that version can end what it shows without a record. One that records before
 /// it shows anything can be followed by any.
-pub(super) fn begun(loaded: &Loaded) -> Digest {
+pub(super) fn begun(loaded: &DatasetVersion) -> Digest {
     if loaded.has_only_tables() { loaded.identity() } else { any_version() }
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn as_begun(
     batch: &Batch,
     choice: &Choice,
     claimed: &Claimed,
-) -> Result<Arc<Loaded>, Fault> {
+) -> Result<Arc<DatasetVersion>, Fault> {
     let (chosen, by) = (&choice.loaded, claimed.component);
     if !claimed.resumed || by == begun(chosen) || by == any_version() {
         return Ok(chosen.clone());

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::source::NotOpened;
-use super::version::Loaded;
+use super::version::DatasetVersion;
 use super::versions::{Catalog, OnTrial, Pinned, Shadowed, Versions};
 use crate::dataset::Pin;
 use crate::job::{Batch, Digest};
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// The version that a batch runs on.
 pub struct Choice {
     /// The version.
-    pub loaded: Arc<Loaded>,
+    pub loaded: Arc<DatasetVersion>,
     /// The trial that is on, and whether the batch runs on the new version.
     trial: Option<(u64, bool)>,
     /// The version that shall run beside it, with nothing written.
@@ -91,7 +91,7 @@ impl Catalog {
     }
 
     /// The version with this identity, wherever it is: for a batch that somebody began with it.
-    pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
+    pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<DatasetVersion>, NoVersion> {
         let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
         let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
         self.asked_for(&versions, &stable, identity).await
@@ -127,11 +127,11 @@ impl Catalog {
     async fn asked_for(
         &self,
         versions: &Versions,
-        stable: &Arc<Loaded>,
+        stable: &Arc<DatasetVersion>,
         wanted: &Digest,
-    ) -> Result<Arc<Loaded>, NoVersion> {
+    ) -> Result<Arc<DatasetVersion>, NoVersion> {
         let in_use = [Some(stable), versions.trial.as_ref().map(|trial| &trial.loaded)];
-        let fits = |loaded: &&Arc<Loaded>| loaded.plugin.digest == *wanted || loaded.release == Some(*wanted);
+        let fits = |loaded: &&Arc<DatasetVersion>| loaded.plugin.digest == *wanted || loaded.release == Some(*wanted);
         if let Some(loaded) = in_use.into_iter().flatten().find(fits) {
             return Ok(loaded.clone());
         }
@@ -163,8 +163,8 @@ impl Catalog {
         &self,
         batch: &Batch,
         versions: &Versions,
-        stable: Arc<Loaded>,
-    ) -> Result<Arc<Loaded>, NoVersion> {
+        stable: Arc<DatasetVersion>,
+    ) -> Result<Arc<DatasetVersion>, NoVersion> {
         let (Some(run), Some(proposal), Pin::Run) = (&batch.run, stable.release, stable.dataset.release.pin) else {
             return Ok(stable);
         };
@@ -184,7 +184,7 @@ impl Catalog {
         }
     }
 
-    async fn open(&self, versions: &Versions, name: &str, identity: &Digest) -> Result<Arc<Loaded>, NoVersion> {
+    async fn open(&self, versions: &Versions, name: &str, identity: &Digest) -> Result<Arc<DatasetVersion>, NoVersion> {
         let in_use = [versions.stable.as_ref().ok(), versions.trial.as_ref().map(|trial| &trial.loaded)];
         if let Some(loaded) = in_use.into_iter().flatten().find(|loaded| loaded.identity() == *identity) {
             return Ok(loaded.clone());

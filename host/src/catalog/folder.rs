@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use super::version::Loaded;
+use super::version::DatasetVersion;
 use super::versions::{Catalog, Versions};
 use crate::admission::Admission;
 use crate::dataset::{Dataset, Finding, Findings, MAX_FILE, Place, Variables, is_dataset};
@@ -68,7 +68,7 @@ impl Catalog {
             datasets.insert(name, dataset);
         }
         // One that takes long to compile holds up only those that have to be compiled, too.
-        let open = |(name, dataset)| async move { (name, Loaded::open(dataset, runtime, stores).await) };
+        let open = |(name, dataset)| async move { (name, DatasetVersion::open(dataset, runtime, stores).await) };
         let mut opened = futures::stream::iter(datasets).map(open).buffer_unordered(OPENED_AT_ONCE);
         while let Some((name, loaded)) = opened.next().await {
             let loaded = loaded.map(Arc::new).map_err(|error| error.to_string().into());

@@ -9,5 +9,5 @@ mod versions;
 
 pub use self::choice::{Choice, NoVersion};
 pub use self::source::{NotOpened, VersionSource};
-pub use self::version::Loaded;
+pub use self::version::DatasetVersion;
 pub use self::versions::{Catalog, OnTrial, Shadowed, Side, Versions};

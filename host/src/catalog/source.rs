@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::version::Loaded;
+use super::version::DatasetVersion;
 use crate::job::Digest;
 use crate::registry::{Name, RegistryError};
 
@@ -12,13 +12,13 @@ use crate::registry::{Name, RegistryError};
 #[async_trait]
 pub trait VersionSource: Send + Sync {
     /// What is open with this digest, of a release or of a component.
-    fn opened(&self, name: &Name, wanted: &Digest) -> Option<Arc<Loaded>>;
+    fn opened(&self, name: &Name, wanted: &Digest) -> Option<Arc<DatasetVersion>>;
 
     /// The release with this digest, or the newest with this component.
     async fn find(&self, name: &Name, wanted: &Digest) -> Result<Option<Digest>, NotOpened>;
 
     /// The release, ready to be worked on. What is open already takes no time.
-    async fn open(&self, name: &Name, release: &Digest) -> Result<Arc<Loaded>, NotOpened>;
+    async fn open(&self, name: &Name, release: &Digest) -> Result<Arc<DatasetVersion>, NotOpened>;
 
     /// Whether there is a version of this dataset in use.
     async fn promotes(&self, dataset: &str) -> Result<bool, RegistryError>;

@@ -16,7 +16,7 @@ use crate::sink::rows::{self, Rows};
 use crate::sink::{self, OutputSchema, Sink, SinkError, Stores};
 
 /// A dataset that can be worked on.
-pub struct Loaded {
+pub struct DatasetVersion {
     /// The file.
     pub dataset: Dataset,
     /// The component.
@@ -31,7 +31,7 @@ pub struct Loaded {
     pub release: Option<Digest>,
 }
 
-impl Loaded {
+impl DatasetVersion {
     /// Opens the dataset's component, checks both against each other, and connects the outputs.
     pub async fn open(dataset: Dataset, runtime: &Runtime, stores: &Stores) -> Result<Self, Findings> {
         let (text, component) = read(&dataset).await?;

@@ -10,16 +10,16 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 use super::source::{NotOpened, VersionSource};
-use super::version::Loaded;
+use super::version::DatasetVersion;
 use crate::job::{Batch, Digest};
-use crate::ledger::fleet::{Alone, Fleet, Tally};
+use crate::ledger::fleet::{Fleet, FleetOfOne, Tally};
 use crate::registry::{Share, TrialKind};
 
 /// The versions of one dataset that are in use.
 #[derive(Clone)]
 pub struct Versions {
     /// What batches run on, or why they cannot.
-    pub stable: Result<Arc<Loaded>, Arc<str>>,
+    pub stable: Result<Arc<DatasetVersion>, Arc<str>>,
     /// What a share of them runs on.
     pub trial: Option<OnTrial>,
     /// The releases that a run may still be pinned to: those in use and those before, but not what was rolled back.
@@ -38,12 +38,12 @@ pub struct OnTrial {
     /// How many.
     pub share: Share,
     /// The version.
-    pub loaded: Arc<Loaded>,
+    pub loaded: Arc<DatasetVersion>,
 }
 
 impl Versions {
     /// One version, or the reason why there is none.
-    pub fn only(stable: Result<Arc<Loaded>, Arc<str>>) -> Self {
+    pub fn only(stable: Result<Arc<DatasetVersion>, Arc<str>>) -> Self {
         Self { stable, trial: None, known: Arc::default(), head: 0 }
     }
 }
@@ -74,9 +74,9 @@ pub struct Shadowed {
     /// Where its clock stands.
     pub started: SystemTime,
     /// The version that it ran on.
-    pub old: Arc<Loaded>,
+    pub old: Arc<DatasetVersion>,
     /// The version that is tried.
-    pub new: Arc<Loaded>,
+    pub new: Arc<DatasetVersion>,
     /// The head that began the trial.
     pub head: u64,
 }
@@ -114,7 +114,7 @@ const MOST_PINS: usize = 10_000;
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self::with(Arc::new(Alone::default()))
+        Self::with(Arc::new(FleetOfOne::default()))
     }
 }
 
@@ -132,14 +132,14 @@ impl Catalog {
     }
 
     /// A catalog of one dataset.
-    pub fn of(loaded: Arc<Loaded>) -> Self {
+    pub fn of(loaded: Arc<DatasetVersion>) -> Self {
         let catalog = Self::default();
         catalog.set(&loaded.dataset.name.clone(), Versions::only(Ok(loaded)));
         catalog
     }
 
     /// The stable version of this dataset, or why it cannot be worked on.
-    pub fn get(&self, name: &str) -> Option<Result<Arc<Loaded>, Arc<str>>> {
+    pub fn get(&self, name: &str) -> Option<Result<Arc<DatasetVersion>, Arc<str>>> {
         self.versions(name).map(|versions| versions.stable)
     }
 

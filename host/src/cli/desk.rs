@@ -1,4 +1,4 @@
-//! The commands at a desk: what another version would change, and a recorded batch again.
+//! The commands that try versions and keep nothing: `diff` and `replay`.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,13 @@ Exit codes:
     1  it differs
     2  the batch could not be run again";
 
-/// What both have.
+/// The arguments that both have.
 #[derive(Debug, Args)]
 pub struct DeskArgs {
     /// Read `s3://bucket/key` from DIR/s3/bucket/key instead of from S3.
     #[arg(long, value_name = "DIR")]
     pub local: Option<PathBuf>,
-    /// The file that says who has to have signed what comes from the registry.
+    /// The file that names who must have signed what comes from the registry.
     #[arg(long, env = "GRISTMILL_TRUST", value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// How many items run at once [default: the cores of this machine].

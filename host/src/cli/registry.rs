@@ -69,7 +69,7 @@ pub struct PromoteArgs {
     /// Take it into use although it is older than what is in use.
     #[arg(long)]
     pub downgrade: bool,
-    /// The file that says who has to have signed it, as the workers have it: then what they would refuse is refused here.
+    /// The workers' file that names who must have signed a version. What they would refuse is then refused here.
     #[arg(long, env = "GRISTMILL_TRUST", value_name = "FILE")]
     pub trust: Option<PathBuf>,
 }
@@ -100,7 +100,7 @@ pub struct StatusArgs {
 /// `gristmill keygen`
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
-    /// What the files are called: PREFIX.key is secret, PREFIX.pub is for who verifies. Neither may be there yet.
+    /// What the files are called: PREFIX.key is secret, PREFIX.pub is for those who verify. Neither may be there yet.
     pub prefix: PathBuf,
 }
 

@@ -2,26 +2,29 @@
 
 use std::process::ExitCode;
 
+use super::compiler::{runtime_here, with_notice};
+use super::inputs::variables;
+use super::output::print;
 use crate::account;
 use crate::aws;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cli::CheckArgs;
 use crate::dataset::{self, Dataset, Finding, Findings};
 use crate::files;
 use crate::text::line;
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let variables = super::variables(args.variables, &args.dataset)?;
+    let variables = variables(args.variables, &args.dataset)?;
     let (dataset, findings) = Dataset::load_in_part(&args.dataset, &variables);
     let mut is_fine = findings.is_empty();
     // What the file's own text says comes before the component, which may take long to compile.
-    complain(findings)?;
+    print_findings(findings)?;
     if let Some(dataset) = dataset {
-        let runtime = super::compiler::runtime_here(1, &args.compile)?;
-        match super::patiently(&dataset.plugin.component, Loaded::examine(&dataset, &runtime)).await {
+        let runtime = runtime_here(1, &args.compile)?;
+        match with_notice(&dataset.plugin.component, DatasetVersion::examine(&dataset, &runtime)).await {
             Ok((plugin, outputs)) if is_fine => {
                 let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-                super::say(format_args!(
+                print(format_args!(
                     "{}: dataset {} with {} {} ({}): nothing to complain about; outputs: {}\n",
                     line(&dataset.file.display().to_string()),
                     dataset.name,
@@ -34,10 +37,10 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 let text = files::read_text(&dataset.file, dataset::MAX_FILE).unwrap_or_default();
                 dataset::locate(&mut warnings, &text);
                 for warning in warnings {
-                    super::say(format_args!("warning: {warning}\n"))?;
+                    print(format_args!("warning: {warning}\n"))?;
                 }
                 for note in dataset.notes() {
-                    super::say(format_args!("    note: {note}\n"))?;
+                    print(format_args!("    note: {note}\n"))?;
                 }
                 // What is wrong in the file comes first: no account could be right for it.
                 if args.cloud {
@@ -46,24 +49,24 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                     let asked = account::ask(&config, &dataset, &outputs, &args.queues, args.ledger.as_deref()).await;
                     for asked in asked {
                         is_fine &= !asked.is_problem();
-                        super::say(format_args!("{}\n", line(&asked.to_string())))?;
+                        print(format_args!("{}\n", line(&asked.to_string())))?;
                     }
                 }
             }
             Ok(_) => {}
             Err(more) => {
                 is_fine = false;
-                complain(more.0)?;
+                print_findings(more.0)?;
             }
         }
     }
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn complain(mut findings: Vec<Finding>) -> anyhow::Result<()> {
+fn print_findings(mut findings: Vec<Finding>) -> anyhow::Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
     findings.sort_by_key(|finding| finding.position);
-    super::say(format_args!("{}\n", Findings(findings)))
+    print(format_args!("{}\n", Findings(findings)))
 }

@@ -1,36 +1,58 @@
 //! What opens components for a command: with the cache of this user, and in a process of its own.
 
+use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
+use super::machine::memory;
 use crate::cli::{CompileArgs, DigestArgs};
 use crate::runtime::{Bounds, Digester, Runtime, RuntimeConfig, digest_for_parent};
+use crate::text;
 
 /// How much longer than its CPU time compiling may take where others want the CPU too.
 const PATIENCE: u32 = 5;
 
-/// A runtime for so many items at once, on a machine on which there is so much memory for all of it.
+/// A runtime for so many items at once, where compiling may take so much memory in all.
 pub(super) fn runtime(slots: usize, args: &CompileArgs, memory: Option<u64>) -> anyhow::Result<Runtime> {
     let cache = cache(args);
     if cache.is_none() {
         tracing::warn!("there is no home for compiled components: each start compiles anew without `--cache DIR`");
     }
     let (bounds, at_once) = bounds(args, memory);
-    let program = Digester::this_program().context("where is this program?")?;
+    let program = Digester::this_program().context("the path of this program is unknown")?;
     let runtime = Runtime::new(&RuntimeConfig { slots, cache, io: Handle::current() })?;
     Ok(runtime.digesting_with(Digester::new(program, bounds, at_once)))
 }
 
-/// The same where nothing else is known of the memory than what the machine or the container says.
+/// The same with the memory that the machine or the container has.
 pub(super) fn runtime_here(slots: usize, args: &CompileArgs) -> anyhow::Result<Runtime> {
-    runtime(slots, args, super::memory(None))
+    runtime(slots, args, memory(None))
 }
 
-/// What one compiler may take, and how many there may be: two where they have but half of the memory, so that one component
-/// that takes long holds up no other.
+/// Opens a component. If that takes long, a terminal is told why. A file is not: what is written to it must not depend on how
+/// busy the machine is.
+pub(super) async fn with_notice<T>(component: &impl Display, open: impl Future<Output = T>) -> T {
+    const LONG: Duration = Duration::from_secs(1);
+    let name = component.to_string();
+    // A task of its own: compiling keeps this one's thread busy.
+    let notice = tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        if std::io::stderr().is_terminal() {
+            eprintln!("compiling {}: the first time takes a while", text::line(&name));
+        }
+    });
+    let opened = open.await;
+    notice.abort();
+    opened
+}
+
+/// What one compiler may take, and how many run at once: two if both fit into half of the memory, so that a slow component
+/// does not hold up the others.
 fn bounds(args: &CompileArgs, memory: Option<u64>) -> (Bounds, usize) {
     let default = Bounds::default();
     let memory = memory.unwrap_or(u64::MAX);
@@ -56,8 +78,6 @@ pub(super) fn digest(args: &DigestArgs) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytesize::ByteSize;
 
     use super::*;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use super::compiler::{runtime_here, with_notice};
+use super::machine::{GuestThreads, cores};
 use crate::aws;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cli::DeskArgs;
 use crate::dataset::Variables;
 use crate::job::Digest;
@@ -22,15 +24,15 @@ use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 use crate::trust::{Kms, Policy};
 
-/// A desk.
+/// A runtime and stores for versions that are tried: nothing that they write is kept.
 pub(super) struct Desk {
     pub(super) runtime: Runtime,
-    pub(super) guests: super::Guests,
+    pub(super) guests: GuestThreads,
     pub(super) slots: usize,
     pub(super) variables: Variables,
-    /// What is there to be read.
+    /// The objects that items read.
     pub(super) inputs: Arc<dyn ObjectStore>,
-    /// The same, and outputs aside.
+    /// The same objects, with outputs written aside.
     pub(super) stores: Stores,
     aside: Arc<dyn ObjectWriter>,
     policy: Policy,
@@ -39,7 +41,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) async fn open(args: DeskArgs) -> anyhow::Result<Self> {
-        let slots = args.slots.unwrap_or_else(super::cores).max(1);
+        let slots = args.slots.unwrap_or_else(cores).max(1);
         let inputs: Arc<dyn ObjectStore> = match &args.local {
             Some(folder) => {
                 anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
@@ -55,7 +57,7 @@ impl Desk {
                 Arc::new(S3Store::new(&config))
             }
         };
-        let folder = tempfile::tempdir().context("a folder for what is not to be kept")?;
+        let folder = tempfile::tempdir().context("a temporary folder")?;
         let aside: Arc<dyn ObjectWriter> = Arc::new(FolderStore::new(folder.path().join("s3")));
         let stores = Stores {
             objects: Arc::new(Aside { inputs: inputs.clone(), outputs: aside.clone() }),
@@ -66,8 +68,8 @@ impl Desk {
             None => Policy::none(),
         };
         Ok(Self {
-            runtime: super::compiler::runtime_here(slots, &args.compile)?,
-            guests: super::Guests::start(slots)?,
+            runtime: runtime_here(slots, &args.compile)?,
+            guests: GuestThreads::start(slots)?,
             slots,
             variables: args.variables.variables(),
             inputs,
@@ -79,10 +81,15 @@ impl Desk {
     }
 
     /// A release, verified and opened.
-    pub(super) async fn load(&self, registry: &dyn Registry, name: &Name, release: &Digest) -> anyhow::Result<Loaded> {
+    pub(super) async fn load(
+        &self,
+        registry: &dyn Registry,
+        name: &Name,
+        release: &Digest,
+    ) -> anyhow::Result<DatasetVersion> {
         let fetched = Fetched::get(registry, &self.policy, name, release).await?;
         let component = fetched.release.title();
-        Ok(super::patiently(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
+        Ok(with_notice(&component, fetched.load(&self.variables, &self.runtime, &self.stores)).await?)
     }
 
     pub(super) fn replay(&self) -> replay::Desk {

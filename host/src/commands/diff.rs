@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
+use super::inputs::MAX_GIVEN;
+use super::output::{print, print_json};
 use crate::aws;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cli::DiffArgs;
-use crate::compare::{Comparison, compare};
 use crate::files;
 use crate::job::{Batch, BatchId, Item, TaskToken};
 use crate::registry::{self, Name, Registry, Version};
+use crate::rollout::compare::{Comparison, compare};
 use crate::text::{line, without_mark};
 
 pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
@@ -54,23 +56,23 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     }
     anyhow::ensure!(
         found.undecided == 0 || !found.is_equal(),
-        "nothing can be said of {} items: what they read cannot be had now",
+        "{} items cannot be compared: what they read is not available now",
         found.undecided
     );
     if json {
-        super::say_json(&as_json(&args.name, &old, &new, &found))?;
+        print_json(&as_json(&args.name, &old, &new, &found))?;
     } else {
-        let title = |loaded: &Loaded| {
+        let title = |loaded: &DatasetVersion| {
             let version = loaded.version().to_string();
             format!("{} ({}…)", line(&version), &loaded.plugin.digest.to_string()[..19])
         };
         let verdict = if found.is_equal() { "nothing would change" } else { "something would change" };
-        super::say(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
+        print(format_args!("{}: {} → {}: {verdict}\n{found}", args.name, title(&old), title(&new)))?;
     }
     Ok(if found.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Version) -> anyhow::Result<Loaded> {
+async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Version) -> anyhow::Result<DatasetVersion> {
     let release = registry.find(name, version).await?.with_context(|| {
         format!("{} has no {name} {version}: `gristmill versions {name}` lists what it has", registry.uri())
     })?;
@@ -79,7 +81,7 @@ async fn open(desk: &Desk, registry: &dyn Registry, name: &Name, version: &Versi
 
 /// The items of a file, each as its text is.
 fn read_items(file: &Path) -> anyhow::Result<Vec<Item>> {
-    let text = files::read_given_text(file, super::MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
+    let text = files::read_given_text(file, MAX_GIVEN).with_context(|| format!("--items {}", file.display()))?;
     let mut items = Vec::new();
     for (number, line) in without_mark(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let item: &RawValue = serde_json::from_str(line)
@@ -90,7 +92,7 @@ fn read_items(file: &Path) -> anyhow::Result<Vec<Item>> {
     Ok(items)
 }
 
-fn batch_input(given: Option<&str>, old: &Loaded) -> anyhow::Result<String> {
+fn batch_input(given: Option<&str>, old: &DatasetVersion) -> anyhow::Result<String> {
     if let Some(text) = given {
         let input: &RawValue = serde_json::from_str(text).context("--batch-input: this is no JSON")?;
         return Ok(input.get().to_owned());
@@ -103,8 +105,8 @@ fn batch_input(given: Option<&str>, old: &Loaded) -> anyhow::Result<String> {
     Ok(input.to_string())
 }
 
-fn as_json(name: &Name, old: &Loaded, new: &Loaded, found: &Comparison) -> Value {
-    let version = |loaded: &Loaded| json!({"version": loaded.version(), "digest": loaded.plugin.digest, "release": loaded.release});
+fn as_json(name: &Name, old: &DatasetVersion, new: &DatasetVersion, found: &Comparison) -> Value {
+    let version = |loaded: &DatasetVersion| json!({"version": loaded.version(), "digest": loaded.plugin.digest, "release": loaded.release});
     json!({
         "dataset": name,
         "old": version(old),

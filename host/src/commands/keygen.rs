@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::output::print;
 use crate::cli::KeygenArgs;
 use crate::trust::PrivateKey;
 
@@ -22,7 +23,7 @@ pub(super) fn run(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
         let _ = fs::remove_file(&secret);
         return Err(error);
     }
-    super::say(format!(
+    print(format!(
         "{}: signs (keep it secret: whoever has it signs in your name)\n{}: verifies; key {}\n",
         secret.display(),
         public.display(),

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::compiler::{runtime_here, with_notice};
+use super::output::{print, print_json};
 use crate::cli::PluginCommand;
 use crate::dataset::{Column, Manifest};
 use crate::files;
@@ -18,17 +20,17 @@ use crate::text::{json as safe_json, line};
 pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, json, compile } = command;
     let bytes = files::read_given(&file, MAX_BLOB).with_context(|| file.display().to_string())?;
-    let runtime = super::compiler::runtime_here(1, &compile)?;
+    let runtime = runtime_here(1, &compile)?;
     let plugin =
-        super::patiently(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
+        with_notice(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
     if json {
-        super::say_json(&as_json(&plugin))?;
+        print_json(&as_json(&plugin))?;
     } else {
         let mut text = String::new();
         about_file(&mut text, &file, &plugin)?;
         about_reach(&mut text, &plugin.imports)?;
         about_manifest(&mut text, &plugin.manifest)?;
-        super::say(text)?;
+        print(text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

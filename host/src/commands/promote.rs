@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use time::OffsetDateTime;
 
+use super::output::print;
 use crate::aws;
 
 use crate::cli::{PromoteArgs, RollbackArgs};
@@ -48,7 +49,7 @@ pub(super) async fn roll_back(args: RollbackArgs) -> anyhow::Result<ExitCode> {
 
 async fn make(registry: &dyn Registry, name: &Name, change: &Change) -> anyhow::Result<ExitCode> {
     let head = registry::change(registry, name, change, &whoever(), OffsetDateTime::now_utc()).await?;
-    super::say(said(&head, name))?;
+    print(said(&head, name))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,9 +9,13 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use bytesize::ByteSize;
 
+use super::compiler::{runtime_here, with_notice};
+use super::inputs::variables;
+use super::machine::GuestThreads;
+use super::output::{print, warn};
 use crate::admission::Admission;
 use crate::aws;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cli::PublishArgs;
 use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
@@ -29,10 +33,10 @@ const MAX_ENTRIES: usize = 10_000;
 pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let file = Dataset::file(&args.plugin);
     let text = files::read_text(&file, MAX_FILE).with_context(|| file.display().to_string())?;
-    let (variables, unset) = super::variables(args.variables, &file)?.stand_in(&text);
+    let (variables, unset) = variables(args.variables, &file)?.stand_in(&text);
     let dataset = Dataset::parse(&text, &file, &variables)?;
     let component = dataset.plugin.component.clone();
-    let bytes = Loaded::component(&dataset).await?;
+    let bytes = DatasetVersion::component(&dataset).await?;
     let sample = match dataset.sample.as_ref().and_then(|sample| sample.objects.as_ref()) {
         Some(objects) => read_sample(objects)?,
         None => BTreeMap::new(),
@@ -44,13 +48,13 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         objects: Arc::new(FolderStore::new(nowhere.path())),
         tables: Arc::new(SqliteSink::open(&nowhere.path().join("tables.sqlite"))?),
     };
-    let runtime = super::compiler::runtime_here(1, &args.compile)?;
-    let opened = super::patiently(&component, Loaded::of(dataset, &text, &bytes, &runtime, &stores)).await;
+    let runtime = runtime_here(1, &args.compile)?;
+    let opened = with_notice(&component, DatasetVersion::of(dataset, &text, &bytes, &runtime, &stores)).await;
     let loaded = Arc::new(opened?);
     for warning in dataset::check::warnings(&loaded.dataset, &loaded.plugin.imports) {
-        super::warn(&warning.to_string());
+        warn(&warning.to_string());
     }
-    let threads = super::Guests::start(1)?;
+    let threads = GuestThreads::start(1)?;
     let guests = threads.handle();
     try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests, SAMPLE_LIMIT)
         .await
@@ -75,7 +79,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     registry.add(&package).await?;
     let tried = loaded.dataset.sample.as_ref().map_or(0, |sample| sample.items.len());
     let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
-    super::say(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
+    print(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,9 +9,12 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::compiler::with_notice;
 use super::desk::Desk;
+use super::inputs::MAX_GIVEN;
+use super::output::{print, print_json};
 use crate::aws;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cli::ReplayArgs;
 use crate::dataset::Dataset;
 use crate::files;
@@ -23,7 +26,7 @@ use crate::report::{Component, FullReport, Recorded};
 use crate::rollout::find_release;
 use crate::text::{line, without_mark};
 
-/// A bucket that no desk reads: where the report goes of a dataset that writes none.
+/// Where the report goes if the dataset writes none: a bucket that nothing reads.
 const REPORTS: &str = "s3://replay/reports/";
 
 pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -46,7 +49,7 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         (None, None) => anyhow::bail!("where is the dataset? give `--registry URI`, or `--dataset FILE`"),
     };
     let mut loaded = source.load(&desk, &message, recorded.as_ref()).await?;
-    // A message alone: what was recorded is where the dataset's reports are.
+    // With a message alone, what was recorded lies among the dataset's reports.
     let recorded = match recorded {
         None => match replay::place_of(&loaded, &message)? {
             Some(at) => at_its_place(&desk, &at).await?,
@@ -73,9 +76,9 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ran = of_report(&now, "the report of now")?;
     let differences = recorded.as_ref().map(|recorded| verdict(recorded, &now));
     if json {
-        super::say_json(&as_json(ran, batch, differences.as_deref()))?;
+        print_json(&as_json(ran, batch, differences.as_deref()))?;
     } else {
-        super::say(as_text(ran, batch, differences.as_deref()))?;
+        print(as_text(ran, batch, differences.as_deref()))?;
     }
     let differs = differences.is_some_and(|differences| !differences.is_empty());
     Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -96,12 +99,12 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
         std::io::stdin().read_to_string(&mut text).context("stdin")?;
         text
     } else {
-        files::read_given_text(Path::new(given), super::MAX_GIVEN).with_context(|| given.to_owned())?
+        files::read_given_text(Path::new(given), MAX_GIVEN).with_context(|| given.to_owned())?
     };
     let text = without_mark(&text);
     // A message is one JSON value, on however many lines.
     if let Ok(mut message) = serde_json::from_str::<Message>(text) {
-        // Nobody waits at a desk, and a token may have been taken out.
+        // Nobody waits for this answer, and the token may have been removed.
         message.task_token = TaskToken::new("replay");
         Batch::parse(&serde_json::to_string(&message)?).with_context(|| given.to_owned())?;
         return Ok(What::Message(Box::new(message)));
@@ -111,12 +114,12 @@ async fn read(desk: &Desk, given: &str) -> anyhow::Result<What> {
     Ok(What::Report(Box::new(report)))
 }
 
-/// The report at a place that somebody named.
+/// The report at a place that the user named.
 async fn recorded_at(desk: &Desk, place: &str) -> anyhow::Result<FullReport> {
     if place.starts_with("s3://") {
         return Ok(read_report(&*desk.inputs, &place.parse()?).await?);
     }
-    let bytes = files::read_given(Path::new(place), super::MAX_GIVEN).with_context(|| place.to_owned())?;
+    let bytes = files::read_given(Path::new(place), MAX_GIVEN).with_context(|| place.to_owned())?;
     FullReport::parse(&bytes).map_err(|why| anyhow::anyhow!("{place}: {why}"))
 }
 
@@ -142,7 +145,7 @@ fn same_batch(message: &Message, recorded: &Message) -> anyhow::Result<()> {
 }
 
 /// A message may ask for the version that it runs on.
-fn fits(message: &Message, loaded: &Loaded) -> anyhow::Result<()> {
+fn fits(message: &Message, loaded: &DatasetVersion) -> anyhow::Result<()> {
     let Some(wanted) = message.component else { return Ok(()) };
     let fits = loaded.plugin.digest == wanted || loaded.release == Some(wanted);
     anyhow::ensure!(fits, "the message asks for {wanted}, and this is {}", loaded.plugin.digest);
@@ -156,13 +159,18 @@ enum Source {
 }
 
 impl Source {
-    /// Whether somebody said which version is to run.
+    /// Whether the user chose the version.
     fn is_chosen(&self) -> bool {
         matches!(self, Self::Registry(_, _, Some(_)))
     }
 
-    /// The dataset to run: what was said, what was recorded, what the message asks for, or what is in use.
-    async fn load(&self, desk: &Desk, message: &Message, recorded: Option<&FullReport>) -> anyhow::Result<Loaded> {
+    /// The dataset to run: the version that the user chose, that was recorded, that the message asks for, or that is in use.
+    async fn load(
+        &self,
+        desk: &Desk,
+        message: &Message,
+        recorded: Option<&FullReport>,
+    ) -> anyhow::Result<DatasetVersion> {
         match self {
             Self::File(file) => {
                 let dataset = Dataset::load(file, &desk.variables)?;
@@ -174,7 +182,7 @@ impl Source {
                     message.dataset
                 );
                 let component = dataset.plugin.component.clone();
-                Ok(super::patiently(&component, Loaded::open(dataset, &desk.runtime, &desk.stores)).await?)
+                Ok(with_notice(&component, DatasetVersion::open(dataset, &desk.runtime, &desk.stores)).await?)
             }
             Self::Registry(registry, name, Some(version)) => {
                 let release = registry.find(name, version).await?.with_context(|| {
@@ -202,8 +210,8 @@ impl Source {
         }
     }
 
-    /// What ran then.
-    async fn load_recorded(&self, desk: &Desk, ran: &Component) -> anyhow::Result<Loaded> {
+    /// The version that the batch ran on.
+    async fn load_recorded(&self, desk: &Desk, ran: &Component) -> anyhow::Result<DatasetVersion> {
         let Component { name: called, version, digest, release } = ran;
         match self {
             Self::File(file) => anyhow::bail!(
@@ -229,8 +237,7 @@ async fn found(registry: &dyn Registry, name: &Name, wanted: &Digest) -> anyhow:
     })
 }
 
-/// Whether a component, or the release that it belongs to, is another one than what ran. The release is known where both came from
-/// a registry.
+/// Whether a component, or its release, is not the one that ran. Releases are compared only if both came from a registry.
 fn differ(component: Digest, release: Option<Digest>, ran: &Component) -> bool {
     component != ran.digest || release.zip(ran.release).is_some_and(|(ours, theirs)| ours != theirs)
 }

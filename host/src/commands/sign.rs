@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bytes::Bytes;
 
+use super::output::print;
 use crate::aws;
 use crate::cli::SignArgs;
 use crate::files;
@@ -23,16 +24,16 @@ pub(super) async fn run(args: SignArgs) -> anyhow::Result<ExitCode> {
     if let Some(key) = &args.key {
         let signer = Signer::open(key, &kms).await?;
         attach(signer.sign(&document).await?).await?;
-        super::say(format!("{title}: signed with key {}\n", signer.public().id()))?;
+        print(format!("{title}: signed with key {}\n", signer.public().id()))?;
     } else if let Some(file) = &args.signature {
         let signature = existing(file, &document, args.public_key.as_ref(), &kms).await?;
         attach(signature).await?;
         let verified =
             if args.public_key.is_some() { "" } else { "; which key made it was not looked at (--public-key)" };
-        super::say(format!("{title}: {} is attached{verified}\n", file.display()))?;
+        print(format!("{title}: {} is attached{verified}\n", file.display()))?;
     } else if let Some(file) = &args.document {
         std::fs::write(file, &document).with_context(|| file.display().to_string())?;
-        super::say(format!("{title}: {} is what is to be signed\n", file.display()))?;
+        print(format!("{title}: {} is what is to be signed\n", file.display()))?;
     } else {
         // Byte for byte: a line's end more, and no signature would fit.
         std::io::stdout().lock().write_all(&document).context("stdout")?;

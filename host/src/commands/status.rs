@@ -9,12 +9,13 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::output::{print, print_json};
 use crate::aws;
 use crate::cli::{StatusArgs, VersionsArgs};
-use crate::compare::Comparison;
 use crate::job::Digest;
 use crate::registry::{self, Attachment, Chosen, Head, InUse, Name, Registry, RegistryError, TrialKind, Version};
 use crate::rollout::ShadowReport;
+use crate::rollout::compare::Comparison;
 use crate::text::{block, line};
 
 /// How many reasons of refusals are shown: each is said by many workers, and is one.
@@ -55,9 +56,9 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         let number = head.as_ref().map(|head| head.number);
-        super::say_json(&serde_json::json!({"head": number, "datasets": names}))?;
+        print_json(&serde_json::json!({"head": number, "datasets": names}))?;
     } else {
-        super::say(as_text(head.as_ref(), &names)?)?;
+        print(as_text(head.as_ref(), &names)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -166,7 +167,7 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
         registry.uri()
     );
     if args.json {
-        super::say_json(&listed)?;
+        print_json(&listed)?;
     } else {
         let mut text = String::new();
         for Listed { version, entry } in &listed {
@@ -179,7 +180,7 @@ pub(super) async fn versions(args: VersionsArgs) -> anyhow::Result<ExitCode> {
                 Entry::Unreadable { unreadable } => writeln!(text, "{version:12}  UNREADABLE  {}", line(unreadable))?,
             }
         }
-        super::say(text)?;
+        print(text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

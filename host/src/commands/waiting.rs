@@ -1,4 +1,4 @@
-//! What a start needs of others: waited for as long as it may still come, given up when it never will.
+//! Waits at the start for services that are not ready yet, and gives up where waiting is of no use.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), LONGEST_PAUSE);
 /// Why a start cannot go on.
 #[derive(Debug)]
 pub(super) enum Obstacle {
-    /// Nobody answers, or not yet with what is needed: waiting helps.
+    /// The service does not answer, or not yet with what is needed: waiting helps.
     Passing(String),
-    /// Somebody has to change something.
+    /// The user has to change something.
     Lasting(String),
 }
 
-/// Repeats `attempt` until it succeeds; `what` is what it needs, for people, and `/readyz` says so meanwhile. None when `stop`
+/// Repeats `attempt` until it succeeds. `what` names for people what it needs; `/readyz` reports it meanwhile. None when `stop`
 /// came first; an error when waiting is of no use.
 pub(super) async fn wait_for<T>(
     what: &str,

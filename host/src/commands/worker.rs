@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::machine::{GuestThreads, cores, memory};
 use super::waiting::wait_for;
 use super::{compiler, signals};
 use crate::admission::Admission;
@@ -20,7 +21,7 @@ use crate::cli::WorkerArgs;
 use crate::job::error_names;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
-use crate::ledger::fleet::{Alone, Fleet};
+use crate::ledger::fleet::{Fleet, FleetOfOne};
 use crate::ledger::none::NoLedger;
 use crate::object::s3::S3Store;
 use crate::queue::Queue as _;
@@ -36,18 +37,18 @@ use crate::worker::pressure::Pressure;
 use crate::worker::protection::{self, EcsAgent};
 use crate::worker::{Activity, Worker};
 
-/// After how many deliveries the waiting state is told of a fault of the host where the queue has no dead-letter queue,
-/// which would set a number (`maxReceiveCount`): the pauses between them come to some ten minutes.
+/// After how many deliveries a fault of the host is reported to the waiting state, if the queue has no dead-letter queue with
+/// its `maxReceiveCount`. The pauses between so many deliveries come to some ten minutes.
 const DELIVERIES: u32 = 10;
 
-/// How long shadows have to say what they found, once all batches have ended.
+/// How long shadows may take to report, once all batches have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
-    let slots = args.slots.unwrap_or_else(super::cores).max(1);
+    let slots = args.slots.unwrap_or_else(cores).max(1);
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::try_from(slots)?);
-    let memory = super::memory(args.memory);
+    let memory = memory(args.memory);
     metrics.memory.set(memory.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default());
     let admission = Admission::new(slots, memory.unwrap_or(u64::MAX));
     let readiness = Readiness::default();
@@ -86,7 +87,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
-            (Arc::new(NoLedger), Arc::new(Alone::default()))
+            (Arc::new(NoLedger), Arc::new(FleetOfOne::default()))
         }
     };
     let variables = args.variables.variables();
@@ -106,7 +107,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
-    let threads = super::Guests::start(slots)?;
+    let threads = GuestThreads::start(slots)?;
     let guests = threads.handle();
     let mut shadowing = None;
     if let Some(uri) = &args.registry {
@@ -161,7 +162,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         );
         queues.push((url, Arc::new(queue)));
     }
-    // What strains a service is felt by the batches of all queues.
+    // Shared by all queues: they strain the same services.
     let pressure = Arc::new(Pressure::default());
     let datasets = catalog.names().join(", ");
     let callback = Arc::new(StepFunctions::new(&config));
@@ -180,14 +181,14 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         metrics: metrics.clone(),
         now: SystemTime::now,
     };
-    // Told to stop in the meantime, it has nothing to say about being ready.
+    // A worker that was told to stop meanwhile does not report that it is ready.
     if stop.is_cancelled() {
         return stopped_early();
     }
     let activity = Activity::default();
     let protection = Protection::start(&activity);
-    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, and must not
-    // hold back another queue. What is scarce, slots and memory, they share through the admission.
+    // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, which must not
+    // hold back another queue. Slots and memory are shared through the admission.
     let mut workers = JoinSet::new();
     for (url, queue) in queues {
         let worker = Worker {
@@ -218,8 +219,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says which datasets cannot be served, and why: one line each. The others can, so that the worker is ready for them; and what
-/// is mended meanwhile needs no restart.
+/// Logs which datasets cannot be served, and why: one line each. The worker is ready for the others, and a dataset that is
+/// mended needs no restart.
 async fn warn_of_outputs(catalog: Arc<Catalog>) {
     for dataset in catalog.names() {
         let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };

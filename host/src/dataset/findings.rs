@@ -132,7 +132,7 @@ impl From<Vec<Finding>> for Findings {
     }
 }
 
-/// What to say about a name that is not among the valid ones: the nearest of them, or all.
+/// Help for a name that is not among the valid ones: the nearest of them, or all.
 pub(super) fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let valid: Vec<&str> = valid.into_iter().collect();
     let close = valid

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Column, OutputSpec, Prefix, Target};
+use super::findings::{nearest, quoted};
+use super::{Column, ColumnType, OutputSpec, Prefix, Target};
 
 /// What is wrong, and what to do.
 pub(super) type Complaint = (String, Option<String>);
@@ -22,7 +23,7 @@ const MAX_FILE_NAME: usize = 255;
 /// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, and an extension.
 const OBJECT_NAME: usize = 64 + 1 + 12 + ".parquet".len();
 
-/// What keeps a text from being a table's name.
+/// Why a text cannot be a table's name.
 pub(super) fn table_name(name: &str) -> Option<Complaint> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.contains("{$") {
@@ -40,7 +41,7 @@ pub(super) fn table_name(name: &str) -> Option<Complaint> {
     })
 }
 
-/// What keeps columns from being a table's.
+/// Why these columns cannot be a table's.
 pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     let Target::Table { key, .. } = target else { return Vec::new() };
     let mut complaints = Vec::new();
@@ -51,7 +52,7 @@ pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     }
     let mut by_letters = BTreeMap::new();
     for Column { name, .. } in columns {
-        // Two of the very same name are another complaint.
+        // Repeated names are reported elsewhere.
         if let Some(other) = by_letters.insert(name.to_ascii_lowercase(), name).filter(|other| *other != name) {
             complaints.push(by_case_alone("columns", other, name));
         }
@@ -66,7 +67,33 @@ pub(super) fn columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
     complaints
 }
 
-/// What keeps an output from having its place beside another one: the sentence, if so.
+/// Why columns cannot be the key of a table: they are missing or nullable, their type is none of Amazon DynamoDB's key types
+/// (S or N), or its values are not exact.
+pub(super) fn key_columns(target: &Target, columns: &[Column]) -> Vec<Complaint> {
+    let Target::Table { key, .. } = target else {
+        return Vec::new();
+    };
+    let check = |name: &String| {
+        let Some(column) = columns.iter().find(|column| column.name == *name) else {
+            let help = nearest(name, columns.iter().map(|column| column.name.as_str()));
+            return Some((format!("the key column `{name}` is not among the columns"), help));
+        };
+        if column.nullable {
+            return Some((format!("the key column `{name}` may be null; a key may not"), None));
+        }
+        let refused = match column.kind {
+            ColumnType::Text | ColumnType::Int64 | ColumnType::Date | ColumnType::Timestamp => return None,
+            ColumnType::Boolean => "boolean",
+            ColumnType::Float64 => "float64",
+            ColumnType::Json => "json",
+        };
+        let help = format!("a key is of type {}", quoted(&["text", "int64", "date", "timestamp"]));
+        Some((format!("the key column `{name}` is of type `{refused}`"), Some(help)))
+    };
+    key.iter().filter_map(check).collect()
+}
+
+/// Why two outputs cannot have the places that they name.
 pub(super) fn beside(output: &OutputSpec, other: &OutputSpec) -> Option<Complaint> {
     match (&output.target, &other.target) {
         (Target::Table { table, .. }, Target::Table { table: theirs, .. }) if table == theirs => {
@@ -88,7 +115,7 @@ fn by_case_alone(what: &str, one: &str, other: &str) -> Complaint {
     (format!("the {what} `{one}` and `{other}` differ in upper and lower case alone"), Some(help.into()))
 }
 
-/// What keeps objects from lying under a prefix.
+/// Why objects cannot lie under a prefix.
 pub(super) fn prefix(prefix: &Prefix) -> Option<Complaint> {
     let place = match prefix.example() {
         Ok(place) => place,

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Column;
-use super::parse::is_name;
+use super::names::{NAME_RULE, is_name};
 
-/// A name or a version is for people, and no column of any store has a longer name that anybody can read.
+/// The longest name or version, in bytes: both are for people.
 const MAX_NAME: usize = 255;
 
 /// What a component says of itself.
@@ -40,7 +40,7 @@ pub struct OutputShape {
 }
 
 impl Manifest {
-    /// What keeps its names from naming anything: the first of them that is none, or is there twice.
+    /// A sentence about the first name that is invalid or there twice.
     pub fn objection(&self) -> Option<String> {
         for (what, name) in [("name", &self.name), ("version", &self.version)] {
             if !is_readable(name) {
@@ -57,9 +57,7 @@ impl OutputShape {
     fn objection(&self) -> Option<String> {
         let output = quoted(&self.name);
         if !is_name(&self.name) {
-            return Some(format!(
-                "an output is called {output}: a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit"
-            ));
+            return Some(format!("an output is called {output}: {NAME_RULE}"));
         }
         let column = self.columns.iter().find(|column| !is_readable(&column.name));
         if let Some(column) = column {
@@ -99,7 +97,7 @@ fn twice<'n>(names: impl Iterator<Item = &'n String>) -> Option<&'n str> {
     names.map(String::as_str).find(|name| !seen.insert(*name))
 }
 
-/// JSON as the text that it was: where it is nested in other JSON it would be too deep for a parser that reads it alone.
+/// Writes JSON as a string. Directly within other JSON, a schema that can be parsed alone could be nested too deeply.
 mod text {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};

@@ -1,10 +1,10 @@
-//! What is not wrong with a dataset, and yet better known before it runs.
+//! Notes: nothing is wrong with the dataset, but its user should know this before it runs.
 
 use super::{Dataset, Target};
 use crate::object::Location;
 
 impl Dataset {
-    /// Sentences for whoever is about to run it in the cloud.
+    /// Notes for a run in the cloud.
     pub fn notes(&self) -> Vec<String> {
         let objects = self.outputs.iter().filter_map(|output| match &output.target {
             Target::Objects { prefix, .. } => Some((&output.name, prefix)),
@@ -14,8 +14,7 @@ impl Dataset {
     }
 }
 
-/// An execution replaces nothing that another one wrote: until what it leaves is published as a whole, nobody could say which
-/// objects of the other one are meant.
+/// An execution never replaces what another one wrote, because nothing says which of the other's objects its own stand for.
 fn beside_the_last_run(output: &str, prefix: &Location) -> String {
     format!(
         "output `{output}`: every execution adds its objects to {prefix}, beside those of the executions before; \

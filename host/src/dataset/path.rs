@@ -67,7 +67,7 @@ impl Path {
         steps.iter().try_fold(start, step_into)
     }
 
-    /// The path as a state sees it whose input lies at `root` (`$`, or `$.input`).
+    /// The path as seen by a state whose input lies at `root` (`$`, or `$.input`).
     pub(crate) fn under(&self, root: &str) -> String {
         if self.context { self.source.clone() } else { format!("{root}{}", &self.source[1..]) }
     }
@@ -103,7 +103,7 @@ fn step_into<'v>(value: &'v RawValue, step: &Step) -> Option<&'v RawValue> {
     serde_json::Deserializer::from_str(value.get()).deserialize_any(Into(step)).ok()?
 }
 
-/// Looks for one field or element of a value, and at the text of no other.
+/// Finds one field or element of a value without parsing the others.
 struct Into<'s>(&'s Step);
 
 impl<'de> Visitor<'de> for Into<'_> {
@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Into<'_> {
         let mut found = None;
         while let Some(Name(name)) = fields.next_key()? {
             match self.0 {
-                // Of fields of one name the last one counts, as for everybody who reads JSON into a map.
+                // The last of several fields with one name counts, as in most JSON parsers.
                 Step::Name(wanted) if name == *wanted => found = Some(fields.next_value()?),
                 _ => drop(fields.next_value::<IgnoredAny>()?),
             }

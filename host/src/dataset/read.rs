@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::findings::nearest;
 use super::tree::{Entry, Kind, Node};
 
-/// A key that a table may have, there or not.
+/// A key that a table may have, and its value if it is there.
 pub(super) struct Slot<'n> {
     table: &'n Node<'n>,
     name: &'static str,
@@ -24,7 +24,7 @@ macro_rules! keys {
 pub(super) use keys;
 
 impl<'r> Node<'r> {
-    /// See [`keys!`]. A value that is no table has none of the keys, and is noted.
+    /// See [`keys!`]. A value that is no table is noted, and has none of the keys.
     pub(super) fn keys<'n, const N: usize>(&'n self, names: [&'static str; N]) -> [Slot<'n>; N]
     where
         'r: 'n,

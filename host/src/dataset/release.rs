@@ -33,7 +33,7 @@ pub enum Pin {
 /// `[release.canary]`: what a canary may cost, beside the stable version in the same time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CanarySpec {
-    /// How many items it must have done before anything is said of it. Default 100.
+    /// How many items it must have done before it is judged. Default 100.
     pub min_items: u64,
     /// How many percent of its items more may fail, in percentage points. Default 1.
     pub tolerated_failure_percentage: f64,
@@ -70,6 +70,6 @@ pub struct SampleSpec {
 pub struct SampleObjects {
     /// The folder, beside the dataset file.
     pub folder: PathBuf,
-    /// What its files' paths are put behind: `a/b.csv` is the object `s3://bucket/a/b.csv` of the prefix `s3://bucket/`.
+    /// The prefix that stands before its files' paths: `a/b.csv` is the object `s3://bucket/a/b.csv` of the prefix `s3://bucket/`.
     pub prefix: Location,
 }

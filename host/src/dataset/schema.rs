@@ -1,5 +1,5 @@
-//! Settings against the schema that a plugin brings along. The schema is a stranger's: it is bounded before it is compiled, and
-//! whoever has one of a component applies it where it can be stopped (the runtime does).
+//! Checks settings against the schema that a plugin brings along. The schema is untrusted: its size is limited before it is
+//! compiled, and the runtime applies it in a process that can be stopped.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError};
@@ -8,21 +8,22 @@ use serde_json::Value;
 
 use super::findings::nearest;
 
-/// A schema can be made so that it contradicts one value any number of times; who reads more than so many complaints?
+/// The most complaints that are reported: a schema can be made to contradict one value any number of times.
 const MOST_COMPLAINTS: usize = 100;
 
-/// The largest settings schema, in bytes as JSON, and how many references it may hold. What a schema refers to is compiled and
-/// applied again for each reference, so that a few of them, each to what holds two more, keep a host busy for years. With so
-/// few there are at most 3^5 ways through, and more only where the settings are nested.
+/// The largest settings schema, in bytes as JSON, and how many references it may hold. A reference's target is compiled and
+/// applied again for each reference, so that nested ones multiply and could keep a host busy for years. Sixteen of them allow
+/// at most 3^5 ways through the schema, and more only where the settings are nested.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
 const MAX_REFERENCES: usize = 16;
 
 /// How many regular expressions it may hold, and how large each may be when it is compiled, in bytes: `\p{L}{400}` has
-/// more, `[A-Za-z0-9_-]{1,255}` much less. They are linear: an engine that backtracks can be kept busy for ever by thirty characters.
+/// more, `[A-Za-z0-9_-]{1,255}` much less. The engine takes linear time: one that backtracks can be kept busy for ever by
+/// thirty characters.
 const MAX_PATTERNS: usize = 32;
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// What is wrong with the settings; or what is wrong with the schema itself, as in "the schema ...".
+/// What is wrong with the settings; or what is wrong with the schema itself, as a sentence that goes on after "the schema".
 pub type Judgement = Result<Vec<Complaint>, String>;
 
 /// One thing that is wrong with the settings.
@@ -107,7 +108,7 @@ fn count(value: &Value, of: &dyn Fn(&str, &Value) -> usize) -> usize {
     }
 }
 
-/// A validator's sentence shows the value and the schema's part that it contradicts, however large they are.
+/// Shortens a validator's sentence, which quotes the value and the schema however large they are.
 fn cut(mut sentence: String) -> String {
     if let Some((end, _)) = sentence.char_indices().nth(500) {
         sentence.truncate(end);

@@ -1,7 +1,7 @@
-//! What the placeholders of a template are about: the state's input and the context object.
+//! The values that placeholders refer to: the state's input and the context object.
 //!
-//! Both as texts, because Step Functions hands on what it does not change: a number of more digits than 64 bits hold, `1.0`
-//! or the order of an object's fields comes out of a template as it went in.
+//! Both are kept as texts, because Step Functions passes on what it does not change: numbers of more than 64 bits, `1.0` and
+//! the order of an object's fields come out of a template as they went in.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ impl<'v> Scope<'v> {
         Self { input: Cow::Borrowed(input), context: Vec::new() }
     }
 
-    /// The same over values that are parsed already.
+    /// A scope over values that are parsed already.
     pub(crate) fn of_values(input: &Value, context: &Value) -> Result<Scope<'static>, serde_json::Error> {
         let mut scope = Scope { input: Cow::Owned(to_raw_value(input)?), context: Vec::new() };
         for (name, object) in context.as_object().into_iter().flatten() {

@@ -17,7 +17,7 @@ pub enum VariableError {
     /// `${` without a name and `}`.
     #[error("`{0}` is no variable")]
     Malformed(String),
-    /// What stands in a bucket's place is more than its name.
+    /// The value in a bucket's place is more than a bucket's name.
     #[error("`${{{name}}}` is `{value}`, and stands where a bucket's name alone can stand")]
     NoBucket {
         /// The variable.
@@ -66,8 +66,8 @@ impl Variables {
         }
     }
 
-    /// Gives every variable of the text that has no value one that stands for it: its own name, as a bucket may be called. For
-    /// looking at a dataset where nobody knows the values yet. Returns the names too.
+    /// Gives every unset variable of the text a stand-in: its own name, in a form that a bucket may have. For checking a dataset
+    /// whose values nobody knows yet. Also returns the names of these variables.
     pub fn stand_in(mut self, text: &str) -> (Self, Vec<String>) {
         let mut names = Vec::new();
         for error in self.expand(text).err().unwrap_or_default() {
@@ -81,7 +81,7 @@ impl Variables {
         (self, names)
     }
 
-    /// What to say of the first of these names for which the text has no place.
+    /// A sentence about the first of these names that the text does not use.
     pub fn without_place<'n>(names: impl IntoIterator<Item = &'n str>, text: &str) -> Option<String> {
         let name = names.into_iter().find(|name| !text.contains(&format!("${{{name}}}")))?;
         let places = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).filter(|it| is_name(it));
@@ -123,8 +123,8 @@ impl Variables {
     }
 }
 
-/// Whether a value behind `s3://` makes a URI of another place than its author means: the scheme once more, a slash too many,
-/// or a blank or a line's end that came along. `bucket/prefix` is as good as both apart.
+/// Whether a value after `s3://` would make the URI mean another place: it repeats the scheme, has a slash too many, or has
+/// blanks or line ends around it. `bucket/prefix` is fine.
 fn spoils_bucket(value: &str, after: &str) -> bool {
     value.contains("://")
         || value.starts_with('/')

@@ -44,7 +44,7 @@ impl AddAssign for Tally {
 
 /// A process that shares nothing with others, as in a fleet without a ledger. Each worker agrees with itself.
 #[derive(Debug, Default)]
-pub struct Alone {
+pub struct FleetOfOne {
     agreed: Mutex<Agreed>,
     tallies: Mutex<HashMap<String, Tally>>,
 }
@@ -74,7 +74,7 @@ impl Agreed {
 }
 
 #[async_trait]
-impl Fleet for Alone {
+impl Fleet for FleetOfOne {
     async fn agree(&self, key: &str, proposal: &str, _: SystemTime) -> Result<String, LedgerError> {
         Ok(lock(&self.agreed).agree(key, proposal))
     }
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_agrees_with_itself() {
-        fleet_suite(&Alone::default(), "x").await;
+        fleet_suite(&FleetOfOne::default(), "x").await;
     }
 
     #[test]

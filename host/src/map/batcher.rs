@@ -62,7 +62,7 @@ impl Batcher {
         Self { limits, frame_bytes, items: Vec::new(), bytes: frame_bytes, pushed: 0 }
     }
 
-    /// Takes an item. Returns the batch that is full: the one before this item, or the one with it.
+    /// Adds an item. Returns a batch that has become full: the one before this item, or the one with it.
     pub fn push(&mut self, item: Box<RawValue>) -> Result<Option<Items>, TooLarge> {
         let (index, alone) = (self.pushed, self.frame_bytes + item.get().len());
         if alone > self.limits.bytes {
@@ -73,11 +73,11 @@ impl Batcher {
         let full = if self.bytes + comma + item.get().len() > self.limits.bytes { self.finish() } else { None };
         self.bytes += usize::from(!self.items.is_empty()) + item.get().len();
         self.items.push(item);
-        // With room for one item only, the batch before this one was handed over when its item came: never two at once.
+        // Never two full batches at once: where a batch holds a single item, the one before was returned with its own item.
         if full.is_none() && self.items.len() >= self.limits.items { Ok(self.finish()) } else { Ok(full) }
     }
 
-    /// Hands over what there is; none if there is nothing.
+    /// Returns the items that are left as a batch, if there are any.
     pub fn finish(&mut self) -> Option<Items> {
         let items = std::mem::take(&mut self.items);
         let bytes = std::mem::replace(&mut self.bytes, self.frame_bytes);

@@ -20,7 +20,7 @@ pub(super) struct Feed<'p> {
 }
 
 /// A batch and its number, from 0.
-pub(super) struct Numbered {
+pub(super) struct NumberedBatch {
     pub(super) number: u64,
     pub(super) batch: batcher::Items,
 }
@@ -35,9 +35,8 @@ impl<'p> Feed<'p> {
         self.read
     }
 
-    /// The next batch; none at the end. Dropped before it is done, it loses nothing. After an error there is
-    /// nothing to ask for.
-    pub(super) async fn next(&mut self) -> Result<Option<Numbered>, RunError> {
+    /// The next batch; none at the end. Dropping the future early loses nothing. Not to be called after an error.
+    pub(super) async fn next(&mut self) -> Result<Option<NumberedBatch>, RunError> {
         let batch = loop {
             if self.ended {
                 break self.batcher.finish();
@@ -55,7 +54,7 @@ impl<'p> Feed<'p> {
         };
         Ok(batch.map(|batch| {
             self.number += 1;
-            Numbered { number: self.number - 1, batch }
+            NumberedBatch { number: self.number - 1, batch }
         }))
     }
 

@@ -7,7 +7,7 @@ use super::reader::Item;
 use crate::dataset::{Scope, Template};
 use crate::job::item_name;
 
-/// An item selector with everything it may look at.
+/// An item selector with all values that it may use.
 pub struct Selector<'p> {
     template: &'p Template,
     input: &'p RawValue,

@@ -11,7 +11,7 @@ use crate::admission::Admission;
 use crate::batch::{self, Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
-use crate::catalog::{Catalog, Loaded};
+use crate::catalog::{Catalog, DatasetVersion};
 use crate::job::{Batch, Disposition, Message, TaskToken};
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::queue::embedded::EmbeddedQueue;
@@ -63,7 +63,7 @@ impl Desk {
     /// this desk's stores, and a place for reports.
     pub async fn run(
         &self,
-        loaded: Arc<Loaded>,
+        loaded: Arc<DatasetVersion>,
         message: &Message,
         started: SystemTime,
     ) -> Result<FullReport, NotReplayed> {
@@ -125,7 +125,7 @@ pub async fn read_report(objects: &dyn ObjectStore, at: &Location) -> Result<Ful
 }
 
 /// Where the report of a message's batch is, if the dataset has a place for reports.
-pub fn place_of(loaded: &Loaded, message: &Message) -> Result<Option<Location>, NotReplayed> {
+pub fn place_of(loaded: &DatasetVersion, message: &Message) -> Result<Option<Location>, NotReplayed> {
     let message = Message { task_token: TaskToken::new("replay"), ..message.clone() };
     let body = serde_json::to_string(&message).map_err(|error| NotReplayed::Invalid(error.to_string()))?;
     let batch = Batch::parse(&body).map_err(|malformed| NotReplayed::Invalid(malformed.reason))?;

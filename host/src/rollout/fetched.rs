@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::catalog::{Loaded, NotOpened};
+use crate::catalog::{DatasetVersion, NotOpened};
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::job::Digest;
 use crate::registry::{Attachment, Blob, MAX_DOCUMENT, Name, Registry, Release, Version};
@@ -80,10 +80,15 @@ impl Fetched {
     }
 
     /// The dataset with its component compiled, and both checked against each other.
-    pub async fn load(&self, variables: &Variables, runtime: &Runtime, stores: &Stores) -> Result<Loaded, NotOpened> {
+    pub async fn load(
+        &self,
+        variables: &Variables,
+        runtime: &Runtime,
+        stores: &Stores,
+    ) -> Result<DatasetVersion, NotOpened> {
         let dataset = self.dataset(variables)?;
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", self.release.title()));
-        let loaded = Loaded::of(dataset, &self.text, &self.component, runtime, stores).await;
+        let loaded = DatasetVersion::of(dataset, &self.text, &self.component, runtime, stores).await;
         let loaded = loaded.map_err(|findings| refused(findings.to_string()))?;
         let called: Option<Version> = loaded.version().parse().ok();
         if called.as_ref() != Some(&self.release.version) {
@@ -94,6 +99,6 @@ impl Fetched {
             };
             return Err(refused(format!("its {by} {}", loaded.version())));
         }
-        Ok(Loaded { release: Some(self.digest), ..loaded })
+        Ok(DatasetVersion { release: Some(self.digest), ..loaded })
     }
 }

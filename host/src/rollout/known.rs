@@ -9,7 +9,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::catalog::{Loaded, NotOpened};
+use crate::catalog::{DatasetVersion, NotOpened};
 use crate::job::Digest;
 use crate::registry::Name;
 use crate::runtime::Runtime;
@@ -39,7 +39,7 @@ const IN_MEMORY: usize = 8;
 /// What is known of the releases of a registry.
 pub struct KnownReleases {
     /// The latest last.
-    kept: Mutex<VecDeque<Arc<Loaded>>>,
+    kept: Mutex<VecDeque<Arc<DatasetVersion>>>,
     /// What was refused, why, and until when that is believed.
     refused: Mutex<HashMap<Key, Refused>>,
     /// The releases of components that were asked for; none was there, until when that is believed.
@@ -81,7 +81,7 @@ impl Default for KnownReleases {
 
 impl KnownReleases {
     /// What is known of a release without looking.
-    pub(super) fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
+    pub(super) fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<DatasetVersion>, NotOpened>> {
         if let Some(loaded) = self.find(name.as_str(), |loaded| loaded.release == Some(*digest)) {
             return Some(Ok(loaded));
         }
@@ -91,7 +91,7 @@ impl KnownReleases {
     }
 
     /// What is open and fits.
-    pub(super) fn find(&self, name: &str, fits: impl Fn(&Loaded) -> bool) -> Option<Arc<Loaded>> {
+    pub(super) fn find(&self, name: &str, fits: impl Fn(&DatasetVersion) -> bool) -> Option<Arc<DatasetVersion>> {
         let mut kept = lock(&self.kept);
         let at = kept.iter().rposition(|loaded| loaded.dataset.name == name && fits(loaded))?;
         let loaded = kept.remove(at)?;
@@ -100,10 +100,10 @@ impl KnownReleases {
     }
 
     /// What is in use is kept by whoever uses it; here are the latest, whoever uses them.
-    pub(super) fn keep(&self, loaded: Arc<Loaded>) {
+    pub(super) fn keep(&self, loaded: Arc<DatasetVersion>) {
         let name = loaded.dataset.name.clone();
         let mut kept = lock(&self.kept);
-        let idle = |loaded: &Arc<Loaded>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
+        let idle = |loaded: &Arc<DatasetVersion>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
         kept.push_back(loaded);
         loop {
             let idle = || kept.iter().enumerate().filter(|(_, loaded)| idle(loaded));

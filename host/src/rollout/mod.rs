@@ -2,6 +2,7 @@
 //! itself as a canary or a shadow before all batches run on it.
 
 mod canary;
+pub mod compare;
 mod fetched;
 mod head_memory;
 mod judge;

@@ -12,7 +12,7 @@ use super::known::KnownReleases;
 use super::pace::PERIOD;
 use super::sample;
 use crate::admission::Admission;
-use crate::catalog::{Loaded, NotOpened, VersionSource};
+use crate::catalog::{DatasetVersion, NotOpened, VersionSource};
 use crate::dataset::Variables;
 use crate::job::Digest;
 use crate::registry::{self, MAX_DOCUMENT, Name, Registry, RegistryError, Release, Version};
@@ -51,7 +51,7 @@ impl Releases {
 
     /// A release that takes long to read, or whose sample takes long, holds up no other one: only compilers wait for each other,
     /// where the runtime starts them. What is in the cache waits for none of them.
-    async fn open_now(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
+    async fn open_now(&self, name: &Name, digest: &Digest) -> Result<Arc<DatasetVersion>, NotOpened> {
         let room = self.known.in_memory.acquire().await;
         let fetched = Fetched::get(&*self.registry, &self.policy, name, digest).await?;
         let runtime = self.known.background.get().unwrap_or(&self.runtime);
@@ -69,7 +69,7 @@ impl Releases {
     }
 
     /// What is known of a release without looking: that it is open, or why it was refused just now.
-    pub fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<Loaded>, NotOpened>> {
+    pub fn known(&self, name: &Name, digest: &Digest) -> Option<Result<Arc<DatasetVersion>, NotOpened>> {
         self.known.known(name, digest)
     }
 
@@ -81,7 +81,7 @@ impl Releases {
 
 #[async_trait]
 impl VersionSource for Releases {
-    fn opened(&self, name: &Name, wanted: &Digest) -> Option<Arc<Loaded>> {
+    fn opened(&self, name: &Name, wanted: &Digest) -> Option<Arc<DatasetVersion>> {
         self.known.find(name.as_str(), |loaded| loaded.release == Some(*wanted) || loaded.plugin.digest == *wanted)
     }
 
@@ -98,7 +98,7 @@ impl VersionSource for Releases {
         Ok(found)
     }
 
-    async fn open(&self, name: &Name, digest: &Digest) -> Result<Arc<Loaded>, NotOpened> {
+    async fn open(&self, name: &Name, digest: &Digest) -> Result<Arc<DatasetVersion>, NotOpened> {
         if let Some(known) = self.known.known(name, digest) {
             return known;
         }

@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::compare::check_keys;
 use crate::admission::Admission;
-use crate::catalog::Loaded;
-use crate::compare::check_keys;
+use crate::catalog::DatasetVersion;
 use crate::dataset::SampleSpec;
 use crate::job::{Batch, BatchId, Digest, Item, TaskToken, error_names};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page};
@@ -37,7 +37,7 @@ pub struct SampleFailed {
 
 /// Runs the sample, if the dataset has one.
 pub async fn test(
-    loaded: &Arc<Loaded>,
+    loaded: &Arc<DatasetVersion>,
     objects: &BTreeMap<String, Bytes>,
     admission: &Arc<Admission>,
     guests: &Handle,
@@ -80,7 +80,7 @@ pub async fn test(
 }
 
 /// The sample as a batch that nobody waits for.
-fn batch(loaded: &Loaded, sample: &SampleSpec) -> Batch {
+fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
     let map = &loaded.dataset.map;
     let constant = || map.batch_input.as_ref().and_then(|input| input.evaluate(&json!({}), &Value::Null).ok());
     let input = sample.batch_input.clone().or_else(constant).unwrap_or_default();

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::compare::{Comparison, compare};
 use crate::admission::{Admission, Need};
-use crate::catalog::{Loaded, Shadowed};
-use crate::compare::{Comparison, compare};
+use crate::catalog::{DatasetVersion, Shadowed};
 use crate::job::Digest;
 use crate::object::ObjectStore;
 use crate::registry::{Attachment, Name, Registry};
@@ -158,7 +158,7 @@ impl Found {
 }
 
 /// One instance of each version may wait for the next item.
-fn need(old: &Loaded, new: &Loaded) -> Need {
+fn need(old: &DatasetVersion, new: &DatasetVersion) -> Need {
     let (old, new) = (old.need(), new.need());
     let dataset = format!("{} (shadow)", old.dataset).into();
     Need { dataset, memory: old.memory.saturating_add(new.memory), max_slots: 1, ..old }

@@ -20,7 +20,7 @@ use super::canary::Canaries;
 use super::head_memory::HeadMemory;
 use super::pace::{PATIENCE, PERIOD};
 use super::releases::Releases;
-use crate::catalog::{Catalog, Loaded, NotOpened, OnTrial, VersionSource, Versions};
+use crate::catalog::{Catalog, DatasetVersion, NotOpened, OnTrial, VersionSource, Versions};
 use crate::job::Digest;
 use crate::registry::{Attachment, Chosen, Head, InUse, Name, RegistryError, Trial, Version};
 use crate::telemetry::metrics::Metrics;
@@ -56,7 +56,7 @@ struct Opening {
     name: Name,
     version: Version,
     /// A task of its own, whose end any number may wait for.
-    ended: Shared<BoxFuture<'static, Result<Arc<Loaded>, NotOpened>>>,
+    ended: Shared<BoxFuture<'static, Result<Arc<DatasetVersion>, NotOpened>>>,
     /// Whether the log has it that this takes a while.
     is_said: bool,
 }
@@ -327,7 +327,7 @@ impl Watch {
     }
 
     /// Opens a version; the inner error is one that cannot be used as it is.
-    fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, Arc<str>>, NotYet> {
+    fn open(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<DatasetVersion>, Arc<str>>, NotYet> {
         let why = match self.opened(name, chosen)? {
             // The head's word for it is for people, and has to be the release's own.
             Ok(loaded) if loaded.version() != chosen.version.to_string() => {
@@ -348,7 +348,7 @@ impl Watch {
     }
 
     /// What came of opening a version, in a task of its own.
-    fn opened(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<Loaded>, NotOpened>, NotYet> {
+    fn opened(&mut self, name: &Name, chosen: &Chosen) -> Result<Result<Arc<DatasetVersion>, NotOpened>, NotYet> {
         let release = chosen.release;
         if let Some(known) = self.releases.known(name, &release) {
             self.opening.remove(&release);
@@ -402,7 +402,7 @@ impl Watch {
 }
 
 /// Opens a version in a task of its own, which ends when this is dropped.
-async fn opened(releases: Arc<Releases>, name: Name, chosen: Chosen) -> Result<Arc<Loaded>, NotOpened> {
+async fn opened(releases: Arc<Releases>, name: Name, chosen: Chosen) -> Result<Arc<DatasetVersion>, NotOpened> {
     let task = {
         let (releases, name, release) = (releases.clone(), name.clone(), chosen.release);
         tokio::spawn(async move { releases.open(&name, &release).await })

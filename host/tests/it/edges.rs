@@ -162,7 +162,7 @@ fn a_folder_is_made_where_it_was_meant_to_be() {
         |local: PathBuf| laptop.said(gristmill().arg("map").arg(&dataset).arg("--local").arg(local).output().unwrap());
     assert_snapshot!(map(laptop.root().join("clod/demo")).all(), @"
     exit 2
-    error: --local LAPTOP/clod/demo: neither this folder is there nor LAPTOP/clod, in which it could be made: correct the path, or make it
+    error: --local LAPTOP/clod/demo: there is neither this folder nor LAPTOP/clod to make it in: correct the path, or make that folder
     ");
     assert!(!laptop.root().join("clod").exists());
     let said = map(laptop.root().join("clod"));

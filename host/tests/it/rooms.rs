@@ -13,7 +13,6 @@ const FLOORS: &[&[&str]] = &[
     &["account", "report"],
     &["admission", "telemetry"],
     &["catalog"],
-    &["compare"],
     &["batch", "rollout"],
     &["map", "replay", "worker"],
     &["cli"],

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use gristmill::admission::Admission;
 use gristmill::batch::{Identity, Services};
 use gristmill::callback::Answer;
-use gristmill::catalog::{Catalog, Loaded};
+use gristmill::catalog::{Catalog, DatasetVersion};
 use gristmill::dataset::{Dataset, Variables};
 use gristmill::job::{Digest, TaskToken};
-use gristmill::ledger::fleet::{Alone, Fleet};
+use gristmill::ledger::fleet::{Fleet, FleetOfOne};
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
 use gristmill::queue::embedded::EmbeddedQueue;
@@ -73,7 +73,7 @@ impl House {
             shelf: Arc::new(Shelf::new().await),
             queue: Arc::new(EmbeddedQueue::new(Duration::from_secs(2))),
             callback: Arc::default(),
-            fleet: Arc::new(Alone::default()),
+            fleet: Arc::new(FleetOfOne::default()),
             sent: AtomicU64::new(0),
         }
     }
@@ -582,7 +582,7 @@ async fn a_sample_has_one_time_limit_for_all_its_items() {
         let text = text("[sample]\nitems = [1]").replace("map.items", "plugin.timeout = \"10h\"\nmap.items");
         let dataset = Dataset::parse(&text, "dataset.toml".as_ref(), &Variables::default()).unwrap();
         let component = Guest::new(process).component();
-        let loaded = Loaded::of(dataset, &text, &component, &runtime, &stores).await.ok().unwrap();
+        let loaded = DatasetVersion::of(dataset, &text, &component, &runtime, &stores).await.ok().unwrap();
         let admission = Admission::new(1, u64::MAX);
         try_sample(&Arc::new(loaded), &BTreeMap::new(), &admission, &Handle::current(), limit).await
     };

@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::admission::{Holding, Need, Permit};
 use crate::batch::services::Services;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::dataset::{InstanceLife, ItemReader};
 use crate::job::{Batch, FailureKind, Item, is_folder_marker};
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
@@ -61,7 +61,7 @@ pub(super) struct Lanes {
 impl Lanes {
     pub(super) fn start(
         services: &Services,
-        loaded: &Arc<Loaded>,
+        loaded: &Arc<DatasetVersion>,
         batch: &Arc<Batch>,
         context: &Arc<BatchContext>,
         holding: &Arc<Holding>,

@@ -19,7 +19,7 @@ use super::attempt::Attempt;
 use super::fault::Fault;
 use super::services::{Identity, Services};
 use crate::admission::{Displaced, Holding};
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::job::Batch;
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
@@ -29,7 +29,7 @@ use crate::telemetry::metrics::DatasetMetrics;
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
 pub(in crate::batch) async fn run(
     services: &Services,
-    loaded: &Arc<Loaded>,
+    loaded: &Arc<DatasetVersion>,
     batch: &Arc<Batch>,
     attempt: &Attempt,
 ) -> Result<ItemResults, Fault> {
@@ -111,7 +111,12 @@ async fn take_all(
 /// Takes away what earlier attempts staged: what they cannot complete, they cannot make visible.
 ///
 /// An attempt that slept until somebody else recorded the batch must not do this: those uploads are the record's.
-async fn remove_staged(services: &Services, loaded: &Loaded, batch: &Batch, attempt: &Attempt) -> Result<(), Fault> {
+async fn remove_staged(
+    services: &Services,
+    loaded: &DatasetVersion,
+    batch: &Batch,
+    attempt: &Attempt,
+) -> Result<(), Fault> {
     for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
         attempt.still_ours()?;
         sink.remove_staged(&batch.id, output).await?;

@@ -9,7 +9,7 @@ use crate::batch::fault::Fault;
 use crate::batch::ready::Ready;
 use crate::batch::services::Services;
 use crate::batch::uploads::Uploads;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cpu;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
@@ -86,7 +86,7 @@ impl ItemResults {
     pub(in crate::batch) async fn prepare(
         self,
         services: &Services,
-        loaded: &Loaded,
+        loaded: &DatasetVersion,
         batch: &Batch,
         started: SystemTime,
     ) -> Result<(Ready, Uploads), Fault> {

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use super::lanes::weight;
 use super::results::ItemResults;
 use crate::admission::Holding;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::cpu;
 use crate::dataset::Target;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names, item_name};
@@ -37,7 +37,11 @@ struct Checks {
 }
 
 impl Stager {
-    pub(super) async fn begin(loaded: &Loaded, batch: &Batch, holding: Arc<Holding>) -> Result<Self, SinkError> {
+    pub(super) async fn begin(
+        loaded: &DatasetVersion,
+        batch: &Batch,
+        holding: Arc<Holding>,
+    ) -> Result<Self, SinkError> {
         let mut stagings = Vec::new();
         for (sink, schema) in loaded.sinks.iter().zip(&loaded.outputs) {
             stagings.push(sink.stage(&batch.id, schema).await?);

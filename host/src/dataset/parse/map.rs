@@ -8,7 +8,7 @@ use super::values::{distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::keys;
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
+use crate::dataset::{DELIMITERS, ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
 
 /// An execution of a standard workflow lasts at most a year ("Step Functions service quotas").
 const MAX_STATE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -68,10 +68,6 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         reports: reports?,
     })
 }
-
-/// The characters that Step Functions separates fields by, with its own words for them (`CSVDelimiter`).
-pub(crate) const DELIMITERS: [(char, &str); 5] =
-    [(',', "COMMA"), ('|', "PIPE"), (';', "SEMICOLON"), (' ', "SPACE"), ('\t', "TAB")];
 
 fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     keys!(let { list_objects, csv, json, json_lines, headers, delimiter, pointer } = node);
@@ -142,7 +138,7 @@ fn uri(node: &Node<'_>, of_object: bool) -> Option<Template> {
     Some(template)
 }
 
-/// Where objects go, with placeholders of the run or without: not of an item, whose batch has one object.
+/// Where objects go. Placeholders may be about the run, but not about an item: all items of a batch share one object.
 pub(super) fn prefix(node: &Node<'_>) -> Option<Prefix> {
     let text = node.text()?;
     let template = checked(node, Template(Value::String(text.into())), &["Execution", "StateMachine"])?;
@@ -171,7 +167,7 @@ fn checked(node: &Node<'_>, template: Template, context: &[&str]) -> Option<Temp
     Some(template)
 }
 
-/// Notes every placeholder that is no path, or is of something that the context object does not have there ("Accessing
+/// Notes every placeholder that is no path, or refers to something that the context object does not have there ("Accessing
 /// execution data from the Context object in Step Functions"). True if there is none.
 fn placeholders(node: &Node<'_>, context: &[&str]) -> bool {
     match &node.kind {

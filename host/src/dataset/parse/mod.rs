@@ -12,16 +12,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub(crate) use self::map::DELIMITERS;
-pub(super) use self::values::is_name;
 use self::values::{GIB, KIB, MIB, duration, location, name, object, size};
 use super::findings::Step;
+use super::names::is_name;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
 use super::{ComponentRef, Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
 use crate::registry::RegistryError;
 
-/// An item is worked on while its batch's message is hidden from other workers, which Amazon SQS does for at most 12 hours.
+/// The longest time that an item may take: Amazon SQS hides its batch's message from other workers for at most 12 hours.
 const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The linear memory of a 32-bit component has at most 4 GiB.
@@ -34,7 +33,8 @@ pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> (Option
     (dataset, reader.finish())
 }
 
-/// Whether a TOML file is meant as a dataset file: it has the key `dataset`. So is one that is no TOML, of which the reader says so.
+/// Whether a TOML file is meant as a dataset file: it has the key `dataset`. A file that is no TOML counts as one, so that
+/// reading it reports the mistake.
 pub fn is_dataset(text: &str) -> bool {
     let reader = Reader::new(Path::new(""), text);
     match reader.parse(None).map(|root| root.kind) {

@@ -5,7 +5,7 @@ use super::values::distinct;
 use crate::dataset::findings::nearest;
 use crate::dataset::read::keys;
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{Column, ColumnType, Format, OutputSpec, Prefix, Target, check, limits};
+use crate::dataset::{Column, ColumnType, Format, OutputSpec, Prefix, Target, limits};
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
     if matches!(node.kind, Kind::Table(_)) {
@@ -37,7 +37,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             let columns_named = key.required(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=2));
             let target = Target::Table { table: name?, key: columns_named? };
             if let (Some(Some(columns)), Some(at)) = (&columns, key.node()) {
-                check::key_columns(&target, columns).into_iter().for_each(|(message, help)| {
+                limits::key_columns(&target, columns).into_iter().for_each(|(message, help)| {
                     at.note::<()>(message, help.as_deref());
                 });
             }

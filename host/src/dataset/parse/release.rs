@@ -9,10 +9,10 @@ use crate::dataset::tree::Node;
 use crate::dataset::{CanarySpec, Pin, ReleaseSpec, SampleObjects, SampleSpec};
 use crate::registry::RegistryError;
 
-/// A canary is judged while it runs; a year is for ever.
+/// The longest trial: a canary is judged while it runs, and nobody waits for a year.
 const MAX_TRIAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// What a sample may have: it is run by every worker, for every version.
+/// The most items of a sample, which every worker runs for every version.
 const MAX_SAMPLE_ITEMS: usize = 100;
 
 pub(super) fn table(node: &Node<'_>) -> Option<ReleaseSpec> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::Value;
 
+use crate::dataset::names::{NAME_RULE, is_name};
 use crate::dataset::tree::{Kind, Node};
 use crate::object::Location;
 
@@ -20,16 +21,7 @@ pub(super) fn name(node: &Node<'_>) -> Option<String> {
     if is_name(text) {
         return Some(text.into());
     }
-    node.note(
-        format!("`{text}` is not a name"),
-        Some("a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit"),
-    )
-}
-
-pub(in crate::dataset) fn is_name(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    node.note(format!("`{text}` is not a name"), Some(NAME_RULE))
 }
 
 pub(super) fn object(node: &Node<'_>) -> Option<Value> {

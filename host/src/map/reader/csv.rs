@@ -15,7 +15,7 @@ use std::io::BufRead;
 
 use serde_json::value::RawValue;
 
-use super::{Emit, MAX_ITEM_BYTES, Stop};
+use super::format::{Emit, MAX_ITEM_BYTES, Stop};
 
 /// The longest header that Step Functions reads, in bytes.
 const MAX_HEADER_BYTES: usize = 10 * 1024;
@@ -213,7 +213,7 @@ impl Rows<'_> {
     }
 }
 
-/// The end of the object ends a row too. A backslash or carriage return before it goes the way of all that mean nothing.
+/// The end of the object ends a row too. A backslash or carriage return right before it is dropped.
 fn end_of_input(row: &mut Row, at: At) -> Result<bool, Stop> {
     if at == At::Quoted {
         return Err(Stop::Format(format!("line {}: the row has a double quote that never ends", row.line)));

@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Emit, Item, MAX_ITEM_BYTES, Stop};
+use super::format::{Emit, MAX_ITEM_BYTES, Stop};
+use super::item::Item;
 
 /// Reads the elements of the array, or the fields of the object, at `pointer` (RFC 6901; empty for the whole document).
 pub(super) fn read(input: &mut dyn BufRead, pointer: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
@@ -157,7 +158,7 @@ impl Target<'_, '_> {
     }
 }
 
-/// A reader that ends when the budget is used up: serde_json would otherwise hold an element of any length.
+/// A reader that ends when the budget is used up. Without it serde_json would buffer an element of any length.
 struct Budgeted<'a> {
     input: &'a mut dyn BufRead,
     /// What may still be read, in bytes; none where nothing is held.

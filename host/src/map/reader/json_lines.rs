@@ -4,7 +4,7 @@ use std::io::{BufRead, Read as _};
 
 use serde_json::value::RawValue;
 
-use super::{Emit, MAX_ITEM_BYTES, Stop};
+use super::format::{Emit, MAX_ITEM_BYTES, Stop};
 
 /// Reads the lines. Blank ones are skipped; a line ends with LF or CRLF, the last one also with the object.
 pub(super) fn read(input: &mut dyn BufRead, emit: &mut Emit<'_>) -> Result<(), Stop> {

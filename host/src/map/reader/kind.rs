@@ -1,6 +1,6 @@
-//! What an object is by its first bytes, where it is not the text that its reader expects.
+//! Recognizes objects that are not the text that their reader expects, by their first bytes.
 //!
-//! The plugins' SDKs know the same kinds (`plugins/sdk`): whoever reads a file says the same of it.
+//! The plugins' SDKs know the same kinds (`plugins/sdk`), so that the host and plugins report the same.
 
 /// Kinds with a fixed beginning, none of which a text has. What to do about it follows the name.
 const BEGINNINGS: [(&[u8], &str); 22] = [
@@ -31,7 +31,7 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
 /// How many bytes are looked at.
 pub(super) const LOOK: usize = 64;
 
-/// A kind that is no text in UTF-8, and what to do about it; none where nothing speaks against a text.
+/// What the object is and what to do about it, if it is no text in UTF-8. None if it may be one.
 pub(super) fn foreign(start: &[u8]) -> Option<&'static str> {
     if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| starts_like(start, beginning)) {
         return Some(kind);

@@ -6,7 +6,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Item, Items, ReadError};
+use super::item::Item;
+use super::items::{Items, ReadError};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
 /// The objects' descriptions. A "folder" that somebody made in a console, a key that ends in `/` and has no bytes, is no item;

@@ -1,10 +1,12 @@
 //! Items from where the dataset says they are (`ItemReader`): a lazy stream of JSON texts in bounded memory.
 //!
-//! The formats are plain functions over a `BufRead`; they run on a thread of their own and stand still while nobody takes
+//! The formats are plain functions over a `BufRead`; they run on a thread of their own and pause while nobody takes
 //! their items.
 
 mod csv;
+mod format;
 mod item;
+mod items;
 mod json;
 mod json_lines;
 mod kind;
@@ -12,40 +14,18 @@ mod list;
 mod object;
 mod source;
 
-pub use item::Item;
-pub use source::Source;
-
-use std::io::{self, BufRead};
+use std::io::BufRead;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
+pub use self::format::MAX_ITEM_BYTES;
+use self::format::{Emit, Stop};
+pub use self::item::Item;
+pub use self::items::{Items, ReadError};
+pub use self::source::Source;
 use crate::object::{Location, ObjectError, ObjectStore};
-
-/// The longest line, row or element, in bytes. An item is handed on with at most 256 KiB, but an item selector may take
-/// little of a long one; Step Functions reads no row beyond 8 MB.
-pub const MAX_ITEM_BYTES: usize = 8 * 1024 * 1024;
-
-/// Items could not be read. Says which object, and which line, row or element.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// The object could not be had.
-    #[error(transparent)]
-    Object(#[from] ObjectError),
-    /// The object is not what the dataset file says it is.
-    #[error("{at}: {reason}")]
-    Format {
-        /// The object.
-        at: Location,
-        /// What is wrong, and where in the object.
-        reason: String,
-    },
-}
-
-/// The items in order. After an error nothing follows.
-pub type Items = BoxStream<'static, Result<Item, ReadError>>;
 
 /// Reads the items. To be called within a tokio runtime.
 pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
@@ -59,26 +39,6 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
         Source::Items(items) => stream::iter(items).map(Ok).boxed(),
     }
 }
-
-/// Why a format's function stopped before the end.
-#[derive(Debug)]
-enum Stop {
-    /// The object could not be read on.
-    Io(io::Error),
-    /// The object is not of the format.
-    Format(String),
-    /// Nobody takes items any more.
-    Gone,
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Takes an item; an error means that nobody wants another one.
-type Emit<'a> = dyn FnMut(Item) -> Result<(), Stop> + 'a;
 
 /// How many bytes of items go from the thread to the stream at once. One item at a time would cost more than parsing it.
 const HANDOVER_BYTES: usize = 64 * 1024;

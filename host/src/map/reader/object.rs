@@ -11,10 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::runtime::Handle;
 use tokio_util::io::StreamReader;
 
-use super::{Stop, kind};
+use super::format::Stop;
+use super::kind;
 use crate::object::{Location, ObjectStore};
 
-/// What programs on Windows begin a text in UTF-8 with.
+/// The mark that programs on Windows put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How much is read at once.

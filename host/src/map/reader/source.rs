@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::{Item, Stop, json};
+use super::format::Stop;
+use super::item::Item;
+use super::json;
 use crate::dataset::{ItemReader, Scope, Template};
 use crate::object::Location;
 

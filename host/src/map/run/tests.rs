@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream;
 use serde_json::json;
 
-use super::super::again::Repeated;
+use super::super::summary::RedoneBatches;
 use super::*;
 use crate::batch::Cause;
 use crate::callback::Answer;
@@ -141,7 +141,7 @@ fn plan(items: u64) -> Plan {
         tolerance: Tolerance::new(None, 0.0),
         max_attempts: 3,
         grace: Duration::from_secs(10),
-        again: Again::default(),
+        redo: Redo::default(),
     }
 }
 
@@ -456,15 +456,15 @@ async fn what_is_done_again_is_counted_if_it_runs() {
         }
         _ => now(success(&batch)),
     });
-    let again = Again::of([
+    let redo = Redo::of([
         (0, Cause::InputsChanged, "s3://b/x"),
         (1, Cause::OutputsGone, "table:t"),
         (2, Cause::InputsChanged, "s3://b/y"),
         (3, Cause::InputsChanged, "s3://b/z"),
         (9, Cause::InputsChanged, "s3://b/of a batch that is no more"),
     ]);
-    let summary = run_plan(Plan { again, ..plan(50) }, &workers).await;
-    let of = |cause, batches, first: &str, batch| Repeated { cause, batches, first: Some(first.into()), batch };
+    let summary = run_plan(Plan { redo, ..plan(50) }, &workers).await;
+    let of = |cause, batches, first: &str, batch| RedoneBatches { cause, batches, first: Some(first.into()), batch };
     let expected = [of(Cause::InputsChanged, 2, "s3://b/x", 0), of(Cause::OutputsGone, 1, "table:t", 1)];
     let mut again = summary.again;
     again.sort_by_key(|repeated| repeated.cause);

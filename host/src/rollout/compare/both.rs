@@ -7,7 +7,7 @@ use super::comparison::Comparison;
 use super::keys::check_keys;
 use super::ran::Ran;
 use super::rows;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::job::{Batch, FailureKind, Item, error_names};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
@@ -21,8 +21,8 @@ use crate::sink::keys::KeySet;
 /// It must be polled where guests run, as [`Lane::run`] must. It runs one item at a time. With `instance = "batch"` both
 /// versions keep an instance, so that it takes the memory of one item of each.
 pub async fn compare(
-    old: Arc<Loaded>,
-    new: Arc<Loaded>,
+    old: Arc<DatasetVersion>,
+    new: Arc<DatasetVersion>,
     batch: Arc<Batch>,
     items: Vec<Item>,
     started: SystemTime,
@@ -56,7 +56,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(loaded: &Loaded, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
+    fn new(loaded: &DatasetVersion, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
         let watched = Arc::new(WatchedStore::new(objects.clone(), loaded.dataset.plugin.timeout));
         let store: Arc<dyn ObjectStore> = watched.clone();
         let mut context = loaded.context(batch, started, &store, Arc::new(Unheard));

@@ -11,12 +11,13 @@ use futures::stream::FuturesUnordered;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::again::Again;
-use super::attempt::{self, Attempts, Clock, Fate, Submit};
+use super::attempt::{Attempts, Clock, Fate, Submit};
 use super::batcher::{Batcher, Limits};
-use super::feed::{Feed, Numbered};
+use super::feed::{Feed, NumberedBatch};
+use super::names;
 use super::progress::{BatchDone, Progress};
 use super::reader;
+use super::redo::Redo;
 use super::select::Selector;
 use super::summary::{RunError, Status, Summary};
 use super::tolerance::Tolerance;
@@ -57,11 +58,11 @@ pub struct Plan {
     /// How long a run that stops early waits for the batches that are under way.
     pub grace: Duration,
     /// What an earlier run had done and is done again.
-    pub again: Again,
+    pub redo: Redo,
 }
 
-/// Runs the plan to its end. When `shutdown` is cancelled nothing new begins, and after [`Plan::grace`] nothing is waited
-/// for.
+/// Runs the plan to its end. After `shutdown` is cancelled no batch begins, and running ones are waited for no longer than
+/// [`Plan::grace`].
 pub async fn run(
     plan: Plan,
     submit: &dyn Submit,
@@ -69,8 +70,8 @@ pub async fn run(
     progress: &mut Progress,
     shutdown: &CancellationToken,
 ) -> Summary {
-    let name = attempt::run_name(&plan.dataset, &plan.input);
-    let execution = attempt::execution(&plan.dataset, &name);
+    let name = names::run_name(&plan.dataset, &plan.input);
+    let execution = names::execution(&plan.dataset, &name);
     let selector = plan.select.as_ref().map(|select| Selector::new(select, &plan.input, &execution));
     let mut feed = Feed::new(plan.items, selector, Batcher::new(plan.limits, plan.batch_input.as_deref()));
     let stop = CancellationToken::new();
@@ -91,7 +92,7 @@ pub async fn run(
         failed_items: 0,
         total: None,
         stop,
-        again: plan.again,
+        redo: plan.redo,
         hopeless: false,
     };
     let mut ahead = ReadAhead::default();
@@ -152,14 +153,14 @@ pub async fn run(
 struct State {
     summary: Summary,
     tolerance: Tolerance,
-    /// What the tolerance is about: all items of failed batches.
+    /// All items of failed batches, which the tolerance limits.
     failed_items: u64,
     /// How many items there are, once all have been read.
     total: Option<u64>,
     /// Cancelled when nothing new shall begin.
     stop: CancellationToken,
-    again: Again,
-    /// Whether all that is under way would fail, too: it is not waited for.
+    redo: Redo,
+    /// Whether all running batches would fail too. They are then not waited for.
     hopeless: bool,
 }
 
@@ -170,13 +171,13 @@ impl State {
             Fate::Failed(_, report) => report.as_ref(),
             Fate::Abandoned => None,
         };
-        if let Some((cause, place)) = self.again.why(number)
+        if let Some((cause, place)) = self.redo.why(number)
             && report.is_some_and(|report| !report.from_receipt)
         {
-            self.summary.repeated(number, *cause, place);
+            self.summary.redone(number, *cause, place);
         }
         let done = match fate {
-            // What nobody but the user can mend is said once, and not by every batch.
+            // Only the user can mend a refused output: it is reported once, and not by every batch.
             Fate::Failed(failure, None) if failure.error == error_names::OUTPUT_REFUSED => {
                 let cause = self.summary.without_place(&failure.cause, number).to_owned();
                 self.fail(RunError { name: error_names::OUTPUT_REFUSED, cause });
@@ -219,7 +220,7 @@ impl State {
         }
     }
 
-    /// The user wanted an end, and by then all was done: that is no interruption.
+    /// A run that was interrupted after its last batch has succeeded.
     fn conclude(&mut self) {
         let items = &self.summary.items;
         let settled = items.succeeded + items.rejected + items.failed;
@@ -242,17 +243,17 @@ impl State {
 /// Batches that have been read and not begun.
 #[derive(Default)]
 struct ReadAhead {
-    batches: VecDeque<Numbered>,
+    batches: VecDeque<NumberedBatch>,
     bytes: usize,
 }
 
 impl ReadAhead {
-    fn push(&mut self, batch: Numbered) {
+    fn push(&mut self, batch: NumberedBatch) {
         self.bytes += batch.batch.bytes;
         self.batches.push_back(batch);
     }
 
-    fn pop(&mut self) -> Option<Numbered> {
+    fn pop(&mut self) -> Option<NumberedBatch> {
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.batch.bytes;
         Some(batch)

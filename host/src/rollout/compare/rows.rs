@@ -7,13 +7,13 @@ use arrow::array::RecordBatch;
 
 use super::comparison::{Comparison, Difference, MAX_DIFFERENCES, Rows, SchemaChange, Subject, short};
 use super::ran::Ran;
-use crate::catalog::Loaded;
+use crate::catalog::DatasetVersion;
 use crate::job::{Item, item_name};
 use crate::runtime::ItemFault;
 use crate::sink::{OutputSchema, RowTexts, SinkError};
 
 /// What differs between the outputs of two versions, whatever the items.
-pub(super) fn schema_changes(old: &Loaded, new: &Loaded) -> BTreeSet<SchemaChange> {
+pub(super) fn schema_changes(old: &DatasetVersion, new: &DatasetVersion) -> BTreeSet<SchemaChange> {
     changes(&old.outputs, &new.outputs)
 }
 

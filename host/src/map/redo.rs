@@ -1,43 +1,26 @@
-//! What of an earlier run is done again: batches that rest on something that is no longer so.
+//! Which batches of an earlier run are done again: those whose inputs or outputs have changed since.
 //!
-//! Looked for before anything begins, so that a run knows what it does for the first time and what it does again.
+//! They are looked for before anything begins, so that a run can tell what it does again from what it does for the first time.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use super::attempt::{batch_number, child_executions};
+use super::names::{batch_number, child_executions};
 use crate::batch::{Cause, Evidence};
 use crate::dataset::Dataset;
 use crate::ledger::LedgerError;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::sink::{SinkError, Stores};
 
-/// How many batches are looked at between two questions to the ledger: each may rest on many objects.
+/// How many batches are read from the ledger at once: checking one may look at many objects.
 const AT_ONCE: usize = 100;
 
-/// Batches that an earlier run had done, by their number, with why they are done again and the place that says so.
+/// Batches of an earlier run that are done again, by number, each with the reason and the place that has changed.
 #[derive(Debug, Default)]
-pub struct Again(BTreeMap<u64, (Cause, String)>);
+pub struct Redo(BTreeMap<u64, (Cause, String)>);
 
-/// What a run did again for one reason, for its summary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Repeated {
-    /// Why.
-    pub cause: Cause,
-    /// How many batches.
-    pub batches: u64,
-    /// The first place that is not as it was: an object's URI, a prefix that was listed, or `table:NAME`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<String>,
-    /// The number of its batch.
-    #[serde(skip)]
-    pub(super) batch: u64,
-}
-
-/// It could not be found out.
+/// Why the batches to do again could not be found.
 #[derive(Debug, thiserror::Error)]
-pub enum AgainError {
+pub enum RedoError {
     /// The ledger did not say what is done.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -46,17 +29,17 @@ pub enum AgainError {
     Tables(#[from] SinkError),
 }
 
-impl Again {
-    /// Looks at every batch of the run that is done, and makes those that are not as they were, or all, new work.
+impl Redo {
+    /// Looks at every batch of the run that is done, and marks those that are outdated, or all, to be done again.
     pub async fn look(
         ledger: &SqliteLedger,
         stores: &Stores,
         dataset: &Dataset,
         run: &str,
         all: bool,
-    ) -> Result<Self, AgainError> {
+    ) -> Result<Self, RedoError> {
         let prefix = child_executions(&dataset.name, run);
-        let (mut again, mut behind) = (BTreeMap::new(), None);
+        let (mut redo, mut behind) = (BTreeMap::new(), None);
         loop {
             let page = ledger.kept_under(&prefix, behind.as_ref(), AT_ONCE).await?;
             for kept in &page {
@@ -65,24 +48,24 @@ impl Again {
                 } else {
                     match kept.evidence.as_deref().map(serde_json::from_str::<Evidence>) {
                         Some(Ok(evidence)) => evidence.outdated(dataset, stores).await?,
-                        // What cannot be read says nothing.
+                        // Evidence that cannot be read counts as outdated.
                         Some(Err(_)) | None => Some((Cause::InputsChanged, String::new())),
                     }
                 };
                 if let (Some(cause), Some(number)) = (cause, batch_number(&kept.id.execution)) {
                     ledger.outdate(kept).await?;
-                    again.insert(number, cause);
+                    redo.insert(number, cause);
                 }
             }
             let full = page.len() == AT_ONCE;
             behind = page.into_iter().next_back().map(|kept| kept.id);
             if !full {
-                return Ok(Self(again));
+                return Ok(Self(redo));
             }
         }
     }
 
-    /// Why a batch is done again, and the place that says so.
+    /// Why a batch is done again, and the place that has changed.
     pub(super) fn why(&self, number: u64) -> Option<&(Cause, String)> {
         self.0.get(&number)
     }

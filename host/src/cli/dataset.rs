@@ -1,0 +1,66 @@
+//! What is asked of a dataset or a plugin before it runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{CompileArgs, SetArgs};
+
+/// `gristmill asl`
+#[derive(Debug, Args)]
+pub struct AslArgs {
+    /// The dataset file, or a folder with a `dataset.toml`.
+    pub dataset: PathBuf,
+    /// The URL of the SQS queue that the workers read.
+    #[arg(long, value_name = "URL")]
+    pub queue_url: String,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+    0  nothing to complain about
+    1  there are findings
+    2  the command line is wrong";
+
+/// `gristmill check`
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXIT_CODES)]
+pub struct CheckArgs {
+    /// The dataset file, or a folder with a `dataset.toml`.
+    pub dataset: PathBuf,
+    /// Where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+    /// Ask AWS too whether everything is there that workers need: tables, buckets, the queue, the ledger, permissions. Region
+    /// and credentials are those of the SDK's own chain; give those of a worker.
+    #[arg(long)]
+    pub cloud: bool,
+    /// The URL of the queue that the workers read.
+    #[arg(long = "queue", value_name = "URL", value_delimiter = ',', requires = "cloud")]
+    pub queues: Vec<String>,
+    /// The ledger's table.
+    #[arg(long, value_name = "TABLE", requires = "cloud")]
+    pub ledger: Option<String>,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+/// `gristmill plugin ...`
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Say what a component is and what it can reach.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where it is compiled.
+        #[command(flatten)]
+        compile: CompileArgs,
+    },
+}

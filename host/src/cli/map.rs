@@ -1,0 +1,51 @@
+//! The Distributed Map on this machine.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::{CompileArgs, SetArgs};
+
+const MAP_EXIT_CODES: &str = "\
+Exit codes:
+    0  every batch is done, or no more failed than the dataset tolerates
+    1  the run failed: too many failures, or items that cannot be read
+    2  the run did not begin: a wrong command line, dataset file, component or folder
+  130  interrupted; the same command goes on from there";
+
+/// `gristmill map`
+#[derive(Debug, Args)]
+#[command(after_help = MAP_EXIT_CODES)]
+pub struct MapArgs {
+    /// The dataset file, or a folder with a `dataset.toml`.
+    pub dataset: PathBuf,
+    /// The folder that stands for the cloud: `s3://bucket/key` is DIR/s3/bucket/key, tables are in DIR/tables.sqlite.
+    #[arg(long, value_name = "DIR")]
+    pub local: PathBuf,
+    /// The state's input: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+    /// Do every batch again, even those that are done and whose inputs have not changed.
+    #[arg(long)]
+    pub again: bool,
+    /// How many items run at once [default: the cores of this machine].
+    #[arg(long, value_name = "N")]
+    pub slots: Option<usize>,
+    /// How much memory items and their rows may take together, such as `6 GiB` [default: the container's or else the machine's,
+    /// less an eighth].
+    #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+    /// Print the summary as JSON, and no progress.
+    #[arg(long)]
+    pub json: bool,
+    /// Show neither progress nor what plugins print and log.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}

@@ -1,0 +1,158 @@
+//! `gristmill map`: the Distributed Map on one machine. An embedded queue, a folder as S3 and SQLite stand in for the cloud;
+//! everything between them is what a worker runs.
+
+mod folder;
+mod plan;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use indicatif::HumanCount;
+use tokio_util::sync::CancellationToken;
+
+use self::folder::Folder;
+use self::plan::{plan, read_input, source};
+use super::compiler::{runtime_here, with_notice};
+use super::inputs::variables;
+use super::machine::{GuestThreads, cores, memory};
+use super::output::{print, print_json, warn};
+use crate::admission::Admission;
+use crate::batch::{Identity, LEASE, Services};
+use crate::callback::Answer;
+use crate::callback::local::LocalCallback;
+use crate::catalog::{Catalog, DatasetVersion};
+use crate::cli::MapArgs;
+use crate::dataset::{Dataset, Target};
+use crate::job::{BatchId, TaskToken, error_names};
+use crate::map::attempt::{Submit, WallClock};
+use crate::map::names;
+use crate::map::progress::Progress;
+use crate::map::redo::Redo;
+use crate::map::run::{self, Plan};
+use crate::map::summary::Status;
+use crate::queue::embedded::EmbeddedQueue;
+use crate::sink::{SinkError, Stores};
+use crate::telemetry::guests::GuestLines;
+use crate::telemetry::metrics::Metrics;
+use crate::text::line;
+use crate::worker::{Activity, Worker};
+
+/// How long what is left after the grace may take to let go of its batch.
+const DRAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Result<ExitCode> {
+    let dataset = Dataset::load(&args.dataset, &variables(args.variables, &args.dataset)?)?;
+    let input = read_input(&args.input)?;
+    let slots = args.slots.unwrap_or_else(cores).max(1);
+    let admission = Admission::new(slots, memory(args.memory).unwrap_or(u64::MAX));
+    let (folder, new) = Folder::open(&args.local)?;
+    if new && !args.quiet && !args.json {
+        eprintln!("{} is new", line(&args.local.display().to_string()));
+    }
+    // Before anything is compiled, so that wrong placeholders are reported at once.
+    let source = source(&dataset, &input)?;
+    let looked_at = source.location().map(ToString::to_string);
+    let plan = plan(&dataset, &input, source, folder.objects.clone())?;
+    let runtime = runtime_here(slots, &args.compile)?;
+    let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
+    let component = dataset.plugin.component.clone();
+    let opened = with_notice(&component, DatasetVersion::open(dataset, &runtime, &stores)).await;
+    let loaded = Arc::new(opened?);
+    let dataset = &loaded.dataset;
+    if let Some(objection) = admission.objection(&loaded.need()) {
+        anyhow::bail!("{}: {objection}", dataset.file.display());
+    }
+    make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
+    let run = names::run_name(&dataset.name, &input);
+    let redo = Redo::look(&folder.ledger, &stores, dataset, &run, args.again).await?;
+    let plan = Plan { redo, ..plan };
+
+    let threads = GuestThreads::start(slots)?;
+    let guests = threads.handle();
+    let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
+    let callback = Arc::new(LocalCallback::new());
+    let services = Arc::new(Services {
+        catalog: Arc::new(Catalog::of(loaded.clone())),
+        queue: queue.clone(),
+        ledger: folder.ledger.clone(),
+        callback: callback.clone(),
+        stores,
+        guests: guests.clone(),
+        admission,
+        lanes: slots,
+        identity: Identity::Contents,
+        lease: LEASE,
+        // The run repeats batches by itself, as Step Functions would.
+        deliveries: 1,
+        metrics: Arc::new(Metrics::new()?),
+        now: SystemTime::now,
+    });
+    let stop = CancellationToken::new();
+    // A second batch per slot keeps the slots busy while the first commits.
+    let worker =
+        Worker { services, pressure: Arc::default(), batches: slots + 1, drain: DRAIN, activity: Activity::default() };
+    let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
+
+    let interrupted = super::signals::interrupts();
+    let mut progress = Progress::for_stderr(args.json || args.quiet);
+    let submit = Embedded { queue: queue.clone(), callback };
+    let mut summary = run::run(plan, &submit, &WallClock::start(), &mut progress, &interrupted).await;
+    stop.cancel();
+    queue.close();
+    worker.await??;
+    if summary.status == Status::Succeeded {
+        folder.forget_stale(dataset, &input, summary.batches.total()).await?;
+    }
+    summary.locate(|place| folder.place(place));
+    if guest_lines.withheld() > 0 {
+        let more = HumanCount(guest_lines.withheld());
+        warn(&format!("plugins said {more} lines more than are shown: `--log warn,guest=info` shows all"));
+    }
+    if summary.status == Status::Succeeded && summary.items.total == 0 {
+        let place = looked_at.and_then(|place| folder.place(&place));
+        let place = place.map_or_else(String::new, |place| format!(", which is {place} here"));
+        warn(&format!("nothing was done: there are no items. They would be {}{place}", summary.source));
+    }
+    if args.json {
+        print_json(&summary)?;
+    } else {
+        print(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
+    }
+    Ok(match summary.status {
+        Status::Succeeded => ExitCode::SUCCESS,
+        Status::Failed => ExitCode::FAILURE,
+        // As shells report a program that SIGINT ended.
+        Status::Interrupted => ExitCode::from(130),
+    })
+}
+
+/// Makes the tables, or checks that they have the right key: one error now instead of one per batch.
+async fn make_tables(loaded: &DatasetVersion) -> Result<(), SinkError> {
+    let nobody = BatchId { execution: String::new(), state: String::new() };
+    let outputs = loaded.sinks.iter().zip(&loaded.outputs);
+    for (sink, output) in outputs.filter(|(_, output)| matches!(output.target, Target::Table { .. })) {
+        sink.stage(&nobody, output).await?.abort().await?;
+    }
+    Ok(())
+}
+
+/// Puts messages into the embedded queue and waits for their answers.
+struct Embedded {
+    queue: Arc<EmbeddedQueue>,
+    callback: Arc<LocalCallback>,
+}
+
+#[async_trait]
+impl Submit for Embedded {
+    async fn submit(&self, token: &TaskToken, body: String) -> Answer {
+        let answer = self.callback.register(token.clone());
+        self.queue.send(body);
+        answer.await.unwrap_or_else(|_| Answer::Failure {
+            error: error_names::HOST_FAULT.into(),
+            cause: "the batch was given up without an answer".into(),
+        })
+    }
+}

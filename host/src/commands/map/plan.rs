@@ -1,0 +1,76 @@
+//! The dataset's `[map]` with the input's fields filled in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::value::RawValue;
+
+use crate::commands::inputs::MAX_GIVEN;
+use crate::dataset::{Dataset, Scope};
+use crate::files;
+use crate::map::batcher::Limits;
+use crate::map::reader::{self, Source};
+use crate::map::redo::Redo;
+use crate::map::run::Plan;
+use crate::map::tolerance::Tolerance;
+use crate::map::{names, select};
+use crate::object::ObjectStore;
+use crate::text::without_mark;
+
+/// How long an interrupted run waits for the batches that are under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The input as it was given: numbers keep their digits.
+pub(super) fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
+    let text = match argument.strip_prefix('@') {
+        Some(file) => {
+            files::read_given_text(Path::new(file), MAX_GIVEN).with_context(|| format!("--input {argument}"))?
+        }
+        None => argument.to_owned(),
+    };
+    serde_json::from_str(without_mark(&text)).with_context(|| format!("--input {argument}: this is no JSON"))
+}
+
+/// The values of placeholders: the input, and the context object of this run.
+fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
+    let id = names::execution(&dataset.name, &names::run_name(&dataset.name, input));
+    Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
+}
+
+/// Where the items are, with the input's fields filled in.
+pub(super) fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
+    Source::resolve(&dataset.map.item_reader, &scope(dataset, input)?)
+        .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))
+}
+
+/// The dataset's `[map]` with the input's fields filled in.
+pub(super) fn plan(
+    dataset: &Dataset,
+    input: &RawValue,
+    source: Source,
+    objects: Arc<dyn ObjectStore>,
+) -> anyhow::Result<Plan> {
+    let map = &dataset.map;
+    let scope = scope(dataset, input)?;
+    let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
+    // A place that cannot be made for one batch cannot be made for any.
+    dataset.placed(&values)?;
+    let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
+    Ok(Plan {
+        dataset: dataset.name.clone(),
+        input: input.to_owned(),
+        source: source.to_string(),
+        items: reader::read(objects, source),
+        select: map.item_selector.clone(),
+        batch_input: batch_input.transpose()?,
+        values,
+        limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
+        max_concurrency: map.max_concurrency,
+        tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
+        max_attempts: map.max_attempts,
+        grace: GRACE,
+        redo: Redo::default(),
+    })
+}
