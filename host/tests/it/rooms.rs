@@ -1,5 +1,7 @@
-//! The rules of the house (host/ARCHITECTURE.md), held by reading the sources: rooms import downwards only, the AWS SDKs stay
-//! in their adapters, wasmtime in its room.
+//! The rules of the house (host/ARCHITECTURE.md), held by reading the sources: rooms import downwards only, no two files import each
+//! other, the AWS SDKs stay in their adapters, wasmtime in its room.
+
+mod imports;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -83,6 +85,18 @@ fn rooms_import_downwards_only() {
     }
     assert!(seen.contains(&("batch".into(), "ledger".into())) && seen.len() > 40, "{seen:?}");
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Neither directly nor by way of others. That rooms are known to import files says that the scan sees anything at all.
+#[test]
+fn no_files_import_each_other() {
+    let imports = imports::imports(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let module = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    assert!(imports[&module("batch/commit")].contains(&module("batch/attempt")), "{imports:?}");
+    assert!(imports[&module("batch/items/results")].contains(&module("catalog/version")), "{imports:?}");
+    let circles = imports::circles(&imports);
+    let shown = circles.iter().map(|(from, to)| format!("{} -> {}", from.join("/"), to.join("/")));
+    assert!(circles.is_empty(), "\n{}\n", shown.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
