@@ -19,7 +19,7 @@ use By::{Make, Script, Test};
 const ELSEWHERE: &[(&str, By)] = &[
     // README.md, deploy/README.md
     ("aws stepfunctions create-state-machine", Test("cloud::a_distributed_map_of_1000_objects_over_two_workers")),
-    ("docker build", Make("test-image")),
+    ("docker build", Make("image")),
     ("docker run", Script("deploy/image/test.py")),
     ("gristmill check plugins/noaa-precipitation --cloud", Test("account::an_account_that_has_everything_passes")),
     ("curl localhost:9464/readyz", Test("fleet::a_worker_seen_from_outside")),
@@ -44,7 +44,7 @@ const ELSEWHERE: &[(&str, By)] = &[
     ("cargo test -p gristmill", Make("test-host")),
     ("cargo test --manifest-path plugins/Cargo.toml", Make("test-plugins")),
     ("target/venv-componentize/bin/python -m pytest", Script("plugins/test-python.sh")),
-    ("cargo deny check", Make("deny")),
+    ("make deny", Make("deny")),
 ];
 
 /// Whether a command begins like this, word by word.
