@@ -1,8 +1,8 @@
-//! What is asked of a dataset or a plugin before it runs.
+//! What is asked of a dataset before it runs.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{CompileArgs, SetArgs};
 
@@ -47,20 +47,4 @@ pub struct CheckArgs {
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,
-}
-
-/// `gristmill plugin ...`
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Say what a component is and what it can reach.
-    Inspect {
-        /// The component.
-        file: PathBuf,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Where it is compiled.
-        #[command(flatten)]
-        compile: CompileArgs,
-    },
 }

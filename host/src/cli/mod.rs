@@ -5,6 +5,7 @@ mod compile;
 mod dataset;
 mod desk;
 mod map;
+mod plugin;
 mod registry;
 mod variables;
 mod worker;
@@ -12,9 +13,10 @@ mod worker;
 use clap::{Parser, Subcommand};
 
 pub use self::compile::{CompileArgs, DigestArgs};
-pub use self::dataset::{AslArgs, CheckArgs, PluginCommand};
+pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
 pub use self::map::MapArgs;
+pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
 };
@@ -49,7 +51,7 @@ pub enum Command {
     Asl(AslArgs),
     /// Find what is wrong with a dataset before it runs.
     Check(CheckArgs),
-    /// Look at plugins.
+    /// Look at a plugin, or put it into an OCI registry.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Ask a worker on this machine whether it is alive; for a container's health check.

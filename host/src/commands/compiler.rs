@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use tokio::runtime::Handle;
 
 use super::machine::memory;
 use crate::cli::{CompileArgs, DigestArgs};
-use crate::runtime::{Bounds, Digester, Runtime, RuntimeConfig, digest_for_parent};
+use crate::files;
+use crate::registry::MAX_BLOB;
+use crate::runtime::{Bounds, Digester, Plugin, Runtime, RuntimeConfig, digest_for_parent};
 use crate::text;
 
 /// How much longer than its CPU time compiling may take where others want the CPU too.
@@ -32,6 +34,15 @@ pub(super) fn runtime(slots: usize, args: &CompileArgs, memory: Option<u64>) -> 
 /// The same with the memory that the machine or the container has.
 pub(super) fn runtime_here(slots: usize, args: &CompileArgs) -> anyhow::Result<Runtime> {
     runtime(slots, args, memory(None))
+}
+
+/// Opens the component that the user named. Gives its bytes too.
+pub(super) async fn open_file(file: &Path, args: &CompileArgs) -> anyhow::Result<(Vec<u8>, Plugin)> {
+    let bytes = files::read_given(file, MAX_BLOB).with_context(|| file.display().to_string())?;
+    let runtime = runtime_here(1, args)?;
+    let plugin =
+        with_notice(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
+    Ok((bytes, plugin))
 }
 
 /// Opens a component. If that takes long, a terminal is told why. A file is not: what is written to it must not depend on how

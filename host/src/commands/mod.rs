@@ -13,6 +13,7 @@ mod output;
 mod plugin;
 mod promote;
 mod publish;
+mod push;
 mod replay;
 mod sign;
 mod signals;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 pub use self::output::report_error;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, PluginCommand};
 use crate::telemetry::guests::GuestLines;
 use crate::telemetry::{admin, logs};
 
@@ -52,7 +53,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
-        Command::Plugin(command) => io.block_on(plugin::run(command)),
+        Command::Plugin(PluginCommand::Inspect(args)) => io.block_on(plugin::run(args)),
+        Command::Plugin(PluginCommand::Push(args)) => io.block_on(Box::pin(push::run(args))),
         Command::Health(args) => io.block_on(async {
             admin::probe(&args.admin.to_string(), "/healthz")
                 .await

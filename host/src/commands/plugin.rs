@@ -1,28 +1,22 @@
-//! `gristmill plugin`: what a component is and what it can reach, without running it on anything.
+//! `gristmill plugin inspect`: what a component is and what it can reach, without running it on anything.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::compiler::{runtime_here, with_notice};
+use super::compiler::open_file;
 use super::output::{print, print_json};
-use crate::cli::PluginCommand;
+use crate::cli::InspectArgs;
 use crate::dataset::{Column, Manifest};
-use crate::files;
-use crate::registry::MAX_BLOB;
 use crate::runtime::Plugin;
 use crate::text::{json as safe_json, line};
 
-pub(super) async fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
-    let PluginCommand::Inspect { file, json, compile } = command;
-    let bytes = files::read_given(&file, MAX_BLOB).with_context(|| file.display().to_string())?;
-    let runtime = runtime_here(1, &compile)?;
-    let plugin =
-        with_notice(&file.display(), runtime.open(&bytes)).await.with_context(|| file.display().to_string())?;
+pub(super) async fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
+    let InspectArgs { file, json, compile } = args;
+    let (_, plugin) = open_file(&file, &compile).await?;
     if json {
         print_json(&as_json(&plugin))?;
     } else {

@@ -1,19 +1,34 @@
 //! A registry of containers to test against: Debian's `docker-registry` over a folder, on a free port of this machine and gone
 //! with the test.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
+use crate::laptop::gristmill;
 use crate::support::{project, tied};
+
+/// A repository.
+pub(crate) const REPOSITORY: &str = "some/prefix/noaa";
+
+/// What `gristmill plugin push` said.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
 
 /// A running registry.
 pub(crate) struct ContainerRegistry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
     /// What it keeps, for as long as it runs.
-    _folder: TempDir,
+    folder: TempDir,
     process: Child,
     /// The registry ends when this does, so that a test that is killed leaves none behind.
     alive: Option<ChildStdin>,
@@ -64,7 +79,47 @@ impl ContainerRegistry {
         // What nobody reads would stop it.
         std::thread::spawn(move || log.for_each(drop));
         let alive = process.stdin.take();
-        Self { host: host.unwrap(), _folder: folder, process, alive }
+        Self { host: host.unwrap(), folder, process, alive }
+    }
+
+    /// The one repository that tests use.
+    pub(crate) fn repository(&self) -> String {
+        format!("oci://{}/{REPOSITORY}", self.host)
+    }
+
+    /// `gristmill plugin push` into that repository, with or without `:TAG`, by somebody who has no login but this one.
+    pub(crate) fn push(&self, file: &Path, tag: &str, login: &[(&str, &str)], args: &[&str]) -> Pushed {
+        let mut command = gristmill();
+        command.args(["plugin", "push"]).arg(file).arg(self.repository() + tag).args(args);
+        for name in ["HOST", "USER", "PASSWORD", "TOKEN_HOSTS"] {
+            command.env_remove(format!("GRISTMILL_OCI_{name}"));
+        }
+        command.env("DOCKER_CONFIG", self.folder.path()).envs(login.iter().copied());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Pushed { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// What it keeps, and since when.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, SystemTime> {
+        let (mut folders, mut files) = (vec![self.folder.path().join("data")], BTreeMap::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => drop(files.insert(entry.path(), entry.metadata().unwrap().modified().unwrap())),
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Pushed {
+    /// The reference that is printed for a dataset file.
+    pub(crate) fn component(&self) -> String {
+        let line = self.out.lines().next().and_then(|line| line.strip_prefix("component = \"")?.strip_suffix('"'));
+        line.unwrap_or_else(|| panic!("{self:?}")).to_owned()
     }
 }
 

@@ -91,7 +91,8 @@ fn no_sentence_names_a_command_or_flag_that_is_not_there() {
         .collect();
     assert!(subcommands.contains("map"), "{top}");
     let helps: String = subcommands.iter().map(|name| help(&[name, "--help"])).collect::<String>()
-        + &help(&["plugin", "inspect", "--help"]);
+        + &help(&["plugin", "inspect", "--help"])
+        + &help(&["plugin", "push", "--help"]);
     // Flags of other programs.
     let others = ["--read-only", "--before"];
     let makefile = std::fs::read_to_string(project("Makefile")).unwrap();

@@ -32,6 +32,7 @@ mod oci_login;
 mod places;
 mod proxy;
 mod publishing;
+mod pushing;
 mod real_parts;
 mod reruns;
 mod rig;

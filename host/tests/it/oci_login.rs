@@ -1,4 +1,4 @@
-//! Who gets to see a login for an OCI registry: three servers on this machine, of which one is what the login is for.
+//! Who gets to see a login for an OCI registry, and what for: servers on this machine, of which one is what the login is for.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::guest::Guest;
 use crate::laptop::{Laptop, gristmill};
 
-/// What a server is asked: a path, and as whom.
+/// What a server is asked: a path with its query, and as whom.
 type Asked = (String, Option<String>);
 
 /// A server that notes what it is asked.
@@ -35,10 +35,11 @@ impl Server {
         let (noted, own) = (asked.clone(), host.clone());
         let service = Router::new().fallback(move |request: Request| {
             let path = request.uri().path().to_owned();
+            let whole = request.uri().to_string();
             let header = request.headers().get(AUTHORIZATION);
             let whom = header.map(|value| value.to_str().unwrap().to_owned());
             let answer = answer(&own, &path, whom.as_deref());
-            noted.lock().unwrap().push((path, whom));
+            noted.lock().unwrap().push((whole, whom));
             async move { answer }
         });
         tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
@@ -148,6 +149,50 @@ async fn a_registry_sends_its_login_to_no_host_that_is_not_known() {
     // Whoever says that the third host is a part of it has it so.
     let (fine, said) = checked(&ours.host, Some(&ours.host), &format!("{}={}", ours.host, third.host)).await;
     assert!(fine && third.has_seen(&secret()) && !ours.has_seen(&secret()), "{said}");
+}
+
+/// A registry that takes what is pushed, from whoever has the token that its other host gives out for pushing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pushes_asks_for_a_token_that_may_push() {
+    let third = registry(|own| format!("http://{own}/token")).await;
+    let realm = format!("http://{}/token", third.host);
+    let ours = Server::start(move |_, path, whom| {
+        let put = |status: u16, location: &str| {
+            let status = axum::http::StatusCode::from_u16(status).unwrap();
+            (status, [("location", location.to_owned())], "").into_response()
+        };
+        match whom {
+            Some("Bearer a token") if path.ends_with("/uploads/") => put(202, "/v2/p/blobs/uploads/1"),
+            Some("Bearer a token") if path.contains("/blobs/sha256:") => put(404, ""),
+            Some("Bearer a token") => put(201, "/v2/p/x"),
+            _ => challenge(format!("Bearer realm=\"{realm}\",service=\"r\"")),
+        }
+    })
+    .await;
+    let laptop = Laptop::new();
+    let file = laptop.root().join("p.wasm");
+    fs::write(&file, Guest::new("(i32.const 0)").component()).unwrap();
+    let push = async |token_hosts: String| {
+        let mut command = gristmill();
+        command.args(["plugin", "push"]).arg(&file).arg(format!("oci://{}/p", ours.host));
+        command.env("GRISTMILL_OCI_HOST", &ours.host).env("GRISTMILL_OCI_TOKEN_HOSTS", token_hosts);
+        command.env("GRISTMILL_OCI_USER", "somebody").env("GRISTMILL_OCI_PASSWORD", "secret");
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (fine, said) = push(String::new()).await;
+    assert!(!fine && said.contains("to be sent to") && third.was_asked() == 0, "{said}");
+    let (fine, said) = push(format!("{}={}", ours.host, third.host)).await;
+    assert!(fine && said.contains("/p@sha256:"), "{said}");
+    let scopes = third
+        .asked
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(asked, _)| asked.replace("%3A", ":").replace("%2C", ","))
+        .collect::<Vec<_>>();
+    assert_eq!(scopes, ["/token?scope=repository:p:pull,push&service=r"]);
+    assert!(third.has_seen(&secret()) && !ours.has_seen(&secret()), "{:?}", ours.asked.lock().unwrap());
 }
 
 /// `docker-credential-test`, which knows a login for one host, and notes for which it was asked.

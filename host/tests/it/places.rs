@@ -11,7 +11,7 @@ use oci_client::Reference;
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::secrets::RegistryAuth;
 
-use crate::container_registry::ContainerRegistry;
+use crate::container_registry::{ContainerRegistry, REPOSITORY};
 use crate::emulator;
 use crate::laptop::Laptop;
 use crate::support::plugin;
@@ -57,20 +57,20 @@ async fn s3_keeps_the_contract_of_registries() {
 }
 
 /// The client as anybody uses it.
-fn anybody() -> oci_client::Client {
+pub(crate) fn anybody() -> oci_client::Client {
     oci_client::Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() })
 }
 
-fn image(server: &ContainerRegistry, tag: &str) -> Reference {
-    Reference::with_tag(server.host.clone(), "some/prefix/noaa".into(), tag.into())
+pub(crate) fn image(server: &ContainerRegistry, tag: &str) -> Reference {
+    Reference::with_tag(server.host.clone(), REPOSITORY.into(), tag.into())
 }
 
-/// Puts an artifact with these layers there, as `wkg` and `oras` put components.
-async fn push(server: &ContainerRegistry, tag: &str, layers: &[&[u8]], login: &RegistryAuth) {
+/// Puts an artifact with these layers there, as any tool may.
+async fn push(server: &ContainerRegistry, tag: &str, layers: &[&[u8]]) {
     let layer = |bytes: &&[u8]| ImageLayer::new(bytes.to_vec(), "application/wasm".into(), None);
     let layers: Vec<ImageLayer> = layers.iter().map(layer).collect();
     let config = Config::new("{}", "application/vnd.wasm.config.v0+json".into(), None);
-    anybody().push(&image(server, tag), &layers, config, login, None).await.unwrap();
+    anybody().push(&image(server, tag), &layers, config, &RegistryAuth::Anonymous, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -101,13 +101,15 @@ async fn a_dataset_runs_with_a_component_from_a_registry() {
     let server = ContainerRegistry::open();
     let component = std::fs::read(plugin("noaa-precipitation")).unwrap();
     let digest = Digest::of(&component).to_string();
-    push(&server, "0.1.0", &[&component], &RegistryAuth::Anonymous).await;
-    push(&server, "layers", &[b"one", b"two"], &RegistryAuth::Anonymous).await;
+    let pushed = server.push(&plugin("noaa-precipitation"), ":0.1.0", &[], &[]).component();
+    push(&server, "layers", &[b"one", b"two"]).await;
+    push(&server, "theirs", &[&component]).await;
     let at = image(&server, "0.1.0");
     let artifact = anybody().fetch_manifest_digest(&at, &RegistryAuth::Anonymous).await.unwrap();
     let laptop = Laptop::with_stations([("AAA", 10)]);
-    let repository = format!("oci://{}/some/prefix/noaa", server.host);
-    for reference in [format!("{repository}:0.1.0"), format!("{repository}@{artifact}")] {
+    let repository = server.repository();
+    assert_eq!(pushed, format!("{repository}@{artifact}"));
+    for reference in [format!("{repository}:0.1.0"), pushed.clone(), format!("{repository}:theirs")] {
         let (fine, said) = mapped(&laptop, &reference, &[]);
         assert!(fine && said.contains("noaa-precipitation 0.1.0") && said.contains(&digest[..19]), "{said}");
     }
@@ -116,10 +118,10 @@ async fn a_dataset_runs_with_a_component_from_a_registry() {
         assert!(!fine && said.contains(reason) && said.contains(name) && said.contains("plugin.component"), "{said}");
     }
     // A tag that is moved changes nothing for those who name the artifact.
-    push(&server, "0.1.0", &[b"something else"], &RegistryAuth::Anonymous).await;
+    push(&server, "0.1.0", &[b"something else"]).await;
     let (fine, said) = mapped(&laptop, &format!("{repository}:0.1.0"), &[]);
     assert!(!fine, "{said}");
-    let (fine, said) = mapped(&laptop, &format!("{repository}@{artifact}"), &[]);
+    let (fine, said) = mapped(&laptop, &pushed, &[]);
     assert!(fine && said.contains(&digest[..19]), "{said}");
 }
 
@@ -127,14 +129,21 @@ async fn a_dataset_runs_with_a_component_from_a_registry() {
 async fn who_has_no_login_is_told_how_to_get_one() {
     // `htpasswd -nbB somebody secret`
     let server = ContainerRegistry::for_one("somebody:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n");
-    let login = RegistryAuth::Basic("somebody".into(), "secret".into());
-    push(&server, "1", &[&std::fs::read(plugin("noaa-precipitation")).unwrap()], &login).await;
+    let (host, user) = (("GRISTMILL_OCI_HOST", &*server.host), ("GRISTMILL_OCI_USER", "somebody"));
+    let push = |login: &[(&str, &str)]| server.push(&plugin("noaa-precipitation"), ":1", login, &[]);
+    let refused = push(&[]);
+    assert_eq!((refused.code, &*refused.out), (Some(2), ""));
+    let expected = [&server.repository(), " could not be written", "GRISTMILL_OCI_USER", "`docker login"];
+    assert!(expected.iter().all(|part| refused.err.contains(part)), "{refused:?}");
+    let refused = push(&[host, user, ("GRISTMILL_OCI_PASSWORD", "wrong")]);
+    assert!(refused.err.contains("the password is wrong") && !refused.err.contains("secret"), "{refused:?}");
+    assert!(server.files().is_empty());
+    push(&[host, user, ("GRISTMILL_OCI_PASSWORD", "secret")]).component();
 
     let laptop = Laptop::with_stations([("AAA", 10)]);
-    let reference = format!("oci://{}/some/prefix/noaa:1", server.host);
+    let reference = server.repository() + ":1";
     let (fine, said) = mapped(&laptop, &reference, &[]);
     assert!(!fine && said.contains("GRISTMILL_OCI_USER") && said.contains(&reference), "{said}");
-    let (host, user) = (("GRISTMILL_OCI_HOST", &*server.host), ("GRISTMILL_OCI_USER", "somebody"));
     let (fine, said) = mapped(&laptop, &reference, &[host, user, ("GRISTMILL_OCI_PASSWORD", "wrong")]);
     assert!(!fine && said.contains("the password is wrong") && !said.contains("secret"), "{said}");
     let (fine, said) = mapped(&laptop, &reference, &[host, user, ("GRISTMILL_OCI_PASSWORD", "secret")]);

@@ -1,4 +1,4 @@
-//! One server of an OCI registry: what is pulled from it, asked for again while that helps.
+//! One server of an OCI registry: requests, repeated while that helps, and what is pulled from it.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, Result as Answer};
 use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference};
+use oci_client::{Client, Reference, RegistryOperation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use super::ecr::Password;
 use super::login::{Login, TOKEN_HOSTS, token_hosts};
 use super::names::{is_loopback, place};
 use super::oci_error::OciError;
-use super::token::{self, Basic, NoToken, PULL, TokenHosts};
+use super::token::{self, Basic, NoToken, TokenHosts};
 use crate::aws::causes;
 use crate::backoff::Backoff;
 use crate::job::Digest;
@@ -37,20 +37,20 @@ const USER_AGENT: &str = concat!("gristmill/", env!("CARGO_PKG_VERSION"));
 
 /// A server.
 pub(in super::super) struct Host {
-    name: String,
-    login: Login,
+    pub(super) name: String,
+    pub(super) login: Login,
     token_hosts: TokenHosts,
     session: Mutex<Option<Session>>,
 }
 
 /// A client, and who it comes as. The client knows no login: it would send it to whomever a registry names.
 #[derive(Clone)]
-struct Session {
-    client: Client,
+pub(super) struct Session {
+    pub(super) client: Client,
     asker: reqwest::Client,
     login: Option<Basic>,
-    /// For which repositories the client has a token, and until when.
-    granted: Arc<Mutex<BTreeMap<String, Instant>>>,
+    /// For which repositories the client has a token, for what, and until when.
+    granted: Arc<Mutex<BTreeMap<(String, RegistryOperation), Instant>>>,
     renew: Option<SystemTime>,
 }
 
@@ -60,7 +60,7 @@ impl Host {
         Self::with(name, Login::find(name).await)
     }
 
-    fn with(name: &str, login: Login) -> Self {
+    pub(super) fn with(name: &str, login: Login) -> Self {
         Self { name: name.into(), login, token_hosts: token_hosts(), session: Mutex::new(None) }
     }
 
@@ -77,7 +77,7 @@ impl Host {
             let (manifest, _) = soon(pulled).await??;
             Ok(manifest)
         };
-        self.call(&image, pull).await
+        self.call(RegistryOperation::Pull, &image, pull).await
     }
 
     /// Bytes by their digest; none if there are none. Nothing larger than `max` is read.
@@ -101,13 +101,13 @@ impl Host {
             }
             Ok(Some(Bytes::from(bytes)))
         };
-        match self.call(&image, pull).await? {
+        match self.call(RegistryOperation::Pull, &image, pull).await? {
             Some(None) => Err(RegistryError::too_large(&place(&self.name, repository, &digest.to_string()), max)),
             found => Ok(found.flatten()),
         }
     }
 
-    fn image(&self, repository: &str, name: &str) -> Reference {
+    pub(super) fn image(&self, repository: &str, name: &str) -> Reference {
         let (host, repository, name) = (self.name.clone(), repository.to_owned(), name.to_owned());
         match name.starts_with("sha256:") {
             true => Reference::with_digest(host, repository, name),
@@ -116,8 +116,9 @@ impl Host {
     }
 
     /// One request; none if what it asks for is not there.
-    async fn call<T, F>(
+    pub(super) async fn call<T, F>(
         &self,
+        operation: RegistryOperation,
         image: &Reference,
         request: impl Fn(Session, Reference) -> F + Send + Sync,
     ) -> Result<Option<T>, RegistryError>
@@ -127,7 +128,7 @@ impl Host {
         let mut attempt = 1;
         loop {
             let session = self.session().await?;
-            let answer = match self.log_in(&session, image).await {
+            let answer = match self.log_in(&session, image, operation).await {
                 Ok(()) => request(session.clone(), image.clone()).await,
                 Err(NoToken::Failed(error)) => Err(error),
                 Err(NoToken::Elsewhere(realm)) => return Err(self.elsewhere(&realm)),
@@ -140,7 +141,7 @@ impl Host {
                 self.session.lock().await.take();
                 if session.login.is_none() {
                     // The client says this also when it could not reach who gives out tokens.
-                    let login = soon(session.client.auth(image, &RegistryAuth::Anonymous, PULL)).await;
+                    let login = soon(session.client.auth(image, &RegistryAuth::Anonymous, operation)).await;
                     if let Err(reason) = login.and_then(|login| login) {
                         error = reason;
                     }
@@ -149,22 +150,22 @@ impl Host {
             match OciError::of(&error) {
                 OciError::Missing => return Ok(None),
                 OciError::Passing if attempt < ATTEMPTS => tokio::time::sleep(PAUSES.whole(attempt - 1)).await,
-                fault => return Err(self.error(image, fault, &error)),
+                fault => return Err(self.error(operation, image, fault, &error)),
             }
             attempt += 1;
         }
     }
 
     /// Has the session's client let in, as far as it has a login.
-    async fn log_in(&self, session: &Session, image: &Reference) -> Result<(), NoToken> {
+    async fn log_in(&self, session: &Session, image: &Reference, operation: RegistryOperation) -> Result<(), NoToken> {
         let Some(login) = &session.login else { return Ok(()) };
-        let repository = image.repository().to_owned();
-        if session.granted.lock().await.get(&repository).is_some_and(|until| Instant::now() < *until) {
+        let key = (image.repository().to_owned(), operation);
+        if session.granted.lock().await.get(&key).is_some_and(|until| Instant::now() < *until) {
             return Ok(());
         }
         let until = Instant::now() + token::LASTS;
-        soon(token::log_in(&session.client, &session.asker, login, &self.token_hosts, image)).await??;
-        session.granted.lock().await.insert(repository, until);
+        soon(token::log_in(&session.client, &session.asker, login, &self.token_hosts, image, operation)).await??;
+        session.granted.lock().await.insert(key, until);
         Ok(())
     }
 
@@ -199,7 +200,9 @@ impl Host {
         let config = ClientConfig {
             protocol,
             connect_timeout: Some(CONNECT),
-            read_timeout: Some(READ),
+            // One request, as `oras` makes it: the client's parts have 4 MiB, those of ECR at least 5 (`CompleteLayerUpload`), and other
+            // registries take none.
+            use_monolithic_push: true,
             user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
@@ -214,14 +217,24 @@ impl Host {
         Ok(session.insert(Session { client, asker, login, granted: Arc::default(), renew }).clone())
     }
 
-    fn error(&self, image: &Reference, fault: OciError, error: &OciDistributionError) -> RegistryError {
+    fn error(
+        &self,
+        operation: RegistryOperation,
+        image: &Reference,
+        fault: OciError,
+        error: &OciDistributionError,
+    ) -> RegistryError {
         let place = place(&self.name, image.repository(), image.digest().or(image.tag()).unwrap_or_default());
-        let text = format!("{place} could not be read: {}", causes(error));
+        let done = match operation {
+            RegistryOperation::Pull => "read",
+            RegistryOperation::Push => "written",
+        };
+        let text = format!("{place} could not be {done}: {}", causes(error));
         match fault {
             OciError::Damaged { expected, found } => RegistryError::Damaged(format!(
                 "{place}: expected {expected}, found {found}: remove it from the registry and push the component again"
             )),
-            OciError::Denied => RegistryError::Denied(format!("{text}. {}", self.login.advice())),
+            OciError::Denied => RegistryError::Denied(format!("{text}. {}", self.login.advice(operation))),
             OciError::Passing => RegistryError::Unavailable(text),
             OciError::Missing => RegistryError::NotFound(text),
             OciError::Wrong => RegistryError::Invalid(text),
@@ -229,10 +242,15 @@ impl Host {
     }
 }
 
-/// Ends what takes too long, as a fault that passes.
-async fn soon<T>(answer: impl Future<Output = T>) -> Answer<T> {
+/// Ends what takes too long to begin or to go on, as a fault that passes.
+pub(super) async fn soon<T>(answer: impl Future<Output = T>) -> Answer<T> {
+    within(READ, answer).await
+}
+
+/// The same for what may take so long.
+pub(super) async fn within<T>(time: Duration, answer: impl Future<Output = T>) -> Answer<T> {
     let late = |_| OciDistributionError::IoError(ErrorKind::TimedOut.into());
-    tokio::time::timeout(READ, answer).await.map_err(late)
+    tokio::time::timeout(time, answer).await.map_err(late)
 }
 
 #[cfg(test)]

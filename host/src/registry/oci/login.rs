@@ -1,5 +1,7 @@
 //! Who we are to a registry. A login is for one host, which it names: no other host is shown it, whatever a dataset file says.
 
+use oci_client::RegistryOperation;
+
 use super::docker;
 use super::ecr::{self, Ecr};
 use super::token::{Basic, TokenHosts};
@@ -72,11 +74,25 @@ impl Login {
     }
 
     /// What helps when the registry refuses us.
-    pub(super) fn advice(&self) -> &str {
+    pub(super) fn advice(&self, operation: RegistryOperation) -> &str {
         match self {
-            Self::Ecr(_) => "The role needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer",
+            Self::Ecr(_) => match operation {
+                RegistryOperation::Pull => "The role needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer",
+                RegistryOperation::Push => {
+                    "The role needs ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, \
+                     ecr:CompleteLayerUpload, ecr:PutImage and ecr:BatchGetImage"
+                }
+            },
             Self::Nobody(advice) => advice,
             Self::Fixed(_) => "The user may not do this there, or the password is wrong",
+        }
+    }
+
+    /// How a repository comes into being that a push did not find.
+    pub(super) fn how_to_create(&self, repository: &str) -> String {
+        match self {
+            Self::Ecr(_) => format!("aws ecr create-repository --repository-name {repository}"),
+            Self::Fixed(_) | Self::Nobody(_) => "create it there".into(),
         }
     }
 }

@@ -23,9 +23,6 @@ const KNOWN: [(&str, &str); 4] = [
     ("registry.gitlab.com", "gitlab.com"),
 ];
 
-/// What tokens are asked for.
-pub(super) const PULL: RegistryOperation = RegistryOperation::Pull;
-
 /// For how long a token is used. They last for 60 s at least (the distribution project's token specification).
 pub(super) const LASTS: Duration = Duration::from_secs(45);
 
@@ -103,6 +100,7 @@ pub(super) async fn log_in(
     login: &Basic,
     hosts: &TokenHosts,
     image: &Reference,
+    operation: RegistryOperation,
 ) -> Result<(), NoToken> {
     let registry = image.resolve_registry();
     let answer = asker.get(format!("{}://{registry}/v2/", scheme(registry))).send().await?;
@@ -113,10 +111,14 @@ pub(super) async fn log_in(
         Wanted::Token { realm, service } => {
             let url = Url::parse(&realm).ok().filter(|url| hosts.may_see(image.registry(), url));
             let url = url.ok_or(NoToken::Elsewhere(realm))?;
-            RegistryTokenType::Bearer(token(asker, url, service, login, image).await?)
+            RegistryTokenType::Bearer(token(asker, url, service, login, image, operation).await?)
         }
     };
-    client.tokens.insert(image, PULL, token).await;
+    if operation == RegistryOperation::Push {
+        // Whether bytes are there is asked as if they were pulled.
+        client.tokens.insert(image, RegistryOperation::Pull, token.clone()).await;
+    }
+    client.tokens.insert(image, operation, token).await;
     Ok(())
 }
 
@@ -126,8 +128,13 @@ async fn token(
     service: Option<String>,
     login: &Basic,
     image: &Reference,
+    operation: RegistryOperation,
 ) -> Result<RegistryToken, OciDistributionError> {
-    let mut query = vec![("scope", format!("repository:{}:pull", image.repository()))];
+    let rights = match operation {
+        RegistryOperation::Pull => "pull",
+        RegistryOperation::Push => "pull,push",
+    };
+    let mut query = vec![("scope", format!("repository:{}:{rights}", image.repository()))];
     query.extend(service.map(|service| ("service", service)));
     let request = asker.get(url).query(&query).basic_auth(&login.user, Some(&login.password));
     let mut answer = request.send().await?;
