@@ -1,4 +1,4 @@
-# Every command of the README. `make demo` and `make test` are the whole set-up on a fresh machine: both install what they
+# Every command of the documents. `make demo` and `make test` are the whole set-up on a fresh machine: both install what they
 # need by name from the ordinary registries, or say in one line what is missing.
 
 .DEFAULT_GOAL := help
@@ -70,7 +70,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## the README's figures, but for bench-swap and soak
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## the figures of host/docs/speed.md, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -117,7 +117,7 @@ bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill 
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint plugins generator test-host test-plugins test-emulator test-image ## everything but test-real-parts, deny, fuzz and the long runs: chaos, outages, soak
+test: lint deny plugins generator test-host test-plugins test-emulator test-image ## everything but test-real-parts, fuzz and the long runs: chaos, outages, soak
 
 # Clippy compiles our own crates, and what it compiled is what the tests run: neither they nor their dependencies are compiled twice.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
@@ -133,9 +133,18 @@ lint: tools ## formatting and clippy
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml --no-run
 
 .PHONY: deny
-deny: tools ## licences and sources of all dependencies
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny check bans licenses sources
+deny: tools | target/tools/bin/cargo-deny ## licences and sources of all dependencies
+	$(CARGO_DENY) $(DENIED)
+	$(CARGO_DENY) --manifest-path plugins/Cargo.toml $(DENIED)
+
+# Two versions of a crate are seen in Cargo.lock, and need no page of warnings.
+CARGO_DENY = target/tools/bin/cargo-deny
+DENIED = check -A duplicate -A license-not-encountered bans licenses sources
+
+# Unoptimized: it works for seconds, and would be optimized for minutes.
+target/tools/bin/cargo-deny:
+	cargo install --quiet --locked --debug --root target/tools --target-dir target/tools/build cargo-deny@0.20.2
+	rm -rf target/tools/build
 
 .PHONY: test-host
 test-host: tools plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
