@@ -21,7 +21,7 @@ pub const TIMEOUT: &str = "Gristmill.Timeout";
 pub const MEMORY_LIMIT: &str = "Gristmill.MemoryLimit";
 /// An item emitted rows that were refused.
 pub const BAD_OUTPUT: &str = "Gristmill.BadOutput";
-/// An item emitted more than the dataset's `max_output`.
+/// An item emitted more than the dataset's `max_output`, or took the rows of its batch for tables beyond their limit.
 pub const OUTPUT_LIMIT: &str = "Gristmill.OutputLimit";
 /// A row without its key, or with a key that another row of the batch has.
 pub const BAD_KEY: &str = "Gristmill.BadKey";

@@ -44,7 +44,7 @@ const ELSEWHERE: &[(&str, By)] = &[
     ("make lint", Make("lint")),
     ("cargo test -p gristmill", Make("test-host")),
     ("cargo test --manifest-path plugins/Cargo.toml", Make("test-plugins")),
-    ("target/venv-componentize/bin/python -m pytest", Script("plugins/test-python.sh")),
+    ("plugins/test-python.sh", Make("test-plugins")),
     ("make deny", Make("deny")),
 ];
 
