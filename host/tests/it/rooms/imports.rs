@@ -186,3 +186,20 @@ fn owner(
     }
     panic!("{path:?} is handed on in a circle");
 }
+
+/// What the rule is for, in a crate of four files: two of them import each other by way of a name that a `mod.rs` hands on.
+#[test]
+fn a_circle_is_seen() {
+    let src = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(src.path().join(name), text).unwrap();
+    std::fs::create_dir(src.path().join("room")).unwrap();
+    write("lib.rs", "mod room; mod above;");
+    write("above.rs", "use crate::room::One;");
+    write("room/mod.rs", "mod one; mod two; pub use self::one::One;");
+    write("room/one.rs", "use super::two; pub struct One; fn f() -> impl Sized + use<> { two::g() }");
+    write("room/two.rs", "pub(in crate::room) fn g() {}");
+    assert_eq!(circles(&imports(src.path())), []);
+    write("room/two.rs", "pub(in crate::room) fn g() { tokio::select! { _ = crate::room::One::f() => {} } }");
+    let module = |name: &str| vec!["room".to_owned(), name.to_owned()];
+    assert_eq!(circles(&imports(src.path())), [(module("one"), module("two")), (module("two"), module("one"))]);
+}
