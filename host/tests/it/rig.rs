@@ -22,7 +22,7 @@ use crate::laptop::gristmill;
 /// How long a message is hidden and a batch is claimed: what a worker had that was killed is free after this.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// How long anything may take that is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 const BEAT: Duration = Duration::from_millis(20);
 
 /// Names of one test's own on an emulator.
@@ -33,10 +33,16 @@ pub(crate) struct Rig {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) queue: String,
     dead_letters: String,
+    lease: Duration,
 }
 
 impl Rig {
     pub(crate) async fn new(endpoint: &str, name: &str) -> Self {
+        Self::with_lease(endpoint, name, LEASE).await
+    }
+
+    /// A rig whose messages are hidden and whose batches are claimed for so long.
+    pub(crate) async fn with_lease(endpoint: &str, name: &str, lease: Duration) -> Self {
         let config = emulator::config(endpoint);
         s3(&config).create_bucket().bucket(name).send().await.unwrap();
         for table in ["rows", "ledger"] {
@@ -46,7 +52,7 @@ impl Rig {
         let dead = sqs.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap().queue_url.unwrap();
         let redrive = json!({"deadLetterTargetArn": queue_arn(&sqs, &dead).await, "maxReceiveCount": 10}).to_string();
         let queue = sqs.create_queue().queue_name(name);
-        let queue = queue.attributes(QueueAttributeName::VisibilityTimeout, LEASE.as_secs().to_string());
+        let queue = queue.attributes(QueueAttributeName::VisibilityTimeout, lease.as_secs().to_string());
         let queue = queue.attributes(QueueAttributeName::RedrivePolicy, redrive).send().await.unwrap();
         Self {
             name: name.into(),
@@ -55,6 +61,7 @@ impl Rig {
             folder: tempfile::tempdir().unwrap(),
             queue: queue.queue_url.unwrap(),
             dead_letters: dead,
+            lease,
         }
     }
 
@@ -95,7 +102,7 @@ impl Rig {
     /// What starts workers where the rig is not at hand.
     pub(crate) fn launcher(&self) -> Launcher {
         let folder = self.folder.path().to_owned();
-        Launcher { folder, queue: self.queue.clone(), ledger: format!("{}-ledger", self.name) }
+        Launcher { folder, queue: self.queue.clone(), ledger: format!("{}-ledger", self.name), lease: self.lease }
     }
 
     /// The lines about batches in a worker's log. The last line of a killed one may be half written.
@@ -187,13 +194,14 @@ pub(crate) struct Launcher {
     folder: PathBuf,
     queue: String,
     ledger: String,
+    lease: Duration,
 }
 
 impl Launcher {
     /// As [`Rig::worker`], with so many batches at a time.
     pub(crate) fn worker(&self, endpoint: &str, datasets: &str, log: &str, slots: usize) -> Child {
         let log = std::fs::File::create(self.folder.join(log)).unwrap();
-        let (lease, slots) = (humantime::format_duration(LEASE).to_string(), slots.to_string());
+        let (lease, slots) = (humantime::format_duration(self.lease).to_string(), slots.to_string());
         let mut command = gristmill();
         command.envs(emulator::environment(endpoint));
         command.args([
