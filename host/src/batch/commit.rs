@@ -20,8 +20,8 @@ use crate::ledger::{GiveBack, LedgerError, Receipt};
 use crate::report::BatchReport;
 use crate::sink::LeaseCheck;
 
-/// How long giving a claim back may take. The drain's last moments have room for it.
-const GIVE_BACK: Duration = Duration::from_secs(3);
+/// How long giving a batch back may take: its claim, and what it uploaded. The drain's last moments have room for it.
+pub(super) const GIVE_BACK: Duration = Duration::from_secs(3);
 
 /// Records what is ready. From then on its uploads are the record's.
 pub(super) async fn record(

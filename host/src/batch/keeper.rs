@@ -14,7 +14,7 @@ use super::lease::Lost;
 use super::services::Services;
 use crate::callback::{Callback, Waiting};
 use crate::job::Batch;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{GiveBack, Ledger, LedgerError};
 use crate::queue::{Delivery, Queue, Receipt};
 
 /// Renews everything three times per period, so that two renewals may fail; a renewal that merely did not go through is tried
@@ -100,6 +100,8 @@ impl Keeper {
     async fn token(&self, beat: Duration) -> Option<Lost> {
         match in_time(beat, self.callback.heartbeat(&self.batch.token)).await {
             Ok(Waiting::Yes) => None,
+            // What may be seen in part, or is recorded, is finished for whoever comes next, though nobody waits for it.
+            Ok(Waiting::No) if self.attempt.release() == GiveBack::Unfinished => None,
             Ok(Waiting::No) => Some(Lost::Token),
             Err(error) => self.later("the heartbeat", &error),
         }

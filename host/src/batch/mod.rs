@@ -192,9 +192,13 @@ async fn run_or_carry_out(
             if matches!(fault, Fault::Sink(SinkError::Gone(_))) {
                 attempt.give_up_on_the_rest();
             }
-            if !matches!(fault, Fault::Lost(Lost::Claim(_))) {
-                commit::give_back(services, attempt).await;
-            }
+            let give_back = async {
+                if !matches!(fault, Fault::Lost(Lost::Claim(_))) {
+                    commit::give_back(services, attempt).await;
+                }
+            };
+            // With the message goes the last that knows of the uploads.
+            tokio::join!(give_back, services.stores.objects.cleanups().done(commit::GIVE_BACK));
             // An output that a version's rows do not get into is that version's failure, as far as anybody can tell.
             if attempt.runs_chosen() && fault.is_refusal() {
                 let items = batch.items.len() as u64;

@@ -42,11 +42,10 @@ impl Kept {
 impl Drop for Uploads {
     fn drop(&mut self) {
         let (store, uploads) = (self.store.clone(), std::mem::take(&mut self.uploads));
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if uploads.is_empty() {
             return;
         }
-        runtime.spawn(async move {
+        self.store.cleanups().clone().run(async move {
             for upload in uploads {
                 if let Err(error) = store.abort(&upload).await {
                     tracing::warn!(%error, "an unfinished upload was left behind");

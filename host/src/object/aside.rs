@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 
 /// Reads here, and writes aside.
 pub struct Aside {
@@ -51,5 +51,9 @@ impl ObjectWriter for Aside {
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.outputs.delete(at).await
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        self.outputs.cleanups()
     }
 }

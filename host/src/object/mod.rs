@@ -1,6 +1,7 @@
 //! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
 
 pub mod aside;
+mod cleanups;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod folder;
@@ -16,6 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use self::cleanups::Cleanups;
 
 /// Where an object is, or where keys start: `s3://bucket/key`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -191,9 +194,12 @@ pub trait ObjectWriter: ObjectStore {
 
     /// Deletes an object; one that is not there counts as deleted.
     async fn delete(&self, at: &Location) -> Result<(), ObjectError>;
+
+    /// The removals of uploads that were dropped.
+    fn cleanups(&self) -> &Cleanups;
 }
 
-/// An object that is being written. Dropped without `finish`, it leaves nothing behind.
+/// An object that is being written. Dropped without `finish`, it leaves nothing behind once the store's cleanups are done.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends bytes, in any sizes.

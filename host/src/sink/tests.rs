@@ -14,7 +14,7 @@ use super::sqlite::SqliteSink;
 use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, cells};
 use crate::dataset::{Column, ColumnType, Format, Target};
 use crate::job::BatchId;
-use crate::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use crate::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 
 pub(super) fn table(key: &[&str]) -> Target {
     Target::Table { table: "noaa-precipitation".into(), key: key.iter().map(|name| (*name).into()).collect() }
@@ -30,6 +30,7 @@ struct MemoryStore {
     objects: Arc<Mutex<BTreeMap<Location, Vec<u8>>>>,
     uploads: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     full: bool,
+    cleanups: Cleanups,
 }
 
 struct MemoryUpload {
@@ -76,6 +77,10 @@ impl ObjectWriter for MemoryStore {
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.objects.lock().unwrap().remove(at);
         Ok(())
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        &self.cleanups
     }
 }
 

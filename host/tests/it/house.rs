@@ -21,7 +21,7 @@ use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use gristmill::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::registry::Registry;
@@ -478,5 +478,9 @@ impl ObjectWriter for Objects {
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.folder.delete(at).await
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        self.folder.cleanups()
     }
 }

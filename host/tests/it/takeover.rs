@@ -25,7 +25,7 @@ use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use gristmill::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue as _};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -554,6 +554,10 @@ impl ObjectWriter for Watched<FolderStore> {
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.watch.effect("delete", self.inner.delete(at)).await
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        self.inner.cleanups()
     }
 }
 

@@ -27,19 +27,20 @@ use bytes::Bytes;
 
 use self::paths::Root;
 use self::walk::Walks;
-use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 
 /// A folder that stands in for Amazon S3.
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     root: Root,
     walks: Arc<Walks>,
+    cleanups: Cleanups,
 }
 
 impl FolderStore {
     /// The store whose buckets are the directories in `root`. Nothing is created before something is written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: Root::new(root.into()), walks: Arc::default() }
+        Self { root: Root::new(root.into()), walks: Arc::default(), cleanups: Cleanups::default() }
     }
 
     /// Where the object lies, if a folder can hold its key at all.
@@ -102,6 +103,10 @@ impl ObjectWriter for FolderStore {
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         let at = at.clone();
         self.blocking(move |store| upload::delete(&store.root, &at)).await
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        &self.cleanups
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use self::errors::object_error;
 use self::upload::S3Upload;
-use super::{Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
 use crate::aws::{self, Calls};
 
 /// The limits of a read. An item waits for it: within its default time (30 s) it can still say that the store was not
@@ -35,13 +35,14 @@ const WRITES: Calls = Calls { attempt: Duration::from_secs(90), whole: Duration:
 pub struct S3Store {
     client: Client,
     writer: Client,
+    cleanups: Cleanups,
 }
 
 impl S3Store {
     /// The store that this configuration leads to.
     pub fn new(config: &SdkConfig) -> Self {
         let client = |calls: Calls| aws::s3_client(&calls.limit(config), "objects");
-        Self { client: client(READS), writer: client(WRITES) }
+        Self { client: client(READS), writer: client(WRITES), cleanups: Cleanups::default() }
     }
 }
 
@@ -66,7 +67,7 @@ impl ObjectStore for S3Store {
 impl ObjectWriter for S3Store {
     async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
         at.names_an_object()?;
-        Ok(Box::new(S3Upload::new(self.writer.clone(), at.clone())))
+        Ok(Box::new(S3Upload::new(self.writer.clone(), self.cleanups.clone(), at.clone())))
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
@@ -93,6 +94,10 @@ impl ObjectWriter for S3Store {
                 error => Err(error),
             },
         }
+    }
+
+    fn cleanups(&self) -> &Cleanups {
+        &self.cleanups
     }
 }
 

@@ -6,8 +6,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
-use super::super::{Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::super::{Cleanups, Location, ObjectError, Upload, Uploaded, UploadedPart};
 use super::errors::object_error;
 
 /// The size of the first parts. S3 wants at least 5 MiB, but for the last.
@@ -24,6 +25,7 @@ const MARK: &str = "gristmill-upload";
 /// An object on its way. One part is held in memory.
 pub(super) struct S3Upload {
     client: Client,
+    cleanups: Cleanups,
     at: Location,
     buffer: Vec<u8>,
     size: u64,
@@ -34,9 +36,9 @@ pub(super) struct S3Upload {
 }
 
 impl S3Upload {
-    pub(super) fn new(client: Client, at: Location) -> Self {
+    pub(super) fn new(client: Client, cleanups: Cleanups, at: Location) -> Self {
         let mark = format!("{:032x}", fastrand::u128(..));
-        Self { client, at, buffer: Vec::new(), size: 0, mark, multipart: None, parts: Vec::new() }
+        Self { client, cleanups, at, buffer: Vec::new(), size: 0, mark, multipart: None, parts: Vec::new() }
     }
 
     fn part_size(&self) -> usize {
@@ -47,7 +49,8 @@ impl S3Upload {
         if let Some(begun) = &self.multipart {
             return Ok(begun.id.clone());
         }
-        let begun = Begun::create(self.client.clone(), self.at.clone(), self.mark.clone()).await?;
+        let begun =
+            Begun::create(self.client.clone(), self.cleanups.clone(), self.at.clone(), self.mark.clone()).await?;
         Ok(self.multipart.insert(begun).id.clone())
     }
 
@@ -102,6 +105,7 @@ impl Upload for S3Upload {
 /// removes them.
 struct Begun {
     client: Client,
+    cleanups: Cleanups,
     at: Location,
     id: String,
 }
@@ -109,23 +113,30 @@ struct Begun {
 impl Begun {
     /// CreateMultipartUpload, in a task of its own: if the batch is given up meanwhile, the task still learns the id
     /// and removes the upload.
-    async fn create(client: Client, at: Location, mark: String) -> Result<Self, ObjectError> {
-        let created = tokio::spawn(async move {
+    async fn create(client: Client, cleanups: Cleanups, at: Location, mark: String) -> Result<Self, ObjectError> {
+        let (tell, told) = oneshot::channel();
+        let task = cleanups.clone();
+        task.run(async move {
             let request = client
                 .create_multipart_upload()
                 .bucket(&at.bucket)
                 .key(&at.key)
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .metadata(MARK, mark);
-            let output = request.send().await.map_err(|error| object_error(&at, "written", &error))?;
-            let id = output.upload_id.ok_or_else(|| {
-                ObjectError::Unavailable(format!("{at} could not be written: the store gave no upload id"))
-            })?;
-            Ok(Self { client, at, id })
+            let created = match request.send().await {
+                Ok(output) => match output.upload_id {
+                    Some(id) => Ok(Self { client, cleanups, at, id }),
+                    None => {
+                        let message = format!("{at} could not be written: the store gave no upload id");
+                        Err(ObjectError::Unavailable(message))
+                    }
+                },
+                Err(error) => Err(object_error(&at, "written", &error)),
+            };
+            // What nobody waits for any more is dropped here, which removes it.
+            let _ = tell.send(created);
         });
-        created
-            .await
-            .unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload was not begun: {error}"))))
+        told.await.unwrap_or_else(|error| Err(ObjectError::Unavailable(format!("the upload was not begun: {error}"))))
     }
 
     /// The id. The upload is not removed on drop any more.
@@ -137,11 +148,10 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let (client, at, id) = (self.client.clone(), self.at.clone(), std::mem::take(&mut self.id));
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if id.is_empty() {
             return;
         }
-        runtime.spawn(async move {
+        self.cleanups.run(async move {
             if let Err(error) = abort(&client, &at, id).await {
                 tracing::warn!(%error, "an unfinished multipart upload was left behind");
             }
