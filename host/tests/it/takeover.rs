@@ -154,6 +154,33 @@ async fn an_attempt_that_ends_in_order_in_the_middle_of_its_rows_is_finished_wit
     assert_eq!(world.visible(), world.expected(ONE));
 }
 
+/// The message goes with the batch, and with it the last that knows of its uploads.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_nobody_waits_for_leaves_all_of_it_or_nothing() {
+    const RECORD: usize = 4;
+    let places =
+        [(2 * RECORD - 2, None), (2 * RECORD, Some(ONE)), (2 * RECORD + 1, Some(ONE)), (2 * RECORD + 2, Some(ONE))];
+    for (place, expected) in places {
+        let world = World::new(OBJECTS, "");
+        let slow = world.worker(ONE, place).await;
+        slow.watch.is_slow.store(true, SeqCst);
+        let delivery = world.queue.receive(1).await.unwrap().remove(0);
+        let work = slow.process(&delivery);
+        let store = async {
+            slow.watch.reached.notified().await;
+            world.nobody_waits.store(true, SeqCst);
+            tokio::time::sleep(LEASE).await;
+            slow.watch.open();
+        };
+        let (disposition, ()) = tokio::join!(work, store);
+        assert!(matches!(disposition, Disposition::Acked), "{disposition:?}");
+        let calls = slow.watch.calls.lock().unwrap().clone();
+        assert_eq!(calls.get(RECORD).map(String::as_str), Some(if expected.is_some() { "prepare" } else { "release" }));
+        assert_eq!(world.visible(), expected.map(|rows| world.expected(rows)).unwrap_or_default(), "{calls:?}");
+        assert!(world.no_uploads_are_left().await, "{calls:?}");
+    }
+}
+
 /// Somebody else recorded the batch meanwhile; its uploads are the record's.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_slept_does_not_remove_what_another_one_recorded() {
@@ -205,6 +232,7 @@ struct World {
     objects: FolderStore,
     tables: Arc<SqliteSink>,
     answers: Arc<Mutex<Vec<Value>>>,
+    nobody_waits: Arc<AtomicBool>,
     runtime: Runtime,
     has_table: bool,
     has_objects: bool,
@@ -249,6 +277,7 @@ impl World {
             objects: FolderStore::new(folder.path().join("s3")),
             tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
             answers: Arc::default(),
+            nobody_waits: Arc::default(),
             runtime: Runtime::new(&RuntimeConfig { slots: 2, cache, io: Handle::current() }).unwrap(),
             has_table: output == TABLE,
             has_objects: output == OBJECTS,
@@ -277,7 +306,11 @@ impl World {
         let (catalog, complaints) =
             Catalog::load(&datasets, &Variables::default(), &self.runtime, &stores).await.unwrap();
         assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?}");
-        let callback = Answers { inner: self.callback.clone(), given: self.answers.clone() };
+        let callback = Answers {
+            inner: self.callback.clone(),
+            given: self.answers.clone(),
+            nobody_waits: self.nobody_waits.clone(),
+        };
         let services = Services {
             catalog: Arc::new(catalog),
             queue: self.queue.clone(),
@@ -432,6 +465,8 @@ impl Worker {
 #[derive(Default)]
 struct Watch {
     stop_at: usize,
+    /// At its place only the work stands still, as behind a store that does not answer. Renewals go on.
+    is_slow: AtomicBool,
     calls: Mutex<Vec<String>>,
     stopped: AtomicBool,
     opened: AtomicBool,
@@ -455,8 +490,11 @@ impl Watch {
 
     async fn place(&self, place: usize) {
         if place == self.stop_at {
-            self.stopped.store(true, SeqCst);
+            self.stopped.store(!self.is_slow.load(SeqCst), SeqCst);
             self.reached.notify_one();
+            if self.is_slow.load(SeqCst) {
+                self.resume.notified().await;
+            }
         }
         self.awake().await;
     }
@@ -585,6 +623,7 @@ impl Upload for WatchedUpload {
 struct Answers {
     inner: Arc<LocalCallback>,
     given: Arc<Mutex<Vec<Value>>>,
+    nobody_waits: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -598,7 +637,7 @@ impl Callback for Answers {
     }
 
     async fn heartbeat(&self, _: &TaskToken) -> Result<Waiting, CallbackError> {
-        Ok(Waiting::Yes)
+        Ok(if self.nobody_waits.load(SeqCst) { Waiting::No } else { Waiting::Yes })
     }
 }
 
