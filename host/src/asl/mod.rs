@@ -52,7 +52,7 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
                 insert(&mut map, "ItemsPath", "$.items");
             }
         },
-        reader => insert(&mut map, "ItemReader", item_reader(reader)?),
+        reader => insert(&mut map, "ItemReader", item_reader(reader, dataset.map.max_items)?),
     }
     if let Some(selector) = &dataset.map.item_selector {
         map.extend([selector.payload_field("ItemSelector", root)?]);

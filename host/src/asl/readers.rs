@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::dataset::{DELIMITERS, ItemReader, Template, TemplateError};
 
-pub(super) fn item_reader(reader: &ItemReader) -> Result<Value, TemplateError> {
+pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result<Value, TemplateError> {
     let (operation, uri, key_name, config) = match reader {
         ItemReader::ListObjects { uri } => ("listObjectsV2", uri, "Prefix", None),
         ItemReader::Csv { uri, headers, delimiter } => {
@@ -33,6 +33,14 @@ pub(super) fn item_reader(reader: &ItemReader) -> Result<Value, TemplateError> {
         parameters.extend([key.payload_field(key_name, "$")?]);
     }
     let mut reader = json!({"Resource": format!("arn:aws:states:::s3:{operation}"), "Parameters": parameters});
+    let config = match max_items {
+        Some(most) => {
+            let mut config = config.unwrap_or_else(|| json!({}));
+            config["MaxItems"] = most.into();
+            Some(config)
+        }
+        None => config,
+    };
     if let Some(config) = config {
         reader["ReaderConfig"] = config;
     }

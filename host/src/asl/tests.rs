@@ -277,3 +277,30 @@ fn labels_are_short_and_distinct() {
     let (one, two) = (label(&"a".repeat(62)), label(&"a".repeat(63)));
     assert!(one.len() == 40 && two.len() == 40 && one != two, "{one} {two}");
 }
+
+#[test]
+fn a_manifest_of_athena_is_a_csv_of_one_column() {
+    assert_eq!(
+        reader(r#"{ athena_files = "s3://b/{$.query}-manifest.csv", max_items = 10 }"#),
+        json!({
+            "Resource": "arn:aws:states:::s3:getObject",
+            "Parameters": {"Bucket": "b", "Key.$": "States.Format('{}-manifest.csv', $.query)"},
+            "ReaderConfig": {
+                "InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["uri"], "CSVDelimiter": "TAB", "MaxItems": 10
+            },
+        })
+    );
+}
+
+#[test]
+fn a_listing_may_end_early_too() {
+    let reader = reader(r#"{ list_objects = "s3://b/p/", max_items = 10 }"#);
+    assert_eq!(reader["ReaderConfig"], json!({"MaxItems": 10}));
+}
+
+#[test]
+fn a_range_is_items_of_the_file() {
+    let machine = machine("item_reader = { dates = { from = '2020-01-01', to = '2020-01-02' } }");
+    assert_eq!(machine["States"]["Items"]["Parameters"]["items"], json!(["2020-01-01", "2020-01-02"]));
+    assert_eq!(machine["States"]["Map"]["ItemReader"], Value::Null);
+}

@@ -49,3 +49,28 @@ pub struct MapArgs {
     #[command(flatten)]
     pub variables: SetArgs,
 }
+
+const ITEMS_EXIT_CODES: &str = "\
+Exit codes:
+  0  these are the items
+  2  the command line or the dataset file is wrong, or items cannot be read";
+
+/// `gristmill items`
+#[derive(Debug, Args)]
+#[command(after_help = ITEMS_EXIT_CODES)]
+pub struct ItemsArgs {
+    /// The dataset file, or a folder with a `dataset.toml`.
+    pub dataset: PathBuf,
+    /// The folder that stands for the cloud, as for `map` [default: S3, with the region and credentials of the SDK's own chain].
+    #[arg(long, value_name = "DIR")]
+    pub local: Option<PathBuf>,
+    /// The state's input: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+    /// Print no more items than this.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
-pub use self::map::MapArgs;
+pub use self::map::{ItemsArgs, MapArgs};
 pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
@@ -47,6 +47,8 @@ pub enum Command {
     Map(MapArgs),
     /// Work on the batches of a queue until told to stop.
     Worker(WorkerArgs),
+    /// Print the items that a dataset's reader gives, as JSON lines.
+    Items(ItemsArgs),
     /// Print the state machine that runs a dataset in the cloud.
     Asl(AslArgs),
     /// Find what is wrong with a dataset before it runs.

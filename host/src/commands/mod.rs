@@ -6,6 +6,7 @@ mod compiler;
 mod desk;
 mod diff;
 mod inputs;
+mod items;
 mod keygen;
 mod machine;
 mod map;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Map(args) => io.block_on(Box::pin(map::run(args, &guests))),
         Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
+        Command::Items(args) => io.block_on(Box::pin(items::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(PluginCommand::Inspect(args)) => io.block_on(plugin::run(args)),

@@ -11,20 +11,26 @@ use crate::text;
 
 /// Prints text for people to stdout. Nothing in it steers their terminal.
 pub(super) fn print(text: impl Display) -> anyhow::Result<()> {
-    write(&text::lines(&text.to_string()))
+    write(&text::lines(&text.to_string())).map(|_| ())
 }
 
 /// Prints JSON to stdout.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    write(&text::json(&(serde_json::to_string_pretty(value)? + "\n")))
+    write(&text::json(&(serde_json::to_string_pretty(value)? + "\n"))).map(|_| ())
 }
 
-/// Writes to stdout. A pipe that was closed (`| head`) is no error.
-fn write(text: &str) -> anyhow::Result<()> {
+/// Prints JSON lines to stdout. False when nobody reads them any more.
+pub(super) fn print_json_lines(lines: &str) -> anyhow::Result<bool> {
+    write(&text::json(lines))
+}
+
+/// Writes to stdout. A pipe that was closed (`| head`) is no error, but false.
+fn write(text: &str) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("stdout"),
+        Ok(()) => Ok(true),
     }
 }
 

@@ -15,6 +15,8 @@ pub const MAX_INPUT_BYTES_PER_BATCH: u32 = MAX_STEP_FUNCTIONS_PAYLOAD as u32 - 8
 pub struct MapSpec {
     /// Where the items come from.
     pub item_reader: ItemReader,
+    /// `MaxItems` of the reader: no more items are read. None reads all.
+    pub max_items: Option<u32>,
     /// What each item becomes (`ItemSelector`); none leaves items as they are.
     pub item_selector: Option<Template>,
     /// What all items of a batch share (`BatchInput`).

@@ -23,6 +23,7 @@ mod golden;
 mod guest;
 mod hostile;
 mod house;
+mod items;
 mod laptop;
 mod laptop_limits;
 mod linters;

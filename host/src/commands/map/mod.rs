@@ -2,7 +2,7 @@
 //! everything between them is what a worker runs.
 
 mod folder;
-mod plan;
+pub(super) mod plan;
 
 use std::process::ExitCode;
 use std::sync::Arc;

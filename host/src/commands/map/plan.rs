@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::StreamExt as _;
 use serde_json::value::RawValue;
 
 use crate::commands::inputs::MAX_GIVEN;
 use crate::dataset::{Dataset, Scope};
 use crate::files;
 use crate::map::batcher::Limits;
-use crate::map::reader::{self, Source};
+use crate::map::reader::{self, Items, Source};
 use crate::map::redo::Redo;
 use crate::map::run::Plan;
 use crate::map::tolerance::Tolerance;
@@ -23,7 +24,7 @@ use crate::text::without_mark;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The input as it was given: numbers keep their digits.
-pub(super) fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
+pub(in crate::commands) fn read_input(argument: &str) -> anyhow::Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
         Some(file) => {
             files::read_given_text(Path::new(file), MAX_GIVEN).with_context(|| format!("--input {argument}"))?
@@ -40,9 +41,18 @@ fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>
 }
 
 /// Where the items are, with the input's fields filled in.
-pub(super) fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
+pub(in crate::commands) fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
     Source::resolve(&dataset.map.item_reader, &scope(dataset, input)?)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))
+}
+
+/// The items of a source, and no more than the dataset asks for. To be called within a tokio runtime.
+pub(in crate::commands) fn items(dataset: &Dataset, source: Source, objects: Arc<dyn ObjectStore>) -> Items {
+    let items = reader::read(objects, source);
+    match dataset.map.max_items {
+        Some(most) => items.take(most as usize).boxed(),
+        None => items,
+    }
 }
 
 /// The dataset's `[map]` with the input's fields filled in.
@@ -62,7 +72,7 @@ pub(super) fn plan(
         dataset: dataset.name.clone(),
         input: input.to_owned(),
         source: source.to_string(),
-        items: reader::read(objects, source),
+        items: items(dataset, source, objects),
         select: map.item_selector.clone(),
         batch_input: batch_input.transpose()?,
         values,

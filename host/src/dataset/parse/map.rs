@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ranges;
 use super::values::{distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
-use crate::dataset::read::keys;
+use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{DELIMITERS, ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
 
@@ -21,13 +22,13 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     } = node);
     let reader = match (item_reader.node(), items.node()) {
         (Some(reader), None) => item_reader_table(reader),
-        (None, Some(items)) => inline_items(items),
+        (None, Some(items)) => inline_items(items).map(|items| (items, None)),
         (None, None) => node.note("the key `item_reader` or `items` is missing", None),
         (Some(_), Some(items)) => items.note("items come from `item_reader` or from `items`, not from both", None),
     };
     let item_selector = item_selector.optional(|node| payload(node, &["Execution", "Map", "State", "StateMachine"]));
     let batch_input = batch_input.optional(|node| payload(node, &["Execution", "State", "StateMachine"]));
-    let max_items = max_items_per_batch.or(100, |node| node.integer(1..1 << 32, "a number of items, at least 1"));
+    let max_per_batch = max_items_per_batch.or(100, |node| node.integer(1..1 << 32, "a number of items, at least 1"));
     let max_bytes = max_input_bytes_per_batch
         .or(MAX_INPUT_BYTES_PER_BATCH, |node| size(node, 1..=MAX_INPUT_BYTES_PER_BATCH.into())?.try_into().ok());
     let max_concurrency =
@@ -51,11 +52,13 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         max_attempts.or(3, |node| node.integer(0..100_000_000, "a number from 0 to 99,999,999 (Step Functions' most)"));
     let result_writer = result_writer.optional(prefix);
     let reports = reports.optional(prefix);
+    let (item_reader, max_items) = reader?;
     Some(MapSpec {
-        item_reader: reader?,
+        item_reader,
+        max_items,
         item_selector: item_selector?,
         batch_input: batch_input?,
-        max_items_per_batch: max_items?,
+        max_items_per_batch: max_per_batch?,
         max_input_bytes_per_batch: max_bytes?,
         max_concurrency: max_concurrency?,
         tolerated_failure_count: failure_count?,
@@ -69,13 +72,21 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     })
 }
 
-fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
-    keys!(let { list_objects, csv, json, json_lines, headers, delimiter, pointer } = node);
-    let sources = [&list_objects, &csv, &json, &json_lines];
+/// `MaxItems` is at most this ("ReaderConfig" in the Step Functions developer guide).
+const MAX_ITEMS: i64 = 100_000_000;
+
+/// The reader, and how many items it reads at most.
+fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
+    keys!(let {
+        list_objects, csv, json, json_lines, athena_files, numbers, dates, headers, delimiter, pointer, max_items
+    } = node);
+    let sources = [&list_objects, &csv, &json, &json_lines, &athena_files, &numbers, &dates];
     let given: Vec<_> = sources.iter().filter_map(|slot| slot.node()).collect();
     if given.len() != 1 {
         if matches!(node.kind, Kind::Table(_)) {
-            node.note::<()>("expected one of the keys `list_objects`, `csv`, `json` and `json_lines`", None);
+            let message = "expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `athena_files`, `numbers` and \
+                           `dates`";
+            node.note::<()>(message, None);
         }
         return None;
     }
@@ -86,16 +97,37 @@ fn item_reader_table(node: &Node<'_>) -> Option<ItemReader> {
     if json.node().is_none() {
         pointer.refuse("`pointer` belongs to `json`");
     }
-    if let Some(node) = list_objects.node() {
-        return Some(ItemReader::ListObjects { uri: uri(node, false)? });
+    if numbers.node().or(dates.node()).is_some() {
+        max_items.refuse("`max_items` belongs to what is read; here `to` says where the items end");
     }
-    if let Some(node) = json_lines.node() {
-        return Some(ItemReader::JsonLines { uri: uri(node, true)? });
-    }
-    if let Some(node) = json.node() {
+    let most = max_items
+        .optional(|node| node.integer(1..MAX_ITEMS + 1, "a number from 1 to 100,000,000 (Step Functions' most)"));
+    let reader = if let Some(node) = list_objects.node() {
+        ItemReader::ListObjects { uri: uri(node, false)? }
+    } else if let Some(node) = json_lines.node() {
+        ItemReader::JsonLines { uri: uri(node, true)? }
+    } else if let Some(node) = json.node() {
         let (uri, pointer) = (uri(node, true), pointer.or(String::new(), json_pointer));
-        return Some(ItemReader::Json { uri: uri?, pointer: pointer? });
-    }
+        ItemReader::Json { uri: uri?, pointer: pointer? }
+    } else if let Some(node) = athena_files.node() {
+        athena_manifest(uri(node, true)?)
+    } else if let Some(node) = numbers.node() {
+        ranges::numbers(node)?
+    } else if let Some(node) = dates.node() {
+        ranges::dates(node)?
+    } else {
+        csv_table(&csv, &headers, &delimiter)?
+    };
+    Some((reader, most?))
+}
+
+/// Athena's manifest of a query's files: one URI a line, no header. It has one column whatever stands in it, so that its
+/// fields are separated by what no URI has: the values of partition columns in a path may have commas.
+fn athena_manifest(uri: Template) -> ItemReader {
+    ItemReader::Csv { uri, headers: Some(vec!["uri".into()]), delimiter: '\t' }
+}
+
+fn csv_table(csv: &Slot<'_>, headers: &Slot<'_>, delimiter: &Slot<'_>) -> Option<ItemReader> {
     let uri = csv.required(|node| uri(node, true));
     let headers = headers.optional(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=usize::MAX));
     let delimiter = delimiter.or(',', |node| {

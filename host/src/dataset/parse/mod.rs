@@ -3,6 +3,7 @@
 
 mod map;
 mod output;
+mod ranges;
 mod release;
 mod values;
 

@@ -110,6 +110,7 @@ fn a_whole_file_is_understood() {
             grants: Grants { read: vec!["s3://data/csv/".parse().unwrap()] },
             map: MapSpec {
                 item_reader: ItemReader::ListObjects { uri: template(json!("s3://data/csv/{$.year}/")) },
+                max_items: None,
                 item_selector: Some(template(json!({"Key": "{$$.Map.Item.Value.Key}"}))),
                 batch_input: Some(template(json!({"Bucket": "data"}))),
                 max_items_per_batch: 7,
@@ -199,6 +200,7 @@ fn what_is_left_out_has_the_documented_defaults() {
         dataset.map,
         MapSpec {
             item_reader: ItemReader::Items(Template(json!("{$.dates}"))),
+            max_items: None,
             item_selector: None,
             batch_input: None,
             max_items_per_batch: 100,
@@ -234,6 +236,63 @@ fn item_readers() {
         ItemReader::Json { uri: uri("s3://b/{$.k}"), pointer: "/a/0/b~1c".into() }
     );
     assert_eq!(reader(r#"{ json_lines = "s3://b/k" }"#), ItemReader::JsonLines { uri: uri("s3://b/k") });
+}
+
+#[test]
+fn readers_that_are_another_one_in_short() {
+    let read = |text: &str| map(&format!("item_reader = {text}")).unwrap();
+    let reader = |text: &str| read(text).item_reader;
+    let uri = Template(json!("s3://b/{$.query}-manifest.csv"));
+    assert_eq!(
+        reader(r#"{ athena_files = "s3://b/{$.query}-manifest.csv" }"#),
+        ItemReader::Csv { uri, headers: Some(vec!["uri".into()]), delimiter: '\t' }
+    );
+    for (text, items) in [
+        ("{ numbers = { from = 0, to = 3 } }", json!([0, 1, 2, 3])),
+        ("{ numbers = { from = -5, to = 4, step = 5 } }", json!([-5, 0])),
+        ("{ numbers = { from = 7, to = 7, step = 9 } }", json!([7])),
+        ("{ dates = { from = '2020-02-28', to = '2020-03-01' } }", json!(["2020-02-28", "2020-02-29", "2020-03-01"])),
+        ("{ dates = { from = '1969-12-31', to = '1970-01-07', step = '7days' } }", json!(["1969-12-31", "1970-01-07"])),
+        (
+            "{ dates = { from = '2018-12-31', to = '2019-01-01', step = '17h 30m' } }",
+            json!(["2018-12-31T00:00:00Z", "2018-12-31T17:30:00Z", "2019-01-01T11:00:00Z"]),
+        ),
+    ] {
+        assert_eq!(reader(text), ItemReader::Items(Template(items)), "{text}");
+    }
+    assert_eq!(read(r#"{ json_lines = "s3://b/k", max_items = 5 }"#).max_items, Some(5));
+}
+
+#[test]
+fn ranges_that_are_none_or_too_large_are_named() {
+    for (text, expected) in [
+        (
+            "{ numbers = { from = 1, to = 0 } }",
+            "map.item_reader.numbers: `from` is beyond `to`: there would be no items",
+        ),
+        ("{ numbers = { from = 1 } }", "the key `to` is missing"),
+        ("{ numbers = { from = 1, to = 2, step = 0 } }", "expected a step of at least 1, found 0"),
+        (
+            "{ numbers = { from = -9007199254740991, to = 9007199254740991 } }",
+            "18014398509481983 items are larger than",
+        ),
+        ("{ dates = { from = '2018-1-01', to = '2018-02-30' } }", "dates.to: expected a date such as"),
+        ("{ dates = { from = '2018-02-02', to = '2018-02-01' } }", "`from` is later than `to`"),
+        ("{ dates = { from = '0000-01-01', to = '9999-12-31', step = '1s' } }", "items are larger than"),
+        (
+            "{ dates = { from = '2018-01-01', to = '2018-12-31', step = '15m' } }",
+            "35040 items are larger than a state's payload",
+        ),
+        ("{ dates = { from = '2018-01-01', to = '2018-01-02', step = '1500ms' } }", "a step is whole seconds"),
+        ("{ dates = { from = '2018-01-01', to = '2018-01-02' }, max_items = 1 }", "`to` says where the items end"),
+        ("{ json_lines = 's3://b/k', max_items = 0 }", "expected a number from 1 to 100,000,000"),
+        ("{ athena_files = 's3://b/k', headers = ['a'] }", "`headers` belongs to `csv`"),
+        ("{ athena_files = 's3://b/' }", "`s3://b/` does not name an object"),
+        ("{ athena_files = 's3://b/k', csv = 's3://b/k' }", "expected one of the keys `list_objects`"),
+    ] {
+        let error = map(&format!("item_reader = {text}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
 }
 
 #[test]
@@ -316,7 +375,7 @@ fn mistakes_in_the_map_are_named() {
         batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
         timeout = "1500ms"
     "#).unwrap_err(), @r#"
-    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json` and `json_lines`
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `athena_files`, `numbers` and `dates`
     sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
     sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
     sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds

@@ -1,0 +1,90 @@
+//! Items that follow from a beginning, an end and a step: `numbers` and `dates`. They become items of the dataset file.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use time::{Date, Month};
+
+use super::values::duration;
+use crate::dataset::read::keys;
+use crate::dataset::tree::Node;
+use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, Template};
+
+/// The largest whole number that every JSON reader keeps exact.
+const MAX_NUMBER: i64 = (1 << 53) - 1;
+const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
+
+/// `{ from = 0, to = 99, step = 1 }`: both ends are items.
+pub(super) fn numbers(node: &Node<'_>) -> Option<ItemReader> {
+    keys!(let { from, to, step } = node);
+    let (from, to) = (from.required(number), to.required(number));
+    let step = step.or(1, |node| node.integer(1..MAX_NUMBER, "a step of at least 1"));
+    let (from, to, step) = (from?, to?, step?);
+    if from > to {
+        return node.note("`from` is beyond `to`: there would be no items", None);
+    }
+    list(node, (to - from) / step + 1, |n| Some(Value::from(from + n * step)))
+}
+
+/// `{ from = "2018-01-01", to = "2018-12-31", step = "1day" }`: dates where the step is whole days, and otherwise points
+/// in time, in UTC, until the end of the last day.
+pub(super) fn dates(node: &Node<'_>) -> Option<ItemReader> {
+    keys!(let { from, to, step } = node);
+    let (from, to) = (from.required(date), to.required(date));
+    let day = Duration::from_secs(SECONDS_OF_A_DAY.unsigned_abs());
+    let step = step.or(day, |node| {
+        let step = duration(node, Duration::from_secs(1)..=day * 36_525)?;
+        if step.subsec_nanos() == 0 { Some(step) } else { node.note("a step is whole seconds", None) }
+    });
+    let (from, to, step) = (i64::from(from?), i64::from(to?), i64::try_from(step?.as_secs()).ok()?);
+    if from > to {
+        return node.note("`from` is later than `to`: there would be no items", None);
+    }
+    let seconds = (to - from + 1) * SECONDS_OF_A_DAY;
+    list(node, (seconds - 1) / step + 1, |n| {
+        let at = n * step;
+        let date = Date::from_julian_day(i32::try_from(from + at / SECONDS_OF_A_DAY).ok()?).ok()?;
+        if step % SECONDS_OF_A_DAY == 0 {
+            return Some(Value::from(date.to_string()));
+        }
+        let (hour, minute, second) = (at % SECONDS_OF_A_DAY / 3600, at / 60 % 60, at % 60);
+        Some(Value::from(format!("{date}T{hour:02}:{minute:02}:{second:02}Z")))
+    })
+}
+
+/// They travel through a state's payload, which must hold them all.
+fn list(node: &Node<'_>, count: i64, item: impl Fn(i64) -> Option<Value>) -> Option<ItemReader> {
+    let most = i64::from(MAX_INPUT_BYTES_PER_BATCH);
+    // Each takes two bytes at least, so that what is too much is never made.
+    let items = if count <= most / 2 { Some(Value::Array((0..count).map(item).collect::<Option<_>>()?)) } else { None };
+    match items.filter(|items| items.to_string().len() <= MAX_INPUT_BYTES_PER_BATCH as usize) {
+        Some(items) => Some(ItemReader::Items(Template(items))),
+        None => {
+            let help = "put them into an object on S3, one a line, and read it with `item_reader = { json_lines = \"s3://...\" }`; or make the step larger";
+            let message = format!("{count} items are larger than a state's payload (256 KiB, Step Functions)");
+            node.note(message, Some(help))
+        }
+    }
+}
+
+fn number(node: &Node<'_>) -> Option<i64> {
+    node.integer(-MAX_NUMBER..MAX_NUMBER + 1, "a whole number of at most 53 bits")
+}
+
+/// The Julian day of a date that is written `2018-01-31`.
+fn date(node: &Node<'_>) -> Option<i32> {
+    let day = day_of(node.text()?);
+    day.map(Date::to_julian_day).or_else(|| node.wrong("a date such as \"2018-01-31\""))
+}
+
+fn day_of(text: &str) -> Option<Date> {
+    let digits = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<u16>().ok() } else { None }
+    };
+    if text.len() != 10 || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
+        return None;
+    }
+    let month = Month::try_from(u8::try_from(digits(5..7)?).ok()?).ok()?;
+    Date::from_calendar_date(digits(0..4)?.into(), month, u8::try_from(digits(8..10)?).ok()?).ok()
+}
