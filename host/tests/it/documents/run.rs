@@ -107,8 +107,8 @@ impl Desk {
     /// `make demo` with what is built already.
     fn demo(&self, binary: &str) -> String {
         let demo = self.path().join("work/demo");
-        let built = "-o host -o generator -o plugin-noaa-precipitation";
-        format!("make --silent {built} demo GRISTMILL={binary} DEMO={}", demo.display())
+        let built = "-o quick -o generator -o plugin-noaa-precipitation";
+        format!("make --silent {built} demo QUICK={binary} DEMO={}", demo.display())
     }
 }
 
