@@ -241,6 +241,19 @@ async fn a_distributed_map_of_1000_objects_over_two_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_map_reads_no_more_items_than_it_may() {
+    let account = Account::with_stations(Emulator::aws(), 60, 0).await;
+    let dataset = account.dataset(&[("csv/by_station/\" }", "csv/by_station/\", max_items = 25 }")]);
+    let _worker = account.worker();
+    let (status, error) = account.execute(&account.asl(&dataset), &json!({})).await;
+    assert_eq!((status, error), (ExecutionStatus::Succeeded, None));
+    let rows = account.rows().await;
+    let answer = account.answer();
+    assert!(!rows.is_empty() && rows.len() <= 25 && rows.len() < answer.len(), "{}", rows.len());
+    assert!(rows.iter().all(|(station, row)| answer.get(station) == Some(row)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_objects_within_what_a_batch_tolerates_are_reported_and_cost_nothing_else() {
     let account = Account::with_stations(Emulator::aws(), 95, 5).await;
     let dataset = account.dataset(&[(
