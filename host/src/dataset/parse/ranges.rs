@@ -26,8 +26,8 @@ pub(super) fn numbers(node: &Node<'_>) -> Option<ItemReader> {
     list(node, (to - from) / step + 1, |n| Some(Value::from(from + n * step)))
 }
 
-/// `{ from = "2018-01-01", to = "2018-12-31", step = "1day" }`: dates where the step is whole days, and otherwise points
-/// in time, in UTC, until the end of the last day.
+/// `{ from = "2018-01-01", to = "2018-12-31", step = "1day" }`: dates where the step is whole days, written as the two ends
+/// are, and otherwise points in time, in UTC, until the end of the last day.
 pub(super) fn dates(node: &Node<'_>) -> Option<ItemReader> {
     keys!(let { from, to, step } = node);
     let (from, to) = (from.required(date), to.required(date));
@@ -36,7 +36,10 @@ pub(super) fn dates(node: &Node<'_>) -> Option<ItemReader> {
         let step = duration(node, Duration::from_secs(1)..=day * 36_525)?;
         if step.subsec_nanos() == 0 { Some(step) } else { node.note("a step is whole seconds", None) }
     });
-    let (from, to, step) = (i64::from(from?), i64::from(to?), i64::try_from(step?.as_secs()).ok()?);
+    let ((from, form), (to, form_of_end), step) = (from?, to?, i64::try_from(step?.as_secs()).ok()?);
+    if form != form_of_end {
+        return node.note("`from` and `to` are written in two ways", None);
+    }
     if from > to {
         return node.note("`from` is later than `to`: there would be no items", None);
     }
@@ -45,7 +48,8 @@ pub(super) fn dates(node: &Node<'_>) -> Option<ItemReader> {
         let at = n * step;
         let date = Date::from_julian_day(i32::try_from(from + at / SECONDS_OF_A_DAY).ok()?).ok()?;
         if step % SECONDS_OF_A_DAY == 0 {
-            return Some(Value::from(date.to_string()));
+            let text = date.to_string();
+            return Some(Value::from(if form == Form::Basic { text.replace('-', "") } else { text }));
         }
         let (hour, minute, second) = (at % SECONDS_OF_A_DAY / 3600, at / 60 % 60, at % 60);
         Some(Value::from(format!("{date}T{hour:02}:{minute:02}:{second:02}Z")))
@@ -71,20 +75,33 @@ fn number(node: &Node<'_>) -> Option<i64> {
     node.integer(-MAX_NUMBER..MAX_NUMBER + 1, "a whole number of at most 53 bits")
 }
 
-/// The Julian day of a date that is written `2018-01-31`.
-fn date(node: &Node<'_>) -> Option<i32> {
-    let day = day_of(node.text()?);
-    day.map(Date::to_julian_day).or_else(|| node.wrong("a date such as \"2018-01-31\""))
+/// How dates are written (ISO 8601).
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// `2018-01-31`
+    Extended,
+    /// `20180131`
+    Basic,
 }
 
-fn day_of(text: &str) -> Option<Date> {
-    let digits = |range: std::ops::Range<usize>| {
-        let digits = text.get(range)?;
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<u16>().ok() } else { None }
+/// The Julian day of a date, and how it is written.
+fn date(node: &Node<'_>) -> Option<(i64, Form)> {
+    let day = day_of(node.text()?);
+    let day = day.map(|(day, form)| (day.to_julian_day().into(), form));
+    day.or_else(|| node.wrong("a date such as \"2018-01-31\" or \"20180131\""))
+}
+
+fn day_of(text: &str) -> Option<(Date, Form)> {
+    let (form, digits) = match text.split('-').collect::<Vec<_>>()[..] {
+        [year, month, day] if (year.len(), month.len(), day.len()) == (4, 2, 2) => {
+            (Form::Extended, format!("{year}{month}{day}"))
+        }
+        [digits] if digits.len() == 8 => (Form::Basic, digits.to_owned()),
+        _ => return None,
     };
-    if text.len() != 10 || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(digits(5..7)?).ok()?).ok()?;
-    Date::from_calendar_date(digits(0..4)?.into(), month, u8::try_from(digits(8..10)?).ok()?).ok()
+    let digits: u32 =
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok()? } else { return None };
+    let month = Month::try_from(u8::try_from(digits / 100 % 100).ok()?).ok()?;
+    let day = u8::try_from(digits % 100).ok()?;
+    Some((Date::from_calendar_date(i32::try_from(digits / 10_000).ok()?, month, day).ok()?, form))
 }

@@ -252,6 +252,7 @@ fn readers_that_are_another_one_in_short() {
         ("{ numbers = { from = -5, to = 4, step = 5 } }", json!([-5, 0])),
         ("{ numbers = { from = 7, to = 7, step = 9 } }", json!([7])),
         ("{ dates = { from = '2020-02-28', to = '2020-03-01' } }", json!(["2020-02-28", "2020-02-29", "2020-03-01"])),
+        ("{ dates = { from = '20200229', to = '20200301' } }", json!(["20200229", "20200301"])),
         ("{ dates = { from = '1969-12-31', to = '1970-01-07', step = '7days' } }", json!(["1969-12-31", "1970-01-07"])),
         (
             "{ dates = { from = '2018-12-31', to = '2019-01-01', step = '17h 30m' } }",
@@ -277,6 +278,9 @@ fn ranges_that_are_none_or_too_large_are_named() {
             "18014398509481983 items are larger than",
         ),
         ("{ dates = { from = '2018-1-01', to = '2018-02-30' } }", "dates.to: expected a date such as"),
+        ("{ dates = { from = '20180229', to = '20180301' } }", "dates.from: expected a date such as"),
+        ("{ dates = { from = '2018é101', to = '20180301' } }", "dates.from: expected a date such as"),
+        ("{ dates = { from = '20180101', to = '2018-03-01' } }", "`from` and `to` are written in two ways"),
         ("{ dates = { from = '2018-02-02', to = '2018-02-01' } }", "`from` is later than `to`"),
         ("{ dates = { from = '0000-01-01', to = '9999-12-31', step = '1s' } }", "items are larger than"),
         (
