@@ -6,15 +6,14 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::compiler::{runtime_here, with_notice};
+use super::inputs::objects;
 use super::machine::{GuestThreads, cores};
-use crate::aws;
 use crate::catalog::DatasetVersion;
 use crate::cli::DeskArgs;
 use crate::dataset::Variables;
 use crate::job::Digest;
 use crate::object::aside::Aside;
 use crate::object::folder::FolderStore;
-use crate::object::s3::S3Store;
 use crate::object::{ObjectStore, ObjectWriter};
 use crate::registry::{Name, Registry};
 use crate::replay;
@@ -42,21 +41,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) async fn open(args: DeskArgs) -> anyhow::Result<Self> {
         let slots = args.slots.unwrap_or_else(cores).max(1);
-        let inputs: Arc<dyn ObjectStore> = match &args.local {
-            Some(folder) => {
-                anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
-                Arc::new(FolderStore::new(folder.join("s3")))
-            }
-            None => {
-                let config = aws::load().await;
-                anyhow::ensure!(
-                    config.region().is_some(),
-                    "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names; or read copies with \
-                     `--local DIR`"
-                );
-                Arc::new(S3Store::new(&config))
-            }
-        };
+        let inputs = objects(args.local.as_deref()).await?;
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let aside: Arc<dyn ObjectWriter> = Arc::new(FolderStore::new(folder.path().join("s3")));
         let stores = Stores {

@@ -1,10 +1,15 @@
-//! What a command is given: files, and the values of variables.
+//! What a command is given: files, the values of variables, and objects to read.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::aws;
 use crate::cli::SetArgs;
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::files;
+use crate::object::ObjectStore;
+use crate::object::folder::FolderStore;
+use crate::object::s3::S3Store;
 
 /// The largest file that is read where the user names one (items, an input, a report), in bytes.
 pub(super) const MAX_GIVEN: u64 = 1 << 30;
@@ -21,4 +26,19 @@ pub(super) fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variabl
         }
     }
     Ok(args.variables())
+}
+
+/// The objects that a command only reads: of the folder that `--local` names, or of S3.
+pub(super) async fn objects(local: Option<&Path>) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    if let Some(folder) = local {
+        anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
+        return Ok(Arc::new(FolderStore::new(folder.join("s3"))));
+    }
+    let config = aws::load().await;
+    anyhow::ensure!(
+        config.region().is_some(),
+        "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names; or read copies with \
+         `--local DIR`"
+    );
+    Ok(Arc::new(S3Store::new(&config)))
 }
