@@ -1,5 +1,6 @@
 //! Keeps alive what lapses while a batch is worked on: the message's visibility, the claim in the ledger, and the task token's
-//! heartbeat. When one of them is lost, so is the batch, and the work stops.
+//! heartbeat. When one of them is lost, so is the batch, and the work stops; but what may be seen in part is finished though
+//! nobody waits for the answer.
 //!
 //! It is a task of its own, so that renewals are on time whatever the work is busy with.
 

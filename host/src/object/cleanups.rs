@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// Removals under way. Whoever lets go of a batch's message waits for them first: afterwards nobody knows of them.
+/// Removals under way, and uploads that are being begun, which nobody may want any more once they have a name. Whoever lets go
+/// of a batch's message waits for them first: afterwards nobody knows of them.
+///
+/// They are those of all batches of the store, so that a busy one may be waited for in vain.
 #[derive(Clone, Debug, Default)]
 pub struct Cleanups(TaskTracker);
 
@@ -21,7 +24,7 @@ impl Cleanups {
     pub async fn done(&self, patience: Duration) {
         self.0.close();
         if tokio::time::timeout(patience, self.0.wait()).await.is_err() {
-            tracing::warn!("unfinished uploads are still being removed");
+            tracing::debug!("uploads are still being begun or removed");
         }
     }
 }
