@@ -27,6 +27,7 @@ pub mod rollout;
 pub mod runtime;
 pub mod sink;
 mod sqlite;
+pub mod table;
 pub mod telemetry;
 mod text;
 pub mod trust;

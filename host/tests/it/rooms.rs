@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["aws", "backoff", "cpu", "files", "sqlite", "job", "text"],
     &["callback", "ledger", "object", "queue", "registry", "trust"],
-    &["dataset"],
+    &["dataset", "table"],
     &["asl", "runtime", "sink"],
     &["account", "report"],
     &["admission", "telemetry"],

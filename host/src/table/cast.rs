@@ -1,0 +1,90 @@
+//! Whatever type a file has, as one of the few that blocks have. What would lose something is an error.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::error::ArrowError;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
+use serde::de::IgnoredAny;
+
+use super::request::ValueType;
+
+/// The type that follows from a file's.
+pub(super) fn natural(of: &DataType) -> ValueType {
+    match of {
+        DataType::Boolean => ValueType::Boolean,
+        DataType::Dictionary(_, values) => natural(values),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            ValueType::Binary
+        }
+        DataType::Date32 | DataType::Date64 => ValueType::Date,
+        DataType::Timestamp(..) => ValueType::Timestamp,
+        nested if nested.is_nested() => ValueType::Json,
+        whole if whole.is_integer() => ValueType::Int64,
+        number if number.is_floating() => ValueType::Float64,
+        _ => ValueType::Text,
+    }
+}
+
+/// The same values in another type. One that it cannot hold is an error.
+pub(super) fn cast(values: &ArrayRef, to: ValueType) -> Result<ArrayRef, ArrowError> {
+    let from = values.data_type();
+    match (from, to) {
+        (DataType::Utf8, ValueType::Json) => checked_json(values),
+        (from, ValueType::Json) if !from.is_nested() => json_texts(values),
+        (from, ValueType::Json | ValueType::Text) if from.is_nested() => json_texts(values),
+        (from, ValueType::Int64) if from.is_floating() => {
+            let numbers = strict(values, &DataType::Float64)?;
+            if let Some(odd) = numbers.as_primitive::<Float64Type>().iter().flatten().find(|n| n.fract() != 0.0) {
+                return Err(ArrowError::CastError(format!("{odd} is no whole number")));
+            }
+            strict(&numbers, &DataType::Int64)
+        }
+        // Arrow cuts towards zero, which moves what is before 1970 to the next microsecond.
+        (DataType::Timestamp(TimeUnit::Nanosecond, _), ValueType::Timestamp) => {
+            let micros = values
+                .as_primitive::<TimestampNanosecondType>()
+                .unary::<_, TimestampMicrosecondType>(|nanos| nanos.div_euclid(1_000));
+            Ok(Arc::new(micros.with_timezone("UTC")))
+        }
+        _ => strict(values, &to.arrow()),
+    }
+}
+
+/// What went wrong, without Arrow's name for it.
+pub(super) fn words(error: ArrowError) -> String {
+    match error {
+        ArrowError::CastError(text) | ArrowError::ParseError(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn strict(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(values, to, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+/// Texts that are JSON already.
+fn checked_json(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    for text in values.as_string::<i32>().iter().flatten() {
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| ArrowError::CastError(format!("a text is not JSON: {error}")))?;
+    }
+    Ok(values.clone())
+}
+
+/// Values as Arrow writes them in JSON lines: a line has one column, whose name has one letter.
+fn json_texts(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let rows = RecordBatch::try_from_iter_with_nullable([("v", values.clone(), true)])?;
+    let mut lines = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
+    writer.write(&rows)?;
+    writer.finish()?;
+    drop(writer);
+    let lines = String::from_utf8(lines).map_err(|error| ArrowError::CastError(error.to_string()))?;
+    let inner = |line: &str| line.strip_prefix("{\"v\":")?.strip_suffix('}').map(str::to_owned);
+    let texts = lines.lines().enumerate().map(|(row, line)| if values.is_null(row) { None } else { inner(line) });
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}

@@ -1,0 +1,17 @@
+//! Tables in objects: the columns and rows that somebody asks for, as blocks of Arrow in the few types of
+//! [`ValueType`]. What is not asked for is not fetched. Knows nothing of plugins.
+
+mod cast;
+mod condition;
+mod footer;
+mod hive;
+mod plan;
+mod prune;
+mod request;
+mod scan;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use self::request::{Column, Comparison, Literal, Predicate, Request, ValueType, Wanted};
+pub use self::scan::Scan;
