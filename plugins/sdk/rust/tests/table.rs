@@ -1,0 +1,117 @@
+//! Blocks that Arrow's own writer made, read by ours; and bytes that nobody made on purpose.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds what it did not expect should stop there")]
+
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow_ipc::writer::StreamWriter;
+use gristmill_plugin::table::Block;
+use proptest::prelude::*;
+
+type Row = (Option<bool>, Option<i64>, Option<f64>, Option<String>, Option<Vec<u8>>, Option<i32>, Option<i64>);
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let text = proptest::option::of(".{0,9}");
+    let bytes = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9));
+    let row = (any::<Option<bool>>(), any::<Option<i64>>(), any::<Option<f64>>(), text, bytes, any::<Option<i32>>());
+    let row = (row, any::<Option<i64>>()).prop_map(|((a, b, c, d, e, f), g)| (a, b, c, d, e, f, g));
+    proptest::collection::vec(row, 0..40)
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let instants: TimestampMicrosecondArray = rows.iter().map(|row| row.6).collect();
+    let columns: [(&str, ArrayRef); 7] = [
+        ("bool", Arc::new(rows.iter().map(|row| row.0).collect::<BooleanArray>())),
+        ("int", Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>())),
+        ("float", Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>())),
+        ("text", Arc::new(rows.iter().map(|row| row.3.as_deref()).collect::<StringArray>())),
+        ("bytes", Arc::new(rows.iter().map(|row| row.4.as_deref()).collect::<BinaryArray>())),
+        ("day", Arc::new(rows.iter().map(|row| row.5).collect::<Date32Array>())),
+        ("instant", Arc::new(instants.with_timezone("UTC"))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn stream(batch: &RecordBatch) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    writer.write(batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// Looks at everything that a block has.
+fn read(bytes: Vec<u8>) -> Result<Vec<Row>, gristmill_plugin::Failure> {
+    let block = Block::new(bytes)?;
+    let (bools, ints, floats) = (block.bool("bool")?, block.i64("int")?, block.f64("float")?);
+    let (texts, binaries) = (block.text("text")?, block.binary("bytes")?);
+    let (days, instants) = (block.date("day")?, block.timestamp("instant")?);
+    let row = |at| {
+        let (text, bytes) = (texts.get(at).map(str::to_owned), binaries.get(at).map(<[u8]>::to_vec));
+        (bools.get(at), ints.get(at), floats.get(at), text, bytes, days.get(at), instants.get(at))
+    };
+    // Damaged bytes may claim any number of rows that fit in them.
+    Ok((0..block.rows()).map(row).collect())
+}
+
+proptest! {
+    #[test]
+    fn what_arrow_writes_is_read_back(rows in rows(), skipped in 0usize..9) {
+        let whole = batch(&rows);
+        prop_assert_eq!(&read(stream(&whole)).unwrap(), &rows);
+        // A slice begins within a byte of its bitmaps and beyond the first of its texts.
+        let skipped = skipped.min(rows.len());
+        let rest = whole.slice(skipped, rows.len() - skipped);
+        prop_assert_eq!(&read(stream(&rest)).unwrap()[..], &rows[skipped..]);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_or_values_but_no_panic(
+        rows in rows(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        kept in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = stream(&batch(&rows));
+        let _ = read(bytes[..kept.index(bytes.len())].to_vec());
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = read(bytes);
+    }
+}
+
+#[test]
+fn every_cut_before_the_end_of_the_batch_is_an_error() {
+    let rows = vec![(Some(true), Some(1), Some(0.5), Some("é".to_owned()), Some(vec![0xff]), Some(-1), None); 3];
+    let bytes = stream(&batch(&rows));
+    // The end of the stream, eight bytes, is of no importance.
+    for length in 0..bytes.len() - 8 {
+        assert_eq!(read(bytes[..length].to_vec()).unwrap_err().code(), "TableInvalid", "{length} bytes");
+    }
+}
+
+#[test]
+fn a_column_that_is_not_there_or_is_another_says_so() {
+    let block = Block::new(stream(&batch(&[]))).unwrap();
+    let missing = block.f64("temperature").err().unwrap();
+    assert_eq!(
+        missing.to_string(),
+        "NoSuchColumn: there is no column temperature, only bool, int, float, text, bytes, day, instant"
+    );
+    let other = block.f64("int").err().unwrap();
+    assert_eq!(other.to_string(), "ColumnType: column int is of type Int64, not Float64");
+}
+
+#[test]
+fn a_type_that_blocks_do_not_have_is_refused() {
+    let small: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let bytes = stream(&RecordBatch::try_from_iter([("small", small)]).unwrap());
+    let failure = Block::new(bytes).err().unwrap();
+    assert_eq!(
+        failure.to_string(),
+        "TableInvalid: a block cannot be read: a column is of a type that blocks do not have"
+    );
+}
