@@ -10,6 +10,7 @@ use super::capabilities::{Guest, PluginPre, item_processor as wit};
 use super::component::PluginError;
 use super::cut::cut;
 use super::store::{MAX_MESSAGE, OutOfTime, reason, store};
+use super::time::ItemTime;
 use super::{BatchContext, GuestMetrics, GuestRows, Limits, RowDecoder, RowsRefused};
 use crate::dataset::{Column, ColumnType, Grants, InstanceLife, Manifest, OutputShape};
 use crate::job::Item;
@@ -40,7 +41,7 @@ pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Mani
     });
     let describe = async {
         let nothing = Item { index: 0, body: "".into() };
-        let mut store = store(pre, Guest::new(context, io.clone(), &nothing));
+        let mut store = store(pre, Guest::new(context, io.clone(), &nothing, ItemTime::start(LIMIT)));
         store.set_hostcall_fuel(MAX_MANIFEST);
         let instance = pre.instantiate_async(&mut store).await?;
         instance.gristmill_plugin_item_processor().call_describe(&mut store).await

@@ -11,6 +11,7 @@ use super::capabilities::{Guest, Plugin as Bindings};
 use super::component::Plugin;
 use super::cut::cut;
 use super::store::{MAX_MESSAGE, fault, out_of_time, store, trap};
+use super::time::ItemTime;
 use super::{BatchContext, ItemFault, ItemRun};
 use crate::dataset::InstanceLife;
 use crate::job::{FailureKind, Item, error_names};
@@ -53,9 +54,11 @@ impl Lane {
         let (start, limit) = (Instant::now(), self.context.limits.timeout);
         // Taken out, so that an item that is given up in the middle takes its instance with it.
         let kept = self.kept.take();
-        let mut result = match tokio::time::timeout(limit, self.attempt(kept, item)).await {
-            Ok(result) => result,
-            Err(_) => ItemRun::failed(out_of_time(limit)),
+        let time = ItemTime::start(limit);
+        let mut result = tokio::select! {
+            biased;
+            result = self.attempt(kept, item, time.clone()) => result,
+            () = time.over() => ItemRun::failed(out_of_time(limit)),
         };
         if let Err(fault) = &mut result.result {
             fault.message = cut(&fault.message, MAX_MESSAGE).to_owned();
@@ -64,14 +67,15 @@ impl Lane {
         result
     }
 
-    async fn attempt(&mut self, kept: Option<Kept>, item: &Item) -> ItemRun {
+    async fn attempt(&mut self, kept: Option<Kept>, item: &Item, time: ItemTime) -> ItemRun {
         let (mut store, instance, place) = match kept {
             Some(Kept { mut store, instance, place }) => {
-                store.data_mut().next_item(item);
+                store.data_mut().next_item(item, time);
                 (store, instance, Some(place))
             }
             None => {
-                let mut store = store(&self.plugin.pre, Guest::new(self.context.clone(), self.plugin.io.clone(), item));
+                let guest = Guest::new(self.context.clone(), self.plugin.io.clone(), item, time);
+                let mut store = store(&self.plugin.pre, guest);
                 match self.plugin.pre.instantiate_async(&mut store).await {
                     Ok(instance) => (store, instance, None),
                     Err(error) => return ItemRun::failed(trap(&store, &error)),

@@ -76,6 +76,11 @@ impl HostMemory {
         Self(Arc::new(AtomicUsize::new(MAX_HOST_MEMORY)))
     }
 
+    /// How many bytes are not set aside.
+    pub(super) fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Sets bytes aside until the guard is dropped. None if too few are left.
     pub(super) fn take(&self, bytes: usize) -> Option<Held> {
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));

@@ -23,6 +23,7 @@ mod open;
 mod private;
 mod secret;
 mod store;
+mod time;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! The store of one instance: its limits, and why it ended when it hit one of them or trapped.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
@@ -25,9 +25,8 @@ pub(super) fn store(pre: &PluginPre<Guest>, guest: Guest) -> Store<Guest> {
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
     // The time is checked here too: a thread on which every guest is busy runs its timers late.
-    store.epoch_deadline_callback(|store| match store.data().deadline {
-        Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
-        _ => Ok(UpdateDeadline::Yield(1)),
+    store.epoch_deadline_callback(|store| {
+        if store.data().time.is_over() { Err(OutOfTime.into()) } else { Ok(UpdateDeadline::Yield(1)) }
     });
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store

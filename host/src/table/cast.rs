@@ -1,5 +1,6 @@
 //! Whatever type a file has, as one of the few that blocks have. What would lose something is an error.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray};
@@ -11,6 +12,7 @@ use arrow::json::writer::LineDelimited;
 use serde::de::IgnoredAny;
 
 use super::request::ValueType;
+use super::scan::BLOCK;
 
 /// The type that follows from a file's.
 pub(super) fn natural(of: &DataType) -> ValueType {
@@ -33,9 +35,10 @@ pub(super) fn natural(of: &DataType) -> ValueType {
 pub(super) fn cast(values: &ArrayRef, to: ValueType) -> Result<ArrayRef, ArrowError> {
     let from = values.data_type();
     match (from, to) {
+        (DataType::Utf8View, _) => cast(&strict(values, &DataType::Utf8)?, to),
         (DataType::Utf8, ValueType::Json) => checked_json(values),
-        (from, ValueType::Json) if !from.is_nested() => json_texts(values),
-        (from, ValueType::Json | ValueType::Text) if from.is_nested() => json_texts(values),
+        (from, ValueType::Json) if !from.is_nested() => Ok(Arc::new(json_texts(values)?)),
+        (from, ValueType::Json | ValueType::Text) if from.is_nested() => Ok(Arc::new(json_texts(values)?)),
         (from, ValueType::Int64) if from.is_floating() => {
             let numbers = strict(values, &DataType::Float64)?;
             if let Some(odd) = numbers.as_primitive::<Float64Type>().iter().flatten().find(|n| n.fract() != 0.0) {
@@ -76,15 +79,32 @@ fn checked_json(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 }
 
 /// Values as Arrow writes them in JSON lines: a line has one column, whose name has one letter.
-fn json_texts(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(super) fn json_texts(values: &ArrayRef) -> Result<StringArray, ArrowError> {
     let rows = RecordBatch::try_from_iter_with_nullable([("v", values.clone(), true)])?;
-    let mut lines = Vec::new();
+    let mut lines = Limited(Vec::new());
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
-    writer.write(&rows)?;
-    writer.finish()?;
+    let too_much = |_| ArrowError::MemoryError(format!("its JSON has more than {BLOCK} bytes"));
+    writer.write(&rows).map_err(too_much)?;
+    writer.finish().map_err(too_much)?;
     drop(writer);
-    let lines = String::from_utf8(lines).map_err(|error| ArrowError::CastError(error.to_string()))?;
+    let lines = String::from_utf8(lines.0).map_err(|error| ArrowError::CastError(error.to_string()))?;
     let inner = |line: &str| line.strip_prefix("{\"v\":")?.strip_suffix('}').map(str::to_owned);
     let texts = lines.lines().enumerate().map(|(row, line)| if values.is_null(row) { None } else { inner(line) });
-    Ok(Arc::new(texts.collect::<StringArray>()))
+    Ok(texts.collect())
+}
+
+/// As many bytes as fit a block. A small file can say that one long text is in a million lists.
+struct Limited(Vec<u8>);
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > BLOCK {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -3,8 +3,12 @@
 
 mod cast;
 mod condition;
+mod cut;
+mod encode;
 mod footer;
+mod group;
 mod hive;
+mod pages;
 mod plan;
 mod prune;
 mod request;
@@ -12,6 +16,9 @@ mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
+mod thrift;
+mod types;
 
+pub use self::encode::Encoding;
 pub use self::request::{Column, Comparison, Literal, Predicate, Request, ValueType, Wanted};
 pub use self::scan::Scan;

@@ -120,6 +120,9 @@ impl Planned {
             }
             From::Key(None) | From::Nowhere => Ok(new_null_array(&to.arrow(), count)),
         };
-        values.map_err(|error| ArrowError::CastError(format!("column `{}`: {}", self.column.name, words(error))))
+        values.map_err(|error| match error {
+            ArrowError::MemoryError(_) => error,
+            error => ArrowError::CastError(format!("column `{}`: {}", self.column.name, words(error))),
+        })
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn may_meet(condition: &Condition, file_type: &DataType, statistics: 
         }
         Statistics::Int64(of) => whole(comparison, value, file_type, of.min_opt().copied(), of.max_opt().copied()),
         // Cut texts are bounds all the same.
-        Statistics::ByteArray(of) if *file_type == DataType::Utf8 => {
+        Statistics::ByteArray(of) if *file_type == DataType::Utf8View => {
             let (Some(min), Some(max)) = (of.min_opt(), of.max_opt()) else { return true };
             value
                 .as_string_opt::<i32>()

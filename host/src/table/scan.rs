@@ -1,75 +1,72 @@
-//! A Parquet file, block by block. Whoever polls it decodes: it belongs on a thread that holds nobody up.
+//! A Parquet file, block by block.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{and, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use futures::{FutureExt as _, StreamExt as _};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
-use parquet::basic::Type;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
+use parquet::basic::Encoding;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::cast::{natural, words};
+use super::cut::{bytes, halves};
+use super::encode::{Encoding as Handed, encode};
 use super::footer::footer;
+use super::group;
+use super::pages::BESIDE;
 use super::plan::Plan;
 use super::prune::may_meet;
 use super::request::{Column, Request};
-use super::source::{Source, fault};
-use crate::object::{Location, Metadata, ObjectError, ObjectStore};
+use super::source::Source;
+use super::types::{refuse_nested_int96, typed};
+use crate::object::{Location, ObjectError, ObjectStore};
 
-const DEFAULT_ROWS: usize = 16 << 10;
-/// The most bytes of a block.
-const BLOCK: usize = 8 << 20;
+/// About the most bytes of a block: half of what `wit/tables.wit` says, so that a single row may have twice as many.
+pub(super) const BLOCK: usize = 4 << 20;
+/// So many blocks are in memory at once: as decoded, as asked for, as bytes (which JSON has more of), and those on their way.
+const BLOCKS: u64 = 6;
 
-/// A table that is being read.
+/// A table that is being read. What is fetched belongs on a runtime for I/O, and what is decoded on a thread that holds nobody up:
+/// so there are two functions, called in turn.
 pub struct Scan {
-    object: Metadata,
+    source: Source,
+    metadata: ArrowReaderMetadata,
     plan: Plan,
     needed: Vec<usize>,
     schema: SchemaRef,
-    rows: ParquetRecordBatchStream<Source>,
-    ready: VecDeque<RecordBatch>,
-    over: bool,
+    block_rows: usize,
+    /// The row groups that are to be read.
+    groups: VecDeque<usize>,
+    rows: Option<ParquetRecordBatchReader>,
+    /// Decoded rows that are to be made into blocks.
+    decoded: Vec<RecordBatch>,
+    memory: u64,
+    /// What of it is not for a row group's bytes and pages.
+    beside: u64,
 }
 
 impl Scan {
     /// Opens the table in an object.
     pub async fn open(store: Arc<dyn ObjectStore>, at: &Location, request: &Request) -> Result<Self, ObjectError> {
-        let (object, _) = store.open(at, 0).await?;
-        let opened = AssertUnwindSafe(Self::start(store, &object, request)).catch_unwind().await;
-        opened.unwrap_or_else(|panic| Err(panicked(&object, &*panic)))
-    }
-
-    async fn start(store: Arc<dyn ObjectStore>, object: &Metadata, request: &Request) -> Result<Self, ObjectError> {
-        let footer = footer(&*store, object, request.memory).await?;
-        let metadata = typed(&footer).map_err(|error| fault(object, error))?;
-        let invalid = |why: String| ObjectError::Invalid(format!("{}: {why}", object.location));
-        let plan = Plan::new(request, &object.location.key, metadata.schema()).map_err(invalid)?;
+        let mut source = Source::open(store, at).await?;
+        let footer = footer(&mut source).await?;
+        let metadata = source.calmly(|| typed(&footer).map_err(|error| source.fault(&error)))?;
+        let plan = Plan::new(request, &source.object.location.key, metadata.schema());
+        let plan = plan.map_err(|why| source.invalid(why))?;
         let needed = plan.of_file();
-        refuse_nested_int96(&metadata, &needed).map_err(invalid)?;
-        let groups = groups(&plan, &metadata, &needed, request.memory, object)?;
+        refuse_nested_int96(&metadata, &needed).map_err(|why| source.invalid(why))?;
+        let (groups, memory, beside) = groups(&plan, &metadata, &needed, request.memory, &source)?;
         let fields = plan.columns.iter().map(|planned| {
             let Column { name, value_type, nullable } = &planned.column;
             Field::new(name, value_type.arrow(), *nullable)
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), needed.iter().copied());
-        let source = Source { store, object: object.clone(), footer, memory: request.memory };
-        let rows = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata)
-            .with_batch_size(if request.block_rows == 0 { DEFAULT_ROWS } else { request.block_rows.min(DEFAULT_ROWS) })
-            .with_row_groups(groups)
-            .with_projection(mask)
-            .build()
-            .map_err(|error| fault(object, error))?;
-        Ok(Self { object: object.clone(), plan, needed, schema, rows, ready: VecDeque::new(), over: false })
+        let (rows, decoded, block_rows) = (None, Vec::new(), request.block_rows);
+        Ok(Self { source, metadata, plan, needed, schema, block_rows, groups, rows, decoded, memory, beside })
     }
 
     /// The columns of its blocks.
@@ -77,34 +74,71 @@ impl Scan {
         self.plan.columns.iter().map(|planned| &planned.column)
     }
 
-    /// The next block, never without rows; none at the end, and after an error.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, ObjectError> {
-        loop {
-            if let Some(block) = self.ready.pop_front() {
-                return Ok(Some(block));
-            }
-            if self.over {
-                return Ok(None);
-            }
-            let more = AssertUnwindSafe(self.more()).catch_unwind().await;
-            let more = more.unwrap_or_else(|panic| Err(panicked(&self.object, &*panic)));
-            self.over = !matches!(more, Ok(true));
-            more?;
-        }
+    /// The most memory that it takes, in bytes, beside the blocks that it has given.
+    pub fn memory(&self) -> u64 {
+        self.memory
     }
 
-    /// Decodes some rows; false at the end.
-    async fn more(&mut self) -> Result<bool, ObjectError> {
-        let Some(rows) = self.rows.next().await else { return Ok(false) };
-        let rows = rows.map_err(|error| fault(&self.object, error))?;
-        let block = self
-            .block(&rows)
-            .map_err(|error| ObjectError::Invalid(format!("{}: {}", self.object.location, words(error))))?;
-        self.cut(block)?;
+    /// How many bytes of the object were fetched.
+    pub fn fetched(&self) -> u64 {
+        self.source.fetched
+    }
+
+    /// Fetches what is to be decoded next, if that is needed. False at the end.
+    pub async fn fetch(&mut self) -> Result<bool, ObjectError> {
+        if self.rows.is_some() || !self.decoded.is_empty() {
+            return Ok(true);
+        }
+        let Some(number) = self.groups.pop_front() else { return Ok(false) };
+        let part = group::Part { metadata: &self.metadata, number, needed: &self.needed, block_rows: self.block_rows };
+        self.rows = Some(group::open(&mut self.source, part, self.memory - self.beside).await?);
         Ok(true)
     }
 
-    fn block(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    /// Decodes a block of what was fetched, never without rows. None if more has to be fetched.
+    pub fn decode(&mut self) -> Result<Option<RecordBatch>, ObjectError> {
+        // The decoder is not used again after it panicked.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.block()));
+        decoded.unwrap_or_else(|panic| Err(self.source.panicked(&*panic)))
+    }
+
+    /// A block as bytes.
+    pub fn encode(&self, block: &RecordBatch, encoding: Handed) -> Result<Vec<u8>, ObjectError> {
+        encode(block, self.columns(), encoding).map_err(|error| self.source.invalid(words(error)))
+    }
+
+    fn block(&mut self) -> Result<Option<RecordBatch>, ObjectError> {
+        loop {
+            if let Some(rows) = self.decoded.pop() {
+                if bytes(&rows) > BLOCK
+                    && let Some([first, second]) = halves(&rows)
+                {
+                    self.decoded.extend([second, first]);
+                    continue;
+                }
+                match self.asked(&rows) {
+                    Ok(block) if block.num_rows() == 0 => continue,
+                    Ok(block) if fits(&block) => return Ok(Some(block)),
+                    Ok(_) | Err(ArrowError::MemoryError(_)) => {}
+                    Err(error) => return Err(self.source.invalid(words(error))),
+                }
+                let parts = halves(&rows);
+                let [first, second] = parts.ok_or_else(|| {
+                    self.source.too_large(format!("a row has more than the {} bytes that a block may have", 2 * BLOCK))
+                })?;
+                self.decoded.extend([second, first]);
+                continue;
+            }
+            let Some(rows) = self.rows.as_mut().and_then(Iterator::next) else {
+                self.rows = None;
+                return Ok(None);
+            };
+            self.decoded.push(rows.map_err(|error| self.source.fault(&error.into()))?);
+        }
+    }
+
+    /// The columns that are asked for, of the rows that meet the conditions.
+    fn asked(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let mut meets: Option<BooleanArray> = None;
         for (planned, condition) in &self.plan.conditions {
             let mask = condition.mask(&planned.values(rows, &self.needed)?)?;
@@ -119,82 +153,27 @@ impl Scan {
         let count = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         RecordBatch::try_new_with_options(self.schema.clone(), values.collect::<Result<_, _>>()?, &count)
     }
-
-    /// Halves a block until each part has few enough bytes.
-    fn cut(&mut self, block: RecordBatch) -> Result<(), ObjectError> {
-        let mut parts = vec![block];
-        while let Some(part) = parts.pop() {
-            let rows = part.num_rows();
-            let sizes = part.columns().iter().map(|values| values.to_data().get_slice_memory_size());
-            let bytes: usize = sizes.sum::<Result<_, _>>().unwrap_or(usize::MAX);
-            match (rows, bytes) {
-                (0, _) => {}
-                (_, ..=BLOCK) => self.ready.push_back(part),
-                (1, _) => {
-                    let at = &self.object.location;
-                    return Err(ObjectError::TooLarge(format!(
-                        "{at}: a row has {bytes} bytes; a block at most {BLOCK}"
-                    )));
-                }
-                _ => {
-                    parts.push(part.slice(rows / 2, rows - rows / 2));
-                    parts.push(part.slice(0, rows / 2));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// The types that the file's own schema says, without what a writer of Arrow left beside it. INT96 would be nanoseconds, which end
-/// in 2262 and wrap around silently.
-fn typed(footer: &Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, ParquetError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let plain = ArrowReaderMetadata::try_new(footer.clone(), options.clone())?;
-    let of_file = plain.parquet_schema();
-    let int96 = |root: usize| {
-        let leaves = of_file.columns().iter().enumerate();
-        leaves
-            .filter(|(leaf, _)| of_file.get_column_root_idx(*leaf) == root)
-            .any(|(_, leaf)| leaf.physical_type() == Type::INT96)
-    };
-    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let fields = plain.schema().fields().iter().enumerate().map(|(root, field)| match field.data_type() {
-        DataType::Timestamp(..) if int96(root) => Arc::new(field.as_ref().clone().with_data_type(micros.clone())),
-        _ => field.clone(),
-    });
-    let hinted = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    if hinted == *plain.schema() {
-        return Ok(plain);
-    }
-    ArrowReaderMetadata::try_new(footer.clone(), options.with_schema(hinted))
+/// Whether the decoder sets something aside for many values, and not for those of a block only.
+fn decoded_together(field: &Field, column: &ColumnChunkMetaData) -> bool {
+    let delta = |encoding| matches!(encoding, Encoding::DELTA_BYTE_ARRAY | Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    field.data_type().is_nested() || column.encodings().any(delta)
 }
 
-fn refuse_nested_int96(metadata: &ArrowReaderMetadata, needed: &[usize]) -> Result<(), String> {
-    let of_file = metadata.parquet_schema();
-    for (leaf, column) in of_file.columns().iter().enumerate() {
-        let root = of_file.get_column_root_idx(leaf);
-        if column.physical_type() == Type::INT96 && needed.contains(&root) {
-            let field = metadata.schema().field(root);
-            if field.data_type().is_nested() {
-                return Err(format!(
-                    "column `{}` has INT96 inside of nested values, which is not supported",
-                    field.name()
-                ));
-            }
-        }
-    }
-    Ok(())
+fn fits(block: &RecordBatch) -> bool {
+    let most = if block.num_rows() == 1 { 2 * BLOCK } else { BLOCK };
+    bytes(block) <= most
 }
 
-/// The row groups that may have rows, none of them larger than what there is room for.
+/// The row groups that may have rows, none of them larger than what there is room for; and what reading them takes.
 fn groups(
     plan: &Plan,
     metadata: &ArrowReaderMetadata,
     needed: &[usize],
-    memory: u64,
-    object: &Metadata,
-) -> Result<Vec<usize>, ObjectError> {
+    room: u64,
+    source: &Source,
+) -> Result<(VecDeque<usize>, u64, u64), ObjectError> {
     let of_file = metadata.parquet_schema();
     let may = |group: &RowGroupMetaData| {
         plan.conditions.iter().all(|(planned, condition)| {
@@ -207,28 +186,29 @@ fn groups(
             leaf.is_none_or(|leaf| may_meet(condition, file_type, group.column(leaf).statistics()))
         })
     };
-    let mut kept = Vec::new();
+    let size = |bytes: i64| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let beside = (metadata.metadata().memory_size() as u64).saturating_add(BLOCKS * BLOCK as u64);
+    let (mut kept, mut most) = (VecDeque::new(), beside);
     for (number, group) in metadata.metadata().row_groups().iter().enumerate().filter(|(_, group)| may(group)) {
+        let (mut stored, mut unpacked) = (0_u64, 0_u64);
         let columns = group.columns().iter().enumerate();
-        let read = columns.filter(|(leaf, _)| needed.contains(&of_file.get_column_root_idx(*leaf)));
-        let size = |bytes: i64| u64::try_from(bytes).unwrap_or(u64::MAX);
-        let bytes = read.fold(0_u64, |sum, (_, column)| {
-            sum.saturating_add(size(column.compressed_size())).saturating_add(size(column.uncompressed_size()))
-        });
-        if bytes > memory {
-            return Err(ObjectError::TooLarge(format!(
-                "{}: the columns that are read of row group {number} have {bytes} bytes, stored and unpacked; there is room for {memory}: \
-                 read fewer columns, or write smaller row groups",
-                object.location
+        for (leaf, column) in columns.filter(|(leaf, _)| needed.contains(&of_file.get_column_root_idx(*leaf))) {
+            stored = stored.saturating_add(size(column.compressed_size()));
+            unpacked = unpacked.saturating_add(size(column.uncompressed_size()));
+            if decoded_together(metadata.schema().field(of_file.get_column_root_idx(leaf)), column) {
+                unpacked = unpacked.saturating_add(size(column.num_values()).saturating_mul(BESIDE));
+            }
+        }
+        let needs = beside.saturating_add(stored);
+        if needs > room {
+            return Err(source.too_large(format!(
+                "the columns that are read of row group {number} have {stored} bytes, and reading them takes {needs} bytes of memory; \
+                 there are {room}: read fewer columns, or write smaller row groups"
             )));
         }
-        kept.push(number);
+        // At once, a page of each column is unpacked; how large these are is only known when they are there.
+        most = most.max(needs.saturating_add(unpacked).min(room));
+        kept.push_back(number);
     }
-    Ok(kept)
-}
-
-/// Decoders panic on some damaged files.
-fn panicked(object: &Metadata, panic: &(dyn Any + Send)) -> ObjectError {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    ObjectError::Invalid(format!("{} cannot be read as Parquet: {}", object.location, text.unwrap_or("it is damaged")))
+    Ok((kept, most, beside))
 }

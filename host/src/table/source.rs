@@ -1,88 +1,132 @@
-//! One version of an object, as the Parquet reader asks for its ranges.
+//! One version of an object, and what was fetched of it.
 
+use std::any::Any;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ParquetMetaData;
+use futures::{StreamExt as _, TryStreamExt as _};
+use parquet::errors::ParquetError;
 
-use crate::object::{Metadata, ObjectError, ObjectStore};
+use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
+/// How much of an object comes with the first request: all of it, for most.
+const FIRST: u64 = 1 << 20;
 /// Requests that are under way at once.
 const REQUESTS: usize = 4;
+/// Ranges that are so close are fetched as one. That costs less time than another request.
+const GAP: u64 = 64 << 10;
 
 /// The object.
 pub(super) struct Source {
-    pub(super) store: Arc<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
     pub(super) object: Metadata,
-    /// What its end says of it, read before.
-    pub(super) footer: Arc<ParquetMetaData>,
-    /// The most bytes that are asked for at once.
-    pub(super) memory: u64,
+    /// Its first bytes.
+    first: Bytes,
+    /// How many bytes were fetched.
+    pub(super) fetched: u64,
 }
 
-impl AsyncFileReader for Source {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        let ranges = self.get_byte_ranges(vec![range]);
-        async move { Ok(ranges.await?.pop().unwrap_or_default()) }.boxed()
+impl Source {
+    pub(super) async fn open(store: Arc<dyn ObjectStore>, at: &Location) -> Result<Self, ObjectError> {
+        let (object, first) = store.open(at, FIRST).await?;
+        let fetched = first.len() as u64;
+        Ok(Self { store, object, first, fetched })
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        let (store, object, memory) = (self.store.clone(), self.object.clone(), self.memory);
-        async move {
-            let mut total = 0_u64;
-            for range in &ranges {
-                if range.start > range.end || range.end > object.size {
-                    return Err(ParquetError::General(format!("bytes {range:?} are asked for, of {}", object.size)));
+    /// Exactly these bytes, which lie within the object.
+    pub(super) async fn read(&mut self, range: Range<u64>) -> Result<Bytes, ObjectError> {
+        Ok(self.read_all(&[range]).await?.pop().unwrap_or_default())
+    }
+
+    /// Exactly the bytes of each range. Those close to each other come in one request.
+    pub(super) async fn read_all(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ObjectError> {
+        let first = self.first.len() as u64;
+        let together = merged(ranges.iter().filter(|range| range.end > first).cloned().collect());
+        let requests: Vec<_> = together
+            .iter()
+            .map(|range| {
+                let (store, object, range) = (self.store.clone(), self.object.clone(), range.clone());
+                async move {
+                    let bytes = store.read(&object.location, &object.etag, range.clone()).await?;
+                    if bytes.len() as u64 == range.end - range.start {
+                        return Ok(bytes);
+                    }
+                    let came = bytes.len();
+                    Err(ObjectError::Unavailable(format!("{}: of bytes {range:?}, {came} came", object.location)))
                 }
-                total = total.saturating_add(range.end - range.start);
+            })
+            .collect();
+        let pieces: Vec<Bytes> = futures::stream::iter(requests).buffered(REQUESTS).try_collect().await?;
+        self.fetched += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let piece = |range: &Range<u64>| {
+            if range.end <= first {
+                return self.first.slice(range.start as usize..range.end as usize);
             }
-            if total > memory {
-                return Err(ParquetError::General(format!("{total} bytes are asked for at once, of {memory}")));
-            }
-            let reads = ranges.into_iter().map(|range| {
-                let (store, object) = (store.clone(), object.clone());
-                async move { read(&*store, &object, range).await.map_err(|error| ParquetError::External(error.into())) }
-            });
-            let reads: Vec<_> = reads.collect();
-            futures::stream::iter(reads).buffered(REQUESTS).try_collect().await
+            let place = together.partition_point(|piece| piece.end < range.end);
+            let start = (range.start - together[place].start) as usize;
+            pieces[place].slice(start..start + (range.end - range.start) as usize)
+        };
+        Ok(ranges.iter().map(piece).collect())
+    }
+
+    /// What the Parquet reader met, as a sentence that names the object.
+    pub(super) fn fault(&self, error: &ParquetError) -> ObjectError {
+        ObjectError::Invalid(format!("{} cannot be read as Parquet: {error}", self.object.location))
+    }
+
+    /// Works on bytes of the object. Decoders panic on some damaged files.
+    pub(super) fn calmly<T>(&self, work: impl FnOnce() -> Result<T, ObjectError>) -> Result<T, ObjectError> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(self.panicked(&*panic)))
+    }
+
+    pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> ObjectError {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        self.invalid(format!("it cannot be read: {}", text.unwrap_or("it is damaged")))
+    }
+
+    /// A sentence about the object.
+    pub(super) fn invalid(&self, why: impl std::fmt::Display) -> ObjectError {
+        ObjectError::Invalid(format!("{}: {why}", self.object.location))
+    }
+
+    pub(super) fn too_large(&self, why: impl std::fmt::Display) -> ObjectError {
+        ObjectError::TooLarge(format!("{}: {why}", self.object.location))
+    }
+}
+
+/// The ranges in order, those close to each other as one.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut together: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match together.last_mut() {
+            Some(last) if range.start <= last.end.saturating_add(GAP) => last.end = last.end.max(range.end),
+            _ => together.push(range),
         }
-        .boxed()
     }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
-        let footer = self.footer.clone();
-        async move { Ok(footer) }.boxed()
-    }
+    together
 }
 
-/// Exactly these bytes.
-pub(super) async fn read(
-    store: &dyn ObjectStore,
-    object: &Metadata,
-    range: Range<u64>,
-) -> std::result::Result<Bytes, ObjectError> {
-    let bytes = store.read(&object.location, &object.etag, range.clone()).await?;
-    if bytes.len() as u64 == range.end - range.start {
-        return Ok(bytes);
-    }
-    Err(ObjectError::Unavailable(format!("{}: of bytes {range:?}, {} came", object.location, bytes.len())))
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// What the reader met, as a sentence that names the object: the object's fault, unless the store said so.
-pub(super) fn fault(object: &Metadata, error: ParquetError) -> ObjectError {
-    if let ParquetError::External(inner) = &error
-        && let Some(inner) = inner.downcast_ref::<ObjectError>()
-    {
-        return inner.clone();
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn merged_ranges_hold_every_one_in_the_place_that_is_looked_at(
+            starts in prop::collection::vec((0_u64..1 << 20, 1_u64..100_000), 0..20)
+        ) {
+            let ranges: Vec<_> = starts.iter().map(|(start, length)| *start..start + length).collect();
+            let together = merged(ranges.clone());
+            prop_assert!(together.windows(2).all(|pair| pair[0].end + GAP < pair[1].start));
+            for range in ranges {
+                let place = &together[together.partition_point(|piece| piece.end < range.end)];
+                prop_assert!(place.start <= range.start && range.end <= place.end);
+            }
+        }
     }
-    ObjectError::Invalid(format!("{} cannot be read as Parquet: {error}", object.location))
 }

@@ -46,8 +46,10 @@ fn scanned(bytes: &[u8], key: &str, request: &Request) -> Result<Vec<RecordBatch
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let mut scan = Scan::open(store, &at, request).await?;
         let mut blocks = Vec::new();
-        while let Some(block) = scan.next().await? {
-            blocks.push(block);
+        while scan.fetch().await? {
+            while let Some(block) = scan.decode()? {
+                blocks.push(block);
+            }
         }
         Ok(blocks)
     })

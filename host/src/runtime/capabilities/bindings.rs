@@ -11,6 +11,8 @@ wasmtime::component::bindgen!({
         "gristmill:plugin/output": trappable,
         "gristmill:plugin/objects.[method]object.metadata": trappable,
         "gristmill:plugin/objects.[drop]object": trappable,
+        "gristmill:plugin/tables.[method]scan.columns": trappable,
+        "gristmill:plugin/tables.[drop]scan": trappable,
         "gristmill:plugin/objects.[drop]chunks": trappable,
         "gristmill:plugin/objects.[drop]listing": trappable,
         default: async | trappable,
@@ -20,5 +22,6 @@ wasmtime::component::bindgen!({
         "gristmill:plugin/objects.object": super::objects::handles::OpenObject,
         "gristmill:plugin/objects.chunks": super::objects::handles::ChunkReader,
         "gristmill:plugin/objects.listing": super::objects::handles::ObjectListing,
+        "gristmill:plugin/tables.scan": super::tables::handles::TableScan,
     },
 });

@@ -1,7 +1,6 @@
 //! What one instance has on the host's side: the data of its store.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
@@ -11,10 +10,12 @@ use super::logging::LoggingCtx;
 use super::metrics::MetricsCtx;
 use super::objects::{ObjectsCtx, ObjectsView};
 use super::output::OutputCtx;
+use super::tables::TablesView;
 use super::wasi::LazyWasiCtx;
 use crate::job::Item;
 use crate::runtime::BatchContext;
 use crate::runtime::limits::{HostMemory, MemoryBudget};
+use crate::runtime::time::ItemTime;
 
 /// A guest holds an object, its chunks, perhaps a listing, and WASI's few streams: never a thousand of anything.
 pub(in crate::runtime) const MAX_HANDLES: usize = 1_000;
@@ -23,8 +24,7 @@ pub(in crate::runtime) const MAX_HANDLES: usize = 1_000;
 pub(in crate::runtime) struct Guest {
     pub(in crate::runtime) batch: Arc<BatchContext>,
     pub(in crate::runtime) memory: MemoryBudget,
-    /// When the item's time is over; none if that is further away than time can be counted.
-    pub(in crate::runtime) deadline: Option<Instant>,
+    pub(in crate::runtime) time: ItemTime,
     /// The handles of all capabilities.
     pub(super) table: ResourceTable,
     pub(in crate::runtime) objects: ObjectsCtx,
@@ -35,13 +35,13 @@ pub(in crate::runtime) struct Guest {
 }
 
 impl Guest {
-    pub(in crate::runtime) fn new(batch: Arc<BatchContext>, io: Handle, item: &Item) -> Self {
+    pub(in crate::runtime) fn new(batch: Arc<BatchContext>, io: Handle, item: &Item, time: ItemTime) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let logging = LoggingCtx::new(&batch, item);
         Self {
             memory: MemoryBudget::new(batch.limits.memory),
-            deadline: Instant::now().checked_add(batch.limits.timeout),
+            time,
             table,
             objects: ObjectsCtx::new(batch.clone(), io, HostMemory::new()),
             output: OutputCtx::new(&batch),
@@ -53,13 +53,18 @@ impl Guest {
     }
 
     /// Forgets the item before, when an instance lives longer than one.
-    pub(in crate::runtime) fn next_item(&mut self, item: &Item) {
+    pub(in crate::runtime) fn next_item(&mut self, item: &Item, time: ItemTime) {
         self.memory.forgive();
-        self.deadline = Instant::now().checked_add(self.batch.limits.timeout);
+        self.time = time;
         self.objects.next_item();
         self.output.next_item();
         self.logging.next_item(item);
         self.wasi.next_item(item);
+    }
+
+    /// What the functions of `tables` work on.
+    pub(super) fn tables(&mut self) -> TablesView<'_> {
+        TablesView { objects: &mut self.objects, table: &mut self.table, time: &self.time }
     }
 
     /// What the functions of `objects` work on.

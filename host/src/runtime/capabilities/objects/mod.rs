@@ -44,8 +44,23 @@ impl ObjectsCtx {
         self.bytes_read
     }
 
+    /// Counts what was read for the item.
+    pub(super) fn count(&mut self, bytes: u64) {
+        self.bytes_read += bytes;
+    }
+
+    /// What the host may hold for the instance.
+    pub(super) fn memory(&self) -> &HostMemory {
+        &self.memory
+    }
+
+    /// The runtime for I/O.
+    pub(super) fn io(&self) -> &Handle {
+        &self.io
+    }
+
     /// The location behind a URI, if the dataset grants it.
-    fn granted(&self, uri: &str) -> Result<Location, ObjectError> {
+    pub(super) fn granted(&self, uri: &str) -> Result<Location, ObjectError> {
         let location: Location = uri.parse()?;
         if self.batch.grants.read.iter().any(|grant| grant.contains(&location)) {
             return Ok(location);
@@ -57,7 +72,10 @@ impl ObjectsCtx {
     }
 
     /// Starts a request on the I/O runtime, where no busy guest can delay it.
-    fn on_io<T, F, R>(&self, request: R) -> impl Future<Output = Result<T, ObjectError>> + Send + use<T, F, R>
+    pub(super) fn on_io<T, F, R>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<T, ObjectError>> + Send + use<T, F, R>
     where
         R: FnOnce(Arc<dyn ObjectStore>) -> F,
         T: Send + 'static,

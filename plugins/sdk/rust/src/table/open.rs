@@ -7,7 +7,6 @@ use crate::bindings::gristmill::plugin::{objects::Compression, tables as host};
 pub use host::{Comparison, CsvOptions, Format, Literal};
 
 /// A table that is about to be read. Without columns all of them are wanted.
-#[must_use]
 pub fn open(uri: &str) -> Open {
     let options = host::ScanOptions {
         format: Format::Auto,
