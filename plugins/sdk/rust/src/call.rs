@@ -106,6 +106,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_an_item_keeps_its_last_digit() {
+        let context = types::Context { dataset: "d".into(), batch_input: "null".into(), settings: "{}".into() };
+        let item = types::Item { index: 0, body: "[13.257015454484765]".into() };
+        let call: Call<NoSettings, [f64; 1], AnyBatchInput> = Call::new(context, &item).unwrap();
+        assert_eq!(call.item, [13.257015454484765]);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_rejected_by_name() {
         let (bucket, key) = (r#"{"Bucket":"b"}"#, r#"{"Key":"k"}"#);
         for (settings, batch_input, item, code, says) in [
