@@ -11,8 +11,8 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use serde::de::IgnoredAny;
 
+use super::cut::BLOCK;
 use super::request::ValueType;
-use super::scan::BLOCK;
 
 /// The type that follows from a file's.
 pub(super) fn natural(of: &DataType) -> ValueType {

@@ -3,6 +3,9 @@
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::DataType;
 
+/// About the most bytes of a block: half of what `wit/tables.wit` says, so that a single row may have twice as many.
+pub(super) const BLOCK: usize = 4 << 20;
+
 /// How many bytes the rows of a batch take, once every text stands for itself.
 pub(super) fn bytes(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(column_bytes).fold(0, usize::saturating_add)

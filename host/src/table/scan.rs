@@ -13,7 +13,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::cast::{natural, words};
-use super::cut::{bytes, halves};
+use super::cut::{BLOCK, bytes, halves};
 use super::encode::{Encoding as Handed, encode};
 use super::footer::footer;
 use super::group;
@@ -25,8 +25,6 @@ use super::source::Source;
 use super::types::{refuse_nested_int96, typed};
 use crate::object::{Location, ObjectError, ObjectStore};
 
-/// About the most bytes of a block: half of what `wit/tables.wit` says, so that a single row may have twice as many.
-pub(super) const BLOCK: usize = 4 << 20;
 /// So many blocks are in memory at once: as decoded, as asked for, as bytes (which JSON has more of), and those on their way.
 const BLOCKS: u64 = 6;
 
