@@ -10,6 +10,7 @@ STATIONS ?= 1000
 SIZE ?= 100MB
 BENCH_SIZE ?= 500MB
 BATCHES ?= 200000
+READINGS ?= 2000
 SEED ?= 1
 
 # How long each fuzz target runs, in seconds.
@@ -22,6 +23,7 @@ QUICK := target/debug/gristmill
 VENV := target/venv-emulator/bin/python
 GENERATE := plugins/target/release/ghcn-generate
 NOAA := plugins/noaa-precipitation/dataset.toml
+IOT := plugins/iot-anomalies
 BENCH := work/bench
 BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
 STATION_FILES := $(BENCH_DATA)/csv/by_station
@@ -42,6 +44,20 @@ sample: $(DEMO)/.sample-$(STATIONS)-$(SIZE)-$(SEED)
 $(DEMO)/.sample-$(STATIONS)-$(SIZE)-$(SEED): | generator
 	rm -rf $(DEMO)/s3/ghcn $(DEMO)/.sample-*
 	$(GENERATE) --stations $(STATIONS) --size $(SIZE) --seed $(SEED) $(DEMO)/s3/ghcn
+	touch $@
+
+.PHONY: demo-iot
+demo-iot: quick plugin-iot-anomalies readings ## sensors' readings that leave their thresholds, out of 50 Parquet files
+	$(QUICK) map $(IOT)/dataset.toml --local $(DEMO) --set DATA_BUCKET=sensors
+	@python3 $(IOT)/generate/show.py $(DEMO)/tables.sqlite
+
+.PHONY: readings
+readings: $(DEMO)/.readings-$(READINGS)-$(SEED)
+
+# Parquet is written by its own library, so that it is not our writer whose files our reader reads.
+$(DEMO)/.readings-$(READINGS)-$(SEED):
+	rm -rf $(DEMO)/s3/sensors $(DEMO)/.readings-*
+	"$$($(IOT)/generate/setup.sh)" $(IOT)/generate/generate.py $(DEMO)/s3/sensors --files 50 --rows $(READINGS) --seed $(SEED)
 	touch $@
 
 # --- build -----------------------------------------------------------------------------------------------------------
