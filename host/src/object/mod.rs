@@ -1,6 +1,7 @@
 //! Objects: Amazon S3 in the cloud, a folder under `--local`. One trait, one contract suite for both.
 
 pub mod aside;
+pub(crate) mod chunks;
 mod cleanups;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

@@ -14,6 +14,9 @@ use serde::de::IgnoredAny;
 use super::cut::BLOCK;
 use super::request::ValueType;
 
+/// UTC, for Arrow, which knows the names of time zones only with a database of them.
+const NO_OFFSET: &str = "+00:00";
+
 /// The type that follows from a file's.
 pub(super) fn natural(of: &DataType) -> ValueType {
     match of {
@@ -53,6 +56,10 @@ pub(super) fn cast(values: &ArrayRef, to: ValueType) -> Result<ArrayRef, ArrowEr
                 .unary::<_, TimestampMicrosecondType>(|nanos| nanos.div_euclid(1_000));
             Ok(Arc::new(micros.with_timezone("UTC")))
         }
+        (_, ValueType::Timestamp) => {
+            let micros = strict(values, &DataType::Timestamp(TimeUnit::Microsecond, Some(NO_OFFSET.into())))?;
+            Ok(Arc::new(micros.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC")))
+        }
         _ => strict(values, &to.arrow()),
     }
 }
@@ -80,28 +87,38 @@ fn checked_json(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 /// Values as Arrow writes them in JSON lines: a line has one column, whose name has one letter.
 pub(super) fn json_texts(values: &ArrayRef) -> Result<StringArray, ArrowError> {
-    let rows = RecordBatch::try_from_iter_with_nullable([("v", values.clone(), true)])?;
-    let mut lines = Limited(Vec::new());
+    let named: ArrayRef = match values.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(instants) => Arc::new(instants.clone().with_timezone(NO_OFFSET)),
+        None => values.clone(),
+    };
+    let rows = RecordBatch::try_from_iter_with_nullable([("v", named, true)])?;
+    let mut lines = Limited { bytes: Vec::new(), is_over: false };
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
-    let too_much = |_| ArrowError::MemoryError(format!("its JSON has more than {BLOCK} bytes"));
-    writer.write(&rows).map_err(too_much)?;
-    writer.finish().map_err(too_much)?;
+    let written = writer.write(&rows).and_then(|()| writer.finish());
     drop(writer);
-    let lines = String::from_utf8(lines.0).map_err(|error| ArrowError::CastError(error.to_string()))?;
+    if lines.is_over {
+        return Err(ArrowError::MemoryError(format!("its JSON has more than {BLOCK} bytes")));
+    }
+    written?;
+    let lines = String::from_utf8(lines.bytes).map_err(|error| ArrowError::CastError(error.to_string()))?;
     let inner = |line: &str| line.strip_prefix("{\"v\":")?.strip_suffix('}').map(str::to_owned);
     let texts = lines.lines().enumerate().map(|(row, line)| if values.is_null(row) { None } else { inner(line) });
     Ok(texts.collect())
 }
 
 /// As many bytes as fit a block. A small file can say that one long text is in a million lists.
-struct Limited(Vec<u8>);
+struct Limited {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
 
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > BLOCK {
+        self.is_over |= self.bytes.len() + bytes.len() > BLOCK;
+        if self.is_over {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.0.write(bytes)
+        self.bytes.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,20 +5,17 @@ mod cast;
 mod condition;
 mod cut;
 mod encode;
-mod footer;
-mod group;
+mod format;
 mod hive;
-mod pages;
+mod parquet;
 mod plan;
-mod prune;
 mod request;
 mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
-mod thrift;
-mod types;
+mod text;
 
 pub use self::encode::Encoding;
-pub use self::request::{Column, Comparison, Literal, Predicate, Request, ValueType, Wanted};
+pub use self::request::{Column, Comparison, CsvOptions, Format, Literal, Predicate, Request, ValueType, Wanted};
 pub use self::scan::Scan;

@@ -7,10 +7,10 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 
-use super::cast::{cast, natural, words};
+use super::cast::{cast, words};
 use super::condition::Condition;
 use super::hive;
-use super::request::{Column, Request, ValueType, Wanted};
+use super::request::{Column, Natural, Request, ValueType, Wanted};
 
 /// A column and where it comes from.
 pub(super) struct Planned {
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans a scan of a file with this schema. The error is a sentence's end.
-    pub(super) fn new(request: &Request, key: &str, schema: &Schema) -> Result<Self, String> {
+    pub(super) fn new(request: &Request, key: &str, schema: &Schema, natural: Natural) -> Result<Self, String> {
         let mut of_key: BTreeMap<String, Option<String>> = BTreeMap::new();
         let in_order = hive::columns(key);
         of_key.extend(in_order.iter().cloned());

@@ -2,6 +2,8 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use crate::object::chunks::Compression;
+
 /// The type of a column in a block. Everything else that a file has is cast to one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
@@ -105,15 +107,46 @@ pub struct Predicate {
     pub value: Option<Literal>,
 }
 
+/// The type that follows from that of a file's column.
+pub(super) type Natural = fn(&DataType) -> ValueType;
+
+/// How the bytes of a table are laid out.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// By the object's first bytes and the key's ending.
+    Auto,
+    /// Apache Parquet.
+    Parquet,
+    /// Delimited text.
+    Csv(CsvOptions),
+    /// One JSON object a line.
+    JsonLines,
+}
+
+/// How delimited text is laid out.
+#[derive(Clone, Debug)]
+pub struct CsvOptions {
+    /// Whether the first row has the names of the columns.
+    pub header: bool,
+    /// The names of the columns; with a header too, these count.
+    pub names: Vec<String>,
+    /// What stands between fields.
+    pub delimiter: char,
+}
+
 /// What is asked of one table.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// How the table is laid out.
+    pub format: Format,
+    /// How text is compressed.
+    pub compression: Compression,
     /// The columns, in this order; none for all, those of the key at the end.
     pub columns: Option<Vec<Wanted>>,
     /// Rows have to meet all of them.
     pub conditions: Vec<Predicate>,
     /// The most rows of a block; 0 for a good number.
     pub block_rows: usize,
-    /// How many bytes the columns of one row group may have, stored and unpacked together.
+    /// How much memory reading may take, in bytes.
     pub memory: u64,
 }

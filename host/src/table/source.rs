@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::errors::ParquetError;
+use tokio::runtime::Handle;
 
+use crate::object::chunks::{Chunks, Compression};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
 /// How much of an object comes with the first request: all of it, for most.
@@ -33,6 +35,18 @@ impl Source {
         let (object, first) = store.open(at, FIRST).await?;
         let fetched = first.len() as u64;
         Ok(Self { store, object, first, fetched })
+    }
+
+    /// The first bytes of the object.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// All its bytes in order, unpacked.
+    pub(super) fn chunks(&mut self, io: &Handle, compression: Compression, size: usize) -> Chunks {
+        let first = std::mem::take(&mut self.first);
+        self.fetched = 0;
+        Chunks::start(io, self.store.clone(), self.object.clone(), first, compression, size)
     }
 
     /// Exactly these bytes, which lie within the object.

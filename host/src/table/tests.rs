@@ -2,18 +2,26 @@
 
 use std::sync::Arc;
 
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::file::properties::WriterProperties;
 use arrow::array::*;
 use arrow::datatypes::{Int64Type, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
 use super::*;
+use crate::object::chunks::Compression;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectError};
 
 fn request() -> Request {
-    Request { columns: None, conditions: Vec::new(), block_rows: 0, memory: 64 << 20 }
+    Request {
+        format: Format::Auto,
+        compression: Compression::Auto,
+        columns: None,
+        conditions: Vec::new(),
+        block_rows: 0,
+        memory: 64 << 20,
+    }
 }
 
 fn written(rows: &RecordBatch, group: usize) -> Vec<u8> {
@@ -44,7 +52,7 @@ fn scanned(bytes: &[u8], key: &str, request: &Request) -> Result<Vec<RecordBatch
     let store = Arc::new(FolderStore::new(folder.path()));
     let at: Location = format!("s3://b/{key}").parse().unwrap();
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let mut scan = Scan::open(store, &at, request).await?;
+        let mut scan = Scan::open(&tokio::runtime::Handle::current(), store, &at, request).await?;
         let mut blocks = Vec::new();
         while scan.fetch().await? {
             while let Some(block) = scan.decode()? {
@@ -133,10 +141,10 @@ fn what_is_no_parquet_file_is_said_so() {
     encrypted[end - 1] = b'E';
     let mut lying = written(&numbers(&[Some(1)]), 2);
     lying[end - 8..end - 4].copy_from_slice(&(end as u32).to_le_bytes());
-    let said = |bytes: &[u8]| scanned(bytes, "t", &request()).unwrap_err().to_string();
-    insta::assert_snapshot!(said(b""), @"s3://b/t is no Parquet file: it has 0 bytes");
-    insta::assert_snapshot!(said(b"a,b,c\n1,2,3\n"), @"s3://b/t is no Parquet file: it does not end in `PAR1`; it is of another format, or cut off");
-    insta::assert_snapshot!(said(&encrypted), @"s3://b/t is no Parquet file: it is encrypted, which is not supported: write it without encryption");
+    let said = |bytes: &[u8]| scanned(bytes, "t.parquet", &request()).unwrap_err().to_string();
+    insta::assert_snapshot!(said(b""), @"s3://b/t.parquet is no Parquet file: it has 0 bytes");
+    insta::assert_snapshot!(said(b"a,b,c\n1,2,3\n"), @"s3://b/t.parquet is no Parquet file: it does not end in `PAR1`; it is of another format, or cut off");
+    insta::assert_snapshot!(said(&encrypted), @"s3://b/t.parquet is no Parquet file: it is encrypted, which is not supported: write it without encryption");
     assert!(said(&lying).contains("is longer than the file of"), "{}", said(&lying));
 }
 
@@ -186,4 +194,116 @@ fn nested_values_are_json_and_unsigned_ones_beyond_the_range_an_error() {
     assert!(
         matches!(scanned(&written(&rows, 2), "t", &request()), Err(ObjectError::Invalid(text)) if text.contains("column `u`"))
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_table_is_the_same_in_every_format(values in prop::collection::vec(prop::option::of(-9_i64..10), 1..60)) {
+        let (mut csv, mut lines) = (String::from("n,f,t\n"), String::new());
+        for value in &values {
+            match value {
+                Some(n) => {
+                    csv += &format!("{n},{n}.5,\"t \"\"{n}\"\",\"\n");
+                    lines += &format!("{{\"t\":\"t \\\"{n}\\\",\",\"n\":{n},\"f\":{n}.5}}\n");
+                }
+                None => {
+                    csv += ",,\r\n";
+                    lines += "{\"f\":null}\n\n";
+                }
+            }
+        }
+        let columns = vec![
+            wanted("t", None, true),
+            wanted("n", Some(ValueType::Int64), true),
+            wanted("f", Some(ValueType::Float64), true),
+        ];
+        let condition = Predicate { column: "n".into(), comparison: Comparison::Less, value: Some(Literal::Int64(5)) };
+        let mut asked = Request { columns: Some(columns), conditions: vec![condition], ..request() };
+        let of_csv = scanned(csv.as_bytes(), "t.csv", &asked).unwrap();
+        let texts: StringArray = values.iter().map(|n| n.map(|n| format!("t \"{n}\","))).collect();
+        let floats: Float64Array = values.iter().map(|n| n.map(|n| format!("{n}.5").parse::<f64>().unwrap())).collect();
+        let rows = RecordBatch::try_from_iter_with_nullable([
+            ("n", Arc::new(Int64Array::from(values)) as ArrayRef, true),
+            ("f", Arc::new(floats) as ArrayRef, true),
+            ("t", Arc::new(texts) as ArrayRef, true),
+        ]).unwrap();
+        prop_assert_eq!(&of_csv, &scanned(&written(&rows, 100), "t.parquet", &asked).unwrap());
+        // A column of JSON lines is JSON, unless a type is said.
+        asked.columns.as_mut().unwrap()[0].value_type = Some(ValueType::Text);
+        prop_assert_eq!(&of_csv, &scanned(lines.as_bytes(), "t.jsonl", &asked).unwrap());
+    }
+}
+
+fn lines(bytes: &[u8], key: &str, request: &Request) -> Result<String, ObjectError> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("b")).unwrap();
+    std::fs::write(folder.path().join("b").join(key), bytes).unwrap();
+    let store = Arc::new(FolderStore::new(folder.path()));
+    let at: Location = format!("s3://b/{key}").parse().unwrap();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let mut scan = Scan::open(&tokio::runtime::Handle::current(), store, &at, request).await?;
+        let mut text = String::new();
+        while scan.fetch().await? {
+            while let Some(block) = scan.decode()? {
+                text += &String::from_utf8(scan.encode(&block, Encoding::JsonLines)?).unwrap();
+            }
+        }
+        Ok(text)
+    })
+}
+
+#[test]
+fn blocks_are_json_lines_with_the_values_of_their_types() {
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("b", Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\xff\0"), None])) as ArrayRef, true),
+        ("d", Arc::new(Date32Array::from(vec![Some(-1), None])) as ArrayRef, true),
+        ("x", Arc::new(Float64Array::from(vec![Some(0.1), Some(f64::NAN)])) as ArrayRef, true),
+        ("m", Arc::new(TimestampNanosecondArray::from(vec![Some(-1), None])) as ArrayRef, true),
+        ("ä \"", Arc::new(StringArray::from(vec![Some("a\n\"é"), None])) as ArrayRef, true),
+    ]);
+    insta::assert_snapshot!(lines(&written(&rows.unwrap(), 9), "t", &request()).unwrap(), @r#"
+    {"b":"/wA=","d":"1969-12-31","x":0.1,"m":"1969-12-31T23:59:59.999999Z","ä \"":"a\n\"é"}
+    {"b":null,"d":null,"x":null,"m":null,"ä \"":null}
+    "#);
+    let json = b"{\"a\": [1,\r 2], \"b\": \"x\"}\n{\"b\": {\"c\": 1.50}}";
+    insta::assert_snapshot!(lines(json, "t.jsonl", &request()).unwrap(), @r#"
+    {"a":[1,  2],"b":"x"}
+    {"a":null,"b":{"c": 1.50}}
+    "#);
+}
+
+#[test]
+fn what_is_wrong_with_text_is_said_with_its_line() {
+    let said = |bytes: &[u8], key: &str| scanned(bytes, key, &request()).unwrap_err().to_string();
+    insta::assert_snapshot!(said(b"", "t.csv"), @"s3://b/t.csv: it has no header: it is empty");
+    insta::assert_snapshot!(said(b"a,b\n1,2\n3\n", "t.csv"), @"s3://b/t.csv: line 3 has 1 fields, and there are 2 columns");
+    insta::assert_snapshot!(said(b"a\n\xff\n", "t.csv"), @"s3://b/t.csv: line 2 is not UTF-8");
+    insta::assert_snapshot!(said(b"a,a\n1,2\n", "t.csv"), @"s3://b/t.csv: it has several columns `a`");
+    insta::assert_snapshot!(said(b"{\"a\":1}\n[1]\n", "t.json"), @"s3://b/t.json: line 2 is no JSON object: invalid type: sequence, expected an object at line 1 column 0");
+    insta::assert_snapshot!(said(b"{\"a\":1,\"a\":2}\n", "t.json"), @"s3://b/t.json: line 1 is no JSON object: it has a name twice at line 1 column 13");
+    let many = "{\"a\":1}\n".repeat(1_000) + "{\"b\":1}\n";
+    insta::assert_snapshot!(said(many.as_bytes(), "t.json"), @"s3://b/t.json: line 1001 has `b`, which no line before has: name the columns");
+    insta::assert_snapshot!(said(b"a\n1\n", "t"), @"s3://b/t: neither its first bytes nor its key's ending say whether it is Parquet, CSV or JSON lines: say the format");
+    let endless = [b"a\n\"".as_slice(), &vec![b'x'; 9 << 20]].concat();
+    insta::assert_snapshot!(said(&endless, "t.csv"), @"s3://b/t.csv: line 2 is longer than 8388608 bytes: is a quote never closed?");
+    let endless = [b"{\"a\":\"".as_slice(), &vec![b'x'; 9 << 20]].concat();
+    insta::assert_snapshot!(said(&endless, "t.json"), @"s3://b/t.json: line 1 is longer than 8388608 bytes");
+    assert_eq!(scanned(b"", "t.json", &request()).unwrap(), []);
+    assert_eq!(scanned(b"\xef\xbb\xbfa\n", "t.csv", &request()).unwrap(), []);
+}
+
+#[test]
+fn texts_become_days_and_instants_whatever_their_offset() {
+    let columns = vec![wanted("d", Some(ValueType::Date), false), wanted("m", Some(ValueType::Timestamp), false)];
+    let asked = Request { columns: Some(columns), ..request() };
+    let csv = b"d,m\n1969-12-31,1969-12-31T23:59:59.5-01:00\n2300-01-01,2300-01-01T00:00:00\n,2026-01-01T00:00:00Z\n";
+    insta::assert_snapshot!(lines(csv, "t.csv", &asked).unwrap(), @r#"
+    {"d":"1969-12-31","m":"1970-01-01T00:59:59.500Z"}
+    {"d":"2300-01-01","m":"2300-01-01T00:00:00Z"}
+    {"d":null,"m":"2026-01-01T00:00:00Z"}
+    "#);
+    let error = lines(b"d,m\n2026-02-29,\n", "t.csv", &asked).unwrap_err();
+    insta::assert_snapshot!(error, @"s3://b/t.csv: column `d`: Cannot cast string '2026-02-29' to value of Date32 type");
 }

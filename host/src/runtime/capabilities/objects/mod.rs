@@ -1,7 +1,6 @@
 //! `objects`: what the dataset grants, one version of each object, read ahead of the guest and decompressed.
 
 pub(super) mod handles;
-mod read_ahead;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -10,9 +9,9 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use self::handles::{ChunkReader, ChunkSource, ObjectListing, OpenObject};
-use self::read_ahead::{READ, effective, held_by_reader};
-use super::bindings::gristmill::plugin::objects::{self as wit, ChunkOptions, Compression, Entry, Error};
+use self::handles::{ChunkReader, ObjectListing, OpenObject};
+use super::bindings::gristmill::plugin::objects::{self as wit, ChunkOptions, Entry, Error};
+use crate::object::chunks::{Chunks, Compression, READ, held_by_reader};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 use crate::runtime::BatchContext;
 use crate::runtime::limits::{HostMemory, MAX_HOST_MEMORY};
@@ -185,21 +184,16 @@ impl wit::HostObject for ObjectsView<'_> {
             0 => DEFAULT_CHUNK,
             size => (size as usize).clamp(*CHUNK_SIZES.start(), *CHUNK_SIZES.end()),
         };
-        let compression = effective(options.compression, &object.metadata.location.key);
-        let Some(held) = self.ctx.memory.take(held_by_reader(size, compression)) else {
+        let (compression, key) = (options.compression.into(), &object.metadata.location.key);
+        let Some(held) = self.ctx.memory.take(held_by_reader(size, compression, key)) else {
             return Ok(Err(Error::TooLarge(format!(
                 "{}: too many objects are read at once: what is read ahead of a guest may take {MAX_HOST_MEMORY} bytes",
                 object.metadata.location
             ))));
         };
-        let whole = object.first.len() as u64 == object.metadata.size;
-        let source = if whole && compression == Compression::None {
-            ChunkSource::Memory { bytes: object.first.clone(), size }
-        } else {
-            let (metadata, first) = (object.metadata.clone(), object.first.clone());
-            read_ahead::start(&self.ctx.io, self.ctx.batch.objects.clone(), metadata, first, compression, size)
-        };
-        Ok(Ok(self.table.push(ChunkReader { source, _held: held })?))
+        let (metadata, first) = (object.metadata.clone(), object.first.clone());
+        let chunks = Chunks::start(&self.ctx.io, self.ctx.batch.objects.clone(), metadata, first, compression, size);
+        Ok(Ok(self.table.push(ChunkReader { chunks, _held: held })?))
     }
 
     fn drop(&mut self, this: Resource<OpenObject>) -> wasmtime::Result<()> {
@@ -210,7 +204,7 @@ impl wit::HostObject for ObjectsView<'_> {
 
 impl wit::HostChunks for ObjectsView<'_> {
     async fn next(&mut self, this: Resource<ChunkReader>) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        let next = self.table.get_mut(&this)?.next().await;
+        let next = self.table.get_mut(&this)?.chunks.next().await;
         Ok(match next.transpose() {
             Ok(chunk) => {
                 self.ctx.bytes_read += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
@@ -253,6 +247,18 @@ impl wit::HostListing for ObjectsView<'_> {
 
 fn entry(metadata: Metadata) -> Entry {
     Entry { uri: metadata.location.to_string(), size: metadata.size, etag: metadata.etag }
+}
+
+impl From<wit::Compression> for Compression {
+    fn from(compression: wit::Compression) -> Self {
+        match compression {
+            wit::Compression::Auto => Self::Auto,
+            wit::Compression::None => Self::None,
+            wit::Compression::Gzip => Self::Gzip,
+            wit::Compression::Zstd => Self::Zstd,
+            wit::Compression::Bzip2 => Self::Bzip2,
+        }
+    }
 }
 
 impl From<ObjectError> for Error {

@@ -57,8 +57,8 @@ impl TablesView<'_> {
         let location = self.objects.granted(uri)?;
         let encoding = words::encoding(options.encoding);
         let request = words::request(options, self.objects.memory().left() as u64);
-        let at = location.clone();
-        let scan = self.objects.on_io(move |store| async move { Scan::open(store, &at, &request).await }).await?;
+        let (io, at) = (self.objects.io().clone(), location.clone());
+        let scan = self.objects.on_io(move |store| async move { Scan::open(&io, store, &at, &request).await }).await?;
         let memory = usize::try_from(scan.memory()).unwrap_or(usize::MAX);
         let held = self.objects.memory().take(memory).ok_or_else(|| {
             ObjectError::TooLarge(format!(

@@ -1,7 +1,7 @@
 //! The words of the contract as those of the room that reads tables.
 
 use super::super::bindings::gristmill::plugin::tables as wit;
-use crate::table::{Column, Comparison, Encoding, Literal, Predicate, Request, ValueType, Wanted};
+use crate::table::{Column, Comparison, CsvOptions, Encoding, Format, Literal, Predicate, Request, ValueType, Wanted};
 
 /// What is asked for, with so much memory.
 pub(super) fn request(options: wit::ScanOptions, memory: u64) -> Request {
@@ -11,10 +11,24 @@ pub(super) fn request(options: wit::ScanOptions, memory: u64) -> Request {
         optional: wanted.optional,
     };
     Request {
+        format: format(options.format),
+        compression: options.compression.into(),
         columns: options.columns.map(|columns| columns.into_iter().map(wanted).collect()),
         conditions: options.where_.into_iter().map(predicate).collect(),
         block_rows: options.block_rows as usize,
         memory,
+    }
+}
+
+fn format(format: wit::Format) -> Format {
+    match format {
+        wit::Format::Auto => Format::Auto,
+        wit::Format::Parquet => Format::Parquet,
+        wit::Format::Csv(options) => {
+            let wit::CsvOptions { header, names, delimiter } = options;
+            Format::Csv(CsvOptions { header, names, delimiter })
+        }
+        wit::Format::JsonLines => Format::JsonLines,
     }
 }
 

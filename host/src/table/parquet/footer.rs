@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::source::Source;
+use super::super::source::Source;
 use crate::object::ObjectError;
 
 /// How much of the object's end is fetched first. Most footers are in it.

@@ -5,8 +5,8 @@ use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use parquet::file::statistics::Statistics;
 
-use super::condition::Condition;
-use super::request::Comparison;
+use super::super::condition::Condition;
+use super::super::request::Comparison;
 
 /// Whether a row group may have rows that meet the condition, whose column has this type in the file and is not cast to
 /// another than the one that follows from it.

@@ -1,4 +1,4 @@
-//! A sequential read: fetched ahead of the guest, decompressed, and cut into chunks, all of it on the I/O runtime.
+//! A sequential read: fetched ahead of whoever reads, decompressed, and cut into chunks, all of it on the I/O runtime.
 
 use std::sync::Arc;
 
@@ -12,15 +12,13 @@ use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::bindings::gristmill::plugin::objects::Compression;
-use super::handles::ChunkSource;
-use crate::object::{Metadata, ObjectError, ObjectStore};
+use super::{Metadata, ObjectError, ObjectStore};
 
 /// One request of a sequential read; also how much of an object is fetched when it is opened.
-pub(super) const READ: u64 = 1 << 20;
+pub(crate) const READ: u64 = 1 << 20;
 /// Requests of one sequential read that are under way at once. They hide the latency of a store.
 const READ_AHEAD: usize = 3;
-/// Chunks that wait for the guest.
+/// Chunks that wait for the reader.
 const CHUNKS_AHEAD: usize = 2;
 /// A decompressor takes so many bytes, and gives so many, before others on the I/O runtime have their turn.
 const TURN: usize = 128 << 10;
@@ -28,35 +26,78 @@ const TURN: usize = 128 << 10;
 /// holds the whole window, and the stream alone says how large it is.
 const MAX_ZSTD_WINDOW: u32 = 25;
 
-/// Starts to read an object in order. It ends when what is returned is dropped.
-pub(super) fn start(
-    io: &Handle,
-    store: Arc<dyn ObjectStore>,
-    metadata: Metadata,
-    first: Bytes,
-    compression: Compression,
-    size: usize,
-) -> ChunkSource {
-    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-    let task = io.spawn(read_ahead(store, metadata, first, compression, size, sender));
-    ChunkSource::Task { chunks, _task: AbortOnDropHandle::new(task) }
+/// How the bytes of an object are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// By the key's ending.
+    Auto,
+    /// Not at all.
+    None,
+    /// gzip, of any number of members.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+}
+
+/// An object's bytes in order. Dropping it ends the reading ahead.
+pub(crate) struct Chunks(Source);
+
+/// Where they come from.
+enum Source {
+    /// The whole object came with the first request, as it does for most.
+    Memory { bytes: Bytes, size: usize },
+    /// A task reads ahead, as long as somebody is there to read.
+    Task { chunks: mpsc::Receiver<Result<Bytes, ObjectError>>, _task: AbortOnDropHandle<()> },
+}
+
+impl Chunks {
+    /// Starts to read an object whose first bytes are there.
+    pub(crate) fn start(
+        io: &Handle,
+        store: Arc<dyn ObjectStore>,
+        metadata: Metadata,
+        first: Bytes,
+        compression: Compression,
+        size: usize,
+    ) -> Self {
+        let compression = compression.of(&metadata.location.key);
+        if first.len() as u64 == metadata.size && compression == Compression::None {
+            return Self(Source::Memory { bytes: first, size });
+        }
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let task = io.spawn(read_ahead(store, metadata, first, compression, size, sender));
+        Self(Source::Task { chunks, _task: AbortOnDropHandle::new(task) })
+    }
+
+    /// The next chunk; none at the end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, ObjectError>> {
+        match &mut self.0 {
+            Source::Memory { bytes, .. } if bytes.is_empty() => None,
+            Source::Memory { bytes, size } => Some(Ok(bytes.split_to(bytes.len().min(*size)))),
+            Source::Task { chunks, .. } => chunks.recv().await,
+        }
+    }
 }
 
 /// The most memory that one sequential read takes: for chunks that wait, one on its way to the guest, one that is being
 /// filled, requests under way, and the decompressor's window.
-pub(super) fn held_by_reader(chunk: usize, compression: Compression) -> usize {
-    let window = if compression == Compression::Zstd { 1 << MAX_ZSTD_WINDOW } else { 0 };
+pub(crate) fn held_by_reader(chunk: usize, compression: Compression, key: &str) -> usize {
+    let window = if compression.of(key) == Compression::Zstd { 1 << MAX_ZSTD_WINDOW } else { 0 };
     (CHUNKS_AHEAD + 2) * chunk + READ_AHEAD * READ as usize + window
 }
 
-/// The compression of the object: what was asked for, or what the key's ending says.
-pub(super) fn effective(asked: Compression, key: &str) -> Compression {
-    match asked {
-        Compression::Auto if key.ends_with(".gz") => Compression::Gzip,
-        Compression::Auto if key.ends_with(".zst") => Compression::Zstd,
-        Compression::Auto if key.ends_with(".bz2") => Compression::Bzip2,
-        Compression::Auto => Compression::None,
-        asked => asked,
+impl Compression {
+    /// What was asked for, or what the key's ending says.
+    fn of(self, key: &str) -> Self {
+        match self {
+            Self::Auto if key.ends_with(".gz") => Self::Gzip,
+            Self::Auto if key.ends_with(".zst") => Self::Zstd,
+            Self::Auto if key.ends_with(".bz2") => Self::Bzip2,
+            Self::Auto => Self::None,
+            asked => asked,
+        }
     }
 }
 

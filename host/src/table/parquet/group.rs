@@ -7,14 +7,13 @@ use parquet::basic::Type;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::super::cut::ROWS;
+use super::super::source::Source;
 use super::pages::pages;
-use super::source::Source;
 use crate::object::ObjectError;
 
 /// About how many bytes are decoded at once.
 const DECODED: u64 = 4 << 20;
-/// The most rows that are decoded at once.
-const ROWS: u64 = 16 << 10;
 
 /// What is read of a row group.
 pub(super) struct Part<'a> {
@@ -70,7 +69,7 @@ pub(super) async fn open(
              columns, or write smaller pages and row groups"
         )));
     }
-    let most = if block_rows == 0 { ROWS } else { ROWS.min(block_rows as u64) };
+    let most = if block_rows == 0 { ROWS } else { ROWS.min(block_rows) } as u64;
     let rows = (DECODED / row.max(1)).clamp(1, most);
     let chunks = ranges.iter().map(|range| range.start).zip(fetched).collect();
     let chunks = Chunks { chunks, size: source.object.size };
