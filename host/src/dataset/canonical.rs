@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Column, ColumnType, Dataset, Format, Grants, OutputSpec, PluginSpec, Prefix, RunValues, Target, Template};
+use super::{
+    Column, ColumnType, Dataset, Format, Grants, OutputSpec, PageCompression, PluginSpec, Prefix, RunValues, Target,
+    Template, TextCompression,
+};
 use crate::object::Location;
 
 /// The settings and the outputs, the latter in the order of their names.
@@ -61,13 +64,31 @@ fn destination(target: &Target) -> Value {
     match target {
         Target::Table { table, key } => json!({"table": table, "key": key}),
         Target::Objects { prefix, format } => {
-            let format = match format {
-                Format::JsonLines => "json_lines",
-                Format::Csv => "csv",
-                Format::Parquet => "parquet",
+            let (name, compression) = match format {
+                Format::JsonLines(compression) => ("json_lines", text_compression(*compression)),
+                Format::Csv(compression) => ("csv", text_compression(*compression)),
+                Format::Parquet(compression) => ("parquet", page_compression(*compression)),
             };
-            json!({"prefix": place(prefix), "format": format})
+            json!({"prefix": place(prefix), "format": format!("{name}{compression}")})
         }
+    }
+}
+
+/// A default adds nothing: it is how every format was compressed when there was no choice, and what was done then still counts.
+fn text_compression(compression: TextCompression) -> &'static str {
+    match compression {
+        TextCompression::None => "",
+        TextCompression::Gzip => "+gzip",
+        TextCompression::Zstd => "+zstd",
+    }
+}
+
+fn page_compression(compression: PageCompression) -> &'static str {
+    match compression {
+        PageCompression::Zstd => "",
+        PageCompression::Snappy => "+snappy",
+        PageCompression::Gzip => "+gzip",
+        PageCompression::None => "+none",
     }
 }
 
@@ -139,6 +160,15 @@ mod tests {
         assert_eq!(of(&[SETTINGS, TABLE, OBJECTS, "# a comment\n"].concat()), ordered);
     }
 
+    /// So what was done before there was a choice is not done again.
+    #[test]
+    fn a_default_compression_is_the_form_without_it() {
+        for (format, default) in [("csv", "none"), ("json_lines", "none"), ("parquet", "zstd")] {
+            let plain = OBJECTS.replace("csv", format);
+            assert_eq!(of(&format!("{plain}compression = '{default}'\n")), of(&plain));
+        }
+    }
+
     /// Whatever the insertion order of a map is, and whether or not the map keeps it.
     #[test]
     fn keys_are_sorted_at_every_depth() {
@@ -175,6 +205,13 @@ mod tests {
             ("s3://b/{$.day}", "s3://b/days"),
             ("format = 'csv'", "format = 'parquet'"),
             ("format = 'csv'", "format = 'json_lines'"),
+            ("format = 'csv'", "format = 'csv'\ncompression = 'gzip'"),
+            ("format = 'csv'", "format = 'csv'\ncompression = 'zstd'"),
+            ("format = 'csv'", "format = 'json_lines'\ncompression = 'gzip'"),
+            ("format = 'csv'", "format = 'json_lines'\ncompression = 'zstd'"),
+            ("format = 'csv'", "format = 'parquet'\ncompression = 'snappy'"),
+            ("format = 'csv'", "format = 'parquet'\ncompression = 'gzip'"),
+            ("format = 'csv'", "format = 'parquet'\ncompression = 'none'"),
             (OBJECTS, ""),
         ];
         let changed = changes.map(|(from, to)| {

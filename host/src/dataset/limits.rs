@@ -20,8 +20,8 @@ const MAX_NAME: usize = 65_535;
 const MAX_OBJECT_KEY: usize = 1024;
 const MAX_FILE_NAME: usize = 255;
 
-/// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, and an extension.
-const OBJECT_NAME: usize = 64 + 1 + 12 + ".parquet".len();
+/// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, and an ending.
+const OBJECT_NAME: usize = 64 + 1 + 12 + ".jsonl.zst".len();
 
 /// Why a text cannot be a table's name.
 pub(super) fn table_name(name: &str) -> Option<Complaint> {
@@ -103,7 +103,7 @@ pub(super) fn beside(output: &OutputSpec, other: &OutputSpec) -> Option<Complain
         (Target::Table { table, .. }, Target::Table { table: theirs, .. }) if table.eq_ignore_ascii_case(theirs) => {
             Some(by_case_alone("tables", theirs, table))
         }
-        (ours, theirs) if ours == theirs => {
+        (ours, theirs) if ours.is_same_place(theirs) => {
             Some((format!("`{}` goes to the same place as `{}`", output.name, other.name), None))
         }
         _ => None,

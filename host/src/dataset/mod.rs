@@ -31,7 +31,7 @@ pub use self::load::MAX_FILE;
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::map::DELIMITERS;
 pub use self::map::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec};
-pub use self::output::{Column, ColumnType, Format, OutputSpec, Target};
+pub use self::output::{Column, ColumnType, Format, OutputSpec, PageCompression, Target, TextCompression};
 pub use self::parse::{is_dataset, locate};
 pub use self::places::{BadPlace, RunValues};
 pub use self::plugin::{ComponentRef, Grants, InstanceLife, PluginSpec};

@@ -37,12 +37,60 @@ pub enum Target {
 /// How rows are written to objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object per line, `.jsonl`.
-    JsonLines,
-    /// RFC 4180 with a header, `.csv`.
-    Csv,
-    /// Apache Parquet, zstd, `.parquet`.
-    Parquet,
+    /// One JSON object per line.
+    JsonLines(TextCompression),
+    /// RFC 4180 with a header.
+    Csv(TextCompression),
+    /// Apache Parquet.
+    Parquet(PageCompression),
+}
+
+/// How a text is compressed, as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TextCompression {
+    #[default]
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// How the pages within a Parquet object are compressed, one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum PageCompression {
+    #[default]
+    Zstd,
+    Snappy,
+    Gzip,
+    None,
+}
+
+impl Target {
+    /// Whether what a batch writes here would have the name of what it writes there.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Objects { prefix, format }, Self::Objects { prefix: theirs, format: other }) => {
+                prefix == theirs && format.extension() == other.extension()
+            }
+            _ => self == other,
+        }
+    }
+}
+
+impl Format {
+    /// The ending of an object's key. Readers find in it how a text is compressed; a Parquet object says it inside.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::JsonLines(TextCompression::None) => "jsonl",
+            Self::JsonLines(TextCompression::Gzip) => "jsonl.gz",
+            Self::JsonLines(TextCompression::Zstd) => "jsonl.zst",
+            Self::Csv(TextCompression::None) => "csv",
+            Self::Csv(TextCompression::Gzip) => "csv.gz",
+            Self::Csv(TextCompression::Zstd) => "csv.zst",
+            Self::Parquet(_) => "parquet",
+        }
+    }
 }
 
 /// One column: as the manifest or the dataset file gives it.

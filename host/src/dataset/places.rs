@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::path::Path;
-use super::{Dataset, Format, Prefix, Scope, Target, TemplateError, limits};
+use super::{Dataset, Format, Prefix, Scope, Target, TemplateError, TextCompression, limits};
 use crate::object::{Location, ObjectError};
 
 /// What a run's placeholders stand for, by the names of [`Path::name`].
@@ -78,7 +78,7 @@ impl Dataset {
         }
         for (n, output) in placed.outputs.iter().enumerate() {
             let Target::Objects { prefix: Prefix::Fixed(at), .. } = &output.target else { continue };
-            let same = placed.outputs[..n].iter().find(|other| other.target == output.target);
+            let same = placed.outputs[..n].iter().find(|other| other.target.is_same_place(&output.target));
             let other = same.map(|other| other.name.as_str());
             if let Some(other) = other.or(placed.reports_beside(&output.target).then_some("reports")) {
                 return Err(BadPlace::Same(other.into(), output.name.clone(), at.clone()));
@@ -89,7 +89,7 @@ impl Dataset {
 
     /// Whether the batches' reports and this output's objects would have the same names.
     pub(super) fn reports_beside(&self, target: &Target) -> bool {
-        let Target::Objects { prefix, format: Format::JsonLines } = target else { return false };
+        let Target::Objects { prefix, format: Format::JsonLines(TextCompression::None) } = target else { return false };
         self.map.reports.as_ref() == Some(prefix)
     }
 }

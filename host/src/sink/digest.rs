@@ -75,9 +75,9 @@ impl RowsDigest {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{all_types, objects, rows, table};
+    use super::super::tests::{CSV, PARQUET, all_types, objects, rows, table};
     use super::*;
-    use crate::dataset::{Format, Target};
+    use crate::dataset::Target;
 
     fn digest(target: Target, blocks: &[String]) -> (Digest, u64, u64) {
         let schema = OutputSchema::new("daily", all_types(), target).unwrap();
@@ -95,7 +95,7 @@ mod tests {
         let text = format!("{line}\n");
         let expected = (Digest::of(text.as_bytes()), 1, text.len() as u64);
         assert_eq!(digest(table(&["id"]), &[line.into()]), expected);
-        assert_eq!(digest(objects(Format::Parquet), &[line.into()]), expected);
+        assert_eq!(digest(objects(PARQUET), &[line.into()]), expected);
         assert_eq!(digest(table(&["id"]), &[]).0, Digest::of(b""));
     }
 
@@ -105,11 +105,11 @@ mod tests {
             let line = |(at, count): (usize, &i64)| format!("{{\"id\":\"{at}\",\"count\":{count}}}\n");
             let lines: Vec<String> = counts.iter().enumerate().map(line).collect();
             let cut = cut.min(lines.len());
-            let whole = digest(objects(Format::Csv), &[lines.concat()]);
-            prop_assert_eq!(digest(objects(Format::Csv), &[lines[..cut].concat(), lines[cut..].concat()]), whole);
+            let whole = digest(objects(CSV), &[lines.concat()]);
+            prop_assert_eq!(digest(objects(CSV), &[lines[..cut].concat(), lines[cut..].concat()]), whole);
             let mut turned = lines.clone();
             turned.rotate_left(cut);
-            prop_assert_eq!(digest(objects(Format::Csv), &turned).0 == whole.0, turned == lines);
+            prop_assert_eq!(digest(objects(CSV), &turned).0 == whole.0, turned == lines);
         }
     }
 }

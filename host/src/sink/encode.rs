@@ -1,17 +1,19 @@
-//! Rows as the bytes of an object: JSON lines, CSV, Parquet. The same blocks of rows give the same bytes.
+//! Rows as the bytes of an object: JSON lines, CSV, Parquet, compressed as the output says. The same blocks of rows give the
+//! same bytes.
 
 use std::io::Write;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::cells::{self, Cell, Cells};
+use super::compress::Compressor;
 use super::error::SinkError;
 use super::schema::OutputSchema;
-use crate::dataset::Format;
+use crate::dataset::{Format, PageCompression, TextCompression};
 
 /// A Parquet row group is closed when its rows take this much memory, in bytes.
 const ROW_GROUP_BYTES: usize = 16 << 20;
@@ -23,55 +25,49 @@ const CREATED_BY: &str =
     concat!("gristmill version ", env!("CARGO_PKG_VERSION"), " (build ", env!("CARGO_PKG_VERSION"), ")");
 
 /// One object that is being encoded.
-pub(super) enum Encoder {
+pub(super) struct Encoder {
+    rows: Rows,
+    /// What a text goes through behind its encoding.
+    compressor: Compressor,
+}
+
+enum Rows {
     JsonLines(JsonLines),
     Csv(Box<csv::Writer<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
-impl Format {
-    /// The ending of an object's key.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::JsonLines => "jsonl",
-            Self::Csv => "csv",
-            Self::Parquet => "parquet",
-        }
-    }
-}
-
 impl Encoder {
     pub(super) fn new(format: Format, schema: &OutputSchema) -> Result<Self, SinkError> {
-        Ok(match format {
-            Format::JsonLines => Self::JsonLines(JsonLines::new(schema)),
-            Format::Csv => {
+        let (rows, compression) = match format {
+            Format::JsonLines(compression) => (Rows::JsonLines(JsonLines::new(schema)), compression),
+            Format::Csv(compression) => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
                 writer.write_record(schema.columns.iter().map(|column| &column.name)).map_err(broken)?;
-                Self::Csv(Box::new(writer))
+                (Rows::Csv(Box::new(writer)), compression)
             }
-            Format::Parquet => {
-                let properties = WriterProperties::builder()
-                    .set_created_by(CREATED_BY.into())
-                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                    .build();
+            Format::Parquet(pages) => {
+                let properties =
+                    WriterProperties::builder().set_created_by(CREATED_BY.into()).set_compression(codec(pages)).build();
                 let writer = ArrowWriter::try_new(Vec::new(), schema.arrow.clone(), Some(properties));
-                Self::Parquet(Box::new(writer.map_err(broken)?))
+                (Rows::Parquet(Box::new(writer.map_err(broken)?)), TextCompression::None)
             }
-        })
+        };
+        Ok(Self { rows, compressor: Compressor::new(compression).map_err(broken)? })
     }
 
     /// Appends rows.
     pub(super) fn write(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
-        match self {
-            Self::JsonLines(lines) => blocks.iter().try_for_each(|block| {
+        match &mut self.rows {
+            Rows::JsonLines(lines) => blocks.iter().try_for_each(|block| {
                 let cells = Cells::of(schema, block)?;
                 (0..cells.rows()).for_each(|row| lines.append(&cells, row));
                 Ok(())
             }),
-            Self::Csv(writer) => {
+            Rows::Csv(writer) => {
                 blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
             }
-            Self::Parquet(writer) => {
+            Rows::Parquet(writer) => {
                 // Each write takes the writer through all columns, and many items have a single row.
                 let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
                 writer.write(&rows).map_err(broken)?;
@@ -80,8 +76,38 @@ impl Encoder {
         }
     }
 
+    /// The lines of JSON that wait to be taken, if that is the format.
+    pub(super) fn lines(&self) -> Option<&[u8]> {
+        match &self.rows {
+            Rows::JsonLines(lines) => Some(lines.ready()),
+            Rows::Csv(_) | Rows::Parquet(_) => None,
+        }
+    }
+
     /// Takes the bytes that are ready.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, SinkError> {
+        let encoded = self.rows.take()?;
+        self.compressor.add(encoded).map_err(broken)
+    }
+
+    /// Whether finishing compresses what was held back.
+    pub(super) fn holds_back(&self) -> bool {
+        matches!(self.rows, Rows::Parquet(_)) || !self.compressor.is_plain()
+    }
+
+    /// Takes the bytes that are left.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, SinkError> {
+        if let Rows::Parquet(writer) = self.rows {
+            return writer.into_inner().map_err(broken);
+        }
+        let mut bytes = self.take()?;
+        bytes.append(&mut self.compressor.finish().map_err(broken)?);
+        Ok(bytes)
+    }
+}
+
+impl Rows {
+    fn take(&mut self) -> Result<Vec<u8>, SinkError> {
         match self {
             Self::JsonLines(lines) => Ok(std::mem::take(&mut lines.out)),
             Self::Csv(writer) => {
@@ -91,13 +117,14 @@ impl Encoder {
             Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
         }
     }
+}
 
-    /// Takes the bytes that are left.
-    pub(super) fn finish(mut self) -> Result<Vec<u8>, SinkError> {
-        match self {
-            Self::Parquet(writer) => writer.into_inner().map_err(broken),
-            _ => self.take(),
-        }
+fn codec(pages: PageCompression) -> Compression {
+    match pages {
+        PageCompression::Zstd => Compression::ZSTD(ZstdLevel::default()),
+        PageCompression::Snappy => Compression::SNAPPY,
+        PageCompression::Gzip => Compression::GZIP(GzipLevel::default()),
+        PageCompression::None => Compression::UNCOMPRESSED,
     }
 }
 
@@ -180,7 +207,8 @@ fn write_csv(writer: &mut csv::Writer<Vec<u8>>, cells: &Cells<'_>) -> csv::Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{all_types, objects, rows};
+    use super::super::compress::decompress;
+    use super::super::tests::{CSV, FORMATS, JSON_LINES, PARQUET, all_types, objects, rows};
     use super::*;
 
     const LINES: &str = concat!(
@@ -203,7 +231,7 @@ mod tests {
     #[test]
     fn json_lines_have_every_column_and_json_as_it_is() {
         assert_eq!(
-            String::from_utf8(encode(Format::JsonLines, &[LINES])).unwrap(),
+            String::from_utf8(encode(JSON_LINES, &[LINES])).unwrap(),
             concat!(
                 r#"{"id":"a,\"b\"\n","flag":true,"count":-3,"mean":1.0,"day":"2024-01-31","#,
                 r#""at":"2024-01-31T11:00:00.000000Z","extra":{"x":[1.50]}}"#,
@@ -217,7 +245,7 @@ mod tests {
     #[test]
     fn csv_has_a_header_and_quotes() {
         assert_eq!(
-            String::from_utf8(encode(Format::Csv, &[LINES])).unwrap(),
+            String::from_utf8(encode(CSV, &[LINES])).unwrap(),
             concat!(
                 "id,flag,count,mean,day,at,extra\n",
                 "\"a,\"\"b\"\"\n\",true,-3,1.0,2024-01-31,2024-01-31T11:00:00.000000Z,\"{\"\"x\"\":[1.50]}\"\n",
@@ -229,7 +257,7 @@ mod tests {
     #[test]
     fn the_same_rows_give_the_same_bytes() {
         let (first, second) = LINES.split_at(LINES.rfind('\n').unwrap());
-        for format in [Format::JsonLines, Format::Csv, Format::Parquet] {
+        for format in FORMATS {
             let once = encode(format, &[LINES]);
             assert_eq!(once, encode(format, &[LINES]), "{format:?}");
             assert_eq!(once, encode(format, &[first, second]), "{format:?}");
@@ -237,11 +265,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_compressed_text_is_the_plain_text() {
+        for compression in [TextCompression::Gzip, TextCompression::Zstd] {
+            for (plain, format) in [(JSON_LINES, Format::JsonLines(compression)), (CSV, Format::Csv(compression))] {
+                let bytes = encode(format, &[LINES]);
+                assert_eq!(decompress(compression, &bytes), encode(plain, &[LINES]), "{format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn parquet_is_compressed_as_it_was_asked_for() {
+        use parquet::file::reader::{FileReader as _, SerializedFileReader};
+        for (pages, codec) in [
+            (PageCompression::default(), Compression::ZSTD(ZstdLevel::default())),
+            (PageCompression::Snappy, Compression::SNAPPY),
+            (PageCompression::Gzip, Compression::GZIP(GzipLevel::default())),
+            (PageCompression::None, Compression::UNCOMPRESSED),
+        ] {
+            let bytes = bytes::Bytes::from(encode(Format::Parquet(pages), &[LINES]));
+            let reader = SerializedFileReader::new(bytes).unwrap();
+            let group = reader.metadata().row_group(0);
+            assert!(group.columns().iter().all(|column| column.compression() == codec), "{pages:?}");
+        }
+    }
+
     /// A reader that does not find `NAME version VERSION (build HASH)` takes the statistics for those of a faulty writer.
     #[test]
     fn parquet_says_who_wrote_it_in_the_form_that_readers_parse() {
         use parquet::file::reader::FileReader as _;
-        let bytes = bytes::Bytes::from(encode(Format::Parquet, &[LINES]));
+        let bytes = bytes::Bytes::from(encode(PARQUET, &[LINES]));
         let reader = parquet::file::reader::SerializedFileReader::new(bytes).unwrap();
         let created_by = reader.metadata().file_metadata().created_by().unwrap();
         let (name, rest) = created_by.split_once(" version ").unwrap();
@@ -253,8 +307,8 @@ mod tests {
 
     #[test]
     fn a_long_parquet_object_leaves_memory_group_by_group() {
-        let schema = OutputSchema::new("daily", all_types(), objects(Format::Parquet)).unwrap();
-        let mut encoder = Encoder::new(Format::Parquet, &schema).unwrap();
+        let schema = OutputSchema::new("daily", all_types(), objects(PARQUET)).unwrap();
+        let mut encoder = Encoder::new(PARQUET, &schema).unwrap();
         let mut state = 1_u64;
         let mut letter = || {
             // Text that zstd cannot make much smaller.

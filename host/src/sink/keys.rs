@@ -130,9 +130,8 @@ fn show<'a>(key: impl Iterator<Item = (&'a str, Cell<'a>)>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{all_types, objects, rows, table};
+    use super::super::tests::{CSV, all_types, objects, rows, table};
     use super::*;
-    use crate::dataset::Format;
 
     fn keyed(key: &[&str]) -> OutputSchema {
         OutputSchema::new("daily", all_types(), table(key)).unwrap()
@@ -204,7 +203,7 @@ mod tests {
 
     #[test]
     fn objects_have_no_keys() {
-        let schema = OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap();
+        let schema = OutputSchema::new("daily", all_types(), objects(CSV)).unwrap();
         let block = rows(&schema, "{\"id\":\"\"}\n{\"id\":\"\"}");
         assert!(KeySet::default().check(&schema, &[block]).is_ok());
     }

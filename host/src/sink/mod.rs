@@ -6,6 +6,7 @@
 
 mod apply;
 mod cells;
+mod compress;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod digest;

@@ -115,11 +115,8 @@ impl Staging for Staged {
         let (bytes, effect) = match self.writing.take() {
             None => (0, Effect::Remove(self.at.clone())),
             Some(Writing { encoder, mut upload }) => {
-                let rest = match encoder {
-                    // Closing a row group compresses it.
-                    Encoder::Parquet(_) => cpu::run(usize::MAX, move || encoder.finish()).await?,
-                    _ => encoder.finish()?,
-                };
+                let work = if encoder.holds_back() { usize::MAX } else { 0 };
+                let rest = cpu::run(work, move || encoder.finish()).await?;
                 send(&mut upload, rest).await?;
                 let uploaded = upload.finish().await.map_err(object_error)?;
                 (uploaded.size, Effect::Complete(uploaded))
@@ -158,12 +155,11 @@ impl Staged {
         let bytes = pending.bytes;
         let encode = move || -> Result<_, SinkError> {
             encoder.write(&schema, &pending.blocks)?;
-            let ready = encoder.take()?;
-            match encoder {
-                // These bytes are the lines that are hashed.
-                Encoder::JsonLines(_) => digest.add_lines(pending.rows, &ready),
-                _ => pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?,
+            match encoder.lines() {
+                Some(lines) => digest.add_lines(pending.rows, lines),
+                None => pending.blocks.iter().try_for_each(|rows| digest.add(&schema, rows))?,
             }
+            let ready = encoder.take()?;
             Ok((encoder, ready, digest))
         };
         let (encoder, ready, digest) = cpu::run(bytes, encode).await?;

@@ -52,13 +52,26 @@ fn escape(text: &str, into: &mut String) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::tests::{FORMATS, PARQUET};
     use super::*;
 
     fn place(partition: &[PartitionValue<'_>]) -> String {
         let batch = BatchId { execution: "arn:x:child".into(), state: "s".into() };
-        let at = object_place(&"s3://b/daily/".parse().unwrap(), partition, &batch, Format::Parquet);
+        let at = object_place(&"s3://b/daily/".parse().unwrap(), partition, &batch, PARQUET);
         assert_eq!(at.bucket, "b");
         at.key.strip_suffix(&format!("{}.parquet", batch.object_name())).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_ending_says_how_an_object_is_read() {
+        let batch = BatchId { execution: "arn:x:child".into(), state: "s".into() };
+        let ending = |format| {
+            let at = object_place(&"s3://b/daily/".parse().unwrap(), &[], &batch, format);
+            at.key.strip_prefix(&format!("daily/{}", batch.object_name())).unwrap().to_owned()
+        };
+        let parquet = [".parquet"; 4];
+        let texts = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst"];
+        assert_eq!(FORMATS.map(ending).to_vec(), [&texts[..], &parquet].concat());
     }
 
     #[test]

@@ -137,9 +137,8 @@ fn check_key(columns: &[Column], key: &[String]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{all_types, objects, table};
+    use super::super::tests::{CSV, all_types, objects, table};
     use super::*;
-    use crate::dataset::Format;
 
     fn column(name: &str, kind: ColumnType) -> Column {
         Column { name: name.into(), kind, nullable: true }
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_type_has_the_arrow_type_that_the_contract_names() {
-        let schema = OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap();
+        let schema = OutputSchema::new("daily", all_types(), objects(CSV)).unwrap();
         let types: Vec<_> = schema.arrow.fields().iter().map(|field| field.data_type().clone()).collect();
         assert_eq!(
             types,
@@ -184,9 +183,7 @@ mod tests {
         let text = || vec![column("a", ColumnType::Text), column("x", ColumnType::Float64)];
         assert!(refused(vec![], table(&["a"])).starts_with("output `daily`: it has no columns"));
         assert_eq!(refused([text(), text()].concat(), table(&["a"])), "output `daily`: column `a` is there twice");
-        assert!(
-            refused(vec![column("", ColumnType::Text)], objects(Format::Csv)).contains("column 1 has the name \"\"")
-        );
+        assert!(refused(vec![column("", ColumnType::Text)], objects(CSV)).contains("column 1 has the name \"\""));
         assert!(refused(text(), table(&["b"])).contains("key column `b` is none of its columns: a, x"));
         assert!(refused(text(), table(&["x"])).contains("key column `x` is float64"));
         assert!(refused(text(), table(&["a", "a"])).contains("names column `a` twice"));

@@ -8,13 +8,32 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::compress::decompress;
 pub(super) use super::contract::{Subject, all_types, batch_id, commit, rows, suite};
 use super::objects::ObjectsSink;
 use super::sqlite::SqliteSink;
 use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, cells};
-use crate::dataset::{Column, ColumnType, Format, Target};
+use crate::dataset::{Column, ColumnType, Format, PageCompression, Target, TextCompression};
 use crate::job::BatchId;
 use crate::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+
+pub(super) const JSON_LINES: Format = Format::JsonLines(TextCompression::None);
+pub(super) const CSV: Format = Format::Csv(TextCompression::None);
+pub(super) const PARQUET: Format = Format::Parquet(PageCompression::Zstd);
+
+/// Every format with every compression.
+pub(super) const FORMATS: [Format; 10] = [
+    JSON_LINES,
+    Format::JsonLines(TextCompression::Gzip),
+    Format::JsonLines(TextCompression::Zstd),
+    CSV,
+    Format::Csv(TextCompression::Gzip),
+    Format::Csv(TextCompression::Zstd),
+    PARQUET,
+    Format::Parquet(PageCompression::Snappy),
+    Format::Parquet(PageCompression::Gzip),
+    Format::Parquet(PageCompression::None),
+];
 
 pub(super) fn table(key: &[&str]) -> Target {
     Target::Table { table: "noaa-precipitation".into(), key: key.iter().map(|name| (*name).into()).collect() }
@@ -141,10 +160,12 @@ impl Objects {
 
     fn read(&self, bytes: Vec<u8>) -> Vec<Value> {
         match self.format {
-            Format::JsonLines => {
+            Format::JsonLines(compression) => {
+                let bytes = decompress(compression, &bytes);
                 std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
             }
-            Format::Csv => {
+            Format::Csv(compression) => {
+                let bytes = decompress(compression, &bytes);
                 let mut reader = csv::Reader::from_reader(bytes.as_slice());
                 let header = reader.headers().unwrap().clone();
                 let value = |name: &str, field: &str| match name {
@@ -157,7 +178,7 @@ impl Objects {
                 };
                 reader.records().map(|record| Value::Object(row(record.unwrap()))).collect()
             }
-            Format::Parquet => {
+            Format::Parquet(_) => {
                 let schema = OutputSchema::new("daily", all_types(), self.target()).unwrap();
                 let bytes = Bytes::from(bytes);
                 let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
@@ -211,18 +232,10 @@ impl Subject for Objects {
 }
 
 #[tokio::test]
-async fn json_lines_keep_the_contract() {
-    suite(&Objects::new(Format::JsonLines)).await;
-}
-
-#[tokio::test]
-async fn csv_keeps_the_contract() {
-    suite(&Objects::new(Format::Csv)).await;
-}
-
-#[tokio::test]
-async fn parquet_keeps_the_contract() {
-    suite(&Objects::new(Format::Parquet)).await;
+async fn objects_of_every_format_keep_the_contract() {
+    for format in FORMATS {
+        suite(&Objects::new(format)).await;
+    }
 }
 
 struct Sqlite {
@@ -278,7 +291,7 @@ async fn sqlite_keeps_the_contract() {
 
 #[tokio::test]
 async fn a_batch_without_rows_removes_the_object_that_it_had() {
-    let subject = Objects::new(Format::JsonLines);
+    let subject = Objects::new(JSON_LINES);
     let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
     let id = batch_id("a");
     for (lines, objects) in [("{\"id\":\"a\"}", 1), ("", 0), ("", 0)] {
@@ -292,7 +305,7 @@ async fn a_batch_without_rows_removes_the_object_that_it_had() {
 
 #[tokio::test]
 async fn large_batches_reach_the_object_whole() {
-    for format in [Format::JsonLines, Format::Csv, Format::Parquet] {
+    for format in FORMATS {
         let subject = Objects::new(format);
         let schema = Arc::new(OutputSchema::new("daily", all_types(), subject.target()).unwrap());
         let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
@@ -312,7 +325,7 @@ async fn large_batches_reach_the_object_whole() {
 async fn a_store_without_room_is_worth_another_attempt() {
     let store = MemoryStore { full: true, ..MemoryStore::default() };
     let sink = ObjectsSink::new(Arc::new(store));
-    let schema = Arc::new(OutputSchema::new("daily", all_types(), objects(Format::Csv)).unwrap());
+    let schema = Arc::new(OutputSchema::new("daily", all_types(), objects(CSV)).unwrap());
     let mut staged = sink.stage(&batch_id("a"), &schema).await.unwrap();
     staged.write(rows(&schema, "{\"id\":\"a\"}")).await.unwrap();
     let error = staged.prepare().await.unwrap_err();

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use gristmill::dataset::{Column, ColumnType, Dataset, Manifest, OutputShape, Target, Variables, check, schema};
+use gristmill::dataset::{
+    Column, ColumnType, Dataset, Format, Manifest, OutputShape, PageCompression, Target, Variables, check, schema,
+};
 use gristmill::sink::OutputSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,8 +58,8 @@ pub fn manifest(data: &[u8]) -> bool {
     assert!(findings.len() <= 100 + data.len(), "{} findings", findings.len());
     findings.iter().for_each(|finding| super::in_proportion(finding, data));
     for output in &manifest.outputs {
-        let target =
-            Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format: gristmill::dataset::Format::Parquet };
+        let format = Format::Parquet(PageCompression::default());
+        let target = Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format };
         if let Err(bad) = OutputSchema::new(&output.name, output.columns.clone(), target) {
             super::short(&bad);
         }

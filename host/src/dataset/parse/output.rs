@@ -2,10 +2,12 @@
 
 use super::map::prefix;
 use super::values::distinct;
-use crate::dataset::findings::nearest;
-use crate::dataset::read::keys;
+use crate::dataset::findings::{nearest, quoted};
+use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{Column, ColumnType, Format, OutputSpec, Prefix, Target, limits};
+use crate::dataset::{
+    Column, ColumnType, Format, OutputSpec, PageCompression, Prefix, Target, TextCompression, limits,
+};
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
     if matches!(node.kind, Kind::Table(_)) {
@@ -26,13 +28,14 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
 }
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
-    keys!(let { name, table, key, prefix, format, columns } = node);
+    keys!(let { name, table, key, prefix, format, compression, columns } = node);
     let name = name.required(super::values::name);
     let columns_node = columns.node();
     let columns = columns.optional(columns_table);
     let target = match (table.node(), prefix.node()) {
         (Some(table), None) => {
             format.refuse("`format` belongs to `prefix`");
+            compression.refuse("`compression` belongs to `prefix`");
             let name = table_name(table);
             let columns_named = key.required(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=2));
             let target = Target::Table { table: name?, key: columns_named? };
@@ -46,8 +49,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         (None, Some(prefix)) => {
             key.refuse("`key` belongs to `table`");
             let prefix = object_prefix(prefix);
-            let formats = [("parquet", Format::Parquet), ("csv", Format::Csv), ("json_lines", Format::JsonLines)];
-            let format = format.required(|node| node.choice(&formats));
+            let format = object_format(&format, &compression);
             Some(Target::Objects { prefix: prefix?, format: format? })
         }
         (Some(_), Some(prefix)) => {
@@ -64,6 +66,37 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         }
     }
     Some(OutputSpec { name: name?, target: target?, columns: columns? })
+}
+
+const TEXT_COMPRESSIONS: [(&str, TextCompression); 3] =
+    [("none", TextCompression::None), ("gzip", TextCompression::Gzip), ("zstd", TextCompression::Zstd)];
+
+const PAGE_COMPRESSIONS: [(&str, PageCompression); 4] = [
+    ("zstd", PageCompression::Zstd),
+    ("snappy", PageCompression::Snappy),
+    ("gzip", PageCompression::Gzip),
+    ("none", PageCompression::None),
+];
+
+fn object_format(format: &Slot<'_>, compression: &Slot<'_>) -> Option<Format> {
+    let names = ["parquet", "csv", "json_lines"].map(|name| (name, name));
+    match format.required(|node| node.choice(&names))? {
+        "parquet" => compressed("parquet", compression, &PAGE_COMPRESSIONS).map(Format::Parquet),
+        "csv" => compressed("csv", compression, &TEXT_COMPRESSIONS).map(Format::Csv),
+        _ => compressed("json_lines", compression, &TEXT_COMPRESSIONS).map(Format::JsonLines),
+    }
+}
+
+/// One of the compressions of a format. Which ones there are depends on the format, so that a wrong one is told all of them.
+fn compressed<T: Copy + Default>(format: &str, compression: &Slot<'_>, choices: &[(&str, T)]) -> Option<T> {
+    compression.or(T::default(), |node| {
+        let text = node.text()?;
+        choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let help = format!("valid for `{format}`: {}", quoted(&names));
+            node.note(format!("`{text}` is no compression of `{format}`"), Some(&help))
+        })
+    })
 }
 
 /// The contract's types by their names; `?` after one says that the column may be null.

@@ -137,7 +137,10 @@ fn a_whole_file_is_understood() {
                 },
                 OutputSpec {
                     name: "daily".into(),
-                    target: Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format: Format::Parquet },
+                    target: Target::Objects {
+                        prefix: "s3://results/daily/".parse().unwrap(),
+                        format: Format::Parquet(PageCompression::Zstd),
+                    },
                     columns: None,
                 },
             ],
@@ -474,6 +477,48 @@ fn mistakes_in_outputs_are_named() {
 }
 
 #[test]
+fn objects_are_compressed_in_the_ways_of_their_format() {
+    let format = |text: &str| {
+        let output = outputs(&format!("[[output]]\nname = 'a'\nprefix = 's3://b/x/'\n{text}"))?.remove(0);
+        let Target::Objects { format, .. } = output.target else { panic!("{output:?}") };
+        Ok::<_, String>(format)
+    };
+    assert_eq!(format("format = 'csv'"), Ok(Format::Csv(TextCompression::None)));
+    assert_eq!(format("format = 'csv'\ncompression = 'gzip'"), Ok(Format::Csv(TextCompression::Gzip)));
+    assert_eq!(format("format = 'json_lines'\ncompression = 'none'"), Ok(Format::JsonLines(TextCompression::None)));
+    assert_eq!(format("format = 'json_lines'\ncompression = 'zstd'"), Ok(Format::JsonLines(TextCompression::Zstd)));
+    assert_eq!(format("format = 'parquet'"), Ok(Format::Parquet(PageCompression::Zstd)));
+    assert_eq!(format("format = 'parquet'\ncompression = 'snappy'"), Ok(Format::Parquet(PageCompression::Snappy)));
+    assert_eq!(format("format = 'parquet'\ncompression = 'none'"), Ok(Format::Parquet(PageCompression::None)));
+    assert_snapshot!(format("format = 'csv'\ncompression = 'snappy'").unwrap_err(), @r"
+    sets/d.toml:8:15: output[0].compression: `snappy` is no compression of `csv`
+        help: valid for `csv`: `none`, `gzip`, `zstd`
+    ");
+    assert_snapshot!(format("format = 'parquet'\ncompression = 'lz4'").unwrap_err(), @r"
+    sets/d.toml:8:15: output[0].compression: `lz4` is no compression of `parquet`
+        help: valid for `parquet`: `zstd`, `snappy`, `gzip`, `none`
+    ");
+    let wrong = format("format = 'json_lines'\ncompression = true").unwrap_err();
+    assert_snapshot!(wrong, @"sets/d.toml:8:15: output[0].compression: expected a text, found true");
+    let beside = outputs("[[output]]\nname = 'a'\ntable = 'abc'\nkey = ['k']\ncompression = 'gzip'").unwrap_err();
+    assert_snapshot!(beside, @"sets/d.toml:8:1: output[0].compression: `compression` belongs to `prefix`");
+}
+
+/// Parquet's names say nothing of its pages.
+#[test]
+fn outputs_beside_each_other_have_other_names() {
+    let both = |one: &str, other: &str| {
+        let output = |name: &str, text: &str| format!("[[output]]\nname = '{name}'\nprefix = 's3://b/x/'\n{text}\n");
+        outputs(&(output("a", one) + &output("b", other))).map(|_| ())
+    };
+    assert_eq!(both("format = 'csv'", "format = 'csv'\ncompression = 'gzip'"), Ok(()));
+    assert_eq!(both("format = 'csv'\ncompression = 'zstd'", "format = 'json_lines'\ncompression = 'zstd'"), Ok(()));
+    let same = both("format = 'parquet'", "format = 'parquet'\ncompression = 'none'").unwrap_err();
+    assert_snapshot!(same, @"sets/d.toml:8:1: output[1]: `b` goes to the same place as `a`");
+    assert_eq!(both("format = 'csv'", "format = 'csv'\ncompression = 'none'").unwrap_err(), same);
+}
+
+#[test]
 fn what_is_to_come_is_refused_today() {
     assert_snapshot!(outputs("[[stage]]\nname = 'a'").unwrap_err(), @r"
     sets/d.toml:4:3: stage: unknown key `stage`
@@ -641,19 +686,20 @@ fn what_stores_would_refuse_is_refused_before() {
     let key = table("a", "abc", &format!("columns = {{ {long} = 'text' }}")).replace("'id'", &format!("'{long}'"));
     assert!(complaint(&key).contains("one of a key has at most 255"));
     let under = |prefix: &str| outputs(&format!("[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'csv'"));
-    assert!(under(&format!("s3://b/{}", "a/".repeat(469))).is_ok());
-    assert!(under(&format!("s3://b/{}", "a/".repeat(470))).unwrap_err().contains("leave room"));
+    assert!(under(&format!("s3://b/{}", "a/".repeat(468))).is_ok());
+    assert!(under(&format!("s3://b/{}", "a/".repeat(469))).unwrap_err().contains("leave room"));
     assert!(under("s3://b/a//b/").unwrap_err().contains("has an empty part"));
     assert!(under("s3://b//").unwrap_err().contains("has an empty part"));
     assert!(under(&format!("s3://b/{}/", "a".repeat(256))).unwrap_err().contains("256 bytes"));
     assert!(under("s3://b/").is_ok());
-    let reports = |prefix: &str| {
+    let reports = |prefix: &str, more: &str| {
         outputs(&format!(
-            "map.reports = 's3://b/x/'\n[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'json_lines'"
+            "map.reports = 's3://b/x/'\n[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'json_lines'{more}"
         ))
     };
-    assert!(reports("s3://b/y/").is_ok());
-    assert_snapshot!(reports("s3://b/x/").unwrap_err(), @r"
+    assert!(reports("s3://b/y/", "").is_ok());
+    assert!(reports("s3://b/x/", "\ncompression = 'gzip'").is_ok(), "`.jsonl.gz` is another name than `.jsonl`");
+    assert_snapshot!(reports("s3://b/x/", "").unwrap_err(), @r"
     sets/d.toml:5:1: output[0]: `a` goes to the same place as `[map] reports`
     ");
 }

@@ -260,14 +260,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::{Column, ColumnType, Format, Target};
+    use crate::dataset::{Column, ColumnType, Format, Target, TextCompression};
     use crate::job::FailureKind;
     use crate::sink::rows::{Rows as Block, decode};
 
     fn output(name: &str, columns: &[(&str, ColumnType)], key: &[&str]) -> Arc<OutputSchema> {
         let column = |(name, kind): &(&str, ColumnType)| Column { name: (*name).into(), kind: *kind, nullable: true };
         let target = match key {
-            [] => Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format: Format::Csv },
+            [] => {
+                let format = Format::Csv(TextCompression::None);
+                Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format }
+            }
             key => Target::Table { table: "t".into(), key: key.iter().map(|name| (*name).into()).collect() },
         };
         Arc::new(OutputSchema::new(name, columns.iter().map(column).collect(), target).unwrap())

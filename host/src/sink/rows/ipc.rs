@@ -209,13 +209,12 @@ mod tests {
     use arrow::datatypes::Field;
     use arrow::ipc::writer::StreamWriter;
 
-    use super::super::super::tests::{all_types, objects};
+    use super::super::super::tests::{JSON_LINES, all_types, objects};
     use super::super::{Rows, decode};
     use super::*;
-    use crate::dataset::Format;
 
     fn schema() -> OutputSchema {
-        OutputSchema::new("daily", all_types(), objects(Format::JsonLines)).unwrap()
+        OutputSchema::new("daily", all_types(), objects(JSON_LINES)).unwrap()
     }
 
     fn array(array: impl Array + 'static) -> ArrayRef {

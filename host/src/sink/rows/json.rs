@@ -177,13 +177,13 @@ mod tests {
     use arrow::array::{Array, AsArray};
     use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
-    use super::super::super::tests::{all_types, objects};
+    use super::super::super::tests::{CSV, JSON_LINES, all_types, objects};
     use super::super::{MAX_DECODED_BYTES, Rows, decode};
     use super::*;
-    use crate::dataset::{Column, ColumnType, Format};
+    use crate::dataset::{Column, ColumnType};
 
     fn schema() -> OutputSchema {
-        OutputSchema::new("daily", all_types(), objects(Format::JsonLines)).unwrap()
+        OutputSchema::new("daily", all_types(), objects(JSON_LINES)).unwrap()
     }
 
     fn read(block: &str) -> RecordBatch {
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn small_lines_cannot_make_large_batches() {
         let columns = (0..2_000).map(|n| Column { name: format!("c{n}"), kind: ColumnType::Boolean, nullable: true });
-        let wide = OutputSchema::new("wide", columns.collect(), objects(Format::Csv)).unwrap();
+        let wide = OutputSchema::new("wide", columns.collect(), objects(CSV)).unwrap();
         let rows = MAX_DECODED_BYTES / (2_000 * 8) + 1;
         let error = decode(&wide, Rows::JsonLines("{}\n".repeat(rows).as_bytes())).unwrap_err();
         assert!(matches!(error, BadRows::TooLarge(_)), "{error}");
