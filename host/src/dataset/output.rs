@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Prefix;
+use crate::object::ContentType;
 
 /// `[[output]]`
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +90,17 @@ impl Format {
             Self::Csv(TextCompression::Gzip) => "csv.gz",
             Self::Csv(TextCompression::Zstd) => "csv.zst",
             Self::Parquet(_) => "parquet",
+        }
+    }
+
+    /// What an object holds for whoever does not look into it.
+    pub fn content_type(self) -> ContentType {
+        match self {
+            Self::JsonLines(TextCompression::None) => ContentType::JsonLines,
+            Self::Csv(TextCompression::None) => ContentType::Csv,
+            Self::JsonLines(TextCompression::Gzip) | Self::Csv(TextCompression::Gzip) => ContentType::Gzip,
+            Self::JsonLines(TextCompression::Zstd) | Self::Csv(TextCompression::Zstd) => ContentType::Zstd,
+            Self::Parquet(_) => ContentType::Parquet,
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 
 /// Reads here, and writes aside.
 pub struct Aside {
@@ -33,8 +35,8 @@ impl ObjectStore for Aside {
 
 #[async_trait]
 impl ObjectWriter for Aside {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        self.outputs.upload(at).await
+    async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
+        self.outputs.upload(at, holds).await
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {

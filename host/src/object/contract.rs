@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Location, ObjectError, ObjectWriter, Uploaded};
+use super::{ContentType, Location, ObjectError, ObjectWriter, Uploaded};
 
 /// Runs the suite. Everything it writes lies under `prefix`, where nothing may be yet, in a bucket that exists.
 pub async fn suite(store: &dyn ObjectWriter, prefix: &Location) {
@@ -31,7 +31,7 @@ pub async fn suite_without_order(store: &dyn ObjectWriter, prefix: &Location) {
 }
 
 async fn put(store: &dyn ObjectWriter, at: &Location, bytes: impl Into<Bytes>) {
-    let mut upload = store.upload(at).await.unwrap();
+    let mut upload = store.upload(at, ContentType::Csv).await.unwrap();
     let bytes = bytes.into();
     upload.write(bytes.clone()).await.unwrap();
     let uploaded = upload.finish().await.unwrap();
@@ -110,13 +110,13 @@ async fn a_replaced_object_is_changed(store: &dyn ObjectWriter, base: &Location)
 async fn uploads_are_invisible_until_complete(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "uploads/kept");
     put(store, &at, "old").await;
-    let mut aborted = store.upload(&at).await.unwrap();
+    let mut aborted = store.upload(&at, ContentType::Csv).await.unwrap();
     aborted.write("new".into()).await.unwrap();
     assert_eq!(store.open(&at, 3).await.unwrap().1, "old");
     aborted.abort().await.unwrap();
 
     let never = under(base, "uploads/never");
-    let mut dropped = store.upload(&never).await.unwrap();
+    let mut dropped = store.upload(&never, ContentType::Csv).await.unwrap();
     dropped.write("new".into()).await.unwrap();
     drop(dropped);
     assert!(matches!(store.open(&never, 3).await, Err(ObjectError::NotFound(_))));
@@ -130,7 +130,7 @@ async fn uploads_are_invisible_until_complete(store: &dyn ObjectWriter, base: &L
 async fn finished_uploads_are_anybodys(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "finished/by-another");
     put(store, &at, "old").await;
-    let mut upload = store.upload(&at).await.unwrap();
+    let mut upload = store.upload(&at, ContentType::Csv).await.unwrap();
     upload.write("new".into()).await.unwrap();
     let record = serde_json::to_string(&upload.finish().await.unwrap()).unwrap();
     assert_eq!(store.open(&at, 3).await.unwrap().1, "old", "nothing is visible yet");
@@ -152,13 +152,13 @@ async fn aborted_uploads_stay_aborted(store: &dyn ObjectWriter, base: &Location)
     put(store, &at, "old").await;
     let mut finished = Vec::new();
     for at in [&at, &at, &neighbour] {
-        let mut upload = store.upload(at).await.unwrap();
+        let mut upload = store.upload(at, ContentType::Csv).await.unwrap();
         upload.write("new".into()).await.unwrap();
         finished.push(upload.finish().await.unwrap());
     }
     assert_eq!(store.abort_uploads(&at).await.unwrap(), 2);
     assert_eq!(store.abort_uploads(&at).await.unwrap(), 0);
-    let mut one = store.upload(&at).await.unwrap();
+    let mut one = store.upload(&at, ContentType::Csv).await.unwrap();
     one.write("new".into()).await.unwrap();
     finished.insert(0, one.finish().await.unwrap());
     for _ in 0..2 {
@@ -179,7 +179,7 @@ async fn aborted_uploads_stay_aborted(store: &dyn ObjectWriter, base: &Location)
 async fn large_uploads_are_whole(store: &dyn ObjectWriter, base: &Location) {
     let at = under(base, "large");
     let bytes: Bytes = (0..20 * 1024 * 1024_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let mut upload = store.upload(&at).await.unwrap();
+    let mut upload = store.upload(&at, ContentType::Csv).await.unwrap();
     for piece in bytes.chunks(3_000_001) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -191,7 +191,7 @@ async fn large_uploads_are_whole(store: &dyn ObjectWriter, base: &Location) {
     let rest = store.read(&at, &metadata.etag, first.len() as u64..u64::MAX).await.unwrap();
     assert!([first, rest].concat() == bytes, "the bytes differ");
 
-    let mut aborted = store.upload(&under(base, "aborted")).await.unwrap();
+    let mut aborted = store.upload(&under(base, "aborted"), ContentType::Csv).await.unwrap();
     aborted.write(bytes).await.unwrap();
     aborted.abort().await.unwrap();
     assert!(matches!(store.open(&under(base, "aborted"), 1).await, Err(ObjectError::NotFound(_))));

@@ -3,6 +3,7 @@
 pub mod aside;
 pub(crate) mod chunks;
 mod cleanups;
+mod content_type;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod folder;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use self::cleanups::Cleanups;
+pub use self::content_type::ContentType;
 
 /// Where an object is, or where keys start: `s3://bucket/key`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -179,8 +181,8 @@ pub trait ObjectStore: Send + Sync + 'static {
 /// A store of objects that can be written in two steps: an upload stores the bytes, completing it makes them visible.
 #[async_trait]
 pub trait ObjectWriter: ObjectStore {
-    /// Starts to write an object. Nothing is visible before [`ObjectWriter::complete`].
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError>;
+    /// Starts to write an object that holds this. Nothing is visible before [`ObjectWriter::complete`].
+    async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError>;
 
     /// Makes an uploaded object visible, whole and at once, in place of any object of that key. Any process that has
     /// the record may do it, and may repeat it. [`ObjectError::Gone`] if the upload was removed first.

@@ -147,7 +147,7 @@ impl Staged {
             Some(writing) => writing,
             None => Writing {
                 encoder: Encoder::new(self.format, &self.schema)?,
-                upload: self.store.upload(&self.at).await.map_err(object_error)?,
+                upload: self.store.upload(&self.at, self.format.content_type()).await.map_err(object_error)?,
             },
         };
         let schema = Arc::clone(&self.schema);

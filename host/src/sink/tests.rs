@@ -15,7 +15,9 @@ use super::sqlite::SqliteSink;
 use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, cells};
 use crate::dataset::{Column, ColumnType, Format, PageCompression, Target, TextCompression};
 use crate::job::BatchId;
-use crate::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use crate::object::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 
 pub(super) const JSON_LINES: Format = Format::JsonLines(TextCompression::None);
 pub(super) const CSV: Format = Format::Csv(TextCompression::None);
@@ -75,7 +77,7 @@ impl ObjectStore for MemoryStore {
 
 #[async_trait]
 impl ObjectWriter for MemoryStore {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+    async fn upload(&self, at: &Location, _: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         Ok(Box::new(MemoryUpload { store: self.clone(), at: at.clone(), bytes: Vec::new() }))
     }
 

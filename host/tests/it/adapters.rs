@@ -15,7 +15,7 @@ use gristmill::callback::{Answer, Callback, Waiting};
 use gristmill::job::TaskToken;
 use gristmill::ledger::dynamodb::DynamoLedger;
 use gristmill::object::s3::S3Store;
-use gristmill::object::{Location, ObjectWriter};
+use gristmill::object::{ContentType, Location, ObjectWriter};
 use gristmill::queue::Queue;
 use gristmill::queue::sqs::SqsQueue;
 use gristmill::{ledger, object, queue};
@@ -40,8 +40,18 @@ async fn s3_keeps_the_contract_of_objects() {
     let at: Location = "s3://contract-objects/some/prefix-".parse().unwrap();
     object::contract::suite(&store, &at).await;
 
+    // Whoever reads an object is told what it holds, and undoes no compression unasked.
+    use ContentType::{Csv, Gzip, JsonLines, Parquet, Zstd};
+    for holds in [JsonLines, Csv, Parquet, Gzip, Zstd] {
+        let mut upload = store.upload(&at.with_key("typed"), holds).await.unwrap();
+        upload.write("x".into()).await.unwrap();
+        store.complete(&upload.finish().await.unwrap()).await.unwrap();
+        let head = client.head_object().bucket("contract-objects").key("typed").send().await.unwrap();
+        assert_eq!((head.content_type(), head.content_encoding()), (Some(holds.name()), None));
+    }
+
     // A dropped upload is aborted: no parts are left to pay for.
-    let mut dropped = store.upload(&at.with_key("dropped")).await.unwrap();
+    let mut dropped = store.upload(&at.with_key("dropped"), ContentType::Parquet).await.unwrap();
     dropped.write(vec![0; 20 * 1024 * 1024].into()).await.unwrap();
     let uploads = async || {
         let listed = client.list_multipart_uploads().bucket("contract-objects").send().await.unwrap();

@@ -21,7 +21,9 @@ use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use gristmill::object::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
 use gristmill::registry::Registry;
@@ -454,11 +456,11 @@ impl ObjectStore for Objects {
 
 #[async_trait]
 impl ObjectWriter for Objects {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+    async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         if let Some(error) = self.refuses_writes.lock().unwrap().clone() {
             return Err(error);
         }
-        self.folder.upload(at).await
+        self.folder.upload(at, holds).await
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {

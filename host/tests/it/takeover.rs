@@ -25,7 +25,9 @@ use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
 use gristmill::ledger::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use gristmill::object::folder::FolderStore;
-use gristmill::object::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use gristmill::object::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 use gristmill::queue::embedded::EmbeddedQueue;
 use gristmill::queue::{Delivery, Queue as _};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -573,8 +575,8 @@ impl ObjectStore for Watched<FolderStore> {
 
 #[async_trait]
 impl ObjectWriter for Watched<FolderStore> {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
-        let upload = self.watch.effect("upload", self.inner.upload(at)).await?;
+    async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
+        let upload = self.watch.effect("upload", self.inner.upload(at, holds)).await?;
         Ok(Box::new(WatchedUpload { inner: upload, watch: self.watch.clone() }))
     }
 

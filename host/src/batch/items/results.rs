@@ -13,8 +13,8 @@ use crate::catalog::DatasetVersion;
 use crate::cpu;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
-use crate::object::ObjectError;
 use crate::object::trace::Trace;
+use crate::object::{ContentType, ObjectError};
 use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
 use crate::sink::{Effect, Staging};
 
@@ -125,7 +125,7 @@ impl ItemResults {
             let bytes = failures.iter().map(|failure| failure.message.len()).sum::<usize>()
                 + results.iter().map(|(_, value)| value.len()).sum::<usize>();
             let lines = cpu::run(bytes, move || FullReport::new(recorded, failures, results).to_lines()).await;
-            let mut upload = services.stores.objects.upload(at).await?;
+            let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await?;
             upload.write(lines).await?;
             let effect = Effect::Complete(upload.finish().await?);
             uploads.watch(&effect);

@@ -27,7 +27,9 @@ use bytes::Bytes;
 
 use self::paths::Root;
 use self::walk::Walks;
-use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 
 /// A folder that stands in for Amazon S3.
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ impl ObjectStore for FolderStore {
 
 #[async_trait]
 impl ObjectWriter for FolderStore {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+    async fn upload(&self, at: &Location, _: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         let at = at.clone();
         Ok(Box::new(self.blocking(move |store| upload::begin(&store.root, &at)).await?))
     }
@@ -148,7 +150,10 @@ mod tests {
         fs::write(root.path().join("secret"), "s").unwrap();
         for key in ["../secret", "x/../../secret", "..", "./in", "in/.", "a\0b"] {
             assert!(matches!(store.open(&at(key), 1).await, Err(ObjectError::Invalid(_))), "{key}");
-            assert!(matches!(store.upload(&at(key)).await.err(), Some(ObjectError::Invalid(_))), "{key}");
+            assert!(
+                matches!(store.upload(&at(key), ContentType::Csv).await.err(), Some(ObjectError::Invalid(_))),
+                "{key}"
+            );
             assert!(matches!(store.delete(&at(key)).await, Err(ObjectError::Invalid(_))), "{key}");
         }
         assert!(matches!(store.list(&at("../"), None).await, Err(ObjectError::Invalid(_))));
@@ -175,7 +180,7 @@ mod tests {
     async fn an_object_and_others_below_its_name_do_not_go_together() {
         let (_root, store) = store(&["a/b"]);
         for key in ["a", "a/b/c"] {
-            let mut upload = store.upload(&at(key)).await.unwrap();
+            let mut upload = store.upload(&at(key), ContentType::Csv).await.unwrap();
             upload.write("x".into()).await.unwrap();
             let uploaded = upload.finish().await.unwrap();
             assert!(matches!(store.complete(&uploaded).await, Err(ObjectError::Invalid(_))), "{key}");
@@ -204,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_is_hidden_until_it_is_complete_and_gone_when_dropped() {
         let (root, store) = store(&[]);
-        let mut upload = store.upload(&at("d/f")).await.unwrap();
+        let mut upload = store.upload(&at("d/f"), ContentType::Csv).await.unwrap();
         upload.write("x".into()).await.unwrap();
         assert_eq!(fs::read_dir(root.path().join("b").join(UPLOADS)).unwrap().count(), 1);
         assert!(store.list(&at(""), None).await.unwrap().objects.is_empty());

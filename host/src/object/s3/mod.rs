@@ -14,7 +14,9 @@ use bytes::Bytes;
 
 use self::errors::object_error;
 use self::upload::S3Upload;
-use super::{Cleanups, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded};
+use super::{
+    Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
+};
 use crate::aws::{self, Calls};
 
 /// The limits of a read. An item waits for it: within its default time (30 s) it can still say that the store was not
@@ -65,9 +67,9 @@ impl ObjectStore for S3Store {
 
 #[async_trait]
 impl ObjectWriter for S3Store {
-    async fn upload(&self, at: &Location) -> Result<Box<dyn Upload>, ObjectError> {
+    async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         at.names_an_object()?;
-        Ok(Box::new(S3Upload::new(self.writer.clone(), self.cleanups.clone(), at.clone())))
+        Ok(Box::new(S3Upload::new(self.writer.clone(), self.cleanups.clone(), at.clone(), holds)))
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {

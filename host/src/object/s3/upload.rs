@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::super::{Cleanups, Location, ObjectError, Upload, Uploaded, UploadedPart};
+use super::super::{Cleanups, ContentType, Location, ObjectError, Upload, Uploaded, UploadedPart};
 use super::errors::object_error;
 
 /// The size of the first parts. S3 wants at least 5 MiB, but for the last.
@@ -27,6 +27,7 @@ pub(super) struct S3Upload {
     client: Client,
     cleanups: Cleanups,
     at: Location,
+    holds: ContentType,
     buffer: Vec<u8>,
     size: u64,
     mark: String,
@@ -36,9 +37,9 @@ pub(super) struct S3Upload {
 }
 
 impl S3Upload {
-    pub(super) fn new(client: Client, cleanups: Cleanups, at: Location) -> Self {
+    pub(super) fn new(client: Client, cleanups: Cleanups, at: Location, holds: ContentType) -> Self {
         let mark = format!("{:032x}", fastrand::u128(..));
-        Self { client, cleanups, at, buffer: Vec::new(), size: 0, mark, multipart: None, parts: Vec::new() }
+        Self { client, cleanups, at, holds, buffer: Vec::new(), size: 0, mark, multipart: None, parts: Vec::new() }
     }
 
     fn part_size(&self) -> usize {
@@ -49,8 +50,8 @@ impl S3Upload {
         if let Some(begun) = &self.multipart {
             return Ok(begun.id.clone());
         }
-        let begun =
-            Begun::create(self.client.clone(), self.cleanups.clone(), self.at.clone(), self.mark.clone()).await?;
+        let (client, cleanups) = (self.client.clone(), self.cleanups.clone());
+        let begun = Begun::create(client, cleanups, self.at.clone(), self.holds, self.mark.clone()).await?;
         Ok(self.multipart.insert(begun).id.clone())
     }
 
@@ -113,7 +114,13 @@ struct Begun {
 impl Begun {
     /// CreateMultipartUpload, in a task of its own: if the batch is given up meanwhile, the task still learns the id
     /// and removes the upload.
-    async fn create(client: Client, cleanups: Cleanups, at: Location, mark: String) -> Result<Self, ObjectError> {
+    async fn create(
+        client: Client,
+        cleanups: Cleanups,
+        at: Location,
+        holds: ContentType,
+        mark: String,
+    ) -> Result<Self, ObjectError> {
         let (tell, told) = oneshot::channel();
         let task = cleanups.clone();
         task.run(async move {
@@ -121,6 +128,7 @@ impl Begun {
                 .create_multipart_upload()
                 .bucket(&at.bucket)
                 .key(&at.key)
+                .content_type(holds.name())
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .metadata(MARK, mark);
             let created = match request.send().await {
@@ -258,9 +266,20 @@ mod tests {
     }
 
     async fn upload(replay: &Recorded) -> Box<dyn Upload> {
-        let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
+        let mut upload =
+            S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap(), ContentType::Gzip).await.unwrap();
         upload.write(vec![0; PART + 1].into()).await.unwrap();
         upload
+    }
+
+    /// Clients would undo a content encoding unasked.
+    #[tokio::test]
+    async fn an_upload_says_what_the_object_holds_and_not_how_to_decode_it() {
+        let replay = Recorded::start(vec![created(), tagged("\"1\""), tagged("\"2\"")]).await;
+        upload(&replay).await.finish().await.unwrap();
+        let head = replay.requests()[0].head.to_lowercase();
+        assert!(head.contains("content-type: application/gzip\r\n"), "{head}");
+        assert!(!head.contains("content-encoding"), "{head}");
     }
 
     #[tokio::test]
@@ -282,7 +301,8 @@ mod tests {
     #[tokio::test]
     async fn an_upload_that_somebody_removed_is_gone() {
         let replay = Recorded::start(vec![created(), gone()]).await;
-        let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
+        let mut upload =
+            S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap(), ContentType::Gzip).await.unwrap();
         upload.write("x".into()).await.unwrap();
         assert!(matches!(upload.finish().await, Err(ObjectError::Gone(_))));
     }
@@ -332,7 +352,8 @@ mod tests {
     #[tokio::test]
     async fn an_upload_that_is_given_up_while_it_begins_is_aborted() {
         let replay = Recorded::start(vec![created(), Response::new(204, "")]).await;
-        let mut upload = S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap()).await.unwrap();
+        let mut upload =
+            S3Store::new(&replay.config).upload(&"s3://b/k".parse().unwrap(), ContentType::Gzip).await.unwrap();
         let mut writing = upload.write(vec![0; PART + 1].into());
         // The first poll sends the task on its way; nobody comes for what it brings.
         assert!(futures::poll!(&mut writing).is_pending());
