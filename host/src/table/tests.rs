@@ -26,7 +26,8 @@ fn request() -> Request {
 
 fn written(rows: &RecordBatch, group: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group));
+    let properties = properties.set_dictionary_page_size_limit(4 << 20).build();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
     writer.close().unwrap();
@@ -306,4 +307,39 @@ fn texts_become_days_and_instants_whatever_their_offset() {
     "#);
     let error = lines(b"d,m\n2026-02-29,\n", "t.csv", &asked).unwrap_err();
     insta::assert_snapshot!(error, @"s3://b/t.csv: column `d`: Cannot cast string '2026-02-29' to value of Date32 type");
+}
+
+#[test]
+fn a_dictionary_is_not_copied_for_all_rows_at_once() {
+    let long = "x".repeat(1 << 20);
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&long, 50)));
+    let small = written(&RecordBatch::try_from_iter_with_nullable([("t", texts, true)]).unwrap(), 50);
+    assert!(small.len() < 3 << 20, "{} bytes", small.len());
+    let blocks = scanned(&small, "t", &Request { memory: 32 << 20, ..request() }).unwrap();
+    assert_eq!(blocks.iter().map(RecordBatch::num_rows).sum::<usize>(), 50);
+    assert!(blocks.iter().all(|block| block.get_array_memory_size() < 9 << 20));
+}
+
+/// Files of pyarrow's, and what pyarrow reads in them: `samples/write.py`.
+#[test]
+fn what_pyarrow_writes_is_what_pyarrow_reads() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/table/samples");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "parquet") {
+            count += 1;
+            let name = file.file_name().unwrap().to_str().unwrap();
+            let json = |text: &str| -> Vec<serde_json::Value> {
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+            };
+            let expected = json(&std::fs::read_to_string(file.with_extension("jsonl")).unwrap());
+            let read = lines(&std::fs::read(&file).unwrap(), name, &request());
+            let read = json(&read.unwrap_or_else(|error| panic!("{name}: {error}")));
+            for (row, (read, expected)) in read.iter().zip(&expected).enumerate() {
+                assert_eq!(read, expected, "{name}, row {row}");
+            }
+            assert_eq!(read.len(), expected.len(), "{name}");
+        }
+    }
+    assert!(count >= 20, "{count}");
 }

@@ -7,7 +7,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::super::request::CsvOptions;
 use super::columns::{Columns, texts};
-use super::{Decoder, LONGEST, Text};
+use super::input::{Decoder, LONGEST, Text};
 use crate::object::ObjectError;
 
 /// The most columns: a header may have as many as fit a row.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::super::plan::Plan;
 use super::super::request::{Request, ValueType};
 use super::columns::{Columns, texts};
-use super::{Decoder, LONGEST, Text};
+use super::input::{Decoder, LONGEST, Text};
 use crate::object::ObjectError;
 
 /// Without names, the columns are those of so many first rows.

@@ -2,75 +2,21 @@
 
 mod columns;
 mod csv;
+mod input;
 mod json_lines;
 
 use arrow::array::RecordBatch;
-use bytes::{Buf as _, Bytes};
-use tokio::runtime::Handle;
+use bytes::Buf as _;
 
 use self::csv::Csv;
 pub(super) use self::csv::{Header, csv_header};
+use self::input::Decoder;
+pub(super) use self::input::Text;
 use self::json_lines::JsonLines;
 pub(super) use self::json_lines::{Names, json_names};
-use super::cut::{BLOCK, BLOCKS};
 use super::plan::Plan;
-use super::request::Request;
 use super::source::Source;
 use crate::object::ObjectError;
-use crate::object::chunks::{Chunks, held_by_reader};
-
-const CHUNK: usize = 1 << 20;
-/// The longest row.
-const LONGEST: usize = 2 * BLOCK;
-
-/// Unpacked bytes in order.
-pub(super) struct Text {
-    pub(super) source: Source,
-    chunks: Chunks,
-    /// What was fetched and not decoded yet.
-    chunk: Bytes,
-    is_over: bool,
-    memory: u64,
-}
-
-impl Text {
-    pub(super) fn open(io: &Handle, mut source: Source, request: &Request) -> Result<Self, ObjectError> {
-        let held = held_by_reader(CHUNK, request.compression, &source.object.location.key) as u64;
-        let memory = held + BLOCKS + 2 * LONGEST as u64;
-        if memory > request.memory {
-            let room = request.memory;
-            return Err(source.too_large(format!("reading it takes {memory} bytes of memory; there are {room}")));
-        }
-        let chunks = source.chunks(io, request.compression, CHUNK);
-        Ok(Self { source, chunks, chunk: Bytes::new(), is_over: false, memory })
-    }
-
-    /// Fetches the next chunk when the one before is used up. False at the end.
-    async fn fetch(&mut self) -> Result<bool, ObjectError> {
-        if self.chunk.is_empty() && !self.is_over {
-            match self.chunks.next().await.transpose()? {
-                Some(chunk) => {
-                    self.source.fetched += chunk.len() as u64;
-                    self.chunk = chunk;
-                }
-                None => self.is_over = true,
-            }
-        }
-        Ok(!self.chunk.is_empty())
-    }
-}
-
-/// Makes rows of bytes. Errors are ends of sentences.
-trait Decoder: Send {
-    /// Takes bytes until all are taken or a block is full. Returns how many it took.
-    fn take(&mut self, bytes: &[u8]) -> Result<usize, String>;
-
-    /// Takes what is left when there are no more bytes.
-    fn end(&mut self) -> Result<(), String>;
-
-    /// The rows, if a block is full or everything was taken.
-    fn rows(&mut self, is_over: bool) -> Result<Option<RecordBatch>, String>;
-}
 
 /// The rows of text.
 pub(super) struct Rows {
@@ -120,7 +66,7 @@ impl Rows {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::request::{Format, ValueType};
+    use super::super::request::{Format, Request, ValueType};
     use super::csv::header;
     use super::json_lines::named;
     use super::*;
