@@ -17,14 +17,15 @@ use serde_json::{Value, json};
 use crate::emulator::Emulator;
 use crate::support::{plugin, project};
 
-const BUCKET: &str = "ghcn";
+/// The only bucket.
+pub(crate) const BUCKET: &str = "ghcn";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An account with the NOAA dataset's data, queues and tables in it.
-struct Account {
+/// An account with queues and a ledger, and a folder of datasets for its workers.
+pub(crate) struct Account {
     emulator: Emulator,
-    config: SdkConfig,
-    folder: tempfile::TempDir,
+    pub(crate) config: SdkConfig,
+    pub(crate) folder: tempfile::TempDir,
     queue: String,
     dead_letters: String,
 }
@@ -32,13 +33,17 @@ struct Account {
 impl Account {
     /// An account with `stations` stations in it, and so many damaged files beside them.
     async fn with_stations(emulator: Emulator, stations: u32, bad: u32) -> Self {
+        let account = Self::new(emulator).await;
+        generate(account.folder.path(), stations, bad);
+        upload(&account.config, &account.folder.path().join("data")).await;
+        create_table(&account.config, "noaa-precipitation", "pk").await;
+        account
+    }
+
+    pub(crate) async fn new(emulator: Emulator) -> Self {
         let config = emulator.config();
         let folder = tempfile::tempdir().unwrap();
-        generate(folder.path(), stations, bad);
-        upload(&config, &folder.path().join("data")).await;
-        for (table, key) in [("noaa-precipitation", "pk"), ("ledger", "pk")] {
-            create_table(&config, table, key).await;
-        }
+        create_table(&config, "ledger", "pk").await;
         let sqs = aws_sdk_sqs::Client::new(&config);
         let dead_letters = sqs.create_queue().queue_name("batches-dead").send().await.unwrap().queue_url.unwrap();
         let redrive = json!({"deadLetterTargetArn": queue_arn(&sqs, &dead_letters).await, "maxReceiveCount": "5"});
@@ -55,27 +60,32 @@ impl Account {
 
     /// The NOAA dataset with some keys of `[map]` changed, in a folder for workers.
     fn dataset(&self, change: &[(&str, &str)]) -> PathBuf {
-        let mut text = std::fs::read_to_string(project("plugins/noaa-precipitation/dataset.toml")).unwrap();
+        self.dataset_of("noaa-precipitation", change)
+    }
+
+    /// The dataset of a plugin, with changes.
+    pub(crate) fn dataset_of(&self, name: &str, change: &[(&str, &str)]) -> PathBuf {
+        let mut text = std::fs::read_to_string(project(&format!("plugins/{name}/dataset.toml"))).unwrap();
         for (from, to) in change {
             assert!(text.contains(from), "{from}");
             text = text.replace(from, to);
         }
-        let folder = self.folder.path().join("datasets/noaa");
+        let folder = self.folder.path().join("datasets").join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::copy(plugin("noaa-precipitation"), folder.join("noaa-precipitation.wasm")).unwrap();
+        std::fs::copy(plugin(name), folder.join(format!("{name}.wasm"))).unwrap();
         let file = folder.join("dataset.toml");
         std::fs::write(&file, text).unwrap();
         file
     }
 
     /// What `gristmill asl` prints.
-    fn asl(&self, dataset: &Path) -> Value {
+    pub(crate) fn asl(&self, dataset: &Path) -> Value {
         let output = self.gristmill("asl").arg(dataset).args(["--queue-url", &self.queue]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn worker(&self) -> Process {
+    pub(crate) fn worker(&self) -> Process {
         self.worker_with(&["--ledger", "ledger"])
     }
 
@@ -103,7 +113,7 @@ impl Account {
     }
 
     /// Runs the state machine to its end: its status, and the error's name if it failed.
-    async fn execute(&self, machine: &Value, input: &Value) -> (ExecutionStatus, Option<String>) {
+    pub(crate) async fn execute(&self, machine: &Value, input: &Value) -> (ExecutionStatus, Option<String>) {
         let sfn = aws_sdk_sfn::Client::new(&self.config);
         let role = "arn:aws:iam::000000000000:role/states";
         let created = sfn.create_state_machine().name("noaa").definition(machine.to_string()).role_arn(role);
@@ -160,7 +170,7 @@ impl Account {
 }
 
 /// A process that is killed with the test.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Asks it to stop, as ECS does, and gives back its exit code.
@@ -191,13 +201,12 @@ fn generate(folder: &Path, stations: u32, bad: u32) {
     assert!(status.unwrap().success());
 }
 
-async fn upload(config: &SdkConfig, folder: &Path) {
+pub(crate) async fn upload(config: &SdkConfig, folder: &Path) {
     let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build());
     s3.create_bucket().bucket(BUCKET).send().await.unwrap();
-    let files = std::fs::read_dir(folder.join("csv/by_station")).unwrap();
-    stream::iter(files)
-        .for_each_concurrent(16, |file| async {
-            let path = file.unwrap().path();
+    let s3 = &s3;
+    stream::iter(files(folder))
+        .for_each_concurrent(16, |path| async move {
             let key = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
             let body = ByteStream::from(std::fs::read(&path).unwrap());
             s3.put_object().bucket(BUCKET).key(key).body(body).send().await.unwrap();
@@ -205,19 +214,26 @@ async fn upload(config: &SdkConfig, folder: &Path) {
         .await;
 }
 
+/// All files under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 pub(crate) async fn create_table(config: &SdkConfig, name: &str, key: &str) {
-    let attribute =
-        AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S).build().unwrap();
-    let schema = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash).build().unwrap();
-    aws_sdk_dynamodb::Client::new(config)
-        .create_table()
-        .table_name(name)
-        .attribute_definitions(attribute)
-        .key_schema(schema)
-        .billing_mode(BillingMode::PayPerRequest)
-        .send()
-        .await
-        .unwrap();
+    create_keyed_table(config, name, &[key]).await;
+}
+
+/// A table with one or two columns of text as its key.
+pub(crate) async fn create_keyed_table(config: &SdkConfig, name: &str, key: &[&str]) {
+    let mut table =
+        aws_sdk_dynamodb::Client::new(config).create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    for (column, kind) in key.iter().zip([KeyType::Hash, KeyType::Range]) {
+        let attribute = AttributeDefinition::builder().attribute_name(*column).attribute_type(ScalarAttributeType::S);
+        let schema = KeySchemaElement::builder().attribute_name(*column).key_type(kind);
+        table = table.attribute_definitions(attribute.build().unwrap()).key_schema(schema.build().unwrap());
+    }
+    table.send().await.unwrap();
 }
 
 pub(crate) async fn queue_arn(sqs: &aws_sdk_sqs::Client, url: &str) -> String {

@@ -10,7 +10,7 @@ use crate::laptop::Laptop;
 use crate::support::project;
 
 /// The JSON values of a file's lines, or of a query's rows.
-fn json<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
+pub(crate) fn json<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
     lines.into_iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -40,7 +40,7 @@ fn stations_in_python() {
     stations("noaa-precipitation-python");
 }
 
-fn same(rows: &[Value], expected: &[Value]) {
+pub(crate) fn same(rows: &[Value], expected: &[Value]) {
     for (row, expected) in rows.iter().zip(expected) {
         assert_eq!(row, expected);
     }
@@ -48,7 +48,7 @@ fn same(rows: &[Value], expected: &[Value]) {
 }
 
 /// The rows of the files that pyarrow wrote, as pyarrow and plain Python sum them up.
-fn readings() -> Vec<Value> {
+pub(crate) fn readings() -> Vec<Value> {
     json(fs::read_to_string(project("plugins/iot-anomalies/golden/readings.jsonl")).unwrap().lines())
 }
 
@@ -78,24 +78,26 @@ fn readings_of_files_in_rust() {
     same(&summaries(&laptop), &readings());
 }
 
+/// The row of a file that a reading came from, but for decimals that say nothing about its health.
+pub(crate) fn row(reading: &Value) -> Value {
+    let mut row = reading["metrics"].clone();
+    row["deviceid"] = reading["deviceid"].clone();
+    row["timestamp"] = reading["readingtimestamp"].clone();
+    for anomaly in reading["anomalies"].as_array().unwrap() {
+        let of = match anomaly["type"].as_str().unwrap() {
+            "temperature_spike" => "temperature",
+            "humidity_anomaly" => "humidity",
+            _ => "batterylevel",
+        };
+        row[of] = anomaly["value"].clone();
+    }
+    row
+}
+
 #[test]
 fn readings_as_items_in_rust() {
     let laptop = Laptop::new();
-    let row = |reading: &Value| {
-        let mut row = reading["metrics"].clone();
-        row["deviceid"] = reading["deviceid"].clone();
-        row["timestamp"] = reading["readingtimestamp"].clone();
-        for anomaly in reading["anomalies"].as_array().unwrap() {
-            let of = match anomaly["type"].as_str().unwrap() {
-                "temperature_spike" => "temperature",
-                "humidity_anomaly" => "humidity",
-                _ => "batterylevel",
-            };
-            row[of] = anomaly["value"].clone();
-        }
-        format!("{row}\n")
-    };
-    laptop.put("readings.jsonl", readings().iter().map(row).collect::<String>());
+    laptop.put("readings.jsonl", readings().iter().map(|reading| format!("{}\n", row(reading))).collect::<String>());
     let file = fs::read_to_string(project("plugins/iot-anomalies/dataset.toml")).unwrap();
     let component = project("plugins/iot-anomalies/iot-anomalies.wasm").canonicalize().unwrap();
     let (head, _) = file.split_once("[sample]").unwrap();

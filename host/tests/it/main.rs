@@ -9,6 +9,7 @@ mod bad_input;
 mod boundary;
 mod chaos;
 mod cloud;
+mod cloud_readings;
 mod container_registry;
 mod crash;
 mod desk;
