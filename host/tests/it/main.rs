@@ -45,6 +45,7 @@ mod shares;
 mod signing;
 mod support;
 mod surroundings;
+mod tables;
 mod takeover;
 mod tools;
 mod versions;
