@@ -1,10 +1,13 @@
 //! Objects under `s3://bucket/key`: Amazon S3 in the cloud, a folder on a laptop.
 
+mod reader;
+
 use crate::bindings::gristmill::plugin::objects as host;
 use crate::{Failure, csv};
 
 pub use host::{Chunks, Compression, Entry, Error, Listing, Metadata, Object};
 pub use host::{list, open};
+pub use reader::{Ranges, Reader, Stats, reader};
 
 /// Opens an object as a table of records. `.gz`, `.zst` and `.bz2` are undone by the host.
 ///
