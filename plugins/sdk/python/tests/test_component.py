@@ -7,17 +7,23 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from arrow import block
 
 from gristmill import Context, Plugin, Retry, plugin
 
 CONTENT = b"ID,N\na,1\nb,2\n"
+BLOCKS = [
+    block({"id": ("text", ["a", "b"]), "n": ("int64", [1, None])}),
+    block({"id": ("text", ["c"]), "n": ("int64", [3])}),
+]
+WHERE = [("n", ">=", 1), ("x", "<", 0.5), ("id", "!=", "z"), ("on", "==", True), ("id", "is not null")]
 
 
 @plugin(
     name="rain",
     version="1.2.3",
     outputs={"rows": {"pk": "text", "n": "int64?"}},
-    settings={"fail": ""},
+    settings={"fail": "", "columns": False},
 )
 def rain(item: Any, ctx: Context) -> Any:
     """Rain."""
@@ -29,6 +35,12 @@ def rain(item: Any, ctx: Context) -> Any:
             return 1 // 0
         case "exit":
             raise SystemExit("enough")
+    if ctx.settings["columns"]:
+        readings = ctx.table(ctx.uri(item), {"id": "text", "n": "int64?"}, WHERE, block_rows=9)
+        assert readings.columns == {"id": "text", "n": "int64"}
+        for row in readings.rows():
+            ctx.emit("rows", {"pk": row["id"], "n": row["n"]})
+        return None
     for row in ctx.open(ctx.uri(item)).csv():
         ctx.emit("rows", {"pk": row["ID"], "n": int(row["N"])})
     ctx.count("files")
@@ -41,14 +53,18 @@ class World:
 
     def __init__(self, component: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         self.objects, self.output, self.types = component.objects, component.output, component.types
+        self.tables = component.tables
         self.err: type[Any] = component.Err
         self.error: Any = None
         self.emit_error: Any = None
         self.emitted: list[tuple[str, bytes]] = []
         self.metrics: list[tuple[str, str, float]] = []
         self.logs: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, Any]] = []
+        self.blocks = list(BLOCKS)
         self.closed = 0
         monkeypatch.setattr(component.objects, "open", self.open)
+        monkeypatch.setattr(component.tables, "open", self.scan)
         monkeypatch.setattr(component.output, "emit", self.emit)
         monkeypatch.setattr(component.metrics, "count", lambda *a: self.metrics.append(("count", *a)))
         monkeypatch.setattr(component.metrics, "observe", lambda *a: self.metrics.append(("observe", *a)))
@@ -86,6 +102,28 @@ class World:
 
         return Thing()
 
+    def scan(self, uri: str, options: Any) -> Any:
+        world = self
+        self.asked.append((uri, options))
+
+        class Scan:
+            def columns(self) -> list[Any]:
+                kinds = world.tables.ValueType
+                return [world.tables.Column("id", kinds.TEXT, False), world.tables.Column("n", kinds.INT64, True)]
+
+            def next(self) -> bytes | None:
+                if world.error and len(world.blocks) < 2:
+                    raise world.err(world.error)
+                return world.blocks.pop(0) if world.blocks else None
+
+            def __enter__(self) -> Scan:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                world.closed += 1
+
+        return Scan()
+
     def emit(self, name: str, rows: Any) -> None:
         if self.emit_error:
             raise self.err(self.emit_error)
@@ -116,6 +154,36 @@ def test_an_item_goes_through(world: World) -> None:
     assert world.closed == 1
 
 
+def test_a_table_goes_through(world: World) -> None:
+    assert world.process('{"columns":true}') is None
+    assert world.emitted == [("rows", b'{"pk":"a","n":1}\n{"pk":"b","n":null}\n{"pk":"c","n":3}\n')]
+    assert world.closed == 1
+    tables, compared = world.tables, world.tables.Comparison
+    expected = tables.ScanOptions(
+        tables.Format_Auto(),
+        world.objects.Compression.AUTO,
+        [tables.Wanted("id", tables.ValueType.TEXT, False), tables.Wanted("n", tables.ValueType.INT64, True)],
+        [
+            tables.Predicate("n", compared.GREATER_OR_EQUAL, tables.Literal_Int64(1)),
+            tables.Predicate("x", compared.LESS, tables.Literal_Float64(0.5)),
+            tables.Predicate("id", compared.NOT_EQUAL, tables.Literal_Text("z")),
+            tables.Predicate("on", compared.EQUAL, tables.Literal_Boolean(True)),
+            tables.Predicate("id", compared.IS_NOT_NULL, None),
+        ],
+        9,
+        tables.Encoding.ARROW_IPC,
+    )
+    assert world.asked == [("s3://b/a.csv", expected)]
+
+
+def test_a_block_that_cannot_be_read_rejects_the_item(world: World) -> None:
+    world.blocks[1] = world.blocks[1][:50]
+    kind, code, message = world.failure('{"columns":true}')
+    assert (kind, code) == ("Failure_Reject", "TableInvalid")
+    assert message == "s3://b/a.csv: a block cannot be read: it is cut off"
+    assert world.closed == 1
+
+
 @pytest.mark.parametrize(
     ("case", "kind", "code"),
     [
@@ -129,8 +197,9 @@ def test_an_item_goes_through(world: World) -> None:
 )
 def test_an_objects_error_decides_the_items_fate(world: World, case: str, kind: str, code: str) -> None:
     world.error = getattr(world.objects, case)("s3://b/a.csv: why")
-    assert world.failure() == (kind, code, "s3://b/a.csv: why")
-    assert world.closed == 1
+    for settings in ("{}", '{"columns":true}'):
+        assert world.failure(settings) == (kind, code, "s3://b/a.csv: why")
+    assert world.closed == 2
 
 
 @pytest.mark.parametrize(
@@ -175,6 +244,8 @@ def test_every_column_type_is_the_contracts(component: ModuleType) -> None:
     from gristmill.plugin import COLUMN_TYPES
 
     assert {kind.upper() for kind in COLUMN_TYPES} == {kind.name for kind in component.types.ColumnType}
+    assert set(component._TYPE_NAMES) == set(component.tables.ValueType)
+    assert set(component._COMPARISONS.values()) == set(component.tables.Comparison)
 
 
 def test_the_plugin_under_test_is_a_plugin() -> None:

@@ -19,6 +19,7 @@
 ordinary Python, for pytest.
 """
 
+from .block import Block
 from .context import Context
 from .failure import (
     Failure,
@@ -33,9 +34,11 @@ from .failure import (
 )
 from .objects import Object
 from .plugin import Output, Plugin, plugin
+from .scan import Scan
 from .table import Table
 
 __all__ = [
+    "Block",
     "Context",
     "Failure",
     "Object",
@@ -49,6 +52,7 @@ __all__ = [
     "Plugin",
     "Reject",
     "Retry",
+    "Scan",
     "Table",
     "plugin",
 ]

@@ -10,17 +10,19 @@ import importlib
 import json
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from componentize_py_types import Err
 from wit_world.imports import logging as wasi_logging
-from wit_world.imports import metrics, objects, output, types
+from wit_world.imports import metrics, objects, output, tables, types
 
 from . import failure
+from .block import Block, arrow
 from .call import call, verdict
-from .host import Compression, Entry
+from .host import Compression, Entry, Tabular
 from .plugin import Plugin
+from .request import COMPARISONS, VALUE_TYPES, Condition, Request, ValueType
 
 for _late in ("_strptime", "encodings.ascii", "encodings.cp1252", "encodings.latin_1", "encodings.utf_16"):
     importlib.import_module(_late)
@@ -46,6 +48,11 @@ _LEVELS = (
     (logging.DEBUG, wasi_logging.Level.DEBUG),
 )
 _COMPRESSIONS = {c.name.lower(): c for c in objects.Compression}
+_VALUE_TYPES = {kind: tables.ValueType[kind.upper()] for kind in VALUE_TYPES}
+_TYPE_NAMES: dict[Any, ValueType] = {found: kind for kind, found in _VALUE_TYPES.items()}
+# In the order of COMPARISONS.
+_COMPARED = ("EQUAL", "NOT_EQUAL", "LESS", "LESS_OR_EQUAL", "GREATER", "GREATER_OR_EQUAL", "IS_NULL", "IS_NOT_NULL")
+_COMPARISONS = {sign: tables.Comparison[name] for sign, name in zip(COMPARISONS, _COMPARED, strict=True)}
 
 
 def export(plugin: Plugin) -> type:
@@ -112,6 +119,14 @@ class _WasmHost:
         except Err as error:
             _raise_object_error(error)
 
+    def scan(self, uri: str, request: Request) -> Tabular:
+        try:
+            handle = tables.open(uri, _options(request))
+        except Err as error:
+            _raise_object_error(error)
+        columns = {column.name: _TYPE_NAMES[column.type] for column in handle.columns()}
+        return Tabular(columns, _blocks(handle, columns, uri))
+
     def emit(self, name: str, json_lines: bytes) -> None:
         try:
             output.emit(name, output.Rows_JsonLines(json_lines))
@@ -144,6 +159,49 @@ class _WasmSource:
                     yield chunk
         except Err as error:
             _raise_object_error(error)
+
+
+def _options(request: Request) -> Any:
+    columns = None
+    if request.columns is not None:
+        columns = [
+            tables.Wanted(wanted.name, _VALUE_TYPES[wanted.type] if wanted.type else None, wanted.optional)
+            for wanted in request.columns
+        ]
+    return tables.ScanOptions(
+        format=tables.Format_Auto(),
+        compression=objects.Compression.AUTO,
+        columns=columns,
+        where=[_predicate(condition) for condition in request.where],
+        block_rows=request.block_rows,
+        encoding=tables.Encoding.ARROW_IPC,
+    )
+
+
+def _predicate(condition: Condition) -> Any:
+    value: Any
+    match condition.value:
+        case None:
+            value = None
+        # bool before int: True is an int to Python.
+        case bool():
+            value = tables.Literal_Boolean(condition.value)
+        case int():
+            value = tables.Literal_Int64(condition.value)
+        case float():
+            value = tables.Literal_Float64(condition.value)
+        case str():
+            value = tables.Literal_Text(condition.value)
+    return tables.Predicate(condition.column, _COMPARISONS[condition.comparison], value)
+
+
+def _blocks(handle: Any, columns: Mapping[str, ValueType], uri: str) -> Iterator[Block]:
+    try:
+        with handle:
+            while (content := handle.next()) is not None:
+                yield arrow(content, columns, uri)
+    except Err as error:
+        _raise_object_error(error)
 
 
 def _raise_object_error(error: Any) -> NoReturn:

@@ -10,7 +10,9 @@ from .host import Entry, Host
 from .names import nearest
 from .objects import Object
 from .plugin import Plugin
+from .request import Columns, Where, request
 from .rows import RowBuffer
+from .scan import Scan
 
 
 class Context:
@@ -48,6 +50,20 @@ class Context:
     def open(self, uri: str) -> Object:
         """Opens `s3://bucket/key`, which the dataset file must grant."""
         return Object(self._host.open(uri))
+
+    def table(
+        self, uri: str, columns: Columns | None = None, where: Where | None = None, *, block_rows: int = 0
+    ) -> Scan:
+        """Opens a table, such as a Parquet object. The host decodes it, and reads only what is asked for.
+
+        `columns`: the names; or a dict from name to type (`"float64"`), with a question mark (`"float64?"`) where a
+        file may lack the column. None for all.
+        `where`: conditions that rows have to meet: `[("temperature", ">", 35.0), ("deviceid", "is not null")]`, or a
+        dict from column to the one value that is wanted.
+        `block_rows`: the most rows of a block; 0 leaves it to the host.
+        """
+        opened = self._host.scan(uri, request(columns, where, block_rows))
+        return Scan(uri, opened.columns, opened.blocks)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose URI starts with `prefix`, in ascending order. The prefix must lie within one grant."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
+
+from .block import Block
+from .request import Request, ValueType
 
 Compression = Literal["auto", "none", "gzip", "zstd", "bzip2"]
 
@@ -28,12 +31,21 @@ class Source(Protocol):
     def chunks(self, size: int, compression: Compression) -> Iterator[bytes]: ...
 
 
+class Tabular(NamedTuple):
+    """A table as the host has opened it."""
+
+    columns: Mapping[str, ValueType]
+    blocks: Iterator[Block]
+
+
 class Host(Protocol):
     """Everything that a plugin can reach. Errors come as the exceptions of `gristmill.failure`."""
 
     def open(self, uri: str) -> Source: ...
 
     def list(self, prefix: str) -> Iterator[Entry]: ...
+
+    def scan(self, uri: str, request: Request) -> Tabular: ...
 
     def emit(self, output: str, json_lines: bytes) -> None: ...
 

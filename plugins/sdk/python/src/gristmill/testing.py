@@ -26,8 +26,10 @@ from typing import Any
 
 from .call import call
 from .failure import ObjectInvalid, ObjectNotFound, ObjectTooLarge, Reject
-from .host import Compression, Entry
+from .given import Given, scan
+from .host import Compression, Entry, Tabular
 from .plugin import Column, Plugin
+from .request import Request
 
 CHUNK = 1024 * 1024
 MAX_READ = 8 * 1024 * 1024
@@ -52,6 +54,7 @@ def run(
     batch_input: Any = None,
     settings: Mapping[str, Any] | None = None,
     objects: Mapping[str, bytes | str | Path] | None = None,
+    tables: Mapping[str, Given] | None = None,
     folder: Path | str | None = None,
     dataset: str = "desk",
     index: int = 0,
@@ -59,9 +62,10 @@ def run(
     """Runs one item.
 
     `objects` maps URIs to their bytes, text, or a local file; `folder` stands for the store, `s3://bucket/key` being
-    `folder/bucket/key`.
+    `folder/bucket/key`. `tables` maps the URIs that the plugin gives to `ctx.table` to rows (dicts) or columns (lists):
+    the desk decodes no Parquet.
     """
-    desk = _Desk(plugin, objects or {}, Path(folder) if folder is not None else None)
+    desk = _Desk(plugin, objects or {}, tables or {}, Path(folder) if folder is not None else None)
     value = call(
         plugin,
         desk,
@@ -76,9 +80,16 @@ def run(
 
 
 class _Desk:
-    def __init__(self, plugin: Plugin, objects: Mapping[str, bytes | str | Path], folder: Path | None) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        objects: Mapping[str, bytes | str | Path],
+        tables: Mapping[str, Given],
+        folder: Path | None,
+    ) -> None:
         self._plugin = plugin
         self._objects = objects
+        self._tables = tables
         self._folder = folder
         self.result = Result(
             rows={name: [] for name in plugin.outputs}, counts=defaultdict(int), observations=defaultdict(list)
@@ -104,6 +115,11 @@ class _Desk:
         for uri in sorted(uris, key=str.encode):
             if uri.startswith(prefix):
                 yield self.open(uri).entry
+
+    def scan(self, uri: str, request: Request) -> Tabular:
+        if uri not in self._tables:
+            raise ObjectNotFound(f"{uri}: there is no such table; the desk has those that `tables` gives")
+        return scan(uri, self._tables[uri], request)
 
     def emit(self, output: str, json_lines: bytes) -> None:
         columns = {column.name: column for column in self._plugin.outputs[output].columns}
