@@ -70,10 +70,10 @@ fn sensors() -> Laptop {
     laptop
 }
 
-#[test]
-fn readings_of_files_in_rust() {
+fn readings_of_files(language: &str) {
     let laptop = sensors();
-    let said = laptop.map(&project("plugins/iot-anomalies/dataset.toml"), &["--set", "DATA_BUCKET=data"]);
+    let dataset = project(&format!("plugins/{language}/dataset.toml"));
+    let said = laptop.map(&dataset, &["--set", "DATA_BUCKET=data"]);
     assert_eq!(said.code, Some(0), "{}", said.all());
     same(&summaries(&laptop), &readings());
 }
@@ -92,6 +92,16 @@ pub(crate) fn row(reading: &Value) -> Value {
         row[of] = anomaly["value"].clone();
     }
     row
+}
+
+#[test]
+fn readings_of_files_in_rust() {
+    readings_of_files("iot-anomalies");
+}
+
+#[test]
+fn readings_of_files_in_python() {
+    readings_of_files("iot-anomalies-python");
 }
 
 #[test]
