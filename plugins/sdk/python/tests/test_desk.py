@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import random
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -86,6 +87,64 @@ def test_every_type_goes_out_and_comes_back() -> None:
 def test_a_row_that_does_not_fit_is_named(row: dict[str, Any], message: str) -> None:
     with pytest.raises(Reject, match=f"^OutputInvalid: output rows, {message}"):
         emitting({"pk": "first"}, row)
+
+
+def emitting_columns(*blocks: dict[str, Any]) -> Result:
+    def process(item: Any, ctx: Context) -> None:
+        for block in blocks:
+            ctx.emit_columns("rows", block)
+
+    return run(declare(process), {})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_columns_are_the_same_rows(seed: int) -> None:
+    chance = random.Random(seed)
+    make = {
+        "pk": lambda: "".join(chance.choices('ab",\\\n%ø\u2028', k=chance.randrange(5))),
+        "n": lambda: chance.randrange(-(2**63), 2**63),
+        "x": lambda: chance.choice([-0.0, 0.1, 1e300, 7]),
+        "on": lambda: chance.random() < 0.5,
+        "day": lambda: chance.choice([date(2020, 2, 29), "2020-03-01"]),
+        "at": lambda: datetime(2020, 1, 1, tzinfo=UTC),
+        "any": lambda: chance.choice([{"deep": [1, ","]}, ",", 5]),
+    }
+    names = ["pk", *chance.sample(list(make)[1:], chance.randrange(len(make)))]
+    rows = [
+        {name: None if name != "pk" and chance.random() < 0.2 else make[name]() for name in names}
+        for _ in range(chance.choice([0, 1, 5, 5000]))
+    ]
+    columns = {name: [row[name] for row in rows] for name in names}
+    assert repr(emitting_columns(columns).rows) == repr(emitting(*rows).rows)
+
+
+def test_columns_may_be_those_of_a_block() -> None:
+    def process(item: Any, ctx: Context) -> None:
+        for block in ctx.table("s3://b/t", {"pk": "text", "x": "float64", "n": "int64"}, block_rows=2):
+            ctx.emit_columns("rows", {name: block[name] for name in block.columns})
+
+    given = {"pk": ["a", "b", "c"], "x": [0.5, -0.0, 3.0], "n": [1, None, 3]}
+    result = run(declare(process), {}, tables={"s3://b/t": given})
+    assert repr(result.rows["rows"]) == repr([dict(zip(given, row, strict=True)) for row in zip(*given.values())])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"pk": ["a", "b"], "N": [1, 2]}, "row 2: 'N' is no column of this output, did you mean n"),
+        ({"pk": ["a", "b"], "x": [1.0]}, "row 2: the column x has 1 values where another has 2"),
+        ({"pk": ["a", "b"], "x": [1.0, math.nan]}, "row 3: Out of range float"),
+        ({"pk": ["a", "\ud800"]}, "row 3: .*surrogates not allowed"),
+        ({"pk": ["a", 5]}, "row 3: pk is 5, not text"),
+        ({"pk": ["a", None]}, "row 3: pk is None, not text"),
+        ({"pk": ["a", "b"], "n": [1, "2,3"]}, "row 3: n is '2,3', not int64"),
+        ({"pk": ["a", "b"], "n": [1, [2, 3]]}, r"row 3: n is \[2, 3\], not int64"),
+        ({"pk": ["a", "b"], "at": [None, datetime(2020, 1, 1)]}, "row 3: .*has no time zone"),
+    ],
+)
+def test_a_row_of_columns_that_does_not_fit_is_named(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(Reject, match=f"^OutputInvalid: output rows, {message}"):
+        emitting_columns({"pk": ["first"]}, columns)
 
 
 def test_an_output_that_was_not_declared_is_named() -> None:

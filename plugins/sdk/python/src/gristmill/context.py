@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .failure import Reject
@@ -74,13 +74,11 @@ class Context:
 
         Dates and timestamps may be `datetime.date` and `datetime.datetime` (with a time zone) or text.
         """
-        try:
-            buffer = self._buffers[output]
-        except KeyError:
-            near = nearest(output, self._buffers)
-            hint = f", did you mean {near}?" if near else f"; there are: {', '.join(self._buffers) or 'none'}"
-            raise Reject("NoSuchOutput", f"the plugin declares no output {output}{hint}") from None
-        buffer.add(row)
+        self._buffer(output).add(row)
+
+    def emit_columns(self, output: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Adds as many rows as the columns have values: the same as `emit` for each, and faster."""
+        self._buffer(output).add_columns(columns)
 
     def count(self, name: str, value: int = 1) -> None:
         """Adds to a counter on the worker's /metrics. The name matches `[a-z][a-z0-9_]{0,62}`."""
@@ -94,3 +92,11 @@ class Context:
         """Sends what is still buffered. The SDK does it when `process` has returned."""
         for buffer in self._buffers.values():
             buffer.flush()
+
+    def _buffer(self, output: str) -> RowBuffer:
+        try:
+            return self._buffers[output]
+        except KeyError:
+            near = nearest(output, self._buffers)
+            hint = f", did you mean {near}?" if near else f"; there are: {', '.join(self._buffers) or 'none'}"
+            raise Reject("NoSuchOutput", f"the plugin declares no output {output}{hint}") from None
