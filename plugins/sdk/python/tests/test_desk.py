@@ -100,7 +100,7 @@ def emitting_columns(*blocks: dict[str, Any]) -> Result:
 @pytest.mark.parametrize("seed", range(20))
 def test_columns_are_the_same_rows(seed: int) -> None:
     chance = random.Random(seed)
-    make = {
+    make: dict[str, Any] = {
         "pk": lambda: "".join(chance.choices('ab",\\\n%ø\u2028', k=chance.randrange(5))),
         "n": lambda: chance.randrange(-(2**63), 2**63),
         "x": lambda: chance.choice([-0.0, 0.1, 1e300, 7]),
@@ -123,9 +123,11 @@ def test_columns_may_be_those_of_a_block() -> None:
         for block in ctx.table("s3://b/t", {"pk": "text", "x": "float64", "n": "int64"}, block_rows=2):
             ctx.emit_columns("rows", {name: block[name] for name in block.columns})
 
-    given = {"pk": ["a", "b", "c"], "x": [0.5, -0.0, 3.0], "n": [1, None, 3]}
+    given: dict[str, list[Any]] = {"pk": ["a", "b", "c"], "x": [0.5, -0.0, 3.0], "n": [1, None, 3]}
     result = run(declare(process), {}, tables={"s3://b/t": given})
-    assert repr(result.rows["rows"]) == repr([dict(zip(given, row, strict=True)) for row in zip(*given.values())])
+    assert repr(result.rows["rows"]) == repr(
+        [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gristmill.request import Condition, Request, Wanted, request
 from gristmill.testing import run
 
 URI = "s3://b/part-0"
-READINGS = [
+READINGS: list[dict[str, Any]] = [
     {"id": "a", "x": 1.5, "n": 1},
     {"id": "b", "x": math.nan, "n": None},
     {"id": None, "x": 3, "n": 3},
@@ -24,7 +24,7 @@ READINGS = [
 
 def scanned(given: Given, *asked: Any, **options: Any) -> list[tuple[dict[str, str], list[dict[str, Any]]]]:
     """The types and rows of each block."""
-    found = []
+    found: list[tuple[dict[str, str], list[dict[str, Any]]]] = []
 
     @plugin(name="desk", version="1.0.0", outputs={"rows": {"pk": "text"}})
     def process(item: Any, ctx: Any) -> None:
@@ -82,7 +82,7 @@ def test_a_condition_that_cannot_be_compared_is_said() -> None:
 
 
 def test_every_type_is_given_as_the_host_gives_it() -> None:
-    given = {
+    given: dict[str, list[Any]] = {
         "on": [True],
         "raw": [b"x"],
         "day": [date(1970, 1, 2)],

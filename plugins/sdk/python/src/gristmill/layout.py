@@ -10,6 +10,8 @@ from .request import ValueType
 
 SCHEMA, BATCH = 1, 3
 """Kinds of messages, as Arrow's `Message.fbs` numbers them."""
+END = b"\xff\xff\xff\xff\0\0\0\0"
+"""What a stream may end with."""
 
 VARIABLE = ("text", "binary")
 WIDTHS = {"int64": 8, "float64": 8, "timestamp": 8, "date": 4}
@@ -35,7 +37,7 @@ def read(content: bytes) -> tuple[int, list[Place]]:
     schema, _, rest = _message(block, 0, SCHEMA)
     fields = list(_fields(schema))
     batch, body, rest = _message(block, rest, BATCH)
-    if block[rest:] not in (b"", b"\xff\xff\xff\xff\0\0\0\0"):
+    if block[rest:].tobytes() not in (b"", END):
         raise Damaged("something follows its record batch")
     if batch.table(3) is not None:
         raise Damaged("its buffers are compressed")

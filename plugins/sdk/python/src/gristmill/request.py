@@ -16,7 +16,7 @@ VALUE_TYPES: tuple[ValueType, ...] = ("boolean", "int64", "float64", "text", "bi
 COMPARISONS: tuple[Comparison, ...] = ("==", "!=", "<", "<=", ">", ">=", "is null", "is not null")
 
 Columns = Sequence[str] | Mapping[str, str]
-Where = Mapping[str, Any] | Iterable[tuple[str, str] | tuple[str, str, Any]]
+Where = Mapping[str, Any] | Iterable[tuple[Any, ...]]
 
 
 class Wanted(NamedTuple):

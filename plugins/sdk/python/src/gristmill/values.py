@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, islice, pairwise
-from typing import Any
+from typing import Any, Literal
 
 from .flat import Damaged
 from .layout import WIDTHS, Place
@@ -12,7 +12,7 @@ from .layout import WIDTHS, Place
 Values = Sequence[Any]
 """A `memoryview` of numbers that lie where the host put them, or a list."""
 
-CODES = {"int64": "q", "float64": "d", "timestamp": "q", "date": "i"}
+CODES: dict[str, Literal["q", "d", "i"]] = {"int64": "q", "float64": "d", "timestamp": "q", "date": "i"}
 """The formats of memoryviews. Blocks are little-endian, as is WebAssembly."""
 
 _BITS = [tuple(bool(byte >> bit & 1) for bit in range(8)) for byte in range(256)]
