@@ -106,6 +106,7 @@ fn about_manifest(text: &mut String, manifest: &Manifest) -> fmt::Result {
 fn reach(import: &str) -> Option<&'static str> {
     match import.split('@').next().unwrap_or(import) {
         "gristmill:plugin/objects" => Some("reads the objects that the dataset file grants"),
+        "gristmill:plugin/tables" => Some("reads columns and rows of the same objects, which the host decodes"),
         "gristmill:plugin/output" => Some("emits rows"),
         "gristmill:plugin/metrics" => Some("counts what an operator wants to see"),
         "gristmill:plugin/types" => None,
