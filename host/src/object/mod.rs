@@ -20,6 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use self::chunks::Compression;
 pub use self::cleanups::Cleanups;
 pub use self::content_type::ContentType;
 

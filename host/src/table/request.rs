@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
-use crate::object::chunks::Compression;
+use crate::object::Compression;
 
 /// The type of a column in a block. Everything else that a file has is cast to one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

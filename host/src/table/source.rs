@@ -17,6 +17,8 @@ use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 const FIRST: u64 = 1 << 20;
 /// Requests that are under way at once.
 const REQUESTS: usize = 4;
+/// The most of what is wrong that is told, in bytes.
+const LONGEST: usize = 1_000;
 /// Ranges that are so close are fetched as one. That costs less time than another request.
 const GAP: u64 = 64 << 10;
 
@@ -87,7 +89,7 @@ impl Source {
 
     /// What the Parquet reader met, as a sentence that names the object.
     pub(super) fn fault(&self, error: &ParquetError) -> ObjectError {
-        ObjectError::Invalid(format!("{} cannot be read as Parquet: {error}", self.object.location))
+        ObjectError::Invalid(format!("{} cannot be read as Parquet: {}", self.object.location, short(error)))
     }
 
     /// Works on bytes of the object. Decoders panic on some damaged files.
@@ -102,12 +104,22 @@ impl Source {
 
     /// A sentence about the object.
     pub(super) fn invalid(&self, why: impl std::fmt::Display) -> ObjectError {
-        ObjectError::Invalid(format!("{}: {why}", self.object.location))
+        ObjectError::Invalid(format!("{}: {}", self.object.location, short(why)))
     }
 
     pub(super) fn too_large(&self, why: impl std::fmt::Display) -> ObjectError {
         ObjectError::TooLarge(format!("{}: {why}", self.object.location))
     }
+}
+
+/// Names and values of a file, which may be in what is wrong with it, have any length.
+fn short(why: impl std::fmt::Display) -> String {
+    let mut text = why.to_string();
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }
 
 /// The ranges in order, those close to each other as one.

@@ -9,7 +9,7 @@ use arrow::datatypes::{Int64Type, Schema};
 use proptest::prelude::*;
 
 use super::*;
-use crate::object::chunks::Compression;
+use crate::object::Compression;
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectError};
 

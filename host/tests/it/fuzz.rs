@@ -47,4 +47,4 @@ macro_rules! seeds_of {
     };
 }
 
-seeds_of!(component, compressed, dataset, host_calls, item, manifest, message, registry, rows, trust);
+seeds_of!(component, compressed, dataset, host_calls, item, manifest, message, registry, rows, table, trust);

@@ -15,6 +15,7 @@ mod message;
 mod registry;
 mod rows;
 mod store;
+mod table;
 mod trust;
 
 pub use dataset::dataset;
@@ -24,6 +25,7 @@ pub use manifest::manifest;
 pub use message::message;
 pub use registry::registry;
 pub use rows::rows;
+pub use table::table;
 pub use trust::trust;
 
 /// A target: takes bytes, panics if a promise is broken, and says whether the bytes were taken.
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message", message),
     ("registry", registry),
     ("rows", rows),
+    ("table", table),
     ("trust", trust),
 ];
 

@@ -70,7 +70,7 @@ mod tests {
     use super::csv::header;
     use super::json_lines::named;
     use super::*;
-    use crate::object::chunks::Compression;
+    use crate::object::Compression;
 
     fn fed(mut decoder: Box<dyn Decoder>, mut bytes: &[u8], sizes: &[usize]) -> Vec<RecordBatch> {
         let mut blocks = Vec::new();
