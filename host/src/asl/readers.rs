@@ -24,6 +24,7 @@ pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result
             ("getObject", uri, "Key", Some(config))
         }
         ItemReader::JsonLines { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "JSONL"}))),
+        ItemReader::S3Inventory { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "MANIFEST"}))),
         ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string())),
     };
     let (bucket, key) = uri.split_uri()?;

@@ -293,6 +293,18 @@ fn a_manifest_of_athena_is_a_csv_of_one_column() {
 }
 
 #[test]
+fn an_inventory_is_a_manifest() {
+    assert_eq!(
+        reader(r#"{ s3_inventory = "s3://b/{$.day}/manifest.json", max_items = 10 }"#),
+        json!({
+            "Resource": "arn:aws:states:::s3:getObject",
+            "Parameters": {"Bucket": "b", "Key.$": "States.Format('{}/manifest.json', $.day)"},
+            "ReaderConfig": {"InputType": "MANIFEST", "MaxItems": 10},
+        })
+    );
+}
+
+#[test]
 fn a_listing_may_end_early_too() {
     let reader = reader(r#"{ list_objects = "s3://b/p/", max_items = 10 }"#);
     assert_eq!(reader["ReaderConfig"], json!({"MaxItems": 10}));

@@ -78,6 +78,11 @@ pub enum ItemReader {
         /// The object.
         uri: Template,
     },
+    /// Every object that an S3 Inventory lists is an item: an object of strings.
+    S3Inventory {
+        /// Its `manifest.json`.
+        uri: Template,
+    },
     /// The items themselves: a JSON array, or one placeholder that yields one (`{$.dates}`).
     Items(Template),
 }

@@ -1,6 +1,6 @@
 //! Notes: nothing is wrong with the dataset, but its user should know this before it runs.
 
-use super::{Dataset, Target};
+use super::{Dataset, ItemReader, Target};
 use crate::object::Location;
 
 impl Dataset {
@@ -10,9 +10,16 @@ impl Dataset {
             Target::Objects { prefix, .. } => Some((&output.name, prefix)),
             Target::Table { .. } => None,
         });
-        objects.filter_map(|(name, prefix)| Some(beside_the_last_run(name, prefix.fixed()?))).collect()
+        let shared = objects.filter_map(|(name, prefix)| Some(beside_the_last_run(name, prefix.fixed()?)));
+        let inventory = matches!(self.map.item_reader, ItemReader::S3Inventory { .. }).then(|| INVENTORY.into());
+        shared.chain(inventory).collect()
     }
 }
+
+/// "ItemReader (Map)" in the Step Functions developer guide says the first, and nothing of the second.
+const INVENTORY: &str = "`s3_inventory`: Step Functions reads inventories in CSV only; one in Parquet or ORC fails the \
+                         execution. It may hand on keys as they stand there, URL-encoded (a space is `+`): look at the \
+                         items of a first execution with `max_items`";
 
 /// An execution never replaces what another one wrote, because nothing says which of the other's objects its own stand for.
 fn beside_the_last_run(output: &str, prefix: &Location) -> String {
@@ -28,6 +35,14 @@ mod tests {
 
     use super::*;
     use crate::dataset::Variables;
+
+    #[test]
+    fn what_step_functions_does_not_do_with_an_inventory_is_said() {
+        let text =
+            "dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { s3_inventory = 's3://b/i/manifest.json' }\n";
+        let dataset = Dataset::parse(text, Path::new("d.toml"), &Variables::default()).unwrap();
+        assert_eq!(dataset.notes(), [INVENTORY]);
+    }
 
     #[test]
     fn outputs_that_executions_share_are_named() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// One item, exactly as Step Functions passed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +33,32 @@ pub fn item_name(item: &str) -> Option<String> {
     (name.len() <= 1024).then_some(name)
 }
 
-/// Whether an item of a listing is a "folder" that somebody made in a console: an object without bytes whose key ends in `/`.
-pub fn is_folder_marker(item: &str) -> bool {
+/// Why a listed object is nothing that a plugin could read, if it is: it was deleted or replaced since, or it is a "folder"
+/// that somebody made in a console, without bytes and with a key that ends in `/`. What a listing has as a number, an
+/// inventory has as a text.
+pub fn left_out(item: &str) -> Option<&'static str> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
     struct Listed {
-        #[serde(rename = "Key")]
         key: String,
-        #[serde(rename = "Size")]
-        size: u64,
+        size: Option<Value>,
+        is_latest: Option<String>,
+        is_delete_marker: Option<String>,
     }
-    // Hardly any item has this in it, and the search is cheap.
-    item.contains("/\"") && serde_json::from_str::<Listed>(item).is_ok_and(|it| it.size == 0 && it.key.ends_with('/'))
+    // Hardly any item of a listing has one of these in it, and the search is cheap.
+    if !["/\"", "\"IsLatest\"", "\"IsDeleteMarker\""].iter().any(|part| item.contains(part)) {
+        return None;
+    }
+    let listed: Listed = serde_json::from_str(item).ok()?;
+    if listed.is_delete_marker.as_deref() == Some("true") {
+        Some("it marks that an object was deleted")
+    } else if listed.is_latest.as_deref() == Some("false") {
+        Some("it is a version that is not the latest one")
+    } else if listed.key.ends_with('/') && listed.size.is_some_and(|size| size == 0 || size == "0") {
+        Some("it marks a folder and has no bytes")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -53,12 +69,31 @@ mod tests {
     fn what_marks_a_folder_is_told_from_objects() {
         let listed =
             |key: &str, size: u64| format!(r#"{{"Etag":"\"e\"","Key":"{key}","Size":{size},"StorageClass":"X"}}"#);
-        assert!(is_folder_marker(&listed("csv/", 0)) && is_folder_marker(r#"{"Size" : 0,"Key" : "a/b/"}"#));
-        for item in
-            [&*listed("csv/", 1), &listed("csv/a", 0), r#"{"Key":"a/"}"#, r#""a/""#, r#"{"Size":0,"x":"a/"}"#, "{"]
-        {
-            assert!(!is_folder_marker(item), "{item}");
+        for item in [&*listed("csv/", 0), r#"{"Size" : 0,"Key" : "a/b/"}"#, r#"{"Key":"a/","Size":"0"}"#] {
+            assert_eq!(left_out(item), Some("it marks a folder and has no bytes"), "{item}");
         }
+        for item in [
+            &*listed("csv/", 1),
+            &listed("csv/a", 0),
+            r#"{"Key":"a/"}"#,
+            r#"{"Key":"a/","Size":""}"#,
+            r#""a/""#,
+            r#"{"Size":0,"x":"a/"}"#,
+            "{",
+        ] {
+            assert_eq!(left_out(item), None, "{item}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_any_more_is_told_from_objects() {
+        let listed = |latest: &str, marker: &str| {
+            left_out(&format!(r#"{{"Key":"k","IsLatest":"{latest}","IsDeleteMarker":"{marker}"}}"#))
+        };
+        assert_eq!(listed("true", "false"), None);
+        assert_eq!(listed("", ""), None);
+        assert_eq!(listed("false", "false"), Some("it is a version that is not the latest one"));
+        assert_eq!(listed("true", "true"), Some("it marks that an object was deleted"));
     }
 
     #[test]

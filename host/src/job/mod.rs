@@ -18,6 +18,6 @@ pub use self::digest::Digest;
 pub use self::disposition::Disposition;
 pub use self::failure::{FailureKind, ItemFailure};
 pub use self::id::BatchId;
-pub use self::item::{Item, is_folder_marker, item_name};
+pub use self::item::{Item, item_name, left_out};
 pub use self::message::{MAX_MESSAGE_BYTES, MAX_STEP_FUNCTIONS_PAYLOAD, MESSAGE_VERSION, Message, MessageInput};
 pub use self::token::TaskToken;

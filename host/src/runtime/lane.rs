@@ -111,8 +111,8 @@ impl Lane {
 
 impl ItemRun {
     /// The outcome of an item that is not given to the plugin. The full report has the reason as its value.
-    pub(crate) fn left_out() -> Self {
-        let value = r#"{"left_out":"it marks a folder and has no bytes"}"#.into();
+    pub(crate) fn left_out(why: &str) -> Self {
+        let value = serde_json::json!({"left_out": why}).to_string();
         Self { result: Ok(Some(value)), rows: Vec::new(), bytes_read: 0, took: Duration::ZERO, memory: 0 }
     }
 

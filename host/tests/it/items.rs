@@ -1,9 +1,13 @@
 //! `gristmill items`: what a reader gives, as JSON lines.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use insta::assert_snapshot;
+use md5::{Digest as _, Md5};
+use serde_json::json;
 
 use crate::laptop::{Laptop, Said, gristmill};
 
@@ -26,6 +30,69 @@ fn the_files_of_an_athena_query_are_items() {
     {"uri":"s3://data/r/deviceid=d%201/x"}
     {"uri":"s3://data/r/place=a,b/y"}
     "#);
+}
+
+/// An inventory of these rows, as S3 writes it, in the bucket `data`.
+fn inventory(laptop: &Laptop, rows: &str) {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(rows.as_bytes()).unwrap();
+    let bytes = gzip.finish().unwrap();
+    let file = json!({"key": "source/all/data/1.csv.gz", "size": bytes.len(), "MD5checksum": hex::encode(Md5::digest(&bytes))});
+    let manifest = json!({
+        "sourceBucket": "source", "destinationBucket": "arn:aws:s3:::data", "version": "2016-11-30",
+        "creationTimestamp": "1514944800000", "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size", "files": [file],
+    });
+    laptop.put("source/all/data/1.csv.gz", &bytes);
+    laptop.put("source/all/2018-01-02T00-00Z/manifest.json", manifest.to_string());
+}
+
+#[test]
+fn the_objects_of_an_inventory_are_items_and_what_is_left_out_is_said() {
+    let laptop = Laptop::new();
+    inventory(
+        &laptop,
+        "\"source\",\"stations/a+b%2B%C3%A9.csv\",\"v2\",\"true\",\"false\",\"12\"\n\
+         \"source\",\"stations/a+b%2B%C3%A9.csv\",\"v1\",\"false\",\"false\",\"11\"\n\
+         \"source\",\"stations/b.csv\",\"v1\",\"true\",\"true\",\"\"\n\
+         \"source\",\"stations/c.csv\",\"v1\",\"true\",\"false\",\"3\"\n",
+    );
+    let reader = |more: &str| {
+        format!("item_reader = {{ s3_inventory = \"s3://data/source/all/2018-01-02T00-00Z/manifest.json\"{more} }}")
+    };
+    let said = items(&laptop, &reader(""), &[]);
+    assert_snapshot!(said.out, @r#"
+    {"Bucket":"source","Key":"stations/a b+é.csv","VersionId":"v2","IsLatest":"true","IsDeleteMarker":"false","Size":"12"}
+    {"Bucket":"source","Key":"stations/c.csv","VersionId":"v1","IsLatest":"true","IsDeleteMarker":"false","Size":"3"}
+    "#);
+    assert_eq!(said.code, Some(0));
+    for why in ["a version that is not the latest one", "it marks that an object was deleted"] {
+        assert!(said.err.contains(why), "{}", said.err);
+    }
+    assert_eq!(items(&laptop, &reader(", max_items = 1"), &[]).out.lines().count(), 1);
+}
+
+#[test]
+fn a_map_over_an_inventory_reads_its_objects() {
+    let laptop = Laptop::new();
+    laptop.station("USW00000001", 7);
+    inventory(
+        &laptop,
+        "\"data\",\"stations/USW00000001.csv\",\"v1\",\"true\",\"false\",\"12\"\n\
+         \"data\",\"stations/\",\"v1\",\"true\",\"false\",\"0\"\n",
+    );
+    let manifest = "s3://data/source/all/2018-01-02T00-00Z/manifest.json";
+    let said = laptop.map(&laptop.dataset(&format!("item_reader = {{ s3_inventory = \"{manifest}\" }}")), &[]);
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert!(said.out.contains("1: 1 succeeded"), "{}", said.all());
+    let laptop = Laptop::new();
+    inventory(&laptop, "");
+    let said = laptop.map(&laptop.dataset(&format!("item_reader = {{ s3_inventory = \"{manifest}\" }}")), &[]);
+    assert!(
+        said.out.contains(&format!("there are no items: the objects in the inventory {manifest}")),
+        "{}",
+        said.all()
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::admission::{Holding, Need, Permit};
 use crate::batch::services::Services;
 use crate::catalog::DatasetVersion;
 use crate::dataset::{InstanceLife, ItemReader};
-use crate::job::{Batch, FailureKind, Item, is_folder_marker};
+use crate::job::{Batch, FailureKind, Item, left_out};
 use crate::runtime::{self, BatchContext, ITEM_ATTEMPTS, ItemRun, Lane};
 use crate::sink::memory;
 use crate::telemetry::metrics::{Busy, Metrics};
@@ -70,7 +70,8 @@ impl Lanes {
         let stretch = stretch(context.limits.instance, batch.items.len());
         let lanes = services.lanes.min(batch.items.len().div_ceil(stretch)).min(need.max_slots);
         let ahead = Arc::new(Semaphore::new(lanes * AHEAD_PER_LANE));
-        let lists = matches!(loaded.dataset.map.item_reader, ItemReader::ListObjects { .. });
+        let reader = &loaded.dataset.map.item_reader;
+        let lists = matches!(reader, ItemReader::ListObjects { .. } | ItemReader::S3Inventory { .. });
         let (batch, next) = (batch.clone(), AtomicUsize::new(0));
         let work = Arc::new(Work { batch, lists, stretch, next, ahead: ahead.clone() });
         // It never holds more than the lanes may be ahead.
@@ -120,8 +121,8 @@ fn go_on_with_panic(ended: Result<Option<()>, JoinError>) {
 /// What the lanes of a batch share.
 struct Work {
     batch: Arc<Batch>,
-    /// Whether the items are a listing's. Step Functions lists what marks a folder, too: there is nothing in it that a plugin could do
-    /// something with.
+    /// Whether the items are those of a listing or an inventory. Step Functions lists what marks a folder, too, or an object that
+    /// was deleted: there is nothing in it that a plugin could do something with.
     lists: bool,
     /// How many items a lane takes at a time.
     stretch: usize,
@@ -163,8 +164,10 @@ async fn stretches(runner: &mut Runner, results: &mut Results, work: &Work) -> O
         let Some(stretch) = work.claim() else { return Some(()) };
         for index in stretch {
             let item = &work.batch.items[index];
-            if work.lists && is_folder_marker(&item.body) {
-                let run = ItemRun::left_out();
+            if work.lists
+                && let Some(why) = left_out(&item.body)
+            {
+                let run = ItemRun::left_out(why);
                 runner.holding.hand_over(weight(&run));
                 results.push(index, run)?;
                 continue;

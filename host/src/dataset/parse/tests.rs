@@ -239,6 +239,7 @@ fn item_readers() {
         ItemReader::Json { uri: uri("s3://b/{$.k}"), pointer: "/a/0/b~1c".into() }
     );
     assert_eq!(reader(r#"{ json_lines = "s3://b/k" }"#), ItemReader::JsonLines { uri: uri("s3://b/k") });
+    assert_eq!(reader(r#"{ s3_inventory = "s3://b/k" }"#), ItemReader::S3Inventory { uri: uri("s3://b/k") });
 }
 
 #[test]
@@ -295,6 +296,8 @@ fn ranges_that_are_none_or_too_large_are_named() {
         ("{ json_lines = 's3://b/k', max_items = 0 }", "expected a number from 1 to 100,000,000"),
         ("{ athena_files = 's3://b/k', headers = ['a'] }", "`headers` belongs to `csv`"),
         ("{ athena_files = 's3://b/' }", "`s3://b/` does not name an object"),
+        ("{ s3_inventory = 's3://b/' }", "`s3://b/` does not name an object"),
+        ("{ s3_inventory = 's3://b/k', delimiter = ';' }", "`delimiter` belongs to `csv`"),
         ("{ athena_files = 's3://b/k', csv = 's3://b/k' }", "expected one of the keys `list_objects`"),
     ] {
         let error = map(&format!("item_reader = {text}")).unwrap_err().to_string();
@@ -382,7 +385,7 @@ fn mistakes_in_the_map_are_named() {
         batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
         timeout = "1500ms"
     "#).unwrap_err(), @r#"
-    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `athena_files`, `numbers` and `dates`
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `s3_inventory`, `athena_files`, `numbers` and `dates`
     sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
     sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
     sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds

@@ -29,7 +29,7 @@ pub(super) fn read(
 ) -> Result<(), Stop> {
     let delimiter = u8::try_from(delimiter).ok().filter(|byte| byte.is_ascii() && !b"\"\\\r\n".contains(byte));
     let delimiter = delimiter.ok_or_else(|| Stop::Format("the delimiter must be one of `, | ; tab space`".into()))?;
-    let mut rows = Rows { input, delimiter, line: 1 };
+    let mut rows = Rows::new(input, delimiter);
     let mut row = Row::default();
     let headers = match headers {
         Some(headers) => headers,
@@ -43,7 +43,7 @@ pub(super) fn read(
     };
     let keys = keys(&headers).map_err(Stop::Format)?;
     while rows.next(&mut row)? {
-        emit(object(&keys, &row)?.into())?;
+        emit(object(&keys, row.fields()?, row.line)?.into())?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ fn named(mut headers: Vec<String>) -> Result<Vec<String>, Stop> {
 }
 
 /// `{"name":` and then `,"name":` for each column: what stands before its value.
-fn keys(headers: &[String]) -> Result<Vec<String>, String> {
+pub(super) fn keys(headers: &[String]) -> Result<Vec<String>, String> {
     let mut keys = Vec::with_capacity(headers.len());
     for (index, name) in headers.iter().enumerate() {
         if headers[..index].contains(name) && name.is_empty() {
@@ -74,13 +74,19 @@ fn keys(headers: &[String]) -> Result<Vec<String>, String> {
     Ok(keys)
 }
 
-fn object(keys: &[String], row: &Row) -> Result<Box<RawValue>, Stop> {
-    let wrong = |reason: &dyn std::fmt::Display| Stop::Format(format!("line {}: {reason}", row.line));
-    let mut json = Vec::with_capacity(row.text.len() + keys.iter().map(|key| key.len() + 2).sum::<usize>() + 2);
-    let fields = row.fields()?.map(Some).chain(std::iter::repeat(None));
-    for (key, value) in keys.iter().zip(fields) {
+/// A row as an object: a field for each key, empty where the row has ended.
+pub(super) fn object<T: AsRef<str>>(
+    keys: &[String],
+    fields: impl IntoIterator<Item = T>,
+    line: u64,
+) -> Result<Box<RawValue>, Stop> {
+    let wrong = |reason: &dyn std::fmt::Display| Stop::Format(format!("line {line}: {reason}"));
+    let mut json = Vec::with_capacity(keys.iter().map(|key| key.len() + 16).sum());
+    let mut fields = fields.into_iter();
+    for key in keys {
         json.extend_from_slice(key.as_bytes());
-        serde_json::to_writer(&mut json, value.unwrap_or_default()).map_err(|error| wrong(&error))?;
+        let field = fields.next();
+        serde_json::to_writer(&mut json, field.as_ref().map_or("", AsRef::as_ref)).map_err(|error| wrong(&error))?;
     }
     json.push(b'}');
     let json = String::from_utf8(json).map_err(|error| wrong(&error))?;
@@ -89,16 +95,16 @@ fn object(keys: &[String], row: &Row) -> Result<Box<RawValue>, Stop> {
 
 /// One row's fields, unquoted, end to end.
 #[derive(Default)]
-struct Row {
+pub(super) struct Row {
     text: Vec<u8>,
     /// Where each field ends.
     ends: Vec<usize>,
     /// The line on which the row begins, from 1.
-    line: u64,
+    pub(super) line: u64,
 }
 
 impl Row {
-    fn fields(&self) -> Result<impl Iterator<Item = &str>, Stop> {
+    pub(super) fn fields(&self) -> Result<impl Iterator<Item = &str>, Stop> {
         let text = std::str::from_utf8(&self.text);
         let text = text.map_err(|_| Stop::Format(format!("line {}: not UTF-8", self.line)))?;
         // Delimiters are ASCII, so that fields end between characters.
@@ -119,15 +125,20 @@ enum At {
     QuoteInPlain,
 }
 
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     input: &'a mut dyn BufRead,
     delimiter: u8,
     line: u64,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    /// The rows of a text; the delimiter is an ASCII character.
+    pub(super) fn new(input: &'a mut dyn BufRead, delimiter: u8) -> Self {
+        Self { input, delimiter, line: 1 }
+    }
+
     /// Reads the next row that is not blank; false at the end.
-    fn next(&mut self, row: &mut Row) -> Result<bool, Stop> {
+    pub(super) fn next(&mut self, row: &mut Row) -> Result<bool, Stop> {
         row.text.clear();
         row.ends.clear();
         row.line = self.line;

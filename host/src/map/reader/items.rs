@@ -2,7 +2,9 @@
 
 use futures::stream::BoxStream;
 
+use super::format::Stop;
 use super::item::Item;
+use super::object;
 use crate::object::{Location, ObjectError};
 
 /// The items in order. After an error nothing follows.
@@ -22,4 +24,19 @@ pub enum ReadError {
         /// What is wrong, and where in the object.
         reason: String,
     },
+}
+
+impl ReadError {
+    /// Why reading stopped at the object. None where nobody takes items any more.
+    pub(super) fn of(stop: Stop, at: &Location) -> Option<Self> {
+        let format = |reason| Some(Self::Format { at: at.clone(), reason });
+        match stop {
+            Stop::Gone => None,
+            Stop::Format(reason) => format(reason),
+            Stop::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
+                Some(cause) => Some(Self::Object(cause.clone())),
+                None => format(object::explain(&error, at)),
+            },
+        }
+    }
 }

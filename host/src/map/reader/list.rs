@@ -11,7 +11,7 @@ use super::items::{Items, ReadError};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
 /// The objects' descriptions. A "folder" that somebody made in a console, a key that ends in `/` and has no bytes, is no item;
-/// in the cloud, where Step Functions lists, workers pass over it ([`crate::job::is_folder_marker`]).
+/// in the cloud, where Step Functions lists, workers pass over it ([`crate::job::left_out`]).
 pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
     /// Which page comes next.
     enum Page {

@@ -5,6 +5,7 @@
 
 mod csv;
 mod format;
+mod inventory;
 mod item;
 mod items;
 mod json;
@@ -18,6 +19,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 pub use self::format::MAX_ITEM_BYTES;
@@ -25,7 +27,7 @@ use self::format::{Emit, Stop};
 pub use self::item::Item;
 pub use self::items::{Items, ReadError};
 pub use self::source::Source;
-use crate::object::{Location, ObjectError, ObjectStore};
+use crate::object::{Location, ObjectStore};
 
 /// Reads the items. To be called within a tokio runtime.
 pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
@@ -36,6 +38,9 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
         }
         Source::Json { at, pointer } => parse(store, at, move |input, emit| json::read(input, &pointer, emit)),
         Source::JsonLines { at } => parse(store, at, |input, emit| json_lines::read(input, emit)),
+        Source::Inventory { manifest } => {
+            on_a_thread(move |runtime, emit| inventory::read(runtime, &store, &manifest, emit))
+        }
         Source::Items(items) => stream::iter(items).map(Ok).boxed(),
     }
 }
@@ -48,9 +53,20 @@ fn parse<F>(store: Arc<dyn ObjectStore>, at: Location, format: F) -> Items
 where
     F: FnOnce(&mut dyn BufRead, &mut Emit<'_>) -> Result<(), Stop> + Send + 'static,
 {
+    on_a_thread(move |runtime, emit| {
+        let done = object::open(runtime, store, &at).and_then(|mut input| format(&mut input, emit));
+        done.map_err(|stop| ReadError::of(stop, &at))
+    })
+}
+
+/// Runs what gives items on a thread of its own. Its error is none if it stopped because nobody takes them any more.
+fn on_a_thread<F>(read: F) -> Items
+where
+    F: FnOnce(&Handle, &mut Emit<'_>) -> Result<(), Option<ReadError>> + Send + 'static,
+{
     let (sender, receiver) = mpsc::channel::<Result<Vec<Item>, ReadError>>(1);
     tokio::task::spawn_blocking({
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = Handle::current();
         move || {
             let (mut ready, mut bytes) = (Vec::new(), 0);
             let mut emit = |item: Item| {
@@ -62,10 +78,10 @@ where
                 }
                 Ok(())
             };
-            let done = object::open(&runtime, store, &at).and_then(|mut input| format(&mut input, &mut emit));
+            let done = read(&runtime, &mut emit);
             // The items before an error are good ones. A receiver that is gone wants neither them nor the error.
             if sender.blocking_send(Ok(ready)).is_ok()
-                && let Some(error) = done.err().and_then(|stop| explain(stop, at))
+                && let Some(error) = done.err().flatten()
             {
                 let _ = sender.blocking_send(Err(error));
             }
@@ -77,17 +93,6 @@ where
             Err(error) => stream::iter([Err(error)]).right_stream(),
         })
         .boxed()
-}
-
-fn explain(stop: Stop, at: Location) -> Option<ReadError> {
-    match stop {
-        Stop::Gone => None,
-        Stop::Format(reason) => Some(ReadError::Format { at, reason }),
-        Stop::Io(error) => Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
-            Some(cause) => ReadError::Object(cause.clone()),
-            None => ReadError::Format { reason: object::explain(&error, &at), at },
-        }),
-    }
 }
 
 #[cfg(test)]

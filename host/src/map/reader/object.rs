@@ -55,6 +55,12 @@ pub(super) fn open(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location)
     Ok(Read::chain(Cursor::new(start), input))
 }
 
+/// The object's bytes as they lie in the store. To be called on a thread that may block.
+pub(super) fn raw(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location) -> impl Read + use<> {
+    let inner = Box::pin(StreamReader::new(Box::pin(ranges(store, at.clone()))));
+    Blocking { inner, runtime: runtime.clone() }
+}
+
 /// What went wrong while the object was read and decompressed.
 pub(super) fn explain(error: &io::Error, at: &Location) -> String {
     match compression(at) {

@@ -36,6 +36,11 @@ pub enum Source {
         /// The object.
         at: Location,
     },
+    /// Every object that an S3 Inventory lists.
+    Inventory {
+        /// Its `manifest.json`.
+        manifest: Location,
+    },
     /// These.
     Items(Vec<Item>),
 }
@@ -48,6 +53,7 @@ impl fmt::Display for Source {
             Self::Json { at, pointer } if pointer.is_empty() => write!(f, "the elements of {at}"),
             Self::Json { at, pointer } => write!(f, "the elements of `{pointer}` in {at}"),
             Self::JsonLines { at } => write!(f, "the lines of {at}"),
+            Self::Inventory { manifest } => write!(f, "the objects in the inventory {manifest}"),
             Self::Items(_) => f.write_str("`items` of the dataset file"),
         }
     }
@@ -58,6 +64,7 @@ impl Source {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
+            Self::Inventory { manifest } => Some(manifest),
             Self::Items(_) => None,
         }
     }
@@ -80,6 +87,7 @@ impl Source {
             }
             ItemReader::Json { uri, pointer } => Self::Json { at: location("json", uri)?, pointer: pointer.clone() },
             ItemReader::JsonLines { uri } => Self::JsonLines { at: location("json_lines", uri)? },
+            ItemReader::S3Inventory { uri } => Self::Inventory { manifest: location("s3_inventory", uri)? },
             ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
         })
     }

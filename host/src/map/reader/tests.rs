@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::object::{Metadata, Page};
+use crate::object::{Metadata, ObjectError, Page};
 
 /// Objects in memory that count what is asked of them.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     objects: BTreeMap<String, Vec<u8>>,
     /// The ranges that were read, behind the first.
     reads: Mutex<Vec<Range<u64>>>,
@@ -25,7 +25,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn with(objects: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Arc<Self> {
+    pub(super) fn with(objects: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Arc<Self> {
         let objects = objects.into_iter().map(|(key, bytes)| (key.to_owned(), bytes)).collect();
         Arc::new(Self { objects, page: 1000, ..Self::default() })
     }
@@ -63,12 +63,12 @@ impl ObjectStore for Memory {
     }
 }
 
-fn at(key: &str) -> Location {
+pub(super) fn at(key: &str) -> Location {
     Location { bucket: "b".into(), key: key.into() }
 }
 
 /// The items until the end or the first error, and that error.
-async fn collect(store: &Arc<Memory>, source: Source) -> (Vec<String>, Option<String>) {
+pub(super) async fn collect(store: &Arc<Memory>, source: Source) -> (Vec<String>, Option<String>) {
     let mut items = read(store.clone(), source);
     let mut texts = Vec::new();
     while let Some(item) = items.next().await {
@@ -83,7 +83,7 @@ async fn collect(store: &Arc<Memory>, source: Source) -> (Vec<String>, Option<St
     (texts, None)
 }
 
-async fn good(store: &Arc<Memory>, source: Source) -> Vec<String> {
+pub(super) async fn good(store: &Arc<Memory>, source: Source) -> Vec<String> {
     let (items, error) = collect(store, source).await;
     assert_eq!(error, None);
     items
