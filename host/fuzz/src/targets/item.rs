@@ -7,10 +7,12 @@ use gristmill::dataset::Template;
 use gristmill::job::item_name;
 use gristmill::map::reader::{self, Source};
 use gristmill::map::select::Selector;
+use gristmill::object::ObjectStore;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 
+use super::inventory::Inventory;
 use super::store::One;
 use super::{first_line, in_proportion, short};
 
@@ -18,7 +20,8 @@ use super::{first_line, in_proportion, short};
 const ENOUGH: usize = 4 << 20;
 
 /// The first line says what the rest is: `csv`, `json` or `jsonl`, with `.gz`, `.zst` or `.bz2` after it, a space and a
-/// delimiter or pointer; or `select`, with an array of a selector, the state's input and an item.
+/// delimiter or pointer; `inventory`, with a manifest in one line and a file; or `select`, with an array of a selector, the
+/// state's input and an item.
 pub fn item(data: &[u8]) -> bool {
     let Some((line, rest)) = first_line(data) else { return false };
     // A parameter is of the dataset file, and no stranger's.
@@ -30,25 +33,26 @@ pub fn item(data: &[u8]) -> bool {
     let at = format!("s3://b/{key}").parse();
     let source = match (format.split('.').next(), at) {
         (Some("select"), _) => return select(rest),
+        (Some("inventory"), _) => return inventory(rest),
         (Some("csv"), Ok(at)) => Source::Csv { at, headers: None, delimiter: parameter.chars().next().unwrap_or(',') },
         (Some("json"), Ok(at)) => Source::Json { at, pointer: parameter.into() },
         (Some("jsonl"), Ok(at)) => Source::JsonLines { at },
         _ => return false,
     };
-    let Some(items) = read(source, &key, rest) else { return false };
+    let Some(items) = read(source, One::new(&key, rest)) else { return false };
     // What was read is JSON, and as JSON lines it is the same again.
     let lines: String =
         items.iter().filter(|item| !item.get().contains('\n')).map(|item| format!("{item}\n")).collect();
-    let again = read(Source::JsonLines { at: "s3://b/dir/x".parse().unwrap() }, "dir/x", lines.as_bytes());
+    let again = read(Source::JsonLines { at: "s3://b/dir/x".parse().unwrap() }, One::new("dir/x", lines.as_bytes()));
     let again: String = again.expect("items are JSON lines").iter().map(|item| format!("{item}\n")).collect();
     assert_eq!(again, lines);
     true
 }
 
-fn read(source: Source, key: &str, bytes: &[u8]) -> Option<Vec<Box<RawValue>>> {
+fn read(source: Source, store: impl ObjectStore + 'static) -> Option<Vec<Box<RawValue>>> {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
     RUNTIME.block_on(async {
-        let mut items = reader::read(Arc::new(One::new(key, bytes)), source);
+        let mut items = reader::read(Arc::new(store), source);
         let (mut read, mut size) = (Vec::new(), 0);
         loop {
             match items.try_next().await {
@@ -66,6 +70,17 @@ fn read(source: Source, key: &str, bytes: &[u8]) -> Option<Vec<Box<RawValue>>> {
             }
         }
     })
+}
+
+/// The items of an inventory are objects with keys.
+fn inventory(rest: &[u8]) -> bool {
+    let Some((manifest, file)) = first_line(rest) else { return false };
+    let source = Source::Inventory { manifest: "s3://b/dir/manifest.json".parse().unwrap() };
+    let Some(items) = read(source, Inventory::new(manifest, file)) else { return false };
+    for item in items {
+        assert!(serde_json::from_str::<Value>(item.get()).unwrap()["Key"].is_string(), "{item}");
+    }
+    true
 }
 
 fn select(text: &[u8]) -> bool {

@@ -9,6 +9,7 @@
 
 mod dataset;
 mod guest_calls;
+mod inventory;
 mod item;
 mod manifest;
 mod message;

@@ -17,12 +17,12 @@ impl One {
         Self { at: Location { bucket: "b".into(), key: key.into() }, bytes: Bytes::copy_from_slice(bytes) }
     }
 
-    fn metadata(&self) -> Metadata {
+    pub(super) fn metadata(&self) -> Metadata {
         let size = self.bytes.len() as u64;
         Metadata { location: self.at.clone(), size, etag: "\"1\"".into(), last_modified: None }
     }
 
-    fn cut(&self, range: Range<u64>) -> Bytes {
+    pub(super) fn cut(&self, range: Range<u64>) -> Bytes {
         let size = self.bytes.len() as u64;
         assert!(range.start <= range.end, "{range:?} goes backwards");
         self.bytes.slice(range.start.min(size) as usize..range.end.min(size) as usize)
