@@ -280,3 +280,28 @@ def test_a_plugin_in_a_folder_of_the_packages_name_has_its_places_named(tmp_path
     with pytest.raises(KeyError) as caught:
         run(declare(namespace["process"]), {})
     assert verdict(caught.value).message == "'Missing' (at app.py:2 in process)"
+
+
+@pytest.mark.parametrize(
+    ("item", "batch_input", "uri"),
+    [
+        ({"Key": "a b+é.csv", "Size": 7}, {"Bucket": "listed"}, "s3://listed/a b+é.csv"),
+        ({"Bucket": "own", "Key": "a.csv", "Size": "7"}, None, "s3://own/a.csv"),
+        ({"Bucket": "own", "Key": "a.csv"}, {"Bucket": "listed"}, "s3://own/a.csv"),
+        ({"Bucket": "", "Key": "a.csv"}, {"Bucket": "listed"}, "s3://listed/a.csv"),
+        ({"Bucket": 7, "Key": "a.csv"}, {"Bucket": "listed"}, "s3://listed/a.csv"),
+    ],
+)
+def test_an_item_of_an_inventory_names_its_own_bucket(item: Any, batch_input: Any, uri: str) -> None:
+    def process(item: Any, ctx: Context) -> Any:
+        return ctx.uri(item)
+
+    assert run(declare(process), item, batch_input=batch_input).value == uri
+
+
+def test_an_item_without_any_bucket_is_rejected() -> None:
+    def process(item: Any, ctx: Context) -> Any:
+        return ctx.uri(item)
+
+    with pytest.raises(Reject, match="^BadBatchInput: item 0: neither it nor BatchInput has a Bucket"):
+        run(declare(process), {"Key": "a.csv"})

@@ -33,13 +33,14 @@ class Context:
         """The item's place within its batch, from 0. A result must not depend on it."""
 
     def uri(self, item: Any) -> str:
-        """The `s3://` URI of an item that is a listed object: BatchInput's `Bucket` and the item's `Key`."""
-        batch_input = self.batch_input if isinstance(self.batch_input, dict) else {}
-        bucket = batch_input.get("Bucket")
-        if not (isinstance(bucket, str) and bucket):
+        """The `s3://` URI of an object of a listing or an inventory: the item's `Bucket` or else BatchInput's, and its
+        `Key`."""
+        named = (fields.get("Bucket") for fields in (item, self.batch_input) if isinstance(fields, dict))
+        bucket = next((bucket for bucket in named if isinstance(bucket, str) and bucket), None)
+        if bucket is None:
             raise Reject(
                 "BadBatchInput",
-                f"item {self.index}: BatchInput has no Bucket; give the dataset's map a batch input of "
+                f"item {self.index}: neither it nor BatchInput has a Bucket; give the dataset's map a batch input of "
                 '{"Bucket": "<name>"}',
             )
         key = item.get("Key") if isinstance(item, dict) else None
