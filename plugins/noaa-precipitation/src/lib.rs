@@ -18,7 +18,7 @@ fn describe() -> Manifest {
 }
 
 fn process(call: Call<Settings>) -> Result<Counts, Failure> {
-    let object = objects::stream(&call.uri())?;
+    let object = objects::stream(&call.uri()?)?;
     let (highest, counts) = highest_precipitation(object, &call.settings)?;
     if let Some(row) = highest {
         Rows::<Highest>::to("stations").emit(&row)?;

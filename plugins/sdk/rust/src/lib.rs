@@ -15,7 +15,7 @@
 //! }
 //!
 //! fn process(call: Call) -> Result<(), Failure> {
-//!     let mut csv = objects::read_csv(&call.uri())?;
+//!     let mut csv = objects::read_csv(&call.uri()?)?;
 //!     while csv.read()?.is_some() {}
 //!     Rows::to("counts").emit(&json!({ "key": call.item.key, "records": csv.records() }))
 //! }
