@@ -25,6 +25,10 @@ pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result
         }
         ItemReader::JsonLines { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "JSONL"}))),
         ItemReader::S3Inventory { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "MANIFEST"}))),
+        ItemReader::Parquet { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "PARQUET"}))),
+        ItemReader::AthenaRows { uri } => {
+            ("getObject", uri, "Key", Some(json!({"InputType": "PARQUET", "ManifestType": "ATHENA_DATA"})))
+        }
         ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string())),
     };
     let (bucket, key) = uri.split_uri()?;

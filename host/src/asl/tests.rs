@@ -293,6 +293,22 @@ fn a_manifest_of_athena_is_a_csv_of_one_column() {
 }
 
 #[test]
+fn rows_of_parquet_are_read_by_step_functions() {
+    assert_eq!(
+        reader(r#"{ parquet = "s3://b/k", max_items = 3 }"#)["ReaderConfig"],
+        json!({"InputType": "PARQUET", "MaxItems": 3})
+    );
+    assert_eq!(
+        reader(r#"{ athena_rows = "s3://b/q-manifest.csv" }"#),
+        json!({
+            "Resource": "arn:aws:states:::s3:getObject",
+            "Parameters": {"Bucket": "b", "Key": "q-manifest.csv"},
+            "ReaderConfig": {"InputType": "PARQUET", "ManifestType": "ATHENA_DATA"},
+        })
+    );
+}
+
+#[test]
 fn an_inventory_is_a_manifest() {
     assert_eq!(
         reader(r#"{ s3_inventory = "s3://b/{$.day}/manifest.json", max_items = 10 }"#),

@@ -83,6 +83,16 @@ pub enum ItemReader {
         /// Its `manifest.json`.
         uri: Template,
     },
+    /// Every row of one Parquet object is an item.
+    Parquet {
+        /// The object.
+        uri: Template,
+    },
+    /// Every row of the Parquet files that a query of Athena wrote is an item.
+    AthenaRows {
+        /// The manifest of the query: one URI a line.
+        uri: Template,
+    },
     /// The items themselves: a JSON array, or one placeholder that yields one (`{$.dates}`).
     Items(Template),
 }

@@ -38,7 +38,7 @@ impl Plan {
     /// Plans a scan of a file with this schema. The error is a sentence's end.
     pub(super) fn new(request: &Request, key: &str, schema: &Schema, natural: Natural) -> Result<Self, String> {
         let mut of_key: BTreeMap<String, Option<String>> = BTreeMap::new();
-        let in_order = hive::columns(key);
+        let in_order = if request.key_columns { hive::columns(key) } else { Vec::new() };
         of_key.extend(in_order.iter().cloned());
         let find = |wanted: &Wanted| {
             let named = |value_type, nullable| Column { name: wanted.name.clone(), value_type, nullable };

@@ -143,6 +143,8 @@ pub struct Request {
     pub compression: Compression,
     /// The columns, in this order; none for all, those of the key at the end.
     pub columns: Option<Vec<Wanted>>,
+    /// Whether the key has columns too (`name=value/`).
+    pub key_columns: bool,
     /// Rows have to meet all of them.
     pub conditions: Vec<Predicate>,
     /// The most rows of a block; 0 for a good number.

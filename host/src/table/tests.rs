@@ -18,6 +18,7 @@ fn request() -> Request {
         format: Format::Auto,
         compression: Compression::Auto,
         columns: None,
+        key_columns: true,
         conditions: Vec::new(),
         block_rows: 0,
         memory: 64 << 20,

@@ -10,6 +10,7 @@ use md5::{Digest as _, Md5};
 use serde_json::json;
 
 use crate::laptop::{Laptop, Said, gristmill};
+use crate::support::project;
 
 /// What the command says of a dataset over a folder with this object. The component is not there: nothing runs.
 fn items(laptop: &Laptop, reader: &str, args: &[&str]) -> Said {
@@ -30,6 +31,38 @@ fn the_files_of_an_athena_query_are_items() {
     {"uri":"s3://data/r/deviceid=d%201/x"}
     {"uri":"s3://data/r/place=a,b/y"}
     "#);
+}
+
+#[test]
+fn the_rows_of_an_athena_query_are_items() {
+    let laptop = Laptop::new();
+    let sample = |number: u8| {
+        let name = format!("plugins/iot-anomalies/sample/unload/20260101_000000_00001_sample_{number}");
+        std::fs::read(project(&name)).unwrap()
+    };
+    laptop.put("r/day=1/x", sample(0));
+    laptop.put("r/y", sample(1));
+    laptop.put("q-manifest.csv", "s3://data/r/day=1/x\ns3://data/r/y\n");
+    let rows = "item_reader = { athena_rows = \"s3://data/q-manifest.csv\" }";
+    let said = items(&laptop, rows, &[]);
+    assert_eq!((said.code, said.out.lines().count()), (Some(0), 80), "{}", said.all());
+    let one = "item_reader = { parquet = \"s3://data/r/day=1/x\", max_items = 2 }";
+    assert_snapshot!(items(&laptop, one, &[]).all(), @r#"
+    exit 0
+    {"deviceid":"sensor-00000","timestamp":"2026-01-01T00:00:00Z","temperature":25.124664646453702,"humidity":100.0,"batterylevel":52.567703105688686,"latitude":52.0,"longitude":4.0}
+    {"deviceid":"sensor-00001","timestamp":"2026-01-01T00:00:00Z","temperature":23.10003236171304,"humidity":74.05802693514397,"batterylevel":0.0,"latitude":52.0001,"longitude":4.0001}
+    "#);
+    for (manifest, code, rows_before, says) in [
+        ("s3://data/r/y\nreadings\n", 2, 40, "it names what is no file: `readings` is not an object's URI"),
+        ("s3://data/q-manifest.csv\n", 2, 0, "s3://data/q-manifest.csv is no Parquet file: it does not end in `PAR1`"),
+        ("s3://data/r/nosuch\n", 2, 0, "there is no object s3://data/r/nosuch"),
+        ("", 0, 0, ""),
+    ] {
+        laptop.put("q-manifest.csv", manifest);
+        let said = items(&laptop, rows, &[]);
+        assert_eq!((said.code, said.out.lines().count()), (Some(code), rows_before), "{}", said.all());
+        assert!(said.err.contains(says), "{}", said.all());
+    }
 }
 
 /// An inventory of these rows, as S3 writes it, in the bucket `data`.

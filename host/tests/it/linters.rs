@@ -10,13 +10,15 @@ const HEAD: &str = "dataset = \"d\"\n[plugin]\ncomponent = \"d\"\n";
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/batches";
 
 /// `[map]` in every form: each reader, items of both kinds, templates with and without text around them, all limits.
-const MAPS: [(&str, &str); 14] = [
+const MAPS: [(&str, &str); 16] = [
     ("objects", r#"item_reader = { list_objects = "s3://b/in/" }"#),
     ("csv", r#"item_reader = { csv = "s3://b/in.csv", delimiter = ";", headers = ["a", "b"] }"#),
     ("csv-header", r#"item_reader = { csv = "s3://b/{$.year}/in.csv" }"#),
     ("json", r#"item_reader = { json = "s3://{$.bucket}/in.json", pointer = "/items" }"#),
     ("lines", r#"item_reader = { json_lines = "s3://b/in.jsonl" }"#),
     ("athena", r#"item_reader = { athena_files = "s3://b/{$.query}-manifest.csv" }"#),
+    ("athena-rows", r#"item_reader = { athena_rows = "s3://b/{$.query}-manifest.csv" }"#),
+    ("parquet", r#"item_reader = { parquet = "s3://b/in.parquet" }"#),
     ("inventory", r#"item_reader = { s3_inventory = "s3://b/{$.day}/manifest.json" }"#),
     ("most", r#"item_reader = { list_objects = "s3://b/in/", max_items = 10 }"#),
     ("dates", r#"item_reader = { dates = { from = "2018-01-01", to = "2018-12-31" } }"#),

@@ -29,6 +29,7 @@ pub fn table(data: &[u8]) -> bool {
         format: Format::Auto,
         compression: Compression::Auto,
         columns: None,
+        key_columns: true,
         conditions: Vec::new(),
         block_rows: 0,
         memory: MEMORY,

@@ -78,15 +78,26 @@ const MAX_ITEMS: i64 = 100_000_000;
 /// The reader, and how many items it reads at most.
 fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     keys!(let {
-        list_objects, csv, json, json_lines, s3_inventory, athena_files, numbers, dates, headers, delimiter, pointer,
-        max_items
+        list_objects, csv, json, json_lines, parquet, s3_inventory, athena_files, athena_rows, numbers, dates, headers,
+        delimiter, pointer, max_items
     } = node);
-    let sources = [&list_objects, &csv, &json, &json_lines, &s3_inventory, &athena_files, &numbers, &dates];
+    let sources = [
+        &list_objects,
+        &csv,
+        &json,
+        &json_lines,
+        &parquet,
+        &s3_inventory,
+        &athena_files,
+        &athena_rows,
+        &numbers,
+        &dates,
+    ];
     let given: Vec<_> = sources.iter().filter_map(|slot| slot.node()).collect();
     if given.len() != 1 {
         if matches!(node.kind, Kind::Table(_)) {
-            let message = "expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `s3_inventory`, `athena_files`, \
-                           `numbers` and `dates`";
+            let message = "expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, \
+                           `athena_files`, `athena_rows`, `numbers` and `dates`";
             node.note::<()>(message, None);
         }
         return None;
@@ -112,6 +123,10 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         ItemReader::Json { uri: uri?, pointer: pointer? }
     } else if let Some(node) = s3_inventory.node() {
         ItemReader::S3Inventory { uri: uri(node, true)? }
+    } else if let Some(node) = parquet.node() {
+        ItemReader::Parquet { uri: uri(node, true)? }
+    } else if let Some(node) = athena_rows.node() {
+        ItemReader::AthenaRows { uri: uri(node, true)? }
     } else if let Some(node) = athena_files.node() {
         athena_manifest(uri(node, true)?)
     } else if let Some(node) = numbers.node() {

@@ -240,6 +240,8 @@ fn item_readers() {
     );
     assert_eq!(reader(r#"{ json_lines = "s3://b/k" }"#), ItemReader::JsonLines { uri: uri("s3://b/k") });
     assert_eq!(reader(r#"{ s3_inventory = "s3://b/k" }"#), ItemReader::S3Inventory { uri: uri("s3://b/k") });
+    assert_eq!(reader(r#"{ parquet = "s3://b/k" }"#), ItemReader::Parquet { uri: uri("s3://b/k") });
+    assert_eq!(reader(r#"{ athena_rows = "s3://b/k" }"#), ItemReader::AthenaRows { uri: uri("s3://b/k") });
 }
 
 #[test]
@@ -385,7 +387,7 @@ fn mistakes_in_the_map_are_named() {
         batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
         timeout = "1500ms"
     "#).unwrap_err(), @r#"
-    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `s3_inventory`, `athena_files`, `numbers` and `dates`
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, `athena_files`, `athena_rows`, `numbers` and `dates`
     sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
     sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
     sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds

@@ -13,6 +13,7 @@ mod json_lines;
 mod kind;
 mod list;
 mod object;
+mod rows;
 mod source;
 
 use std::io::BufRead;
@@ -40,6 +41,10 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
         Source::JsonLines { at } => parse(store, at, |input, emit| json_lines::read(input, emit)),
         Source::Inventory { manifest } => {
             on_a_thread(move |runtime, emit| inventory::read(runtime, &store, &manifest, emit))
+        }
+        Source::Parquet { at } => on_a_thread(move |runtime, emit| rows::of_file(runtime, &store, &at, emit)),
+        Source::AthenaRows { manifest } => {
+            on_a_thread(move |runtime, emit| rows::of_manifest(runtime, &store, &manifest, emit))
         }
         Source::Items(items) => stream::iter(items).map(Ok).boxed(),
     }

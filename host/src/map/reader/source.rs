@@ -41,6 +41,16 @@ pub enum Source {
         /// Its `manifest.json`.
         manifest: Location,
     },
+    /// Every row of a Parquet object.
+    Parquet {
+        /// The object.
+        at: Location,
+    },
+    /// Every row of the Parquet files that a query of Athena wrote.
+    AthenaRows {
+        /// The manifest of the query.
+        manifest: Location,
+    },
     /// These.
     Items(Vec<Item>),
 }
@@ -54,6 +64,8 @@ impl fmt::Display for Source {
             Self::Json { at, pointer } => write!(f, "the elements of `{pointer}` in {at}"),
             Self::JsonLines { at } => write!(f, "the lines of {at}"),
             Self::Inventory { manifest } => write!(f, "the objects in the inventory {manifest}"),
+            Self::Parquet { at } => write!(f, "the rows of {at}"),
+            Self::AthenaRows { manifest } => write!(f, "the rows of the files in {manifest}"),
             Self::Items(_) => f.write_str("`items` of the dataset file"),
         }
     }
@@ -64,7 +76,8 @@ impl Source {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
-            Self::Inventory { manifest } => Some(manifest),
+            Self::Parquet { at } => Some(at),
+            Self::Inventory { manifest } | Self::AthenaRows { manifest } => Some(manifest),
             Self::Items(_) => None,
         }
     }
@@ -88,6 +101,8 @@ impl Source {
             ItemReader::Json { uri, pointer } => Self::Json { at: location("json", uri)?, pointer: pointer.clone() },
             ItemReader::JsonLines { uri } => Self::JsonLines { at: location("json_lines", uri)? },
             ItemReader::S3Inventory { uri } => Self::Inventory { manifest: location("s3_inventory", uri)? },
+            ItemReader::Parquet { uri } => Self::Parquet { at: location("parquet", uri)? },
+            ItemReader::AthenaRows { uri } => Self::AthenaRows { manifest: location("athena_rows", uri)? },
             ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
         })
     }

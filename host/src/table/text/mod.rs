@@ -108,6 +108,7 @@ mod tests {
                 format: Format::JsonLines,
                 compression: Compression::None,
                 columns: None,
+                key_columns: true,
                 conditions: Vec::new(),
                 block_rows: 3,
                 memory: 0,

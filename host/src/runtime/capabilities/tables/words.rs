@@ -14,6 +14,7 @@ pub(super) fn request(options: wit::ScanOptions, memory: u64) -> Request {
         format: format(options.format),
         compression: options.compression.into(),
         columns: options.columns.map(|columns| columns.into_iter().map(wanted).collect()),
+        key_columns: true,
         conditions: options.where_.into_iter().map(predicate).collect(),
         block_rows: options.block_rows as usize,
         memory,
