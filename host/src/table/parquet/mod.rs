@@ -24,7 +24,7 @@ use super::cast::natural;
 use super::cut::BLOCKS;
 use super::plan::Plan;
 use super::request::Request;
-use super::source::Source;
+use super::source::{IN_VAIN, Source};
 use crate::object::ObjectError;
 
 /// What the end of a file says.
@@ -115,7 +115,7 @@ fn groups(
         })
     };
     let size = |bytes: i64| u64::try_from(bytes).unwrap_or(u64::MAX);
-    let beside = (metadata.metadata().memory_size() as u64).saturating_add(BLOCKS);
+    let beside = (metadata.metadata().memory_size() as u64).saturating_add(BLOCKS + IN_VAIN);
     let (mut kept, mut most) = (VecDeque::new(), beside);
     for (number, group) in metadata.metadata().row_groups().iter().enumerate().filter(|(_, group)| may(group)) {
         let (mut stored, mut unpacked) = (0_u64, 0_u64);
