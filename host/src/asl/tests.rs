@@ -59,7 +59,7 @@ fn a_listing_in_full() {
                 "States": {
                   "Batch": {
                     "End": true,
-                    "HeartbeatSeconds": 120,
+                    "HeartbeatSeconds": 43200,
                     "OutputPath": null,
                     "Parameters": {
                       "MessageBody": {

@@ -62,9 +62,9 @@ impl Keeper {
         // From the receipt: a claim that took its time must not cost the message.
         let mut beats = interval_at(self.attempt.lease.asked + beat, beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The token's time runs since the message was sent.
+        // The token's time runs since the message was sent. Who waited may have gone meanwhile, and then there is nothing to do.
         let waited = (self.now)().duration_since(self.sent).unwrap_or_default();
-        if waited > heartbeat / 3
+        if waited > beat
             && let Some(lost) = self.token(beat).await
         {
             return lost;

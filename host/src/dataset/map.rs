@@ -36,7 +36,8 @@ pub struct MapSpec {
     /// rows of the other items count in either case, and every rejected item is reported. Default 0.
     pub tolerated_rejected_percentage: f64,
     /// `HeartbeatSeconds`, whole seconds. Step Functions counts from the moment the message is sent, so time in the queue
-    /// counts too: keep `max_concurrency` near the fleet's slots. Default 2 min.
+    /// counts too. A dead worker is made good by the queue, which delivers its message again; this is for messages that are
+    /// gone. Default: half of `timeout`.
     pub heartbeat: Duration,
     /// `TimeoutSeconds` of the waiting state, whole seconds, time in the queue included. Default 1 day.
     pub timeout: Duration,

@@ -38,7 +38,9 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
     let failure_percentage = tolerated_failure_percentage.or(0.0, whole_percentage);
     let rejected_percentage = tolerated_rejected_percentage.or(0.0, Node::percentage);
     let timeout = timeout.or(Duration::from_secs(24 * 60 * 60), |node| seconds(node));
-    let heartbeat = heartbeat.or(Duration::from_secs(120), |node| {
+    // It runs while a batch waits in the queue, too: a deep queue is no fault.
+    let half = timeout.map_or(Duration::from_secs(1), |timeout| Duration::from_secs((timeout.as_secs() / 2).max(1)));
+    let heartbeat = heartbeat.or(half, |node| {
         let heartbeat = seconds(node)?;
         match timeout {
             Some(timeout) if heartbeat >= timeout => {

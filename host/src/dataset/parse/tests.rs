@@ -212,7 +212,7 @@ fn what_is_left_out_has_the_documented_defaults() {
             tolerated_failure_count: None,
             tolerated_failure_percentage: 0.0,
             tolerated_rejected_percentage: 0.0,
-            heartbeat: Duration::from_secs(120),
+            heartbeat: Duration::from_secs(43_200),
             timeout: Duration::from_secs(86_400),
             max_attempts: 3,
             result_writer: None,
