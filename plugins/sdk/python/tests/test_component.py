@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from arrow import block
 
+from gristmill.request import Layout
 from gristmill import Context, Plugin, Retry, plugin
 
 CONTENT = b"ID,N\na,1\nb,2\n"
@@ -152,6 +153,16 @@ def test_an_item_goes_through(world: World) -> None:
     assert world.metrics == [("count", "files", 1), ("observe", "size", 1.5)]
     assert world.logs == [("WARN", "rain.log", "saw {'Key': 'a.csv'}")]
     assert world.closed == 1
+
+
+def test_a_format_is_the_contracts(component: ModuleType, world: World) -> None:
+    tables = world.tables
+    assert component._format(Layout()) == tables.Format_Auto()
+    assert component._format(Layout("parquet")) == tables.Format_Parquet()
+    assert component._format(Layout("json_lines")) == tables.Format_JsonLines()
+    assert component._format(Layout("csv")) == tables.Format_Csv(tables.CsvOptions(True, [], ","))
+    named = tables.Format_Csv(tables.CsvOptions(False, ["a"], ";"))
+    assert component._format(Layout("csv", ("a",), ";")) == named
 
 
 def test_a_table_goes_through(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gristmill import ObjectInvalid, ObjectNotFound, Reject, Scan, plugin
 from gristmill.given import Given
-from gristmill.request import Condition, Request, Wanted, request
+from gristmill.request import Condition, Layout, Request, Wanted, layout, request
 from gristmill.testing import run
 
 URI = "s3://b/part-0"
@@ -157,6 +157,19 @@ def test_what_is_asked_for_is_read_into_the_contracts_words() -> None:
 def test_a_question_that_makes_no_sense_fails_where_it_stands(columns: Any, where: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         request(columns, where, 0)
+
+
+def test_a_layout_is_that_of_one_format() -> None:
+    assert layout(None, None, None) == Layout()
+    assert layout("csv", ["a", "b"], ";") == Layout("csv", ("a", "b"), ";")
+    for given, message in [
+        (("xml", None, None), "unknown format 'xml'; there are parquet, csv, json_lines"),
+        (("parquet", ["a"], None), "`header` and `delimiter` belong to"),
+        ((None, None, ";"), "`header` and `delimiter` belong to"),
+        (("csv", "a", None), "header is a list of names, not 'a'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            layout(*given)
 
 
 def test_a_failure_of_a_table_is_a_rejection() -> None:

@@ -22,7 +22,7 @@ from .block import Block, arrow
 from .call import call, verdict
 from .host import Compression, Entry, Tabular
 from .plugin import Plugin
-from .request import COMPARISONS, VALUE_TYPES, Condition, Request, ValueType
+from .request import COMPARISONS, VALUE_TYPES, Condition, Layout, Request, ValueType
 
 for _late in ("_strptime", "encodings.ascii", "encodings.cp1252", "encodings.latin_1", "encodings.utf_16"):
     importlib.import_module(_late)
@@ -169,13 +169,26 @@ def _options(request: Request) -> Any:
             for wanted in request.columns
         ]
     return tables.ScanOptions(
-        format=tables.Format_Auto(),
+        format=_format(request.layout),
         compression=objects.Compression.AUTO,
         columns=columns,
         where=[_predicate(condition) for condition in request.where],
         block_rows=request.block_rows,
         encoding=tables.Encoding.ARROW_IPC,
     )
+
+
+def _format(layout: Layout) -> Any:
+    match layout.format:
+        case None:
+            return tables.Format_Auto()
+        case "parquet":
+            return tables.Format_Parquet()
+        case "json_lines":
+            return tables.Format_JsonLines()
+        case "csv":
+            names = list(layout.header or ())
+            return tables.Format_Csv(tables.CsvOptions(layout.header is None, names, layout.delimiter))
 
 
 def _predicate(condition: Condition) -> Any:

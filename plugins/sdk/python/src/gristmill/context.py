@@ -10,7 +10,7 @@ from .host import Entry, Host
 from .names import nearest
 from .objects import Object
 from .plugin import Plugin
-from .request import Columns, Where, request
+from .request import Columns, Where, layout, request
 from .rows import RowBuffer
 from .scan import Scan
 
@@ -53,17 +53,29 @@ class Context:
         return Object(self._host.open(uri))
 
     def table(
-        self, uri: str, columns: Columns | None = None, where: Where | None = None, *, block_rows: int = 0
+        self,
+        uri: str,
+        columns: Columns | None = None,
+        where: Where | None = None,
+        *,
+        format: str | None = None,
+        header: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        block_rows: int = 0,
     ) -> Scan:
-        """Opens a table, such as a Parquet object. The host decodes it, and reads only what is asked for.
+        """Opens a table: Parquet, CSV or JSON lines. The host decodes it, and reads only what is asked for.
 
         `columns`: the names; or a dict from name to type (`"float64"`), with a question mark (`"float64?"`) where a
         file may lack the column. None for all.
         `where`: conditions that rows have to meet: `[("temperature", ">", 35.0), ("deviceid", "is not null")]`, or a
         dict from column to the one value that is wanted.
+        `format`: `"parquet"`, `"csv"` or `"json_lines"`; None for what the first bytes and the key's ending say.
+        `header`, `delimiter`: of CSV: the names of its columns, where they are not its first row; and what stands
+        between its fields.
         `block_rows`: the most rows of a block; 0 leaves it to the host.
         """
-        opened = self._host.scan(uri, request(columns, where, block_rows))
+        asked = request(columns, where, block_rows, layout(format, header, delimiter))
+        opened = self._host.scan(uri, asked)
         return Scan(uri, opened.columns, opened.blocks)
 
     def list(self, prefix: str) -> Iterator[Entry]:

@@ -11,8 +11,10 @@ from .names import nearest
 ValueType = Literal["boolean", "int64", "float64", "text", "binary", "date", "timestamp", "json"]
 Comparison = Literal["==", "!=", "<", "<=", ">", ">=", "is null", "is not null"]
 Scalar = bool | int | float | str
+Format = Literal["parquet", "csv", "json_lines"]
 
 VALUE_TYPES: tuple[ValueType, ...] = ("boolean", "int64", "float64", "text", "binary", "date", "timestamp", "json")
+FORMATS: tuple[Format, ...] = ("parquet", "csv", "json_lines")
 COMPARISONS: tuple[Comparison, ...] = ("==", "!=", "<", "<=", ">", ">=", "is null", "is not null")
 
 Columns = Sequence[str] | Mapping[str, str]
@@ -38,6 +40,17 @@ class Condition(NamedTuple):
     """None for `is null` and `is not null`."""
 
 
+class Layout(NamedTuple):
+    """How the bytes of a table are laid out."""
+
+    format: Format | None = None
+    """None for what the first bytes and the key's ending say."""
+    header: tuple[str, ...] | None = None
+    """The names of the columns of CSV; None where they are its first row."""
+    delimiter: str = ","
+    """Between fields of CSV."""
+
+
 class Request(NamedTuple):
     """What is asked of one table."""
 
@@ -46,13 +59,29 @@ class Request(NamedTuple):
     where: tuple[Condition, ...]
     block_rows: int
     """The most rows of a block; 0 leaves it to the host."""
+    layout: Layout = Layout()
 
 
-def request(columns: Columns | None, where: Where | None, block_rows: int) -> Request:
+def layout(format: str | None, header: Sequence[str] | None, delimiter: str | None) -> Layout:
+    """Reads what `Context.table` is given of the format."""
+    found = next((known for known in FORMATS if known == format), None)
+    if found is None and format is not None:
+        raise ValueError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
+    if found != "csv" and (header is not None or delimiter is not None):
+        raise ValueError('`header` and `delimiter` belong to `format="csv"`')
+    if isinstance(header, str) or (header is not None and not header):
+        raise ValueError(f"header is a list of names, not {header!r}")
+    return Layout(found, tuple(header) if header is not None else None, delimiter if delimiter is not None else ",")
+
+
+def request(
+    columns: Columns | None, where: Where | None, block_rows: int, laid_out: Layout = Layout()
+) -> Request:
     """Reads what `Context.table` is given. What makes no sense is the plugin's mistake: a `ValueError`."""
     if isinstance(where, Mapping):
         where = [(column, "==", value) for column, value in where.items()]
-    return Request(_columns(columns), tuple(_condition(*condition) for condition in where or ()), block_rows)
+    conditions = tuple(_condition(*condition) for condition in where or ())
+    return Request(_columns(columns), conditions, block_rows, laid_out)
 
 
 def _columns(columns: Columns | None) -> tuple[Wanted, ...] | None:
