@@ -3,6 +3,7 @@
 use gristmill_plugin::Failure;
 use serde::Serialize;
 
+use crate::day::Day;
 use crate::settings::Settings;
 
 /// What a device measures, in the order of [`Reading::values`].
@@ -27,15 +28,15 @@ pub struct Summary {
     /// When it measured.
     pub readingtimestamp: String,
     /// The date of that.
-    pub analysisdate: String,
+    pub analysisdate: Day,
     /// How many readings the row is of.
-    pub readingscount: u32,
+    pub readingscount: i64,
     /// What it measured.
     pub metrics: Metrics,
     /// What left its thresholds.
     pub anomalies: Vec<Anomaly>,
     /// How many of them there are.
-    pub anomalycount: usize,
+    pub anomalycount: i64,
     /// `healthy` or `anomalies_detected`.
     pub healthstatus: &'static str,
 }
@@ -83,10 +84,9 @@ impl Counts {
         };
         let (deviceid, readingtimestamp) =
             (text(&reading.deviceid, "deviceid")?, text(&reading.timestamp, "timestamp")?);
-        let analysisdate = date(&readingtimestamp).ok_or_else(|| {
+        let analysisdate = Day::of(&readingtimestamp).ok_or_else(|| {
             Failure::reject("BadReading", format!("its timestamp {readingtimestamp:?} does not begin with a date"))
         })?;
-        let analysisdate = analysisdate.to_owned();
         // JSON has no NaN. It is no anomaly either, because it compares with nothing.
         let [temperature, humidity, batterylevel, latitude, longitude] =
             reading.values.map(|value| value.filter(|value| value.is_finite()));
@@ -100,7 +100,7 @@ impl Counts {
             analysisdate,
             readingscount: 1,
             metrics: Metrics { temperature, humidity, batterylevel, latitude, longitude },
-            anomalycount: anomalies.len(),
+            anomalycount: anomalies.len() as i64,
             healthstatus: if anomalies.is_empty() { "healthy" } else { "anomalies_detected" },
             anomalies,
         })
@@ -127,28 +127,6 @@ fn anomalies(
         below("low_battery", batterylevel, battery_min),
     ];
     all.into_iter().flatten().collect()
-}
-
-/// The date that an ISO 8601 timestamp begins with; none where it does not.
-fn date(timestamp: &str) -> Option<&str> {
-    let date = timestamp.get(..10)?;
-    let bytes = date.as_bytes();
-    let number = |from: usize, to: usize| {
-        bytes[from..to]
-            .iter()
-            .try_fold(0_u32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => 0,
-    };
-    let ends = timestamp.as_bytes().get(10).is_none_or(|byte| matches!(byte, b'T' | b' '));
-    (bytes[4] == b'-' && bytes[7] == b'-' && (1..=days).contains(&day) && ends).then_some(date)
 }
 
 /// The nearest number with two decimals, as Python's `round` gives it.

@@ -8,8 +8,9 @@ use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
+use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use gristmill_plugin::table::Block;
+use gristmill_plugin::table::{Block, Columns};
 use proptest::prelude::*;
 
 type Row = (Option<bool>, Option<i64>, Option<f64>, Option<String>, Option<Vec<u8>>, Option<i32>, Option<i64>);
@@ -68,6 +69,27 @@ proptest! {
     }
 
     #[test]
+    fn columns_are_what_arrow_and_we_ourselves_read(rows in rows()) {
+        let columns = Columns::to("o")
+            .bool("bool", rows.iter().map(|row| row.0))
+            .i64("int", rows.iter().map(|row| row.1))
+            .f64("float", rows.iter().map(|row| row.2))
+            .text("text", rows.iter().map(|row| row.3.as_deref()))
+            .date("day", rows.iter().map(|row| row.5))
+            .timestamp("instant", rows.iter().map(|row| row.6));
+        let block = columns.block().unwrap();
+        let mut reader = StreamReader::try_new(block.as_slice(), None).unwrap();
+        let read = reader.next().unwrap().unwrap();
+        prop_assert!(reader.next().is_none());
+        let expected = batch(&rows).project(&[0, 1, 2, 3, 5, 6]).unwrap();
+        prop_assert_eq!(read, expected);
+        let ours = Block::new(block).unwrap();
+        prop_assert_eq!(ours.rows(), rows.len());
+        prop_assert!(ours.text("text").unwrap().iter().eq(rows.iter().map(|row| row.3.as_deref())));
+        prop_assert!(ours.bool("bool").unwrap().iter().eq(rows.iter().map(|row| row.0)));
+    }
+
+    #[test]
     fn damaged_bytes_are_an_error_or_values_but_no_panic(
         rows in rows(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
@@ -114,4 +136,12 @@ fn a_type_that_blocks_do_not_have_is_refused() {
         failure.to_string(),
         "TableInvalid: a block cannot be read: a column is of a type that blocks do not have"
     );
+}
+
+#[test]
+fn columns_of_different_lengths_are_refused() {
+    let columns = Columns::to("hot").text("deviceid", ["a", "b"]).f64("temperature", [1.0]);
+    let failure = columns.block().unwrap_err();
+    assert_eq!(failure.to_string(), "OutputInvalid: columns of hot: deviceid has 2 rows, temperature has 1");
+    assert!(Columns::to("hot").block().is_ok());
 }

@@ -22,12 +22,15 @@
 //! ```
 
 mod block;
+mod columns;
 mod flat;
 mod layout;
 mod open;
 mod values;
+mod write;
 
 pub use block::Block;
+pub use columns::Columns;
 pub use layout::Type;
 pub use open::{Blocks, Comparison, CsvOptions, Format, Literal, Open, open};
 pub use values::{Bits, Bytes, Fixed, Texts, Values};
