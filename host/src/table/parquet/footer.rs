@@ -10,8 +10,8 @@ use crate::object::ObjectError;
 
 /// How much of the object's end is fetched first. Most footers are in it.
 const FIRST: u64 = 64 << 10;
-/// The longest footer: three times what Step Functions' own reader takes.
-const LONGEST: u64 = 16 << 20;
+/// The longest footer. In memory it takes many times as much.
+const LONGEST: u64 = 8 << 20;
 /// The length and the magic number behind a footer.
 const TAIL: u64 = 8;
 const MAGIC: &[u8] = b"PAR1";

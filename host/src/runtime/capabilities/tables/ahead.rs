@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handles::{Block, TableScan};
+use super::handles::{Next, TableScan};
 use crate::object::ObjectError;
 use crate::runtime::limits::Held;
 use crate::table::{Encoding, Scan};
@@ -29,43 +29,46 @@ struct Reading {
     _held: Held,
 }
 
-async fn read_ahead(mut reading: Reading, blocks: mpsc::Sender<Result<Block, ObjectError>>) {
+async fn read_ahead(mut reading: Reading, blocks: mpsc::Sender<Result<Next, ObjectError>>) {
     let (mut fetched, mut work) = (0, Duration::ZERO);
     // There is room for a block before it is made.
     while let Ok(place) = blocks.reserve().await {
-        match step(reading).await {
-            Ok((returned, Step::Block(bytes, took))) => {
-                let before = std::mem::replace(&mut fetched, returned.scan.fetched());
-                let work = std::mem::take(&mut work) + took;
-                place.send(Ok(Block { bytes, fetched: fetched - before, work }));
-                reading = returned;
-            }
-            Ok((returned, Step::NoRows(took))) => {
-                work += took;
-                reading = returned;
-            }
-            Ok((_, Step::End)) => return,
+        let (returned, step, took) = match step(reading).await {
+            Ok(done) => done,
             Err(error) => return place.send(Err(error)),
+        };
+        reading = returned;
+        work += took;
+        let block = match step {
+            Step::Block(bytes) => Some(bytes),
+            Step::NoRows => continue,
+            Step::End => None,
+        };
+        let before = std::mem::replace(&mut fetched, reading.scan.fetched());
+        let is_over = block.is_none();
+        place.send(Ok(Next { block, fetched: fetched - before, work: std::mem::take(&mut work) }));
+        if is_over {
+            return;
         }
     }
 }
 
-/// What came of one step, and how long a CPU worked on it.
+/// What came of one step.
 enum Step {
-    Block(Vec<u8>, Duration),
-    NoRows(Duration),
+    Block(Vec<u8>),
+    NoRows,
     End,
 }
 
-async fn step(mut reading: Reading) -> Result<(Reading, Step), ObjectError> {
+/// Fetches and decodes; also says how long a CPU worked on it.
+async fn step(mut reading: Reading) -> Result<(Reading, Step, Duration), ObjectError> {
     if !reading.scan.fetch().await? {
-        return Ok((reading, Step::End));
+        return Ok((reading, Step::End, Duration::ZERO));
     }
     let decoded = tokio::task::spawn_blocking(move || {
         let start = Instant::now();
-        let bytes = reading.block()?;
-        let took = start.elapsed();
-        Ok((reading, bytes.map_or(Step::NoRows(took), |bytes| Step::Block(bytes, took))))
+        let step = reading.block()?.map_or(Step::NoRows, Step::Block);
+        Ok((reading, step, start.elapsed()))
     });
     decoded.await.unwrap_or_else(|_| Err(ObjectError::Unavailable("the host failed to decode a table".into())))
 }

@@ -12,13 +12,14 @@ use crate::table::Column;
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct TableScan {
     pub(super) columns: Vec<Column>,
-    pub(super) blocks: mpsc::Receiver<Result<Block, ObjectError>>,
+    pub(super) blocks: mpsc::Receiver<Result<Next, ObjectError>>,
     pub(super) _task: AbortOnDropHandle<()>,
 }
 
-/// A block as the guest gets it.
-pub(super) struct Block {
-    pub(super) bytes: Vec<u8>,
+/// What the guest gets next.
+pub(super) struct Next {
+    /// A block; none at the end.
+    pub(super) block: Option<Vec<u8>>,
     /// How many bytes of the object were fetched for it.
     pub(super) fetched: u64,
     /// How long a CPU worked on it.

@@ -79,10 +79,10 @@ impl wit::HostScan for TablesView<'_> {
         let start = Instant::now();
         let next = self.table.get_mut(&this)?.blocks.recv().await;
         Ok(match next.transpose() {
-            Ok(Some(block)) => {
-                self.time.spare(block.work.min(start.elapsed()));
-                self.objects.count(block.fetched);
-                Ok(Some(block.bytes))
+            Ok(Some(next)) => {
+                self.time.spare(next.work.min(start.elapsed()));
+                self.objects.count(next.fetched);
+                Ok(next.block)
             }
             Ok(None) => Ok(None),
             Err(error) => Err(error.into()),
