@@ -130,7 +130,7 @@ impl House {
                 "dataset = \"{name}\"\n[plugin]\ncomponent = {component:?}\n{keys}\n\
                  [grants]\nread = [\"s3://data/\"]\n\
                  [map]\nitem_reader = {{ list_objects = \"s3://data/stations/\" }}\n\
-                 batch_input = {{ Bucket = \"data\" }}\nheartbeat = \"60s\"\n{}\n\
+                 batch_input = {{ Bucket = \"data\" }}\n{}\n\
                  [[output]]\n{output}\n",
                 setup.map
             );

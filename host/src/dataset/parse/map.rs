@@ -37,9 +37,13 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         tolerated_failure_count.optional(|node| node.integer(0..i64::MAX, "a number of items, at least 0"));
     let failure_percentage = tolerated_failure_percentage.or(0.0, whole_percentage);
     let rejected_percentage = tolerated_rejected_percentage.or(0.0, Node::percentage);
-    let timeout = timeout.or(Duration::from_secs(24 * 60 * 60), |node| seconds(node));
+    let timeout = timeout.or(Duration::from_secs(24 * 60 * 60), |node| match seconds(node)? {
+        // Step Functions wants `HeartbeatSeconds` to be smaller than `TimeoutSeconds`.
+        timeout if timeout < Duration::from_secs(2) => node.note("a timeout has at least 2 seconds", None),
+        timeout => Some(timeout),
+    });
     // It runs while a batch waits in the queue, too: a deep queue is no fault.
-    let half = timeout.map_or(Duration::from_secs(1), |timeout| Duration::from_secs((timeout.as_secs() / 2).max(1)));
+    let half = timeout.map_or(Duration::from_secs(1), |timeout| Duration::from_secs(timeout.as_secs() / 2));
     let heartbeat = heartbeat.or(half, |node| {
         let heartbeat = seconds(node)?;
         match timeout {

@@ -223,6 +223,14 @@ fn what_is_left_out_has_the_documented_defaults() {
 }
 
 #[test]
+fn a_batch_may_wait_for_half_of_its_time() {
+    let heartbeat = |keys: &str| map(&format!("items = []\n{keys}")).unwrap().heartbeat;
+    assert_eq!(heartbeat("timeout = '1h'"), Duration::from_secs(1_800));
+    assert_eq!(heartbeat("timeout = '2s'"), Duration::from_secs(1));
+    assert_eq!(heartbeat("timeout = '1h'\nheartbeat = '59m'"), Duration::from_secs(3_540));
+}
+
+#[test]
 fn item_readers() {
     let reader = |text: &str| map(&format!("item_reader = {text}")).unwrap().item_reader;
     let uri = |text: &str| Template(json!(text));
