@@ -290,6 +290,8 @@ fn what_is_wrong_with_text_is_said_with_its_line() {
     insta::assert_snapshot!(said(b"a\n1\n", "t"), @"s3://b/t: neither its first bytes nor its key's ending say whether it is Parquet, CSV or JSON lines: say the format");
     let endless = [b"a\n\"".as_slice(), &vec![b'x'; 9 << 20]].concat();
     insta::assert_snapshot!(said(&endless, "t.csv"), @"s3://b/t.csv: line 2 is longer than 8388608 bytes: is a quote never closed?");
+    let endless = [b"{\"a\":\"".as_slice(), &vec![b'x'; (8 << 20) - 6], b"\"}"].concat();
+    insta::assert_snapshot!(said(&endless, "t.json"), @"s3://b/t.json: line 1 is longer than 8388608 bytes");
     let endless = [b"{\"a\":\"".as_slice(), &vec![b'x'; 9 << 20]].concat();
     insta::assert_snapshot!(said(&endless, "t.json"), @"s3://b/t.json: line 1 is longer than 8388608 bytes");
     assert_eq!(scanned(b"", "t.json", &request()).unwrap(), []);

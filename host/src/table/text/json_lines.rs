@@ -38,7 +38,7 @@ pub(in super::super) async fn json_names(text: &mut Text, request: &Request) -> 
         return Ok(Names { schema: texts(&names), are_all: false });
     }
     let mut head = Vec::new();
-    while text.fetch().await? && head.len() < LONGEST {
+    while head.len() <= LONGEST && text.fetch().await? {
         head.extend_from_slice(&std::mem::take(&mut text.chunk));
         if head.contains(&b'\n') {
             break;
