@@ -86,3 +86,33 @@ fn predicate(predicate: wit::Predicate) -> Predicate {
     });
     Predicate { column: predicate.column, comparison, value }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_keeps_its_name() {
+        use wit::{Comparison as Compared, ValueType as Of};
+        let name = |word: &dyn std::fmt::Debug| format!("{word:?}").rsplit("::").next().unwrap().to_owned();
+        for word in [
+            Compared::Equal,
+            Compared::NotEqual,
+            Compared::Less,
+            Compared::LessOrEqual,
+            Compared::Greater,
+            Compared::GreaterOrEqual,
+            Compared::IsNull,
+            Compared::IsNotNull,
+        ] {
+            let asked = predicate(wit::Predicate { column: "c".into(), comparison: word, value: None });
+            assert_eq!(name(&asked.comparison), name(&word));
+        }
+        for word in [Of::Boolean, Of::Int64, Of::Float64, Of::Text, Of::Binary, Of::Date, Of::Timestamp, Of::Json] {
+            let found = value_type(word);
+            assert_eq!(name(&found), name(&word));
+            let back = column(&Column { name: "c".into(), value_type: found, nullable: false });
+            assert_eq!(name(&back.type_), name(&word));
+        }
+    }
+}
