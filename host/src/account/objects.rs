@@ -38,6 +38,11 @@ pub(super) async fn places(config: &SdkConfig, dataset: &Dataset) -> Vec<Asked> 
         Target::Table { .. } => None,
     });
     let reports = dataset.map.reports.iter().map(|prefix| (format!("reports {prefix}"), prefix));
+    let lists = dataset.outputs.iter().filter_map(|output| match &output.target {
+        Target::Objects { prefix, layout, .. } if !layout.has_one_file() => Some(prefix),
+        _ => None,
+    });
+    let lists: Vec<&Prefix> = lists.collect();
     let mut asked = Vec::new();
     for (what, prefix) in outputs.chain(reports) {
         let Some(place) = beginning(prefix) else {
@@ -46,9 +51,19 @@ pub(super) async fn places(config: &SdkConfig, dataset: &Dataset) -> Vec<Asked> 
         };
         let verdict = writable(&client, &place).await.unwrap_or_else(|problem| problem);
         asked.push(Asked::new(&what, verdict));
-        asked.push(Asked::new(what, Verdict::NotAsked("`s3:DeleteObject`".into())));
+        asked.push(Asked::new(&what, Verdict::NotAsked("`s3:DeleteObject`".into())));
+        if lists.contains(&prefix) {
+            asked.push(Asked::new(what, lists_files(&client, &place).await.unwrap_or_else(|problem| problem)));
+        }
     }
     asked
+}
+
+/// Whether a list of a batch's files can be told to be missing. Without `s3:ListBucket`, a missing object looks like a forbidden one.
+async fn lists_files(client: &Client, place: &Location) -> Result<Verdict, Verdict> {
+    let key = format!("{}_gristmill/gristmill-check", place.key);
+    allowed(client.head_object().bucket(&place.bucket).key(key).send().await, "s3:GetObject` and `s3:ListBucket")?;
+    Ok(Verdict::Fine("the lists of batches' files can be read".into()))
 }
 
 /// Begins an upload and takes it back. Nobody ever sees it.

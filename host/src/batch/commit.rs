@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::attempt::Attempt;
@@ -13,15 +14,18 @@ use super::evidence::Evidence;
 use super::fault::Fault;
 use super::ready::Ready;
 use super::services::Services;
-use super::uploads::Uploads;
 use super::work::Work;
 use crate::callback::Answer;
 use crate::ledger::{GiveBack, LedgerError, Receipt};
+use crate::object::Uploads;
 use crate::report::BatchReport;
 use crate::sink::LeaseCheck;
 
 /// How long giving a batch back may take: its claim, and what it uploaded. The drain's last moments have room for it.
 pub(super) const GIVE_BACK: Duration = Duration::from_secs(3);
+
+/// How many objects of a batch are made visible at once.
+const OBJECTS_AT_ONCE: usize = 16;
 
 /// Records what is ready. From then on its uploads are the record's.
 pub(super) async fn record(
@@ -74,9 +78,13 @@ async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, record
     }
     let lease = attempt.lease.clone();
     let lease = LeaseCheck::new(move || lease.is_ours());
-    for effect in &ready.effects {
-        attempt.may_be_seen();
-        effect.apply(&*services.stores.objects, &*services.stores.tables, &lease).await?;
+    attempt.may_be_seen();
+    for same_turn in ready.effects.chunk_by(|one, next| one.turn() == next.turn()) {
+        // A store of tables has its own bounds; each of its effects is many requests.
+        let at_once = if same_turn.iter().any(|effect| effect.upload().is_some()) { OBJECTS_AT_ONCE } else { 1 };
+        let (objects, tables) = (&*services.stores.objects, &*services.stores.tables);
+        let shown: Vec<_> = same_turn.iter().map(|effect| effect.apply(objects, tables, &lease).boxed()).collect();
+        stream::iter(shown).buffered(at_once).try_collect::<()>().await?;
     }
     Ok(())
 }

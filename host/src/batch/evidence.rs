@@ -50,7 +50,7 @@ impl Evidence {
         let (mut objects, mut tables) = (BTreeMap::new(), BTreeSet::new());
         for effect in &ready.effects {
             match effect {
-                Effect::Complete(upload) => {
+                Effect::List(upload) | Effect::Complete(upload) => {
                     objects.insert(upload.at.clone(), upload.mark.clone());
                 }
                 Effect::Put(rows) if !rows.is_empty() => {

@@ -19,7 +19,6 @@ mod lease;
 mod outcome;
 mod ready;
 mod services;
-mod uploads;
 mod work;
 
 use std::sync::Arc;

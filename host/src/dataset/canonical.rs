@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Column, ColumnType, Dataset, Format, Grants, OutputSpec, PageCompression, PluginSpec, Prefix, RunValues, Target,
-    Template, TextCompression,
+    Column, ColumnType, Dataset, Format, Grants, Layout, OutputSpec, PageCompression, Part, PartitionBy, PluginSpec,
+    Prefix, RunValues, SortBy, Target, Template, TextCompression,
 };
 use crate::object::Location;
 
@@ -63,15 +63,40 @@ fn output(output: &OutputSpec) -> (&str, Value) {
 fn destination(target: &Target) -> Value {
     match target {
         Target::Table { table, key } => json!({"table": table, "key": key}),
-        Target::Objects { prefix, format } => {
+        Target::Objects { prefix, format, layout } => {
             let (name, compression) = match format {
                 Format::JsonLines(compression) => ("json_lines", text_compression(*compression)),
                 Format::Csv(compression) => ("csv", text_compression(*compression)),
                 Format::Parquet(compression) => ("parquet", page_compression(*compression)),
             };
-            json!({"prefix": place(prefix), "format": format!("{name}{compression}")})
+            let mut objects = json!({"prefix": place(prefix), "format": format!("{name}{compression}")});
+            if *layout != Layout::default() {
+                objects["layout"] = laid_out(layout);
+            }
+            objects
         }
     }
+}
+
+fn laid_out(layout: &Layout) -> Value {
+    let Layout { partition_by, sort_by, file_size, row_group_size } = layout;
+    let partition = |by: &PartitionBy| {
+        let PartitionBy { column, part } = by;
+        let part = match part {
+            Part::Whole => "whole",
+            Part::Year => "year",
+            Part::Month => "month",
+            Part::Day => "day",
+            Part::Hour => "hour",
+        };
+        json!({"column": column, "part": part})
+    };
+    let sort = |SortBy { column, descending }: &SortBy| json!({"column": column, "descending": descending});
+    json!({
+        "partition_by": partition_by.iter().map(partition).collect::<Vec<_>>(),
+        "sort_by": sort_by.iter().map(sort).collect::<Vec<_>>(),
+        "file_size": file_size, "row_group_size": row_group_size,
+    })
 }
 
 /// A default adds nothing: it is how every format was compressed when there was no choice, and what was done then still counts.

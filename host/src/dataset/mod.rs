@@ -5,6 +5,7 @@
 pub mod canonical;
 pub mod check;
 pub mod findings;
+mod layout;
 mod limits;
 mod load;
 pub mod manifest;
@@ -27,6 +28,7 @@ mod tree;
 mod variables;
 
 pub use self::findings::{Finding, Findings, Place, Position};
+pub use self::layout::{Layout, Part, PartitionBy, SortBy};
 pub use self::load::MAX_FILE;
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::map::DELIMITERS;

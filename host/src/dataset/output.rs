@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Prefix;
+use super::{Layout, Prefix};
 use crate::object::ContentType;
 
 /// `[[output]]`
@@ -26,12 +26,14 @@ pub enum Target {
         /// One or two columns: the partition key and the sort key.
         key: Vec<String>,
     },
-    /// One object per batch under a prefix.
+    /// Objects under a prefix: one per batch, or as the layout says.
     Objects {
         /// The prefix, which ends with `/`: `s3://bucket/some/where/`.
         prefix: Prefix,
         /// How rows are written.
         format: Format,
+        /// How they are laid out.
+        layout: Layout,
     },
 }
 
@@ -71,7 +73,7 @@ impl Target {
     /// Whether what a batch writes here would have the name of what it writes there.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Objects { prefix, format }, Self::Objects { prefix: theirs, format: other }) => {
+            (Self::Objects { prefix, format, .. }, Self::Objects { prefix: theirs, format: other, .. }) => {
                 prefix == theirs && format.extension() == other.extension()
             }
             _ => self == other,

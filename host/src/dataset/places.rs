@@ -89,7 +89,9 @@ impl Dataset {
 
     /// Whether the batches' reports and this output's objects would have the same names.
     pub(super) fn reports_beside(&self, target: &Target) -> bool {
-        let Target::Objects { prefix, format: Format::JsonLines(TextCompression::None) } = target else { return false };
+        let Target::Objects { prefix, format: Format::JsonLines(TextCompression::None), .. } = target else {
+            return false;
+        };
         self.map.reports.as_ref() == Some(prefix)
     }
 }

@@ -51,6 +51,10 @@ impl ObjectWriter for Aside {
         self.outputs.abort_uploads(at).await
     }
 
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        self.outputs.abort_uploads_named(prefix, name).await
+    }
+
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.outputs.delete(at).await
     }

@@ -7,6 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ContentType {
+    Json,
     JsonLines,
     Csv,
     Parquet,
@@ -18,6 +19,7 @@ impl ContentType {
     /// As HTTP has it. IANA has registered all but that of JSON lines, which everybody uses.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Json => "application/json",
             Self::JsonLines => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8",
             Self::Parquet => "application/vnd.apache.parquet",

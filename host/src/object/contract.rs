@@ -24,6 +24,7 @@ pub async fn suite_without_order(store: &dyn ObjectWriter, prefix: &Location) {
     a_replaced_object_is_changed(store, &base).await;
     finished_uploads_are_anybodys(store, &base).await;
     aborted_uploads_stay_aborted(store, &base).await;
+    uploads_of_a_name_are_aborted_together(store, &base).await;
     uploads_are_invisible_until_complete(store, &base).await;
     large_uploads_are_whole(store, &base).await;
     listings_are_whole_and_paged(store, &base).await;
@@ -105,6 +106,30 @@ async fn a_replaced_object_is_changed(store: &dyn ObjectWriter, base: &Location)
     let (metadata, first) = store.open(&at, 3).await.unwrap();
     assert_eq!(first, "two");
     assert_eq!(store.read(&at, &metadata.etag, 0..3).await.unwrap(), "two");
+}
+
+async fn uploads_of_a_name_are_aborted_together(store: &dyn ObjectWriter, base: &Location) {
+    let begin = async |key: &str| {
+        let mut upload = store.upload(&under(base, key), ContentType::Csv).await.unwrap();
+        upload.write(Bytes::from_static(b"x")).await.unwrap();
+        upload.finish().await.unwrap()
+    };
+    let mut meant = Vec::new();
+    for key in ["named/one.csv", "named/day=1/one.csv", "named/day=1/hour=%2F/one.2.csv"] {
+        meant.push(begin(key).await);
+    }
+    let mut others = Vec::new();
+    for key in ["named/one-more.csv", "named/one/two.csv", "named/day=1/.one"] {
+        others.push(begin(key).await);
+    }
+    assert_eq!(store.abort_uploads_named(&under(base, "named/"), "one").await.unwrap(), meant.len());
+    assert_eq!(store.abort_uploads_named(&under(base, "named/"), "one").await.unwrap(), 0);
+    for upload in &meant {
+        assert!(matches!(store.complete(upload).await, Err(ObjectError::Gone(_))), "{}", upload.at);
+    }
+    for upload in &others {
+        store.complete(upload).await.unwrap();
+    }
 }
 
 async fn uploads_are_invisible_until_complete(store: &dyn ObjectWriter, base: &Location) {

@@ -9,6 +9,7 @@ pub mod contract;
 pub mod folder;
 pub mod s3;
 pub mod trace;
+mod uploads;
 pub mod watch;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use time::OffsetDateTime;
 pub use self::chunks::Compression;
 pub use self::cleanups::Cleanups;
 pub use self::content_type::ContentType;
+pub use self::uploads::{Kept, Uploads};
 
 /// Where an object is, or where keys start: `s3://bucket/key`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +52,12 @@ impl Location {
             _ => return Ok(()),
         };
         Err(ObjectError::Invalid(format!("{self} names no object: {why}")))
+    }
+
+    /// What the last part of the key is called: all before its first `.`.
+    pub(crate) fn name(&self) -> &str {
+        let part = self.key.rsplit('/').next().unwrap_or_default();
+        part.split('.').next().unwrap_or_default()
     }
 
     /// Whether `other` lies under this prefix: the same bucket, and a key that starts with this key.
@@ -195,6 +203,10 @@ pub trait ObjectWriter: ObjectStore {
     /// Removes all uploads of this key that are not complete, whoever began them: nobody can complete them any more.
     /// Returns how many there were.
     async fn abort_uploads(&self, at: &Location) -> Result<usize, ObjectError>;
+
+    /// Removes the uploads of whatever objects below the prefix have this name, which ends at the first `.` of a key's last part.
+    /// A store may remove those of that name elsewhere in the bucket, too. Returns how many there were.
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError>;
 
     /// Deletes an object; one that is not there counts as deleted.
     async fn delete(&self, at: &Location) -> Result<(), ObjectError>;

@@ -124,6 +124,7 @@ mod tests {
             outputs: vec![Written {
                 output: "o".into(),
                 place: "table:t".into(),
+                files: None,
                 rows: 3,
                 bytes: 30,
                 digest: Some(Digest::of(b"")),

@@ -17,7 +17,7 @@ impl Effect {
         let work = async {
             match self {
                 Self::Put(rows) => tables.put(rows, lease).await,
-                Self::Complete(upload) => objects.complete(upload).await.map_err(object_error),
+                Self::List(upload) | Self::Complete(upload) => objects.complete(upload).await.map_err(object_error),
                 Self::Remove(at) => objects.delete(at).await.map_err(object_error),
             }
         };

@@ -7,16 +7,17 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 
 use super::cells::{self, Cell, Cells};
 use super::compress::Compressor;
 use super::error::SinkError;
 use super::schema::OutputSchema;
-use crate::dataset::{Format, PageCompression, TextCompression};
+use crate::dataset::{Format, Layout, PageCompression, SortBy, Target, TextCompression};
 
-/// A Parquet row group is closed when its rows take this much memory, in bytes.
-const ROW_GROUP_BYTES: usize = 16 << 20;
+/// A Parquet row group is closed when its rows take this much memory, in bytes, unless the layout says otherwise.
+const ROW_GROUP_BYTES: u64 = 16 << 20;
 
 /// The writer that a Parquet file names, in the form that readers parse (`parquet.thrift`, `created_by`). Old readers ignore
 /// the statistics of a writer whose name they cannot parse. It is the release and not the library, so that the bytes of a
@@ -29,15 +30,23 @@ pub(super) struct Encoder {
     rows: Rows,
     /// What a text goes through behind its encoding.
     compressor: Compressor,
+    /// How many bytes were taken.
+    taken: u64,
 }
 
 enum Rows {
     JsonLines(JsonLines),
     Csv(Box<csv::Writer<Vec<u8>>>),
-    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Parquet(Box<Parquet>),
+}
+
+struct Parquet {
+    writer: ArrowWriter<Vec<u8>>,
+    row_group_bytes: usize,
 }
 
 impl Encoder {
+    /// An object of these columns, in the form that the output's target says.
     pub(super) fn new(format: Format, schema: &OutputSchema) -> Result<Self, SinkError> {
         let (rows, compression) = match format {
             Format::JsonLines(compression) => (Rows::JsonLines(JsonLines::new(schema)), compression),
@@ -47,13 +56,19 @@ impl Encoder {
                 (Rows::Csv(Box::new(writer)), compression)
             }
             Format::Parquet(pages) => {
-                let properties =
-                    WriterProperties::builder().set_created_by(CREATED_BY.into()).set_compression(codec(pages)).build();
-                let writer = ArrowWriter::try_new(Vec::new(), schema.arrow.clone(), Some(properties));
-                (Rows::Parquet(Box::new(writer.map_err(broken)?)), TextCompression::None)
+                let layout = if let Target::Objects { layout, .. } = &schema.target { Some(layout) } else { None };
+                let properties = WriterProperties::builder()
+                    .set_created_by(CREATED_BY.into())
+                    .set_compression(codec(pages))
+                    .set_sorting_columns(layout.and_then(|layout| sorting(layout, schema)));
+                let writer = ArrowWriter::try_new(Vec::new(), schema.arrow.clone(), Some(properties.build()));
+                let row_group_bytes = layout.and_then(|layout| layout.row_group_size).unwrap_or(ROW_GROUP_BYTES);
+                let row_group_bytes = usize::try_from(row_group_bytes).unwrap_or(usize::MAX);
+                let parquet = Parquet { writer: writer.map_err(broken)?, row_group_bytes };
+                (Rows::Parquet(Box::new(parquet)), TextCompression::None)
             }
         };
-        Ok(Self { rows, compressor: Compressor::new(compression).map_err(broken)? })
+        Ok(Self { rows, compressor: Compressor::new(compression).map_err(broken)?, taken: 0 })
     }
 
     /// Appends rows.
@@ -67,11 +82,12 @@ impl Encoder {
             Rows::Csv(writer) => {
                 blocks.iter().try_for_each(|block| write_csv(writer, &Cells::of(schema, block)?).map_err(broken))
             }
-            Rows::Parquet(writer) => {
+            Rows::Parquet(parquet) => {
                 // Each write takes the writer through all columns, and many items have a single row.
                 let rows = concat_batches(&schema.arrow, blocks).map_err(broken)?;
-                writer.write(&rows).map_err(broken)?;
-                if writer.memory_size() >= ROW_GROUP_BYTES { writer.flush().map_err(broken) } else { Ok(()) }
+                parquet.writer.write(&rows).map_err(broken)?;
+                let is_full = parquet.writer.memory_size() >= parquet.row_group_bytes;
+                if is_full { parquet.writer.flush().map_err(broken) } else { Ok(()) }
             }
         }
     }
@@ -87,7 +103,16 @@ impl Encoder {
     /// Takes the bytes that are ready.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, SinkError> {
         let encoded = self.rows.take()?;
-        self.compressor.add(encoded).map_err(broken)
+        let ready = self.compressor.add(encoded).map_err(broken)?;
+        self.taken += ready.len() as u64;
+        Ok(ready)
+    }
+
+    /// About how many bytes the object has by now, with what is not ready yet.
+    pub(super) fn size(&self) -> u64 {
+        let held_back =
+            if let Rows::Parquet(parquet) = &self.rows { parquet.writer.in_progress_size() as u64 } else { 0 };
+        self.taken + held_back
     }
 
     /// Whether finishing compresses what was held back.
@@ -97,8 +122,8 @@ impl Encoder {
 
     /// Takes the bytes that are left.
     pub(super) fn finish(mut self) -> Result<Vec<u8>, SinkError> {
-        if let Rows::Parquet(writer) = self.rows {
-            return writer.into_inner().map_err(broken);
+        if let Rows::Parquet(parquet) = self.rows {
+            return parquet.writer.into_inner().map_err(broken);
         }
         let mut bytes = self.take()?;
         bytes.append(&mut self.compressor.finish().map_err(broken)?);
@@ -114,9 +139,21 @@ impl Rows {
                 let next = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
                 std::mem::replace(&mut **writer, next).into_inner().map_err(broken)
             }
-            Self::Parquet(writer) => Ok(std::mem::take(writer.inner_mut())),
+            Self::Parquet(parquet) => Ok(std::mem::take(parquet.writer.inner_mut())),
         }
     }
+}
+
+/// What readers are told of the order of the rows. Only columns of this file can be named.
+fn sorting(layout: &Layout, schema: &OutputSchema) -> Option<Vec<SortingColumn>> {
+    let place =
+        |name: &str| schema.columns.iter().position(|column| column.name == name).and_then(|n| n.try_into().ok());
+    let column = |by: &SortBy| {
+        let (column_idx, descending) = (place(&by.column)?, by.descending);
+        Some(SortingColumn { column_idx, descending, nulls_first: !descending })
+    };
+    let columns: Vec<_> = layout.sort_by.iter().map_while(column).collect();
+    (!columns.is_empty()).then_some(columns)
 }
 
 fn codec(pages: PageCompression) -> Compression {
@@ -323,9 +360,9 @@ mod tests {
             parts.push(encoder.take().unwrap().len());
         }
         assert!(
-            parts.iter().any(|bytes| *bytes > ROW_GROUP_BYTES / 2),
+            parts.iter().any(|bytes| *bytes as u64 > ROW_GROUP_BYTES / 2),
             "nothing was given out before the end: {parts:?}"
         );
-        assert!(encoder.finish().unwrap().len() < ROW_GROUP_BYTES);
+        assert!((encoder.finish().unwrap().len() as u64) < ROW_GROUP_BYTES);
     }
 }

@@ -21,6 +21,12 @@ const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
 #[error("{0}")]
 pub struct BadKey(String);
 
+impl BadKey {
+    pub(super) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
 /// The most memory that a row's key takes, in bytes: a hash of 16 bytes in a table that is between half full and full, and a
 /// second table for a moment while it grows.
 pub(crate) const KEY_BYTES: usize = 64;

@@ -1,5 +1,5 @@
 //! Rows as objects: one object per batch and output, whose key follows from the batch, so that a batch that runs again
-//! replaces its own object and no other.
+//! replaces its own object and no other. Outputs with another layout are staged in `laid_out`.
 
 use std::sync::Arc;
 
@@ -11,20 +11,16 @@ use super::digest::RowsDigest;
 use super::effect::Effect;
 use super::encode::Encoder;
 use super::error::{SinkError, object_error};
-use super::pieces::{memory, pieces};
+use super::laid_out::LaidOut;
+use super::pending::Pending;
 use super::place::object_place;
 use super::prepared::{Prepared, Written};
 use super::schema::OutputSchema;
 use super::stores::{Sink, Staging};
-use crate::cpu::{self, PIECE_BYTES};
-use crate::dataset::{Format, Target};
+use crate::cpu;
+use crate::dataset::{Format, Layout, Target};
 use crate::job::BatchId;
 use crate::object::{Location, ObjectWriter, Upload};
-
-/// Rows are encoded once they take this many bytes of memory, or are this many. That is enough to make encoding cheap, and
-/// little beside what the items themselves hold.
-const PENDING_BYTES: usize = PIECE_BYTES;
-const PENDING_ROWS: usize = 8192;
 
 /// Takes rows for [`Target::Objects`].
 pub struct ObjectsSink {
@@ -41,7 +37,12 @@ impl ObjectsSink {
 #[async_trait]
 impl Sink for ObjectsSink {
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
-        let (at, format) = place(batch, schema)?;
+        let Place { prefix, format, layout } = place(schema)?;
+        if !layout.is_plain() {
+            return LaidOut::begin(&self.store, batch, schema, prefix, format, layout)
+                .map(|staged| Box::new(staged) as _);
+        }
+        let at = object_place(prefix, "", batch, 0, format);
         Ok(Box::new(Staged {
             store: Arc::clone(&self.store),
             at,
@@ -54,20 +55,31 @@ impl Sink for ObjectsSink {
     }
 
     async fn remove_staged(&self, batch: &BatchId, schema: &OutputSchema) -> Result<(), SinkError> {
-        let (at, _) = place(batch, schema)?;
-        self.store.abort_uploads(&at).await.map(|_| ()).map_err(object_error)
+        let Place { prefix, format, layout } = place(schema)?;
+        let removed = if layout.has_one_file() {
+            self.store.abort_uploads(&object_place(prefix, "", batch, 0, format)).await
+        } else {
+            self.store.abort_uploads_named(prefix, &batch.object_name()).await
+        };
+        removed.map(|_| ()).map_err(object_error)
     }
 }
 
-/// Where the batch's object is.
-fn place(batch: &BatchId, schema: &OutputSchema) -> Result<(Location, Format), SinkError> {
-    let Target::Objects { prefix, format } = &schema.target else {
+/// Where objects of an output are, and how they are.
+struct Place<'a> {
+    prefix: &'a Location,
+    format: Format,
+    layout: &'a Layout,
+}
+
+fn place(schema: &OutputSchema) -> Result<Place<'_>, SinkError> {
+    let Target::Objects { prefix, format, layout } = &schema.target else {
         return Err(SinkError::Refused(format!("output `{}` goes to a table, not to objects", schema.name)));
     };
     let prefix = prefix.fixed().ok_or_else(|| {
         SinkError::Refused(format!("output `{}` has no place yet: only a run knows `{prefix}`", schema.name))
     })?;
-    Ok((object_place(prefix, &[], batch, *format), *format))
+    Ok(Place { prefix, format: *format, layout })
 }
 
 struct Staged {
@@ -82,14 +94,6 @@ struct Staged {
     digest: RowsDigest,
 }
 
-/// Rows that are not encoded yet.
-#[derive(Default)]
-struct Pending {
-    blocks: Vec<RecordBatch>,
-    rows: usize,
-    bytes: usize,
-}
-
 struct Writing {
     encoder: Encoder,
     upload: Box<dyn Upload>,
@@ -98,20 +102,15 @@ struct Writing {
 #[async_trait]
 impl Staging for Staged {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        for (piece, bytes) in pieces(&rows, PENDING_ROWS) {
-            if self.pending.rows + piece.num_rows() > PENDING_ROWS || self.pending.bytes + bytes > PENDING_BYTES {
-                self.flush().await?;
-            }
-            self.pending.rows += piece.num_rows();
-            self.pending.bytes += bytes;
-            self.pending.blocks.push(piece);
+        for enough in self.pending.add(&rows) {
+            self.encode(enough).await?;
         }
-        // A piece keeps its whole block in memory, so no piece of a large block stays pending.
-        if memory(&rows) >= PENDING_BYTES { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     async fn prepare(mut self: Box<Self>) -> Result<Prepared, SinkError> {
-        self.flush().await?;
+        let rest = std::mem::take(&mut self.pending);
+        self.encode(rest).await?;
         let (bytes, effect) = match self.writing.take() {
             None => (0, Effect::Remove(self.at.clone())),
             Some(Writing { encoder, mut upload }) => {
@@ -124,7 +123,7 @@ impl Staging for Staged {
         };
         let (output, place) = (self.schema.name.clone(), self.at.to_string());
         let rows = self.digest.rows();
-        let written = Written { output, place, rows, bytes, digest: Some(self.digest.finish()) };
+        let written = Written { output, place, files: None, rows, bytes, digest: Some(self.digest.finish()) };
         Ok(Prepared { written, effects: vec![effect] })
     }
 
@@ -137,9 +136,8 @@ impl Staging for Staged {
 }
 
 impl Staged {
-    /// Encodes what is pending and sends what that gives.
-    async fn flush(&mut self) -> Result<(), SinkError> {
-        let pending = std::mem::take(&mut self.pending);
+    /// Encodes rows and sends what that gives.
+    async fn encode(&mut self, pending: Pending) -> Result<(), SinkError> {
         if pending.rows == 0 {
             return Ok(());
         }
@@ -170,7 +168,7 @@ impl Staged {
     }
 }
 
-async fn send(upload: &mut Box<dyn Upload>, bytes: Vec<u8>) -> Result<(), SinkError> {
+pub(super) async fn send(upload: &mut Box<dyn Upload>, bytes: Vec<u8>) -> Result<(), SinkError> {
     if bytes.is_empty() {
         return Ok(());
     }

@@ -10,30 +10,28 @@ use crate::dataset::Format;
 use crate::job::BatchId;
 use crate::object::Location;
 
-/// One column that divides the rows, and the value that all rows of the object have in it. None is a null.
-pub(super) type PartitionValue<'a> = (&'a str, Option<&'a str>);
-
 /// The name that Hive gives the folder of rows without a value. An empty text gets it too, because a folder needs a name.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The place of a batch's object below the output's prefix.
+/// The place of a batch's object below the output's prefix: in the folder of its rows, and the how manieth it is there, from 0.
 pub(super) fn object_place(
     prefix: &Location,
-    partition: &[PartitionValue<'_>],
+    folder: &str,
     batch: &BatchId,
+    number: usize,
     format: Format,
 ) -> Location {
-    let mut key = prefix.key.clone();
-    for (column, value) in partition {
-        escape(column, &mut key);
-        key.push('=');
-        escape(value.filter(|value| !value.is_empty()).unwrap_or(NO_VALUE), &mut key);
-        key.push('/');
-    }
-    key.push_str(&batch.object_name());
-    key.push('.');
-    key.push_str(format.extension());
-    prefix.with_key(key)
+    let name = batch.object_name();
+    let number = if number == 0 { String::new() } else { format!(".{}", number + 1) };
+    prefix.with_key(format!("{}{folder}{name}{number}.{}", prefix.key, format.extension()))
+}
+
+/// Appends the folder of rows that have this value in this column. None is a null.
+pub(super) fn append_folder(into: &mut String, column: &str, value: Option<&str>) {
+    escape(column, into);
+    into.push('=');
+    escape(value.filter(|value| !value.is_empty()).unwrap_or(NO_VALUE), into);
+    into.push('/');
 }
 
 /// Appends a name or a value, with `%` and two digits for each character that Hive escapes (`FileUtils.escapePathName`).
@@ -55,9 +53,11 @@ mod tests {
     use super::super::tests::{FORMATS, PARQUET};
     use super::*;
 
-    fn place(partition: &[PartitionValue<'_>]) -> String {
+    fn place(partition: &[(&str, Option<&str>)]) -> String {
         let batch = BatchId { execution: "arn:x:child".into(), state: "s".into() };
-        let at = object_place(&"s3://b/daily/".parse().unwrap(), partition, &batch, PARQUET);
+        let mut folder = String::new();
+        partition.iter().for_each(|(column, value)| append_folder(&mut folder, column, *value));
+        let at = object_place(&"s3://b/daily/".parse().unwrap(), &folder, &batch, 0, PARQUET);
         assert_eq!(at.bucket, "b");
         at.key.strip_suffix(&format!("{}.parquet", batch.object_name())).unwrap().to_owned()
     }
@@ -66,12 +66,21 @@ mod tests {
     fn the_ending_says_how_an_object_is_read() {
         let batch = BatchId { execution: "arn:x:child".into(), state: "s".into() };
         let ending = |format| {
-            let at = object_place(&"s3://b/daily/".parse().unwrap(), &[], &batch, format);
+            let at = object_place(&"s3://b/daily/".parse().unwrap(), "", &batch, 0, format);
             at.key.strip_prefix(&format!("daily/{}", batch.object_name())).unwrap().to_owned()
         };
         let parquet = [".parquet"; 4];
         let texts = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst"];
         assert_eq!(FORMATS.map(ending).to_vec(), [&texts[..], &parquet].concat());
+    }
+
+    #[test]
+    fn further_files_have_numbers() {
+        let batch = BatchId { execution: "arn:x:child".into(), state: "s".into() };
+        let at = |number| object_place(&"s3://b/".parse().unwrap(), "day=1/", &batch, number, PARQUET);
+        assert_eq!(at(0).key, format!("day=1/{}.parquet", batch.object_name()));
+        assert_eq!(at(1).key, format!("day=1/{}.2.parquet", batch.object_name()));
+        assert_eq!(at(9).name(), batch.object_name());
     }
 
     #[test]

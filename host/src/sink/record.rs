@@ -23,6 +23,8 @@ use crate::object::{Location, Uploaded};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
+    /// The list of a batch's objects appears.
+    List(Uploaded),
     /// An uploaded object appears.
     Complete(Uploaded),
     /// The object of an earlier run disappears.
@@ -46,6 +48,7 @@ pub(crate) struct Table {
 impl From<&Effect> for Step {
     fn from(effect: &Effect) -> Self {
         match effect {
+            Effect::List(upload) => Self::List(upload.clone()),
             Effect::Complete(upload) => Self::Complete(upload.clone()),
             Effect::Remove(at) => Self::Remove(at.clone()),
             Effect::Put(TableRows { schema, .. }) => {
@@ -64,6 +67,7 @@ impl Step {
     /// The effect, with its rows from the record.
     pub(crate) fn with_rows(self, rows: &mut dyn Read) -> Result<Effect, String> {
         Ok(match self {
+            Self::List(upload) => Effect::List(upload),
             Self::Complete(upload) => Effect::Complete(upload),
             Self::Remove(at) => Effect::Remove(at),
             Self::Put(Table { output, table, key, columns, rows: within }) => {

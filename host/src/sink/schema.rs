@@ -105,7 +105,10 @@ fn check(columns: &[Column], target: &Target) -> Result<(), String> {
     }
     match target {
         Target::Table { key, .. } => check_key(columns, key),
-        Target::Objects { .. } => Ok(()),
+        Target::Objects { layout, .. } => match layout.complaints(columns).into_iter().next() {
+            Some((key, (message, _))) => Err(format!("`{key}`: {message}")),
+            None => Ok(()),
+        },
     }
 }
 

@@ -53,5 +53,5 @@ fn measure(rows: &TableRows) -> Result<Written, SinkError> {
         Target::Objects { prefix, .. } => prefix.to_string(),
     };
     let (output, rows, bytes) = (rows.schema.name.clone(), digest.rows(), digest.bytes());
-    Ok(Written { output, place, rows, bytes, digest: Some(digest.finish()) })
+    Ok(Written { output, place, files: None, rows, bytes, digest: Some(digest.finish()) })
 }

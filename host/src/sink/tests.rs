@@ -12,8 +12,10 @@ use super::compress::decompress;
 pub(super) use super::contract::{Subject, all_types, batch_id, commit, rows, suite};
 use super::objects::ObjectsSink;
 use super::sqlite::SqliteSink;
-use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, cells};
-use crate::dataset::{Column, ColumnType, Format, PageCompression, Target, TextCompression};
+use super::{
+    LeaseCheck, OutputSchema, Prepared, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells,
+};
+use crate::dataset::{Column, ColumnType, Format, Layout, PageCompression, Target, TextCompression};
 use crate::job::BatchId;
 use crate::object::{
     Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
@@ -42,15 +44,24 @@ pub(super) fn table(key: &[&str]) -> Target {
 }
 
 pub(super) fn objects(format: Format) -> Target {
-    Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format }
+    laid_out(format, Layout::default())
 }
+
+pub(super) fn laid_out(format: Format, layout: Layout) -> Target {
+    Target::Objects { prefix: "s3://results/daily/".parse().unwrap(), format, layout }
+}
+
+/// Uploads by their ids.
+type Staged = BTreeMap<String, (Location, Vec<u8>)>;
 
 /// Objects in memory, and what was uploaded and is no object yet.
 #[derive(Clone, Default)]
 struct MemoryStore {
     objects: Arc<Mutex<BTreeMap<Location, Vec<u8>>>>,
-    uploads: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    uploads: Arc<Mutex<Staged>>,
     full: bool,
+    /// How many more uploads can be finished, where not all can.
+    room: Option<Arc<Mutex<usize>>>,
     cleanups: Cleanups,
 }
 
@@ -62,8 +73,12 @@ struct MemoryUpload {
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
+    /// Sinks read the lists of objects alone, which are small.
     async fn open(&self, at: &Location, _: u64) -> Result<(Metadata, Bytes), ObjectError> {
-        Err(ObjectError::Denied(format!("{at}: sinks read nothing")))
+        let objects = self.objects.lock().unwrap();
+        let bytes = objects.get(at).ok_or_else(|| ObjectError::NotFound(format!("there is no object {at}")))?;
+        let (size, etag) = (bytes.len() as u64, "\"e\"".to_owned());
+        Ok((Metadata { location: at.clone(), size, etag, last_modified: None }, bytes.clone().into()))
     }
 
     async fn read(&self, at: &Location, _: &str, _: std::ops::Range<u64>) -> Result<Bytes, ObjectError> {
@@ -82,17 +97,27 @@ impl ObjectWriter for MemoryStore {
     }
 
     async fn complete(&self, upload: &Uploaded) -> Result<(), ObjectError> {
-        let bytes = self.uploads.lock().unwrap()[&upload.id].clone();
+        let Some((_, bytes)) = self.uploads.lock().unwrap().get(&upload.id).cloned() else {
+            return Err(ObjectError::Gone(format!("{}: its upload was removed", upload.at)));
+        };
         self.objects.lock().unwrap().insert(upload.at.clone(), bytes);
         Ok(())
     }
 
-    async fn abort(&self, _: &Uploaded) -> Result<(), ObjectError> {
+    async fn abort(&self, upload: &Uploaded) -> Result<(), ObjectError> {
+        self.uploads.lock().unwrap().remove(&upload.id);
         Ok(())
     }
 
     async fn abort_uploads(&self, _: &Location) -> Result<usize, ObjectError> {
         Ok(0)
+    }
+
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        let mut uploads = self.uploads.lock().unwrap();
+        let before = uploads.len();
+        uploads.retain(|_, (at, _)| !(prefix.contains(at) && at.name() == name));
+        Ok(before - uploads.len())
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
@@ -116,8 +141,12 @@ impl Upload for MemoryUpload {
     }
 
     async fn finish(self: Box<Self>) -> Result<Uploaded, ObjectError> {
+        if let Some(room) = &self.store.room {
+            let mut room = room.lock().unwrap();
+            *room = room.checked_sub(1).ok_or(ObjectError::Unavailable(format!("{}: no answer", self.at)))?;
+        }
         let (id, size) = (format!("{}", fastrand::u64(..)), self.bytes.len() as u64);
-        self.store.uploads.lock().unwrap().insert(id.clone(), self.bytes);
+        self.store.uploads.lock().unwrap().insert(id.clone(), (self.at.clone(), self.bytes));
         Ok(Uploaded { at: self.at, id, parts: Vec::new(), mark: String::new(), size })
     }
 
@@ -152,12 +181,35 @@ struct Objects {
     store: MemoryStore,
     sink: ObjectsSink,
     format: Format,
+    layout: Layout,
 }
 
 impl Objects {
     fn new(format: Format) -> Self {
+        Self::laid_out(format, Layout::default())
+    }
+
+    fn laid_out(format: Format, layout: Layout) -> Self {
         let store = MemoryStore::default();
-        Self { sink: ObjectsSink::new(Arc::new(store.clone())), store, format }
+        Self { sink: ObjectsSink::new(Arc::new(store.clone())), store, format, layout }
+    }
+
+    fn schema(&self) -> Arc<OutputSchema> {
+        Arc::new(OutputSchema::new("daily", all_types(), self.target()).unwrap())
+    }
+
+    /// The keys of all objects, below the prefix and without the batch's own name.
+    fn keys(&self, id: &BatchId) -> Vec<String> {
+        let objects = self.store.objects.lock().unwrap();
+        let keys = objects.keys().map(|at| at.key.strip_prefix("daily/").unwrap().to_owned());
+        keys.filter_map(|key| key.contains(&id.object_name()).then(|| key.replace(&id.object_name(), "NAME"))).collect()
+    }
+
+    async fn commit(&self, id: &BatchId, lines: &str) -> Written {
+        let schema = self.schema();
+        let mut staged = self.sink.stage(id, &schema).await.unwrap();
+        staged.write(rows(&schema, lines)).await.unwrap();
+        commit(&self.stores(), staged).await.unwrap()
     }
 
     fn read(&self, bytes: Vec<u8>) -> Vec<Value> {
@@ -181,7 +233,8 @@ impl Objects {
                 reader.records().map(|record| Value::Object(row(record.unwrap()))).collect()
             }
             Format::Parquet(_) => {
-                let schema = OutputSchema::new("daily", all_types(), self.target()).unwrap();
+                let columns = all_types().into_iter().filter(|column| !self.layout.leaves_out(&column.name)).collect();
+                let schema = OutputSchema::new("daily", columns, objects(self.format)).unwrap();
                 let bytes = Bytes::from(bytes);
                 let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
                 assert_eq!(reader.schema(), &schema.arrow);
@@ -220,12 +273,32 @@ impl Subject for Objects {
     }
 
     fn target(&self) -> Target {
-        objects(self.format)
+        laid_out(self.format, self.layout.clone())
     }
 
+    /// With what stands in the paths, as a reader of Hive's tables has them.
     fn visible(&self) -> Vec<Value> {
         let objects = self.store.objects.lock().unwrap().clone();
-        objects.into_values().flat_map(|bytes| self.read(bytes)).collect()
+        let objects = objects.into_iter().filter(|(at, _)| !at.key.contains("/_gristmill/"));
+        let mut rows = Vec::new();
+        for (at, bytes) in objects {
+            let folders = at.key.split('/').filter_map(|part| part.split_once('='));
+            let folders: Vec<_> = folders.filter(|(name, _)| self.layout.leaves_out(name)).collect();
+            rows.extend(self.read(bytes).into_iter().map(|mut row| {
+                for (name, value) in &folders {
+                    let value = match *value {
+                        "__HIVE_DEFAULT_PARTITION__" => Value::Null,
+                        text => serde_json::from_str(text).unwrap_or(text.into()),
+                    };
+                    row[name] = value;
+                }
+                row
+            }));
+        }
+        if !self.layout.partition_by.is_empty() {
+            rows.sort_by_key(|row| row["id"].to_string());
+        }
+        rows
     }
 
     fn nothing(&self) -> bool {
@@ -339,4 +412,150 @@ async fn an_output_goes_only_to_a_sink_of_its_kind() {
     let to_table = Arc::new(OutputSchema::new("daily", all_types(), table(&["id"])).unwrap());
     let sink = ObjectsSink::new(Arc::new(MemoryStore::default()));
     assert!(matches!(sink.stage(&batch_id("a"), &to_table).await.map(|_| ()), Err(SinkError::Refused(_))));
+}
+
+fn layout(partition_by: &[&str], sort_by: &[&str]) -> Layout {
+    Layout {
+        partition_by: partition_by.iter().map(|text| text.parse().unwrap()).collect(),
+        sort_by: sort_by.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Layout::default()
+    }
+}
+
+#[tokio::test]
+async fn objects_in_every_layout_keep_the_contract() {
+    let in_files = Layout { file_size: Some(1), ..Layout::default() };
+    for format in [JSON_LINES, CSV, PARQUET] {
+        for layout in [
+            layout(&["flag"], &[]),
+            layout(&["year(at)", "id"], &["count desc"]),
+            layout(&[], &["id"]),
+            in_files.clone(),
+        ] {
+            suite(&Objects::laid_out(format, layout)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_lie_in_the_folders_of_their_values() {
+    let subject = Objects::laid_out(JSON_LINES, layout(&["flag", "year(at)"], &["count"]));
+    let id = batch_id("a");
+    let lines = [
+        r#"{"id":"a","flag":true,"count":3,"at":"2024-05-05T00:00:00Z"}"#,
+        r#"{"id":"b","flag":true,"count":1,"at":"2024-12-31T23:59:59Z"}"#,
+        r#"{"id":"c","count":2,"at":"2025-01-01T00:00:00Z"}"#,
+    ];
+    let written = subject.commit(&id, &lines.join("\n")).await;
+    assert_eq!((written.place.as_str(), written.files, written.rows), ("s3://results/daily/", Some(2), 3));
+    assert_eq!(
+        subject.keys(&id),
+        [
+            "_gristmill/NAME.daily.json",
+            "flag=__HIVE_DEFAULT_PARTITION__/year=2025/NAME.jsonl",
+            "flag=true/year=2024/NAME.jsonl"
+        ]
+    );
+    let objects = subject.store.objects.lock().unwrap();
+    let (_, last) = objects.last_key_value().unwrap();
+    // What stands in the path is not in the file, but for what was taken from it.
+    let first = String::from_utf8_lossy(last);
+    assert!(
+        first.starts_with(r#"{"id":"b","count":1,"mean":null"#) && first.contains("2024-12-31T23:59:59"),
+        "{first}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_runs_again_replaces_its_own_files_and_no_others() {
+    let subject = Objects::laid_out(CSV, layout(&["id"], &[]));
+    let (one, other) = (batch_id("a"), batch_id("b"));
+    subject.commit(&one, "{\"id\":\"x\"}\n{\"id\":\"y\"}").await;
+    subject.commit(&other, "{\"id\":\"x\"}").await;
+    let written = subject.commit(&one, "{\"id\":\"y\"}\n{\"id\":\"z\"}").await;
+    assert_eq!(written.files, Some(2));
+    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json", "id=y/NAME.csv", "id=z/NAME.csv"]);
+    // Nothing is forgotten: what was there once may be there again, by an attempt that is late.
+    subject.commit(&one, "").await;
+    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json"]);
+    subject.commit(&one, "{\"id\":\"x\"}").await;
+    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json", "id=x/NAME.csv"]);
+    assert_eq!(subject.keys(&other), ["_gristmill/NAME.daily.json", "id=x/NAME.csv"]);
+}
+
+#[tokio::test]
+async fn the_list_of_objects_comes_before_them() {
+    let subject = Objects::laid_out(CSV, layout(&["id"], &[]));
+    let schema = subject.schema();
+    let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
+    staged.write(rows(&schema, "{\"id\":\"x\"}\n{\"id\":\"y\"}")).await.unwrap();
+    let Prepared { effects, .. } = staged.prepare().await.unwrap();
+    assert_eq!(effects.iter().map(super::Effect::turn).collect::<Vec<_>>(), [0, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_large_folder_has_several_files() {
+    let lines: String = (0..30_000).map(|n| format!("{{\"id\":\"{n:06}\",\"count\":{n}}}\n")).collect();
+    for format in [JSON_LINES, PARQUET] {
+        let layout = Layout { file_size: Some(100_000), row_group_size: Some(50_000), ..layout(&[], &["count desc"]) };
+        let subject = Objects::laid_out(format, layout);
+        let id = batch_id("a");
+        let written = subject.commit(&id, &lines).await;
+        let files = written.files.unwrap();
+        assert!((2..30).contains(&files), "{files}");
+        let keys = subject.keys(&id);
+        assert!(keys[1].starts_with("NAME.") && keys[1].matches('.').count() == 2, "{keys:?}");
+        assert_eq!(keys.len() as u64, files + 1);
+        let mut counts: Vec<_> = subject.visible().iter().map(|row| row["count"].as_i64().unwrap()).collect();
+        counts.sort_unstable();
+        assert!(counts.into_iter().eq(0..30_000));
+    }
+}
+
+#[tokio::test]
+async fn parquet_files_say_how_they_are_sorted() {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    let subject = Objects::laid_out(PARQUET, layout(&["flag"], &["at desc", "id"]));
+    subject.commit(&batch_id("a"), r#"{"id":"a","flag":true}"#).await;
+    let objects = subject.store.objects.lock().unwrap().clone();
+    let (_, bytes) = objects.into_iter().find(|(at, _)| at.key.ends_with(".parquet")).unwrap();
+    let reader = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
+    let sorting = reader.metadata().row_group(0).sorting_columns().unwrap();
+    // `flag` is no column of the file.
+    let name = |column: i32| reader.metadata().file_metadata().schema().get_fields()[column as usize].name().to_owned();
+    let said: Vec<_> = sorting.iter().map(|by| (name(by.column_idx), by.descending, by.nulls_first)).collect();
+    assert_eq!(said, [("at".into(), true, false), ("id".into(), false, true)]);
+}
+
+#[tokio::test]
+async fn what_was_uploaded_before_a_failure_is_removed() {
+    let store = MemoryStore { room: Some(Arc::new(Mutex::new(3))), ..MemoryStore::default() };
+    let sink = ObjectsSink::new(Arc::new(store.clone()));
+    let target = laid_out(CSV, layout(&["id"], &[]));
+    let schema = Arc::new(OutputSchema::new("daily", all_types(), target).unwrap());
+    let mut staged = sink.stage(&batch_id("a"), &schema).await.unwrap();
+    let lines: String = (0..9).map(|n| format!("{{\"id\":\"{n}\"}}\n")).collect();
+    staged.write(rows(&schema, &lines)).await.unwrap();
+    assert!(matches!(staged.prepare().await, Err(SinkError::Unavailable(_))));
+    store.cleanups.done(std::time::Duration::from_secs(60)).await;
+    assert!(store.uploads.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_earlier_attempt_staged_is_removed_wherever_it_lies() {
+    let subject = Objects::laid_out(CSV, layout(&["id"], &[]));
+    let (schema, id) = (subject.schema(), batch_id("a"));
+    let stage = async |id: &BatchId| {
+        let mut staged = subject.sink.stage(id, &schema).await.unwrap();
+        staged.write(rows(&schema, "{\"id\":\"x\"}\n{\"id\":\"y\"}")).await.unwrap();
+        staged.prepare().await.unwrap().effects
+    };
+    let (ours, theirs) = (stage(&id).await, stage(&batch_id("b")).await);
+    subject.sink.remove_staged(&id, &schema).await.unwrap();
+    let stores = subject.stores();
+    let apply = async |effects: &[super::Effect]| {
+        effects[1].apply(&*stores.objects, &*stores.tables, &LeaseCheck::new(|| true)).await
+    };
+    assert!(matches!(apply(&ours).await, Err(SinkError::Gone(_))));
+    assert_eq!(apply(&theirs).await, Ok(()));
 }

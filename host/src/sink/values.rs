@@ -33,9 +33,23 @@ pub(super) fn parse_date(text: &str) -> Option<i32> {
 
 /// Writes a day of [`DATES`] as `YYYY-MM-DD`.
 pub(super) fn format_date(days: i32) -> Option<String> {
+    let (year, month, day) = calendar(days)?;
+    Some(format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// The year, month and day of a day of [`DATES`].
+pub(super) fn calendar(days: i32) -> Option<(i32, u8, u8)> {
     let days = DATES.contains(&days).then_some(days)?;
     let (year, month, day) = Date::from_julian_day(days + EPOCH).ok()?.to_calendar_date();
-    Some(format!("{year:04}-{:02}-{day:02}", u8::from(month)))
+    Some((year, month.into(), day))
+}
+
+/// The day of an instant in UTC, in days since 1970-01-01, and the hour of that day.
+pub(super) fn day_and_hour(micros: i64) -> (i32, u8) {
+    const HOUR: i64 = 3_600_000_000;
+    let hours = micros.div_euclid(HOUR);
+    let day = i32::try_from(hours.div_euclid(24)).unwrap_or(i32::MAX);
+    (day, u8::try_from(hours.rem_euclid(24)).unwrap_or_default())
 }
 
 /// Reads RFC 3339 as microseconds since 1970; none when that would lose a digit.

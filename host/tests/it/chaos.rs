@@ -79,7 +79,8 @@ impl Plan {
             self.items_per_batch,
             self.workers * SLOTS * 4
         );
-        let datasets = rig.dataset("datasets", &copier(&["rows", "lines"]), DATA, &map, Some("json_lines"));
+        let datasets =
+            rig.dataset("datasets", &copier(&["rows", "lines"]), DATA, &map, Some("format = \"json_lines\""));
         let asl = gristmill().arg("asl").arg(datasets.join("dataset.toml")).args(["--queue-url", &rig.queue]).output();
         let machine = serde_json::from_slice(&asl.unwrap().stdout).unwrap();
         let weather = Arc::new(Weather::new(self, is_calm));

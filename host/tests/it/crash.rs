@@ -29,14 +29,19 @@ const AT_ONCE: usize = 6;
 struct Case {
     name: &'static str,
     dataset: &'static str,
-    /// The format of the objects, if there are any beside the table.
+    /// How objects are written, if there are any beside the table.
     lines: Option<&'static str>,
     items: &'static [&'static str],
 }
 
-const BOTH: Case = Case { name: "both", dataset: "copies", lines: Some("parquet"), items: &["a", "b"] };
+const PARQUET: &str = "format = \"parquet\"";
+const CSV: &str = "format = \"csv\"";
+const DIVIDED: &str = "format = \"csv\"\npartition_by = [\"pk\"]";
+
+const BOTH: Case = Case { name: "both", dataset: "copies", lines: Some(PARQUET), items: &["a", "b"] };
 const TABLE: Case = Case { name: "table", lines: None, ..BOTH };
-const REJECTED: Case = Case { name: "rejected", lines: Some("csv"), items: &["a", "nosuch", "b"], ..BOTH };
+const REJECTED: Case = Case { name: "rejected", lines: Some(CSV), items: &["a", "nosuch", "b"], ..BOTH };
+const FOLDERS: Case = Case { name: "folders", lines: Some(DIVIDED), ..BOTH };
 const EMPTY: Case = Case { name: "empty", items: &["nosuch"], ..BOTH };
 const NOT_READY: Case = Case { name: "not-ready", items: &["a", "empty"], ..BOTH };
 const POISON: Case = Case { name: "poison", dataset: "nosuch", ..BOTH };
@@ -183,7 +188,11 @@ impl Remains {
 
 /// Crashes at both sides of every effect, and says which effects there are.
 async fn crash_everywhere(case: Case) -> String {
-    let (effects, expected) = case.undisturbed().await;
+    let (mut effects, expected) = case.undisturbed().await;
+    // Objects are finished side by side.
+    for same in effects.chunk_by_mut(|one, next| [one, next].iter().all(|call| call.starts_with("S3 "))) {
+        same.sort_by_key(|call| call.rsplit_once(' ').map(|(_, place)| place.to_owned()));
+    }
     let sides = [Side::Before, Side::After];
     let points = effects.iter().flat_map(|call| sides.map(|side| Point { side, call: call.clone() }));
     let crashed = stream::iter(points.enumerate()).map(|(number, point)| async move {
@@ -229,6 +238,34 @@ async fn a_crash_anywhere_in_a_batch_of_a_table_and_objects_leaves_no_trace() {
     S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB UpdateItem RIG-ledger: prepared
     S3 CompleteMultipartUpload RIG/lines/batch-37e3ffeb2787.parquet
+    S3 CompleteMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB BatchWriteItem RIG-rows
+    DynamoDB UpdateItem RIG-ledger: output, fingerprint
+    SFN SendTaskSuccess
+    SQS DeleteMessageBatch RIG
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_in_a_batch_of_many_folders_leaves_no_trace() {
+    assert_snapshot!(crash_everywhere(FOLDERS).await, @"
+    SQS ReceiveMessage RIG
+    DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, begun, component, started, fingerprint
+    S3 CreateMultipartUpload RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
+    S3 UploadPart RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
+    S3 CreateMultipartUpload RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
+    S3 UploadPart RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
+    S3 CreateMultipartUpload RIG/lines/pk%3Da2/batch-37e3ffeb2787.csv
+    S3 UploadPart RIG/lines/pk%3Da2/batch-37e3ffeb2787.csv
+    S3 CreateMultipartUpload RIG/lines/pk%3Db1/batch-37e3ffeb2787.csv
+    S3 UploadPart RIG/lines/pk%3Db1/batch-37e3ffeb2787.csv
+    S3 CreateMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
+    S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
+    DynamoDB UpdateItem RIG-ledger: prepared
+    S3 CompleteMultipartUpload RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
+    S3 CompleteMultipartUpload RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
+    S3 CompleteMultipartUpload RIG/lines/pk%3Da2/batch-37e3ffeb2787.csv
+    S3 CompleteMultipartUpload RIG/lines/pk%3Db1/batch-37e3ffeb2787.csv
     S3 CompleteMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB BatchWriteItem RIG-rows
     DynamoDB UpdateItem RIG-ledger: output, fingerprint
@@ -297,7 +334,7 @@ async fn a_crash_anywhere_on_the_way_of_a_message_that_nobody_can_work_on_leaves
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_undisturbed_run_leaves() {
     let rows = [("a1", 1), ("a2", 2), ("b1", 3)].map(|(pk, n)| (pk.to_owned(), n));
-    let case = Case { lines: Some("csv"), name: "right", ..BOTH };
+    let case = Case { lines: Some(CSV), name: "right", ..BOTH };
     let (_, remains) = case.undisturbed().await;
     assert_eq!(remains.rows, BTreeMap::from(rows));
     let objects: Vec<_> = remains.objects.iter().map(|(key, bytes)| (key.split('/').next().unwrap(), bytes)).collect();
@@ -336,7 +373,7 @@ async fn nothing_appears_of_a_worker_that_wakes_up_when_another_component_did_it
     let emit = |output| format!("(call $emit «{output}» (i32.const 0) «{{\"pk\":\"other\",\"n\":7}}\n» $out)");
     let process = emit("rows") + &emit("lines") + "(i32.const 0)";
     let other = Guest { outputs: &["rows", "lines"], columns: 0, ..Guest::new(&process) }.component();
-    rig.dataset("other", &other, DATA, "", Some("parquet"));
+    rig.dataset("other", &other, DATA, "", Some(PARQUET));
     let point = Point { side: Side::After, call: "S3 GetObject crash-data/a".into() };
     let trap = Trap::new(rig, point, false);
     let _proxy = trap.spring(rig, "zombie").await;

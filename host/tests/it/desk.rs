@@ -337,7 +337,7 @@ async fn a_batch_of_the_cloud_comes_to_the_same_at_a_desk() {
     let data = "desk-data";
     let lines = |pk: &str| format!("{}\n{}\n", json!({"pk": pk, "n": 1}), json!({"pk": format!("{pk}2"), "n": 2}));
     upload(&rig.config, data, ["a", "b"].map(|key| (key.to_owned(), lines(key)))).await;
-    let datasets = rig.dataset("datasets", &copier(&["rows", "lines"]), data, "", Some("parquet"));
+    let datasets = rig.dataset("datasets", &copier(&["rows", "lines"]), data, "", Some("format = \"parquet\""));
     let message = json!({
         "gristmill": 1, "dataset": "copies", "task_token.$": "$$.Task.Token", "attempt": 0, "state": "Batch",
         "execution.$": "$$.Execution.Id", "input": {"Items": [format!("s3://{data}/a"), format!("s3://{data}/b"), format!("s3://{data}/none")]},

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Target, TextCompression};
+use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Layout, Target, TextCompression};
 use gristmill::job::Item;
 use gristmill::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use gristmill::runtime::{
@@ -359,7 +359,8 @@ impl Rows {
         let columns =
             (0..columns).map(|n| Column { name: name(n), kind: ColumnType::Int64, nullable: n > 0 || columns > 1 });
         let prefix = "s3://out/rows/".parse().unwrap();
-        let target = Target::Objects { prefix, format: Format::JsonLines(TextCompression::None) };
+        let target =
+            Target::Objects { prefix, format: Format::JsonLines(TextCompression::None), layout: Layout::default() };
         Self { schema: OutputSchema::new("rows", columns.collect(), target).unwrap(), decoded: AtomicU64::new(0) }
     }
 }

@@ -478,6 +478,10 @@ impl ObjectWriter for Objects {
         self.folder.abort_uploads(at).await
     }
 
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        self.folder.abort_uploads_named(prefix, name).await
+    }
+
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.folder.delete(at).await
     }

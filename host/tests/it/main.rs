@@ -27,6 +27,7 @@ mod house;
 mod items;
 mod laptop;
 mod laptop_limits;
+mod layouts;
 mod linters;
 mod local;
 mod model;

@@ -66,7 +66,7 @@ impl Rig {
     }
 
     /// Puts a dataset into a folder for workers, which is returned: the items are URIs in the bucket `data`, `map` are
-    /// further keys of `[map]`. The rows of the output `rows` go to a table, those of `lines` to objects of that format.
+    /// further keys of `[map]`. The rows of the output `rows` go to a table, those of `lines` to objects, as these keys say.
     pub(crate) fn dataset(
         &self,
         folder: &str,
@@ -81,10 +81,8 @@ impl Rig {
              [map]\nitem_reader = {{ json = \"s3://{data}/items.json\" }}\nreports = \"s3://{name}/reports/\"\n{map}\n\
              [[output]]\nname = \"rows\"\ntable = \"{name}-rows\"\nkey = [\"pk\"]\n{columns}\n"
         );
-        if let Some(format) = lines {
-            text += &format!(
-                "[[output]]\nname = \"lines\"\nprefix = \"s3://{name}/lines/\"\nformat = \"{format}\"\n{columns}\n"
-            );
+        if let Some(keys) = lines {
+            text += &format!("[[output]]\nname = \"lines\"\nprefix = \"s3://{name}/lines/\"\n{keys}\n{columns}\n");
         }
         let folder = self.folder.path().join(folder);
         std::fs::create_dir_all(&folder).unwrap();

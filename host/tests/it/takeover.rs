@@ -592,6 +592,10 @@ impl ObjectWriter for Watched<FolderStore> {
         self.watch.effect("abort uploads", self.inner.abort_uploads(at)).await
     }
 
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        self.watch.effect("abort uploads", self.inner.abort_uploads_named(prefix, name)).await
+    }
+
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         self.watch.effect("delete", self.inner.delete(at)).await
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Target, TextCompression};
+use gristmill::dataset::{Column, ColumnType, Format, Grants, InstanceLife, Layout, Target, TextCompression};
 use gristmill::job::Item;
 use gristmill::runtime::{
     BatchContext, GuestRows, ItemRun, Lane, Limits, Plugin, RowDecoder, RowsRefused, Runtime, RuntimeConfig,
@@ -136,7 +136,8 @@ impl RowDecoder for Ids {
     fn decode(&self, output: &str, rows: GuestRows<'_>) -> Result<(usize, arrow::array::RecordBatch), RowsRefused> {
         static SCHEMA: LazyLock<OutputSchema> = LazyLock::new(|| {
             let format = Format::JsonLines(TextCompression::None);
-            let target = Target::Objects { prefix: "s3://out/rows/".parse().unwrap(), format };
+            let target =
+                Target::Objects { prefix: "s3://out/rows/".parse().unwrap(), format, layout: Layout::default() };
             let id = Column { name: "id".into(), kind: ColumnType::Int64, nullable: true };
             OutputSchema::new("rows", vec![id], target).unwrap()
         });

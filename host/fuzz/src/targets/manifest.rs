@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use gristmill::dataset::{
-    Column, ColumnType, Dataset, Format, Manifest, OutputShape, PageCompression, Target, Variables, check, schema,
+    Column, ColumnType, Dataset, Format, Layout, Manifest, OutputShape, PageCompression, Target, Variables, check,
+    schema,
 };
 use gristmill::sink::OutputSchema;
 use serde::Deserialize;
@@ -59,7 +60,7 @@ pub fn manifest(data: &[u8]) -> bool {
     findings.iter().for_each(|finding| super::in_proportion(finding, data));
     for output in &manifest.outputs {
         let format = Format::Parquet(PageCompression::default());
-        let target = Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format };
+        let target = Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format, layout: Layout::default() };
         if let Err(bad) = OutputSchema::new(&output.name, output.columns.clone(), target) {
             super::short(&bad);
         }

@@ -8,13 +8,12 @@ use crate::admission::Holding;
 use crate::batch::fault::Fault;
 use crate::batch::ready::Ready;
 use crate::batch::services::Services;
-use crate::batch::uploads::Uploads;
 use crate::catalog::DatasetVersion;
 use crate::cpu;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
 use crate::object::trace::Trace;
-use crate::object::{ContentType, ObjectError};
+use crate::object::{ContentType, ObjectError, Uploads};
 use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
 use crate::sink::{Effect, Staging};
 
@@ -94,7 +93,7 @@ impl ItemResults {
         let mut uploads = Uploads::new(services.stores.objects.clone());
         for staging in self.stagings {
             let prepared = staging.prepare().await?;
-            prepared.effects.iter().for_each(|effect| uploads.watch(effect));
+            prepared.effects.iter().filter_map(Effect::upload).for_each(|upload| uploads.watch(upload.clone()));
             outputs.push(prepared.written);
             effects.extend(prepared.effects);
         }
@@ -127,9 +126,9 @@ impl ItemResults {
             let lines = cpu::run(bytes, move || FullReport::new(recorded, failures, results).to_lines()).await;
             let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await?;
             upload.write(lines).await?;
-            let effect = Effect::Complete(upload.finish().await?);
-            uploads.watch(&effect);
-            effects.push(effect);
+            let uploaded = upload.finish().await?;
+            uploads.watch(uploaded.clone());
+            effects.push(Effect::Complete(uploaded));
         }
         let report = BatchReport {
             dataset: batch.dataset.clone(),
@@ -142,8 +141,7 @@ impl ItemResults {
             from_receipt: false,
         };
         let answer = report.answer(loaded.tolerated());
-        // Objects first: as long as no row is seen, a record whose uploads were removed can be given up for a new run.
-        effects.sort_by_key(Effect::puts_rows);
+        effects.sort_by_key(Effect::turn);
         Ok((Ready { report, answer, effects, _holding: self.holding, read: self.read }, uploads))
     }
 }

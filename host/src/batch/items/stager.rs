@@ -13,7 +13,7 @@ use crate::dataset::Target;
 use crate::job::{Batch, FailureKind, ItemFailure, error_names, item_name};
 use crate::runtime::{ItemFault, ItemRun};
 use crate::sink::keys::{KEY_BYTES, KeySet};
-use crate::sink::{OutputSchema, SinkError, memory};
+use crate::sink::{OutputSchema, SinkError, memory, partition};
 
 /// How much memory rows of tables may take that wait for the end of their batch, in bytes. What goes to objects is uploaded
 /// meanwhile.
@@ -141,6 +141,7 @@ impl Checks {
             let blocks: Vec<_> = rows.iter().filter(|(to, _)| *to == output).map(|(_, rows)| rows.clone()).collect();
             let found = keys.check(schema, &blocks);
             let bad = |bad| rejected(error_names::BAD_KEY, format!("output `{}`: {bad}", schema.name));
+            partition::check(schema, &blocks).map_err(bad)?;
             checked.push(found.map_err(bad)?);
         }
         for ((_, keys), found) in self.keys.iter_mut().zip(checked) {

@@ -9,12 +9,14 @@ use anyhow::Context as _;
 use serde_json::value::RawValue;
 
 use crate::dataset::{Dataset, Target};
+use crate::job::BatchId;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::summary::Summary;
 use crate::map::{names, preview};
 use crate::object::folder::FolderStore;
 use crate::object::{Location, ObjectWriter as _};
 use crate::report::BatchReport;
+use crate::sink::file_list;
 use crate::sink::sqlite::SqliteSink;
 use crate::text::line;
 
@@ -74,13 +76,30 @@ impl Folder {
                 continue;
             }
             if let Ok(report) = serde_json::from_str::<BatchReport>(&receipt.output) {
-                for object in report.outputs.iter().filter_map(|output| output.place.parse::<Location>().ok()) {
+                for object in self.objects_of(&id, &report).await? {
                     self.objects.delete(&object).await?;
                 }
             }
             self.ledger.forget(&id).await?;
         }
         Ok(())
+    }
+
+    /// The objects that a batch has, and the lists of them.
+    async fn objects_of(&self, id: &BatchId, report: &BatchReport) -> anyhow::Result<Vec<Location>> {
+        let mut objects = Vec::new();
+        for output in &report.outputs {
+            let Ok(place) = output.place.parse::<Location>() else { continue };
+            if output.files.is_none() {
+                objects.push(place);
+                continue;
+            }
+            let list = file_list::place(&place, id, &output.output);
+            let files = file_list::read(&*self.objects, &list).await?;
+            objects.extend(files.into_iter().map(|key| place.with_key(format!("{}{key}", place.key))));
+            objects.push(list);
+        }
+        Ok(objects)
     }
 
     /// A few rows of each table, so that the user sees that it worked.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::schema::{Complaint, Judgement};
-use crate::dataset::{Column, Dataset, Finding, Manifest, Place, limits};
+use crate::dataset::{Column, Dataset, Finding, Manifest, Place, Target, limits};
 
 /// Finds everything in the dataset that does not fit the component: settings that the schema refuses, and outputs that
 /// differ from the manifest. [`crate::dataset::locate`] adds the lines.
@@ -78,6 +78,11 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
         }
         for (message, help) in limits::key_columns(&output.target, &shape.columns) {
             note(place.key("key"), message, help);
+        }
+        if let Target::Objects { layout, .. } = &output.target {
+            for (key, (message, help)) in layout.complaints(&shape.columns) {
+                note(place.key(key), message, help);
+            }
         }
         for (message, help) in limits::columns(&output.target, &shape.columns) {
             note(

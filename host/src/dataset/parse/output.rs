@@ -1,12 +1,15 @@
 //! `[[output]]`: where rows go.
 
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use super::map::prefix;
-use super::values::distinct;
+use super::values::{GIB, KIB, MIB, distinct, size};
 use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{
-    Column, ColumnType, Format, OutputSpec, PageCompression, Prefix, Target, TextCompression, limits,
+    Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Target, TextCompression, limits,
 };
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
@@ -28,7 +31,9 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
 }
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
-    keys!(let { name, table, key, prefix, format, compression, columns } = node);
+    keys!(let {
+        name, table, key, prefix, format, compression, partition_by, sort_by, file_size, row_group_size, columns
+    } = node);
     let name = name.required(super::values::name);
     let columns_node = columns.node();
     let columns = columns.optional(columns_table);
@@ -36,6 +41,14 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         (Some(table), None) => {
             format.refuse("`format` belongs to `prefix`");
             compression.refuse("`compression` belongs to `prefix`");
+            for (slot, key) in [
+                (&partition_by, "partition_by"),
+                (&sort_by, "sort_by"),
+                (&file_size, "file_size"),
+                (&row_group_size, "row_group_size"),
+            ] {
+                slot.refuse(&format!("`{key}` belongs to `prefix`"));
+            }
             let name = table_name(table);
             let columns_named = key.required(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=2));
             let target = Target::Table { table: name?, key: columns_named? };
@@ -50,7 +63,11 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             key.refuse("`key` belongs to `table`");
             let prefix = object_prefix(prefix);
             let format = object_format(&format, &compression);
-            Some(Target::Objects { prefix: prefix?, format: format? })
+            let layout = object_layout(&partition_by, &sort_by, &file_size, &row_group_size);
+            if !matches!(format, None | Some(Format::Parquet(_))) {
+                row_group_size.refuse("row groups belong to `format = \"parquet\"`");
+            }
+            Some(Target::Objects { prefix: prefix?, format: format?, layout: layout? })
         }
         (Some(_), Some(prefix)) => {
             prefix.note("an output goes to a `table` or to objects under a `prefix`, not to both", None)
@@ -60,6 +77,12 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         }
         (None, None) => None,
     };
+    if let (Some(Target::Objects { layout, .. }), Some(Some(columns))) = (&target, &columns) {
+        for (key, (message, help)) in layout.complaints(columns) {
+            let slot = if key == "sort_by" { &sort_by } else { &partition_by };
+            slot.node().unwrap_or(node).note::<()>(message, help.as_deref());
+        }
+    }
     if let (Some(target), Some(Some(columns)), Some(at)) = (&target, &columns, columns_node) {
         for (message, help) in limits::columns(target, columns) {
             at.note::<()>(message, help.as_deref());
@@ -67,6 +90,12 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
     }
     Some(OutputSpec { name: name?, target: target?, columns: columns? })
 }
+
+/// A file smaller than this costs more in requests than in bytes; Amazon S3 holds objects of 5 TiB, and no reader wants them.
+const FILE_SIZES: RangeInclusive<u64> = MIB..=64 * GIB;
+
+/// The rows of a group wait in memory until it is whole.
+const ROW_GROUP_SIZES: RangeInclusive<u64> = 64 * KIB..=256 * MIB;
 
 const TEXT_COMPRESSIONS: [(&str, TextCompression); 3] =
     [("none", TextCompression::None), ("gzip", TextCompression::Gzip), ("zstd", TextCompression::Zstd)];
@@ -85,6 +114,30 @@ fn object_format(format: &Slot<'_>, compression: &Slot<'_>) -> Option<Format> {
         "csv" => compressed("csv", compression, &TEXT_COMPRESSIONS).map(Format::Csv),
         _ => compressed("json_lines", compression, &TEXT_COMPRESSIONS).map(Format::JsonLines),
     }
+}
+
+fn object_layout(
+    partition_by: &Slot<'_>,
+    sort_by: &Slot<'_>,
+    file_size: &Slot<'_>,
+    row_group_size: &Slot<'_>,
+) -> Option<Layout> {
+    fn read<T: FromStr<Err = (String, Option<String>)>>(node: &Node<'_>) -> Option<T> {
+        node.text()?
+            .parse()
+            .map_err(|(message, help): (String, Option<String>)| node.note::<()>(message, help.as_deref()))
+            .ok()
+    }
+    let partition_by = partition_by.or(Vec::new(), |node| node.list(read));
+    let sort_by = sort_by.or(Vec::new(), |node| node.list(read));
+    let file_size = file_size.optional(|node| size(node, FILE_SIZES));
+    let row_group_size = row_group_size.optional(|node| size(node, ROW_GROUP_SIZES));
+    Some(Layout {
+        partition_by: partition_by?,
+        sort_by: sort_by?,
+        file_size: file_size?,
+        row_group_size: row_group_size?,
+    })
 }
 
 /// One of the compressions of a format. Which ones there are depends on the format, so that a wrong one is told all of them.

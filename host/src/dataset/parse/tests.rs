@@ -140,6 +140,7 @@ fn a_whole_file_is_understood() {
                     target: Target::Objects {
                         prefix: "s3://results/daily/".parse().unwrap(),
                         format: Format::Parquet(PageCompression::Zstd),
+                        layout: Layout::default(),
                     },
                     columns: None,
                 },

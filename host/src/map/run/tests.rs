@@ -92,6 +92,7 @@ fn report(batch: &Batch, rejected: u64) -> BatchReport {
         outputs: vec![Written {
             output: "o".into(),
             place: "table:t".into(),
+            files: None,
             rows: total - rejected,
             bytes: 10,
             digest: None,

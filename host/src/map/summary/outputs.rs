@@ -32,7 +32,7 @@ impl Output {
 /// Adds what a batch wrote to one output.
 pub(super) fn add(outputs: &mut Vec<Output>, mut written: Written) {
     let is_table = written.place.starts_with("table:");
-    let objects = u64::from(written.rows > 0 && !is_table);
+    let objects = written.files.unwrap_or(u64::from(written.rows > 0 && !is_table));
     if objects == 0 && !is_table {
         // There is no such object.
         keep_folder(&mut written.place);

@@ -102,6 +102,11 @@ impl ObjectWriter for FolderStore {
         self.blocking(move |store| upload::abort_all(&store.root, &at)).await
     }
 
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        let (prefix, name) = (prefix.clone(), name.to_owned());
+        self.blocking(move |store| upload::abort_named(&store.root, &prefix, &name)).await
+    }
+
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         let at = at.clone();
         self.blocking(move |store| upload::delete(&store.root, &at)).await

@@ -1,9 +1,10 @@
 //! Which file an object is, and what a folder cannot hold.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::super::{Location, ObjectError, Uploaded};
 
@@ -18,17 +19,27 @@ const MAX_PATH: usize = 4095;
 
 /// The directory whose directories are the buckets.
 #[derive(Clone, Debug)]
-pub(super) struct Root(Arc<Path>);
+pub(super) struct Root {
+    path: Arc<Path>,
+    /// The buckets in which abandoned uploads were looked for. Once is enough: looking through many files takes its time.
+    swept: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Root {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self(path.into())
+        Self { path: path.into(), swept: Arc::default() }
+    }
+
+    /// Whether nobody has looked for abandoned uploads in this bucket since the store was opened.
+    pub(super) fn is_due_for_sweep(&self, bucket: &str) -> bool {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        swept.insert(bucket.to_owned())
     }
 
     /// The directory of a bucket, if a directory can have its name.
     pub(super) fn bucket(&self, name: &str) -> Result<PathBuf, ObjectError> {
         match is_name(name) {
-            true => Ok(self.0.join(name)),
+            true => Ok(self.path.join(name)),
             false => Err(ObjectError::Invalid(format!("`{name}` is no bucket's name"))),
         }
     }
@@ -36,7 +47,7 @@ impl Root {
     /// The object's file, if a folder can hold its key at all.
     pub(super) fn path(&self, at: &Location) -> Result<PathBuf, ObjectError> {
         inside(at)?;
-        let path = self.0.join(&at.bucket).join(&at.key);
+        let path = self.path.join(&at.bucket).join(&at.key);
         let why = if !at.key.split('/').all(is_name) {
             "a part of its key is empty (`//`)"
         } else if at.key.split('/').any(|part| part.len() > MAX_NAME) {
@@ -68,17 +79,22 @@ impl Root {
 
     /// Where unfinished uploads into this object's bucket lie.
     pub(super) fn uploads(&self, at: &Location) -> PathBuf {
-        self.0.join(&at.bucket).join(UPLOADS)
+        self.path.join(&at.bucket).join(UPLOADS)
     }
 
     pub(super) fn display(&self) -> std::path::Display<'_> {
-        self.0.display()
+        self.path.display()
     }
 }
 
-/// What the file names of all uploads of a key begin with. A hash, because the key itself may be no file name.
+/// What the file names of all uploads of a key begin with. Hashes, because the key itself may be no file name.
 pub(super) fn upload_prefix(at: &Location) -> String {
-    format!("{:032x}-", xxh3_128(at.key.as_bytes()))
+    format!("{}{:032x}-", named_prefix(at.name()), xxh3_128(at.key.as_bytes()))
+}
+
+/// The same of all keys whose last part has this name.
+pub(super) fn named_prefix(name: &str) -> String {
+    format!("{:016x}-", xxh3_64(name.as_bytes()))
 }
 
 /// Refuses a location that names nothing in a bucket, or something outside of it.

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::super::{Location, ObjectError, Upload, Uploaded};
 use super::errors::{read_error, write_error};
-use super::paths::{Root, upload_prefix};
+use super::paths::{Root, named_prefix, upload_prefix};
 use super::version::etag;
 
 /// How old an unfinished upload is when it counts as left behind by a process that died.
@@ -60,7 +60,9 @@ pub(super) fn begin(root: &Root, at: &Location) -> Result<FolderUpload, ObjectEr
     if !uploads.is_dir() {
         fs::create_dir_all(&uploads).map_err(fault)?;
     }
-    remove_abandoned(&uploads);
+    if root.is_due_for_sweep(&at.bucket) {
+        remove_abandoned(&uploads);
+    }
     let (file, temporary) = tempfile::Builder::new()
         .prefix(&upload_prefix(at))
         // The usual permissions of a new file. Those of a temporary one would hide the result from the user's other
@@ -97,7 +99,17 @@ pub(super) fn complete(root: &Root, upload: &Uploaded) -> Result<(), ObjectError
 /// Removes the files of all uploads of this key, and says how many there were.
 pub(super) fn abort_all(root: &Root, at: &Location) -> Result<usize, ObjectError> {
     root.path(at)?;
-    let (uploads, prefix) = (root.uploads(at), upload_prefix(at));
+    abort_beginning(root, at, &upload_prefix(at))
+}
+
+/// The same for all keys of the bucket whose last part has this name.
+pub(super) fn abort_named(root: &Root, at: &Location, name: &str) -> Result<usize, ObjectError> {
+    root.bucket(&at.bucket)?;
+    abort_beginning(root, at, &named_prefix(name))
+}
+
+fn abort_beginning(root: &Root, at: &Location, prefix: &str) -> Result<usize, ObjectError> {
+    let uploads = root.uploads(at);
     let entries = match fs::read_dir(&uploads) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries.map_err(|error| write_error(at, &uploads, error))?,
@@ -105,7 +117,7 @@ pub(super) fn abort_all(root: &Root, at: &Location) -> Result<usize, ObjectError
     let mut aborted = 0;
     for entry in entries {
         let entry = entry.map_err(|error| write_error(at, &uploads, error))?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) && fs::remove_file(entry.path()).is_ok() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) && fs::remove_file(entry.path()).is_ok() {
             aborted += 1;
         }
     }

@@ -87,6 +87,10 @@ impl ObjectWriter for S3Store {
         upload::abort_all(&self.writer, at).await
     }
 
+    async fn abort_uploads_named(&self, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+        upload::abort_named(&self.writer, prefix, name).await
+    }
+
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
         at.names_an_object()?;
         match self.writer.delete_object().bucket(&at.bucket).key(&at.key).send().await {

@@ -6,6 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::oneshot;
 
 use super::super::{Cleanups, ContentType, Location, ObjectError, Upload, Uploaded, UploadedPart};
@@ -17,6 +18,10 @@ const PART: usize = 8 * 1024 * 1024;
 /// S3 takes at most 10,000 parts ("Amazon S3 multipart upload limits"). Parts double after every thousand, so that 10,000
 /// parts reach 8 TB, and what is held in memory stays near a thousandth of what was written.
 const PARTS_OF_A_SIZE: usize = 1000;
+
+/// How many uploads are aborted at once, and how many pages of 1,000 are looked through for those of one name.
+const AT_ONCE: usize = 16;
+const PAGES: usize = 20;
 
 /// The user metadata (`x-amz-meta-...`) by which an object is recognized as the one of an upload. The entity tag would
 /// not do: how it is computed depends on the bucket's encryption.
@@ -206,21 +211,39 @@ fn removed(at: &Location) -> ObjectError {
 
 /// AbortMultipartUpload for every upload of exactly this key.
 pub(super) async fn abort_all(client: &Client, at: &Location) -> Result<usize, ObjectError> {
+    abort_those(client, at, usize::MAX, |key| key == at.key).await
+}
+
+/// The same for every key below the prefix whose last part has this name. Where very many uploads of others are under way, it
+/// ends after [`PAGES`]; what is left costs its storage until a rule of the bucket removes it, and can become nothing.
+pub(super) async fn abort_named(client: &Client, prefix: &Location, name: &str) -> Result<usize, ObjectError> {
+    abort_those(client, prefix, PAGES, |key| prefix.with_key(key).name() == name).await
+}
+
+async fn abort_those(
+    client: &Client,
+    prefix: &Location,
+    pages: usize,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<usize, ObjectError> {
     let (mut aborted, mut key_marker, mut id_marker) = (0, None, None);
-    loop {
-        let request = client.list_multipart_uploads().bucket(&at.bucket).prefix(&at.key);
+    for page in 1.. {
+        let request = client.list_multipart_uploads().bucket(&prefix.bucket).prefix(&prefix.key);
         let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
-        let page = request.send().await.map_err(|error| object_error(at, "looked for", &error))?;
-        let uploads = page.uploads.unwrap_or_default().into_iter();
-        for id in uploads.filter(|upload| upload.key.as_ref() == Some(&at.key)).filter_map(|upload| upload.upload_id) {
-            abort(client, at, id).await?;
-            aborted += 1;
-        }
-        (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
-        if page.is_truncated != Some(true) {
-            return Ok(aborted);
+        let found = request.send().await.map_err(|error| object_error(prefix, "looked for", &error))?;
+        let uploads = found.uploads.unwrap_or_default().into_iter();
+        let meant =
+            uploads.filter_map(|upload| Some((upload.key?, upload.upload_id?))).filter(|(key, _)| is_meant(key));
+        let abort = |(key, id): (String, String)| async move { abort(client, &prefix.with_key(key), id).await }.boxed();
+        let aborts: Vec<_> = meant.map(abort).collect();
+        aborted += aborts.len();
+        stream::iter(aborts).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        (key_marker, id_marker) = (found.next_key_marker, found.next_upload_id_marker);
+        if found.is_truncated != Some(true) || page >= pages {
+            break;
         }
     }
+    Ok(aborted)
 }
 
 pub(super) async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {

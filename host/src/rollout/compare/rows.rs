@@ -260,7 +260,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::{Column, ColumnType, Format, Target, TextCompression};
+    use crate::dataset::{Column, ColumnType, Format, Layout, Target, TextCompression};
     use crate::job::FailureKind;
     use crate::sink::rows::{Rows as Block, decode};
 
@@ -269,7 +269,7 @@ mod tests {
         let target = match key {
             [] => {
                 let format = Format::Csv(TextCompression::None);
-                Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format }
+                Target::Objects { prefix: "s3://b/p/".parse().unwrap(), format, layout: Layout::default() }
             }
             key => Target::Table { table: "t".into(), key: key.iter().map(|name| (*name).into()).collect() },
         };

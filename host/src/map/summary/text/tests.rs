@@ -15,8 +15,14 @@ fn report(batch: u64, rejected: u64) -> BatchReport {
         message: "the object is empty".into(),
         kind: FailureKind::Rejected,
     };
-    let written =
-        |output: &str, place: String| Written { output: output.into(), place, rows: 100, bytes: 4_000, digest: None };
+    let written = |output: &str, place: String| Written {
+        output: output.into(),
+        place,
+        files: None,
+        rows: 100,
+        bytes: 4_000,
+        digest: None,
+    };
     BatchReport {
         dataset: "noaa".into(),
         component: Component { name: "noaa".into(), version: "0.1.0".into(), digest: Digest::of(b""), release: None },
