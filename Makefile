@@ -12,6 +12,8 @@ BENCH_SIZE ?= 500MB
 BATCHES ?= 200000
 READINGS ?= 2000
 SEED ?= 1
+PARTITIONS ?= 5000
+PARTITION_ROWS ?= 20000000
 
 # How long each fuzz target runs, in seconds.
 FUZZ_TIME ?= 60
@@ -135,6 +137,20 @@ bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill 
 	host/benches/compare/setup.sh
 	target/venv-bench/bin/python host/benches/compare/compare.py --data $(STATION_FILES) --repeat 5 \
 	    --gristmill "$(GRISTMILL) map $(NOAA) --local {local} --cache $(BENCH)/components"
+
+# 20 million rows of 48 bytes are 1 GB in memory.
+DIVIDED := $(BENCH)/divided-$(PARTITION_ROWS)-$(PARTITIONS)
+
+$(DIVIDED)/.done:
+	rm -rf $(BENCH)/divided-*
+	host/benches/compare/setup.sh
+	target/venv-bench/bin/python host/benches/partitions/inputs.py $(DIVIDED)/readings --devices $(PARTITIONS) --rows $(PARTITION_ROWS) --files 50
+	touch $@
+
+.PHONY: bench-partitions
+bench-partitions: host $(DIVIDED)/.done ## one batch of 1 GB of rows into 5,000 partitions, beside DuckDB's COPY: time and memory
+	host/benches/partitions/build.sh
+	target/venv-bench/bin/python host/benches/partitions/partitions.py --data $(DIVIDED)/readings --devices $(PARTITIONS)
 
 # --- test ------------------------------------------------------------------------------------------------------------
 
