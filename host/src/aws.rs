@@ -3,6 +3,7 @@
 //! The SDK's own chain decides region, credentials and endpoints: environment variables (`AWS_REGION`, `AWS_PROFILE`,
 //! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, ...), profiles, ECS and EC2 roles.
 
+mod attempts;
 mod condition;
 mod endpoint;
 pub(crate) mod json_call;
@@ -23,6 +24,7 @@ use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_sqs::config::retry::{RetryPartition, TokenBucket};
 
+pub(crate) use self::attempts::{Attempts, attempts};
 pub(crate) use self::condition::{Condition, OnlyWhile, only_while};
 pub(crate) use self::service_error::{LapsedCredentials, ServiceError, causes};
 
@@ -86,6 +88,7 @@ pub(crate) fn s3_client(config: &SdkConfig, budget: &'static str) -> aws_sdk_s3:
     let mut builder = aws_sdk_s3::config::Builder::from(config)
         .retry_partition(retry_budget(budget))
         .interceptor(OnlyWhile)
+        .interceptor(Attempts::of(budget))
         .retry_classifier(LapsedCredentials);
     if config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
         // Of other stores, few answer to `bucket.host`, and some not to checksums in trailers.
@@ -183,5 +186,21 @@ mod tests {
         let calls = Calls { whole: Duration::from_secs(600), ..CALLS };
         client(&replay, calls).get_queue_url().queue_name("q").send().await.unwrap();
         assert_eq!(replay.requests().len(), 13);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_are_counted_by_client() {
+        let busy = || Response::json(400, r#"{"__type":"x#ThrottlingException","message":"slow down"}"#);
+        let url = || Response::json(200, r#"{"QueueUrl":"http://sqs/1/q"}"#);
+        let away = Response::json(500, "{}");
+        let replay = Recorded::start(vec![busy(), url(), away, busy(), url(), url()]).await;
+        let config = CALLS.limit(&replay.config.clone().into_builder().retry_config(RetryConfig::standard()).build());
+        let config = aws_sdk_sqs::config::Builder::from(&config).retry_partition(retry_budget("counted"));
+        let client = aws_sdk_sqs::Client::from_conf(config.interceptor(Attempts::of("counted")).build());
+        assert_eq!(attempts()["counted"], attempts::Counted::default(), "a client that did nothing has zeros");
+        for _ in 0..3 {
+            client.get_queue_url().queue_name("q").send().await.unwrap();
+        }
+        assert_eq!(attempts()["counted"], attempts::Counted { retries: 3, throttles: 2 });
     }
 }

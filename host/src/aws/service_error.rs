@@ -31,16 +31,12 @@ const SIGNATURES: [&str; 4] =
 /// The smallest difference between the clocks that can be to blame; the SDK has the same. Services allow 5 min and more.
 const SKEW: Duration = Duration::from_secs(4 * 60);
 
-/// Refusals by number, of which the world cures these: too fast, too slow, a wrong clock.
-const PASSING: [&str; 7] = [
-    "Throttl",
-    "SlowDown",
-    "TooSkewed",
-    "RequestTimeout",
-    "TooManyRequests",
-    "RequestLimitExceeded",
-    "ProvisionedThroughputExceeded",
-];
+/// How services say that calls come too fast.
+const THROTTLED: [&str; 5] =
+    ["Throttl", "SlowDown", "TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded"];
+
+/// Further refusals by number that the world cures: too slow, a wrong clock.
+const PASSING: [&str; 2] = ["TooSkewed", "RequestTimeout"];
 
 /// Credentials that ran out, or that nobody knows yet or any more: whoever lends them gives others.
 const CREDENTIALS: [&str; 6] = [
@@ -84,9 +80,15 @@ impl ServiceError {
         self.unasked || self.is_refused()
     }
 
+    /// Whether a permission is missing.
+    pub(crate) fn is_denial(&self) -> bool {
+        self.code.contains("AccessDenied")
+    }
+
     fn is_refused(&self) -> bool {
         self.status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 429))
             && !self.skewed
+            && !is_one_of(&self.code, &THROTTLED)
             && !is_one_of(&self.code, &PASSING)
             && !is_one_of(&self.code, &CREDENTIALS)
     }
@@ -100,9 +102,7 @@ pub(crate) struct LapsedCredentials;
 impl ClassifyRetry for LapsedCredentials {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let refused = context.response().filter(|response| (400..=403).contains(&response.status().as_u16()));
-        // The code is in the body, as JSON or as XML; its type is each operation's own.
-        let body = refused.and_then(|response| response.body().bytes()).map(String::from_utf8_lossy);
-        match body.is_some_and(|body| is_one_of(&body, &CREDENTIALS)) {
+        match refused.is_some_and(|response| names(response, &CREDENTIALS)) {
             true => RetryAction::transient_error(),
             false => RetryAction::NoActionIndicated,
         }
@@ -111,6 +111,16 @@ impl ClassifyRetry for LapsedCredentials {
     fn name(&self) -> &'static str {
         "lapsed credentials"
     }
+}
+
+/// Whether the answer to one attempt says that calls come too fast.
+pub(super) fn is_throttled(answer: &HttpResponse) -> bool {
+    answer.status().as_u16() == 429 || (!answer.status().is_success() && names(answer, &THROTTLED))
+}
+
+/// Whether an answer has one of these codes. The code is in the body, as JSON or as XML; its type is each operation's own.
+fn names(answer: &HttpResponse, words: &[&str]) -> bool {
+    answer.body().bytes().map(String::from_utf8_lossy).is_some_and(|body| is_one_of(&body, words))
 }
 
 fn is_one_of(code: &str, words: &[&str]) -> bool {

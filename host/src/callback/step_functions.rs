@@ -40,6 +40,7 @@ impl StepFunctions {
     pub fn new(config: &SdkConfig) -> Self {
         let builder = Builder::from(&CALLS.limit(config))
             .retry_partition(aws::retry_budget("answers"))
+            .interceptor(aws::Attempts::of("answers"))
             .retry_classifier(aws::LapsedCredentials);
         Self { client: Client::from_conf(builder.build()) }
     }

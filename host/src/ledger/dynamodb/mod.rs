@@ -61,6 +61,7 @@ impl DynamoLedger {
     pub fn new(config: &SdkConfig, table: &str) -> Self {
         let builder = Builder::from(&CALLS.limit(config))
             .retry_partition(aws::retry_budget("ledger"))
+            .interceptor(aws::Attempts::of("ledger"))
             .retry_classifier(aws::LapsedCredentials);
         let process = RandomState::new().hash_one(std::process::id());
         Self { client: Client::from_conf(builder.build()), table: table.into(), process, claims: AtomicU64::new(0) }

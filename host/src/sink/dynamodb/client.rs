@@ -25,6 +25,7 @@ pub(super) fn connect(config: &SdkConfig) -> Client {
     let builder = Builder::from(&CALLS.limit(config))
         .retry_partition(aws::retry_budget("tables"))
         .interceptor(aws::OnlyWhile)
+        .interceptor(aws::Attempts::of("tables"))
         .retry_classifier(aws::LapsedCredentials);
     Client::from_conf(builder.build())
 }
