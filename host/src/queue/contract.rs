@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use super::{Delivery, Queue, Receipt};
+use super::{Delivery, Depth, Queue, Receipt};
 
 /// Runs the suite on an empty queue that has a dead-letter queue, and leaves it empty but for one dead letter. `send`
 /// adds a message. Time-outs of seconds are waited for: real ones, unless the clock is tokio's and paused.
 pub async fn suite(queue: &dyn Queue, send: impl AsyncFn(String)) {
     what_is_sent_is_received_and_deleted(queue, &send).await;
+    what_waits_and_what_is_at_work_is_counted(queue, &send).await;
     more_than_ten_at_once(queue, &send).await;
     what_is_not_deleted_comes_again(queue, &send).await;
     an_extended_message_stays_hidden(queue, &send).await;
@@ -37,6 +38,21 @@ async fn what_is_sent_is_received_and_deleted(queue: &dyn Queue, send: &impl Asy
     delete(queue, std::slice::from_ref(&delivery)).await;
     // Repeating it is harmless. A queue may or may not say that there is nothing left to delete.
     queue.delete(&[delivery.receipt]).await.unwrap();
+}
+
+async fn what_waits_and_what_is_at_work_is_counted(queue: &dyn Queue, send: &impl AsyncFn(String)) {
+    assert_eq!(queue.depth().await.unwrap(), Depth::default());
+    for n in 0..3 {
+        send(n.to_string()).await;
+    }
+    let first = receive_one(queue).await;
+    assert_eq!(queue.depth().await.unwrap(), Depth { visible: 2, in_flight: 1, delayed: 0 });
+    let mut others = vec![first];
+    while others.len() < 3 {
+        others.extend(queue.receive(3).await.unwrap());
+    }
+    delete(queue, &others).await;
+    assert_eq!(queue.depth().await.unwrap(), Depth::default());
 }
 
 async fn more_than_ten_at_once(queue: &dyn Queue, send: &impl AsyncFn(String)) {

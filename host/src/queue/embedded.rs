@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
+use super::{Delivery, Depth, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
 
 /// A queue that lives as long as this process.
 #[derive(Debug)]
@@ -155,6 +155,11 @@ impl Queue for EmbeddedQueue {
         let (id, body) = (delivery.id.clone(), delivery.body.clone());
         state.dead.push(DeadLetter { id, body, reason: reason.into() });
         Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let Counts { visible, in_flight, .. } = self.counts();
+        Ok(Depth { visible: visible as u64, in_flight: in_flight as u64, delayed: 0 })
     }
 
     fn visibility_timeout(&self) -> Duration {

@@ -39,6 +39,17 @@ pub struct Delivery {
     pub sent: SystemTime,
 }
 
+/// How many messages a queue has, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be received (`ApproximateNumberOfMessages`).
+    pub visible: u64,
+    /// Received and hidden (`ApproximateNumberOfMessagesNotVisible`).
+    pub in_flight: u64,
+    /// Not to be received yet (`ApproximateNumberOfMessagesDelayed`).
+    pub delayed: u64,
+}
+
 /// A queue did not do what it was asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum QueueError {
@@ -70,6 +81,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Moves a message to the dead-letter queue, with the reason as an attribute. Where there is no dead-letter queue the
     /// message stays where it is, and this says so.
     async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
+
+    /// Asks how many messages there are. One request, which costs what others cost.
+    async fn depth(&self) -> Result<Depth, QueueError>;
 
     /// How long a received message is hidden when nothing else is said.
     fn visibility_timeout(&self) -> Duration;

@@ -21,11 +21,14 @@ use tokio::time::Instant;
 
 use self::dead_letters::DeadLetters;
 use self::error::queue_error;
-use super::{Delivery, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
-use crate::aws::{self, Calls};
+use super::{Delivery, Depth, LONG_POLL, MAX_VISIBILITY, Queue, QueueError, Receipt};
+use crate::aws::{self, Calls, ServiceError};
 
 /// How many messages SQS takes or gives in one request.
 const BATCH: usize = 10;
+
+/// How long messages are hidden where the queue may not be asked.
+const HIDDEN: Duration = Duration::from_secs(60);
 
 /// Few attempts: the worker asks again by itself, and cannot stop before a poll has ended. A long poll takes 2 s.
 const CALLS: Calls =
@@ -37,6 +40,8 @@ pub struct SqsQueue {
     client: Client,
     url: String,
     visibility_timeout: Duration,
+    /// Whether the queue may not be asked for its attributes. Then each receive says for how long it hides.
+    untold: bool,
     /// The dead-letter queue, or why there is none.
     dead_letters: Result<DeadLetters, String>,
     /// For each message that is ours, when it was received and until when it is ours. No extension reaches beyond 12 hours from
@@ -45,15 +50,35 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// Asks the queue at `url` for its visibility time-out and its dead-letter queue.
+    /// Asks the queue at `url` for its visibility time-out and its dead-letter queue. Where that is denied the worker works all the
+    /// same: it says itself how long messages are hidden, and sets none aside.
     pub async fn connect(config: &SdkConfig, url: &str) -> Result<Self, QueueError> {
         let builder = Builder::from(&CALLS.limit(config))
             .retry_partition(aws::retry_budget("queue"))
+            .interceptor(aws::Attempts::of("queue"))
             .retry_classifier(aws::LapsedCredentials);
         let client = Client::from_conf(builder.build());
+        let queue = |visibility_timeout, untold, dead_letters| {
+            let (url, received) = (url.into(), Mutex::default());
+            Self { client: client.clone(), url, visibility_timeout, untold, dead_letters, received }
+        };
         let request = client.get_queue_attributes().queue_url(url);
         let request = request.attribute_names(QueueAttributeName::VisibilityTimeout);
-        let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await.map_err(queue_error)?;
+        let output = match request.attribute_names(QueueAttributeName::RedrivePolicy).send().await {
+            Ok(output) => output,
+            Err(error) if ServiceError::new(&error).is_denial() => {
+                let reason = ServiceError::new(&error).message;
+                tracing::warn!(
+                    queue = url,
+                    reason,
+                    "the queue may not be asked for its attributes, so that messages that cannot be read stay in it, and how many it has \
+                     is not known. Work goes on. Give the worker's role sqs:GetQueueAttributes, and start the worker again"
+                );
+                let why = "which queue has its dead letters is not known: `sqs:GetQueueAttributes` is denied";
+                return Ok(queue(HIDDEN, true, Err(why.into())));
+            }
+            Err(error) => return Err(queue_error(error)),
+        };
         let attributes = output.attributes.unwrap_or_default();
         let seconds = attributes.get(&QueueAttributeName::VisibilityTimeout).and_then(|seconds| seconds.parse().ok());
         let visibility_timeout =
@@ -65,7 +90,7 @@ impl SqsQueue {
         if let Err(reason) = &dead_letters {
             tracing::warn!(queue = url, %reason, "messages that cannot be read will stay in the queue");
         }
-        Ok(Self { client, url: url.into(), visibility_timeout, dead_letters, received: Mutex::default() })
+        Ok(queue(visibility_timeout, false, dead_letters))
     }
 
     /// How often a message is delivered before SQS itself moves it to the dead-letter queue (`maxReceiveCount`). None when it
@@ -80,6 +105,7 @@ impl SqsQueue {
         let request = request.message_system_attribute_names(System::SentTimestamp);
         let request =
             request.wait_time_seconds(seconds(wait)).max_number_of_messages(i32::try_from(max.min(BATCH)).unwrap_or(1));
+        let request = request.set_visibility_timeout(self.untold.then(|| seconds(self.visibility_timeout)));
         let output = request.send().await.map_err(queue_error)?;
         let now = Instant::now();
         let deliveries: Vec<_> = output.messages.unwrap_or_default().into_iter().filter_map(delivery).collect();
@@ -190,6 +216,25 @@ impl Queue for SqsQueue {
                 "the message is in the dead-letter queue, but was not deleted here: {why}"
             ))),
         }
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
+            ApproximateNumberOfMessagesNotVisible as InFlight,
+        };
+        if self.untold {
+            // That was said already.
+            return Err(QueueError::Unavailable("`sqs:GetQueueAttributes` was denied at the start".into()));
+        }
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let request = request.set_attribute_names(Some(vec![Visible, InFlight, Delayed]));
+        let attributes = request.send().await.map_err(queue_error)?.attributes.unwrap_or_default();
+        let number = |name| {
+            let number = attributes.get(&name).and_then(|number| number.parse().ok());
+            number.ok_or_else(|| QueueError::Unavailable(format!("{} did not say its {name}", self.url)))
+        };
+        Ok(Depth { visible: number(Visible)?, in_flight: number(InFlight)?, delayed: number(Delayed)? })
     }
 
     fn visibility_timeout(&self) -> Duration {

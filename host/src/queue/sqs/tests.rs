@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::super::{MAX_VISIBILITY, Queue as _, QueueError, Receipt};
+use super::super::{Depth, MAX_VISIBILITY, Queue as _, QueueError, Receipt};
 use super::SqsQueue;
 use super::dead_letters::{MAX_REASON, attribute_text};
 use crate::aws::recorded::{Recorded, Response};
@@ -139,6 +139,36 @@ async fn a_queue_that_is_not_there_is_a_refusal() {
     let recorded = Recorded::start(vec![missing]).await;
     let error = SqsQueue::connect(&recorded.config, URL).await.unwrap_err();
     assert!(matches!(&error, QueueError::Refused(text) if text.contains("no such queue")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_queue_whose_attributes_are_denied_is_worked_on_all_the_same() {
+    let denied =
+        || Response::json(403, r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}"#);
+    let recorded = Recorded::start(vec![denied(), messages(0..1)]).await;
+    let queue = SqsQueue::connect(&recorded.config, URL).await.unwrap();
+    assert_eq!((queue.visibility_timeout(), queue.max_receives()), (Duration::from_secs(60), None));
+    let delivery = queue.receive(1).await.unwrap().remove(0);
+    assert_eq!(body(&recorded, 1)["VisibilityTimeout"], 60, "the queue's own is not known");
+    assert!(matches!(queue.depth().await, Err(QueueError::Unavailable(_))));
+    assert_eq!(recorded.requests().len(), 2, "it is not asked again");
+    let error = queue.dead_letter(&delivery, "why").await.unwrap_err();
+    assert!(matches!(&error, QueueError::Refused(text) if text.contains("sqs:GetQueueAttributes")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_depth_is_whole_or_none() {
+    let depth = |delayed: &str| {
+        let both = r#""ApproximateNumberOfMessages":"7","ApproximateNumberOfMessagesNotVisible":"2""#;
+        Response::json(200, &format!(r#"{{"Attributes":{{{both}{delayed}}}}}"#))
+    };
+    let (queue, recorded) =
+        queue(vec![depth(r#","ApproximateNumberOfMessagesDelayed":"1""#), depth(""), messages(0..0)]).await;
+    assert_eq!(queue.depth().await.unwrap(), Depth { visible: 7, in_flight: 2, delayed: 1 });
+    let error = queue.depth().await.unwrap_err();
+    assert!(matches!(&error, QueueError::Unavailable(text) if text.contains("MessagesDelayed")), "{error:?}");
+    queue.receive(1).await.unwrap();
+    assert_eq!(body(&recorded, 3)["VisibilityTimeout"], serde_json::Value::Null, "the queue's own holds");
 }
 
 #[test]
