@@ -19,6 +19,7 @@ mod lease;
 mod outcome;
 mod ready;
 mod services;
+mod wait;
 mod work;
 
 use std::sync::Arc;
@@ -89,6 +90,9 @@ pub async fn process(services: &Services, delivery: &Delivery, give_up: &Cancell
     if let Some(kind) = end.kind() {
         services.metrics.fault(kind.label());
     }
+    if end.report.as_ref().is_some_and(|report| !report.from_receipt) {
+        services.metrics.ran(took);
+    }
     outcome::line(delivery, batch.as_deref(), loaded.as_deref(), &end).log(&end.disposition, took);
     Settled { strain: end.strain(), disposition: end.disposition }
 }
@@ -100,6 +104,7 @@ async fn claim_and_run(
     delivery: &Delivery,
     give_up: &CancellationToken,
 ) -> Result<End, Fault> {
+    wait::over(services, work, delivery).await?;
     let loaded = &work.choice.loaded;
     // At its last delivery a batch is worked on however many there are: given back once more it would be lost.
     let last = delivery.receives >= services.deliveries;

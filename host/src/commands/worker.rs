@@ -35,7 +35,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::trust::{Kms, Policy};
 use crate::worker::pressure::Pressure;
 use crate::worker::protection::{self, EcsAgent};
-use crate::worker::{Activity, Worker};
+use crate::worker::{Activity, Worker, depth};
 
 /// After how many deliveries a fault of the host is reported to the waiting state, if the queue has no dead-letter queue with
 /// its `maxReceiveCount`. The pauses between so many deliveries come to some ten minutes.
@@ -186,11 +186,13 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         return stopped_early();
     }
     let activity = Activity::default();
-    let protection = Protection::start(&activity);
+    let protection = Protection::start(&activity, &metrics);
     // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, which must not
     // hold back another queue. Slots and memory are shared through the admission.
     let mut workers = JoinSet::new();
     for (url, queue) in queues {
+        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
+        tokio::spawn(depth::watch(queue.clone(), name, metrics.clone(), stop.clone()));
         let worker = Worker {
             services: Arc::new(services(queue)),
             pressure: pressure.clone(),
@@ -250,7 +252,7 @@ struct Protection {
 }
 
 impl Protection {
-    fn start(activity: &Activity) -> Self {
+    fn start(activity: &Activity, metrics: &Arc<Metrics>) -> Self {
         let end = CancellationToken::new();
         let agent = match std::env::var("ECS_AGENT_URI").ok().map(|uri| EcsAgent::at(&uri)) {
             Some(Ok(agent)) => Some(agent),
@@ -260,7 +262,8 @@ impl Protection {
             }
             None => None,
         };
-        let kept = agent.map(|agent| tokio::spawn(protection::keep(agent, activity.watch(), end.clone())));
+        let keep = |agent| protection::keep(agent, activity.watch(), metrics.clone(), end.clone());
+        let kept = agent.map(|agent| tokio::spawn(keep(agent)));
         Self { end, kept }
     }
 

@@ -20,7 +20,8 @@ use crate::job::{Batch, BatchId, Digest, Item, TaskToken, error_names};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore, Page};
 use crate::runtime::Lane;
 use crate::sink::keys::KeySet;
-use crate::telemetry::metrics::{DatasetMetrics, Metrics};
+use crate::telemetry::guest_metrics::DatasetMetrics;
+use crate::telemetry::metrics::Metrics;
 
 /// How long the items of a sample may take, all together: time in which they run, not in which they wait for a slot. A worker that
 /// starts waits for it.

@@ -1,30 +1,37 @@
-//! Every metric, by name. Labels are bounded: names of datasets come from files and codes from plugins, never from
-//! data.
+//! The worker's metrics, and how each is counted. Their names are in `names.rs`. Labels are bounded: names of datasets come from
+//! files and codes from plugins, never from data.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::names::{self, Metric};
+use super::pace::Pace;
+use super::waits::Waits;
+use crate::aws;
 use crate::job::Disposition;
+use crate::queue::Depth;
 use crate::report::BatchReport;
-use crate::runtime::GuestMetrics;
 
-/// The most metrics that a dataset's plugin may report (`metrics` of the contract).
-const GUEST_METRICS: usize = 64;
 /// The most codes of item failures that are counted by name; the rest count as `other`.
 const CODES_PER_DATASET: usize = 32;
 const DURATIONS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0];
 
+/// Waits reach from a worker that is idle to half of the default heartbeat, and all of it.
+const WAITS: &[f64] =
+    &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0];
+
 /// The worker's metrics, in a registry of their own.
 pub struct Metrics {
-    registry: Registry,
+    pub(super) registry: Registry,
     /// Items that may run at once.
     pub slots: IntGauge,
     /// Items that run.
@@ -38,117 +45,139 @@ pub struct Metrics {
     /// The number of the registry's head that is in use.
     pub registry_head: IntGauge,
     version: IntGaugeVec,
+    swaps: IntCounterVec,
     versions_refused: IntCounterVec,
     memory_busy: IntGauge,
+    queue_messages: IntGaugeVec,
+    backlog_seconds: GaugeVec,
+    backlog_per_slot: GaugeVec,
     batches_in_flight: IntGauge,
     batches: IntCounterVec,
     faults: IntCounterVec,
+    batch_wait: HistogramVec,
     batch_seconds: HistogramVec,
     rolled_forward: IntCounterVec,
     items: IntCounterVec,
     item_failures: IntCounterVec,
+    retries: IntCounterVec,
+    throttles: IntCounterVec,
+    protection_refused: IntCounterVec,
     bytes_read: IntCounterVec,
     bytes_written: IntCounterVec,
     rows: IntCounterVec,
-    guest_dropped: IntCounterVec,
+    pub(super) guest_dropped: IntCounterVec,
     bounded: Mutex<Bounded>,
 }
 
-/// The names that were admitted so far. They are counted, so that strangers' names do not fill the memory.
+/// The names that were admitted so far. They are counted, so that strangers' names do not fill the memory. And what else is
+/// remembered from one batch to the next.
 #[derive(Default)]
-struct Bounded {
+pub(super) struct Bounded {
     codes: HashMap<String, BTreeSet<String>>,
-    counters: HashMap<(String, String), IntCounter>,
-    histograms: HashMap<(String, String), Histogram>,
-    guest_names: HashMap<String, BTreeSet<String>>,
+    pub(super) counters: HashMap<(String, String), IntCounter>,
+    pub(super) histograms: HashMap<(String, String), Histogram>,
+    pub(super) guest_names: HashMap<String, BTreeSet<String>>,
     /// The version of each dataset that is in use.
     versions: HashMap<String, String>,
+    waits: Waits,
+    pace: Pace,
 }
 
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let gauge = |name: &str, help: &str| add(&registry, IntGauge::new(name, help)?);
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            add(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        let gauge = |metric: &Metric| add(&registry, IntGauge::new(metric.name, metric.help)?);
+        let gauges = |metric: &Metric| add(&registry, IntGaugeVec::new(metric.options(), metric.labels)?);
+        let fractions = |metric: &Metric| add(&registry, GaugeVec::new(metric.options(), metric.labels)?);
+        let counter = |metric: &Metric| add(&registry, IntCounterVec::new(metric.options(), metric.labels)?);
+        let histogram = |metric: &Metric, buckets: &[f64]| {
+            let options = HistogramOpts::from(metric.options()).buckets(buckets.to_vec());
+            add(&registry, HistogramVec::new(options, metric.labels)?)
         };
+        let build = gauges(&names::BUILD_INFO)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), std::env::consts::ARCH]).set(1);
         Ok(Self {
-            slots: gauge("gristmill_slots", "Items that may run at once.")?,
-            slots_busy: gauge("gristmill_slots_busy", "Items that run right now.")?,
-            pressure: add(
-                &registry,
-                Gauge::new(
-                    "gristmill_pressure_seconds",
-                    "The pause before the next receive: 0 while AWS answers and does not throttle.",
-                )?,
-            )?,
-            memory: gauge("gristmill_memory_bytes", "Memory that items may take together; 0 is no limit.")?,
-            registry_answers: gauge(
-                "gristmill_registry_answers",
-                "1 if the registry answered when it was asked last, else 0; also 0 without a registry.",
-            )?,
-            registry_head: gauge("gristmill_registry_head", "The number of the registry's head that is in use.")?,
-            version: add(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("gristmill_version", "1 for the version of each dataset that batches begin with."),
-                    &["dataset", "version"],
-                )?,
-            )?,
-            versions_refused: counter(
-                "gristmill_versions_refused_total",
-                "Versions that the registry wants in use and that were refused; the log says why.",
-                &["dataset"],
-            )?,
-            memory_busy: gauge(
-                "gristmill_memory_busy_bytes",
-                "Memory that is set aside for items that run right now.",
-            )?,
-            batches_in_flight: gauge(
-                "gristmill_batches_in_flight",
-                "Batches that were received and have no fate yet.",
-            )?,
-            batches: counter(
-                "gristmill_batches_total",
-                "Deliveries by fate: acked, returned, parked. The dataset is empty where the message names none of this worker's.",
-                &["dataset", "fate"],
-            )?,
-            faults: counter(
-                "gristmill_faults_total",
-                "Deliveries that did not simply succeed, by what happened; host/docs/fates.md says what follows.",
-                &["kind"],
-            )?,
-            batch_seconds: add(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new("gristmill_batch_duration_seconds", "From receiving a batch to its fate.")
-                        .buckets(DURATIONS.to_vec()),
-                    &["dataset"],
-                )?,
-            )?,
-            rolled_forward: counter(
-                "gristmill_batches_rolled_forward_total",
-                "Batches that one attempt prepared without getting to the end, and a later one made visible.",
-                &["dataset"],
-            )?,
-            items: counter("gristmill_items_total", "Items by outcome: succeeded, rejected.", &["dataset", "outcome"])?,
-            item_failures: counter("gristmill_item_failures_total", "Rejected items by code.", &["dataset", "code"])?,
-            bytes_read: counter("gristmill_bytes_read_total", "Bytes of objects given to plugins.", &["dataset"])?,
-            bytes_written: counter(
-                "gristmill_bytes_written_total",
-                "Bytes of committed outputs.",
-                &["dataset", "output"],
-            )?,
-            rows: counter("gristmill_rows_total", "Rows of committed outputs.", &["dataset", "output"])?,
-            guest_dropped: counter(
-                "gristmill_guest_metrics_dropped_total",
-                "Plugins' metrics that had no valid name, or were one too many.",
-                &["dataset"],
-            )?,
+            slots: gauge(&names::SLOTS)?,
+            slots_busy: gauge(&names::SLOTS_BUSY)?,
+            pressure: add(&registry, Gauge::new(names::PRESSURE.name, names::PRESSURE.help)?)?,
+            memory: gauge(&names::MEMORY)?,
+            memory_busy: gauge(&names::MEMORY_BUSY)?,
+            registry_answers: gauge(&names::REGISTRY_ANSWERS)?,
+            registry_head: gauge(&names::REGISTRY_HEAD)?,
+            version: gauges(&names::VERSION)?,
+            swaps: counter(&names::SWAPS)?,
+            versions_refused: counter(&names::VERSIONS_REFUSED)?,
+            queue_messages: gauges(&names::QUEUE_MESSAGES)?,
+            backlog_seconds: fractions(&names::BACKLOG_SECONDS)?,
+            backlog_per_slot: fractions(&names::BACKLOG_PER_SLOT)?,
+            batches_in_flight: gauge(&names::BATCHES_IN_FLIGHT)?,
+            batches: counter(&names::BATCHES)?,
+            faults: counter(&names::FAULTS)?,
+            batch_wait: histogram(&names::BATCH_WAIT, WAITS)?,
+            batch_seconds: histogram(&names::BATCH_DURATION, DURATIONS)?,
+            rolled_forward: counter(&names::ROLLED_FORWARD)?,
+            items: counter(&names::ITEMS)?,
+            item_failures: counter(&names::ITEM_FAILURES)?,
+            retries: counter(&names::RETRIES)?,
+            throttles: counter(&names::THROTTLES)?,
+            protection_refused: counter(&names::PROTECTION_REFUSED)?,
+            bytes_read: counter(&names::BYTES_READ)?,
+            bytes_written: counter(&names::BYTES_WRITTEN)?,
+            rows: counter(&names::ROWS)?,
+            guest_dropped: counter(&names::GUEST_DROPPED)?,
             bounded: Mutex::default(),
             registry,
         })
+    }
+
+    /// Says how many messages a queue has.
+    pub fn depth(&self, queue: &str, depth: Depth) {
+        let Depth { visible, in_flight, delayed } = depth;
+        for (state, messages) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)] {
+            let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+            self.queue_messages.with_label_values(&[queue, state]).set(messages);
+        }
+        let (all, slots) = (visible + in_flight + delayed, self.slots.get());
+        self.backlog_per_slot.with_label_values(&[queue]).set(all as f64 / slots.max(1) as f64);
+        if let Some(seconds) = self.bounded().pace.seconds_for(all, slots) {
+            self.backlog_seconds.with_label_values(&[queue]).set(seconds);
+        }
+    }
+
+    /// Says that nobody knows how many messages a queue has: what was known once is no answer.
+    pub fn no_depth(&self, queue: &str) {
+        for state in ["visible", "in_flight", "delayed"] {
+            let _ = self.queue_messages.remove_label_values(&[queue, state]);
+        }
+        let _ = self.backlog_per_slot.remove_label_values(&[queue]);
+        let _ = self.backlog_seconds.remove_label_values(&[queue]);
+    }
+
+    /// Counts how long a batch waited for its first worker. `heartbeat` is how long its waiting state waits for a sign of life.
+    pub fn waited(&self, dataset: &str, waited: Duration, heartbeat: Duration) {
+        self.batch_wait.with_label_values(&[dataset]).observe(waited.as_secs_f64());
+        if self.bounded().waits.is_news(dataset, waited, heartbeat) {
+            let show = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+            tracing::warn!(
+                dataset,
+                waited = show(waited),
+                heartbeat = show(heartbeat),
+                "a batch waited for more than half of its heartbeat before a worker took it. After all of it the state machine fails \
+                 the batch with States.HeartbeatTimeout and sends it again. Run more workers, lower `max_concurrency`, or raise \
+                 `heartbeat` and update the state machine (`gristmill asl`)"
+            );
+        }
+    }
+
+    /// Counts a batch that was worked on to its end.
+    pub fn ran(&self, took: Duration) {
+        self.bounded().pace.took(took);
+    }
+
+    /// Counts a refusal of scale-in protection.
+    pub fn protection_refused(&self, reason: &'static str) {
+        self.protection_refused.with_label_values(&[reason]).inc();
     }
 
     /// Counts a delivery whose fate is known.
@@ -171,8 +200,10 @@ impl Metrics {
     /// up.
     pub fn version(&self, dataset: &str, version: &str) {
         let before = self.bounded().versions.insert(dataset.to_owned(), version.to_owned());
-        if let Some(before) = before {
+        let swaps = self.swaps.with_label_values(&[dataset]);
+        if let Some(before) = before.filter(|before| before != version) {
             let _ = self.version.remove_label_values(&[dataset, &before]);
+            swaps.inc();
         }
         self.version.with_label_values(&[dataset, version]).set(1);
     }
@@ -221,18 +252,37 @@ impl Metrics {
     /// Everything in the Prometheus text format 0.0.4.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&self.gather(), &mut text) {
             tracing::warn!(%error, "metrics");
         }
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn bounded(&self) -> std::sync::MutexGuard<'_, Bounded> {
+    /// Everything as it is now.
+    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        for (service, counted) in aws::attempts() {
+            let catch_up = |counter: &IntCounterVec, now: u64| {
+                let counter = counter.with_label_values(&[service]);
+                counter.inc_by(now.saturating_sub(counter.get()));
+            };
+            catch_up(&self.retries, counted.retries);
+            catch_up(&self.throttles, counted.throttles);
+        }
+        self.registry.gather()
+    }
+
+    pub(super) fn bounded(&self) -> std::sync::MutexGuard<'_, Bounded> {
         self.bounded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+impl Metric {
+    fn options(&self) -> Opts {
+        Opts::new(self.name, self.help)
+    }
+}
+
+pub(super) fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
@@ -253,7 +303,7 @@ impl Drop for Busy {
     }
 }
 
-trait Admit {
+pub(super) trait Admit {
     /// Whether the name is one of the first `most`.
     fn admit(&mut self, name: &str, most: usize) -> bool;
 }
@@ -264,89 +314,44 @@ impl Admit for BTreeSet<String> {
     }
 }
 
-/// The numbers that one dataset's plugin reports: `gristmill_guest_<name>`, with the dataset as a label.
-pub struct DatasetMetrics {
-    metrics: Arc<Metrics>,
-    dataset: String,
-}
-
-impl DatasetMetrics {
-    /// For the plugin of this dataset.
-    pub fn new(metrics: Arc<Metrics>, dataset: &str) -> Self {
-        Self { metrics, dataset: dataset.to_owned() }
-    }
-
-    /// The full name, if the plugin may use this one.
-    fn admitted(&self, name: &str, suffix: &str) -> Option<String> {
-        let mut characters = name.chars();
-        let valid = name.len() <= 63
-            && characters.next().is_some_and(|c| c.is_ascii_lowercase())
-            && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        let mut bounded = self.metrics.bounded();
-        if valid && bounded.guest_names.entry(self.dataset.clone()).or_default().admit(name, GUEST_METRICS) {
-            return Some(format!("gristmill_guest_{name}{suffix}"));
-        }
-        self.metrics.guest_dropped.with_label_values(&[&self.dataset]).inc();
-        None
-    }
-
-    fn options(&self, name: &str) -> Opts {
-        Opts::new(name, "Reported by a plugin.").const_label("dataset", &self.dataset)
-    }
-}
-
-impl GuestMetrics for DatasetMetrics {
-    fn count(&self, name: &str, value: u64) {
-        let Some(name) = self.admitted(name, "_total") else { return };
-        let mut bounded = self.metrics.bounded();
-        let key = (self.dataset.clone(), name.clone());
-        if !bounded.counters.contains_key(&key) {
-            let made =
-                IntCounter::with_opts(self.options(&name)).and_then(|counter| add(&self.metrics.registry, counter));
-            let Ok(counter) = made else { return };
-            bounded.counters.insert(key.clone(), counter);
-        }
-        bounded.counters[&key].inc_by(value);
-    }
-
-    fn observe(&self, name: &str, value: f64) {
-        let Some(name) = self.admitted(name, "") else { return };
-        let mut bounded = self.metrics.bounded();
-        let key = (self.dataset.clone(), name.clone());
-        if !bounded.histograms.contains_key(&key) {
-            let options = HistogramOpts::from(self.options(&name));
-            let made = Histogram::with_opts(options).and_then(|histogram| add(&self.metrics.registry, histogram));
-            let Ok(histogram) = made else { return };
-            bounded.histograms.insert(key.clone(), histogram);
-        }
-        bounded.histograms[&key].observe(value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Whoever registers the same name with the same labels again is refused.
     #[test]
-    fn a_plugin_cannot_flood_the_registry() {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let plugin = DatasetMetrics::new(metrics.clone(), "d");
-        for number in 0..1000 {
-            plugin.count(&format!("n{number}"), 1);
-            plugin.observe(&format!("bad name {number}"), 1.0);
+    fn every_name_is_a_metric() {
+        let metrics = Metrics::new().unwrap();
+        for metric in names::ALL.iter().flat_map(|(_, metrics)| *metrics) {
+            let again = IntGaugeVec::new(metric.options(), metric.labels).unwrap();
+            let refused = metrics.registry.register(Box::new(again));
+            assert!(matches!(refused, Err(prometheus::Error::AlreadyReg)), "{}: {refused:?}", metric.name);
         }
-        let text = metrics.render();
-        assert_eq!(text.matches("# TYPE gristmill_guest_n").count(), GUEST_METRICS);
-        assert!(text.contains(r#"gristmill_guest_metrics_dropped_total{dataset="d"} 1936"#), "{text}");
     }
 
     #[test]
-    fn two_datasets_may_use_one_name() {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        DatasetMetrics::new(metrics.clone(), "a").count("rows_seen", 2);
-        DatasetMetrics::new(metrics.clone(), "b").count("rows_seen", 3);
+    fn how_deep_a_queue_is_and_what_that_means_for_this_worker() {
+        let metrics = Metrics::new().unwrap();
+        metrics.slots.set(4);
+        metrics.depth("q", Depth { visible: 90, in_flight: 8, delayed: 2 });
         let text = metrics.render();
-        assert!(text.contains(r#"gristmill_guest_rows_seen_total{dataset="a"} 2"#), "{text}");
-        assert!(text.contains(r#"gristmill_guest_rows_seen_total{dataset="b"} 3"#), "{text}");
+        assert!(text.contains(r#"gristmill_queue_messages{queue="q",state="in_flight"} 8"#), "{text}");
+        assert!(text.contains(r#"gristmill_queue_backlog_per_slot{queue="q"} 25"#), "{text}");
+        assert!(!text.contains("gristmill_queue_backlog_seconds"), "nobody knows how long a batch takes: {text}");
+        metrics.ran(Duration::from_secs(2));
+        metrics.depth("q", Depth { visible: 90, in_flight: 8, delayed: 2 });
+        assert!(metrics.render().contains(r#"gristmill_queue_backlog_seconds{queue="q"} 50"#));
+        metrics.no_depth("q");
+        assert!(!metrics.render().contains("gristmill_queue_"), "what was known once is no answer");
+    }
+
+    #[test]
+    fn a_swap_is_a_change_of_the_version() {
+        let metrics = Metrics::new().unwrap();
+        ["1", "1", "2"].iter().for_each(|version| metrics.version("d", version));
+        let text = metrics.render();
+        assert!(text.contains(r#"gristmill_version_swaps_total{dataset="d"} 1"#), "{text}");
+        assert!(text.contains(r#"gristmill_version{dataset="d",version="2"} 1"#), "{text}");
+        assert!(!text.contains(r#"version="1""#), "{text}");
     }
 }

@@ -1,8 +1,12 @@
 //! What is seen from outside: logs, metrics, and the admin port.
 
 pub mod admin;
+pub mod guest_metrics;
 pub mod guests;
 pub mod line;
 pub mod logs;
 pub mod metrics;
+pub mod names;
+mod pace;
 pub mod stderr;
+mod waits;

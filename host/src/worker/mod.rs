@@ -1,5 +1,6 @@
 //! The receive loop: a permit first, then a message, then work; and an orderly end.
 
+pub mod depth;
 pub mod pressure;
 pub mod protection;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ use gristmill::object::{
     Cleanups, ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Page, Upload, Uploaded,
 };
 use gristmill::queue::embedded::EmbeddedQueue;
-use gristmill::queue::{Delivery, Queue, QueueError, Receipt};
+use gristmill::queue::{Delivery, Depth, Queue, QueueError, Receipt};
 use gristmill::registry::Registry;
 use gristmill::rollout::{KnownReleases, Releases};
 use gristmill::runtime::{Runtime, RuntimeConfig};
@@ -328,6 +328,10 @@ pub(crate) struct WatchedQueue {
     /// Deletes nothing, and says so.
     pub(crate) keeps_everything: AtomicBool,
     pub(crate) has_no_dead_letters: AtomicBool,
+    /// Does not say how many messages it has.
+    pub(crate) refuses_depth: AtomicBool,
+    /// How often it was asked for that.
+    pub(crate) depths: AtomicUsize,
 }
 
 impl WatchedQueue {
@@ -338,6 +342,8 @@ impl WatchedQueue {
             hidden: Mutex::default(),
             keeps_everything: AtomicBool::new(false),
             has_no_dead_letters: AtomicBool::new(false),
+            refuses_depth: AtomicBool::new(false),
+            depths: AtomicUsize::new(0),
         }
     }
 }
@@ -366,6 +372,14 @@ impl Queue for WatchedQueue {
             return Err(QueueError::Refused("the queue has no dead-letter queue".into()));
         }
         self.inner.dead_letter(delivery, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.depths.fetch_add(1, Relaxed);
+        match self.refuses_depth.load(Relaxed) {
+            true => Err(QueueError::Refused("no permission".into())),
+            false => self.inner.depth().await,
+        }
     }
 
     fn visibility_timeout(&self) -> Duration {

@@ -1,14 +1,17 @@
 //! The worker's receive loop, its leases and its end, in this process and in tokio's time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use gristmill::callback::Answer;
 use gristmill::job::{BatchId, Digest};
 use gristmill::ledger::{Claim, ClaimRequest};
-use gristmill::queue::{LONG_POLL, Queue as _};
+use gristmill::queue::{LONG_POLL, Queue};
+use gristmill::worker::depth;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::house::{House, VISIBILITY, message, token};
 
@@ -166,6 +169,91 @@ async fn a_message_that_waited_long_gets_its_heartbeat_at_once() {
     success(answer.await.unwrap());
     assert_eq!(house.callback.beats.lock().unwrap().len(), 1);
     worker.stop().await;
+}
+
+/// More than the default heartbeat, which is half of a day.
+pub(crate) fn a_day_later() -> SystemTime {
+    SystemTime::now() + seconds(24 * 3600)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_spent_on_a_batch_whose_time_is_over() {
+    let house = House::with(|setup| setup.now = a_day_later).await;
+    let start = Instant::now();
+    drop(house.send("over", &["slow/60/A.csv"]));
+    let worker = house.worker(1, DRAIN);
+    house.settled().await;
+    assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
+    assert_eq!(house.callback.beats.lock().unwrap().len(), 1, "one question");
+    assert_eq!((house.rows(), house.callback.answers.lock().unwrap().len()), (vec![], 0));
+    let line = &house.lines()[0];
+    assert_eq!((&line["fate"], &line["heard"]), (&json!("acked"), &json!(false)), "{line:?}");
+    // Nobody ever claimed it.
+    let claim = ClaimRequest {
+        id: id("over"),
+        fingerprint: Digest::of(b"other"),
+        component: Digest::of(b"other"),
+        now: a_day_later(),
+        lease: VISIBILITY,
+    };
+    match house.ledger.claim(&claim).await.unwrap() {
+        Claim::Taken(claimed) => assert_eq!((claimed.fence, claimed.resumed), (1, false)),
+        other => panic!("{other:?}"),
+    }
+    // One that waited as long, and that somebody still waits for, is done.
+    success(house.send("late", &["stations/B.csv"]).await.unwrap());
+    worker.stop().await;
+    assert_eq!(house.rows(), ["B"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_measured_and_one_warning_says_that_they_grow_too_long() {
+    let house = House::with(|setup| {
+        setup.now = a_minute_later;
+        setup.map = "heartbeat = \"100s\"";
+    })
+    .await;
+    let answers: Vec<_> = (0..5).map(|n| house.send(&format!("b{n}"), &["stations/A.csv"])).collect();
+    let worker = house.worker(1, DRAIN);
+    for answer in answers {
+        success(answer.await.unwrap());
+    }
+    worker.stop().await;
+    let wait = |what: &str| house.metric(&format!("gristmill_batch_wait_seconds_{what}"));
+    assert_eq!((wait("count{dataset=\"stations\"}"), wait("bucket{dataset=\"stations\",le=\"15\"}")), (5.0, 0.0));
+    let sum = wait("sum{dataset=\"stations\"}");
+    assert!((300.0..400.0).contains(&sum), "{sum}");
+    let warnings: Vec<_> = house.log().into_iter().filter(|line| line["level"] == "WARN").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let said = ["dataset", "waited", "heartbeat"].map(|key| warnings[0][key].as_str().unwrap().to_owned());
+    assert_eq!((&*said[0], &said[1][..2], &*said[2]), ("stations", "1m", "1m 40s"), "{said:?}");
+    assert!(warnings[0]["message"].as_str().unwrap().contains("lower `max_concurrency`"), "{warnings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_asked_for_its_depth_seldom_and_may_refuse_to_tell() {
+    let house = House::new().await;
+    let queue: Arc<dyn Queue> = house.queue.clone();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(depth::watch(queue, "batches".into(), house.metrics.clone(), stop.clone()));
+    let shown = || house.metrics.render().contains("gristmill_queue_messages");
+    let visible = "gristmill_queue_messages{queue=\"batches\",state=\"visible\"}";
+    (0..3).for_each(|n| drop(house.send(&n.to_string(), &["stations/A.csv"])));
+    sleep(depth::EVERY).await;
+    assert_eq!(house.metric(visible), 3.0);
+    house.queue.refuses_depth.store(true, Relaxed);
+    sleep(depth::EVERY * 60).await;
+    assert!(!shown(), "what was known once is no answer");
+    let asked = house.queue.depths.load(Relaxed);
+    assert!((4..12).contains(&asked), "{asked} questions in half an hour");
+    let warnings: Vec<_> = house.log().into_iter().filter(|line| line["level"] == "WARN").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].to_string().contains("sqs:GetQueueAttributes"), "{warnings:?}");
+    house.queue.refuses_depth.store(false, Relaxed);
+    sleep(depth::EVERY * 20).await;
+    assert_eq!(house.metric(visible), 3.0, "a permission came");
+    stop.cancel();
+    watch.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,8 @@ use gristmill::runtime::{
     BatchContext, GuestRows, ItemRun, Lane, Limits, Plugin, RowDecoder, RowsRefused, Runtime, RuntimeConfig,
 };
 use gristmill::sink::{OutputSchema, rows};
-use gristmill::telemetry::metrics::{DatasetMetrics, Metrics};
+use gristmill::telemetry::guest_metrics::DatasetMetrics;
+use gristmill::telemetry::metrics::Metrics;
 
 use super::store::One;
 use super::{first_line, short};

@@ -24,7 +24,7 @@ use crate::job::Batch;
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
 use crate::sink::SinkError;
-use crate::telemetry::metrics::DatasetMetrics;
+use crate::telemetry::guest_metrics::DatasetMetrics;
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
 pub(in crate::batch) async fn run(

@@ -43,6 +43,29 @@ pub enum AgentError {
     Refused(String),
 }
 
+/// Why ECS does not change a protection, as it says itself ("Amazon ECS task scale-in protection endpoint" in the ECS developer
+/// guide, and the failures and errors of `UpdateTaskProtection`).
+const REASONS: [&str; 8] = [
+    "DEPLOYMENT_BLOCKED",
+    "MISSING",
+    "TASK_NOT_VALID",
+    "AccessDeniedException",
+    "ClientException",
+    "ServerException",
+    "ThrottlingException",
+    "UnsupportedFeatureException",
+];
+
+impl AgentError {
+    /// The reason as metrics have it: one of a few.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Uri(_) | Self::Silent { .. } => "no_answer",
+            Self::Refused(text) => REASONS.into_iter().find(|reason| text.starts_with(reason)).unwrap_or("other"),
+        }
+    }
+}
+
 /// The agent of the container that this process is in.
 #[derive(Clone, Debug)]
 pub struct EcsAgent {

@@ -9,6 +9,7 @@ mod course;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::agent::{Agent, AgentError, EcsAgent};
 use self::course::{Course, Step};
+use crate::telemetry::metrics::Metrics;
 
 /// How long the agent has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +27,12 @@ const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Keeps the task protected while `batches`, the number of batches under way, is not zero. When `end` comes, a protection that
 /// there may be is ended.
-pub async fn keep(agent: impl Agent, mut batches: watch::Receiver<usize>, end: CancellationToken) {
+pub async fn keep(
+    agent: impl Agent,
+    mut batches: watch::Receiver<usize>,
+    metrics: Arc<Metrics>,
+    end: CancellationToken,
+) {
     let mut course = Course::new(Instant::now());
     while !end.is_cancelled() {
         let busy = *batches.borrow_and_update() > 0;
@@ -35,8 +42,14 @@ pub async fn keep(agent: impl Agent, mut batches: watch::Receiver<usize>, end: C
                     answer = timeout(PATIENCE, agent.protect(protect)) => answer,
                     () = end.cancelled() => break,
                 };
-                let answer = answer.map_err(|_| format!("the agent did not answer within {} s", PATIENCE.as_secs()));
-                let answer = answer.and_then(|answer| answer.map_err(|error| error.to_string()));
+                let answer = match answer {
+                    Ok(answer) => answer.map_err(|error| (error.label(), error.to_string())),
+                    Err(_) => Err(("no_answer", format!("the agent did not answer within {} s", PATIENCE.as_secs()))),
+                };
+                let answer = answer.map_err(|(label, reason)| {
+                    metrics.protection_refused(label);
+                    reason
+                });
                 course.answered(Instant::now(), protect, answer.is_ok());
                 match answer {
                     Ok(()) => tracing::debug!(protect, "scale-in protection"),

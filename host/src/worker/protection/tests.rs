@@ -36,6 +36,7 @@ impl Agent for Fake {
 struct Task {
     asked: Asked,
     batches: watch::Sender<usize>,
+    metrics: Arc<Metrics>,
     end: CancellationToken,
     kept: JoinHandle<()>,
 }
@@ -43,9 +44,9 @@ struct Task {
 impl Task {
     fn new(asked: Asked) -> Self {
         let (batches, watched) = watch::channel(0);
-        let end = CancellationToken::new();
-        let kept = tokio::spawn(keep(Fake(asked.clone(), Instant::now()), watched, end.clone()));
-        Self { asked, batches, end, kept }
+        let (end, metrics) = (CancellationToken::new(), Arc::new(Metrics::new().unwrap()));
+        let kept = tokio::spawn(keep(Fake(asked.clone(), Instant::now()), watched, metrics.clone(), end.clone()));
+        Self { asked, batches, metrics, end, kept }
     }
 
     async fn busy_for(&self, seconds: u64) {
@@ -119,6 +120,8 @@ async fn an_agent_that_refuses_is_asked_less_and_less_often() {
     let at: Vec<_> = task.log().iter().map(|(at, _)| *at).collect();
     assert_eq!(at[..8], [0, 5, 15, 35, 75, 155, 315, 615]);
     assert!(at.len() < 20, "{at:?}");
+    let counted = format!("gristmill_protection_refused_total{{reason=\"TASK_NOT_VALID\"}} {}", at.len());
+    assert!(task.metrics.render().contains(&counted), "{counted} is not in\n{}", task.metrics.render());
     // It may be protected after all; that ends by itself after half an hour.
     sleep(Duration::from_secs(7200)).await;
     let clears: Vec<_> = task.log().into_iter().filter(|(_, protect)| !protect).collect();
@@ -207,6 +210,15 @@ async fn the_agent_is_asked_as_its_documentation_says_and_its_three_answers_are_
     let put = "PUT /api/task-1/task-protection/v1/state".to_owned();
     assert_eq!(sent[0], (put.clone(), json!({"ProtectionEnabled": true, "ExpiresInMinutes": 30})));
     assert_eq!(sent[1], (put, json!({"ProtectionEnabled": false})));
+}
+
+#[test]
+fn a_refusal_is_counted_under_one_of_a_few_reasons() {
+    let label = |text: &str| AgentError::Refused(text.into()).label();
+    assert_eq!(label("DEPLOYMENT_BLOCKED: the service is being deployed"), "DEPLOYMENT_BLOCKED");
+    assert_eq!(label("AccessDeniedException: not authorized"), "AccessDeniedException");
+    assert_eq!(label("the agent answered \"{}\""), "other");
+    assert_eq!(AgentError::Uri(String::new()).label(), "no_answer");
 }
 
 #[tokio::test]

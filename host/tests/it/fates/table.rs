@@ -21,7 +21,7 @@ use super::{DRAIN, NoLedger, NoTables, Panics, nobody, with, without};
 use crate::house::{House, Setup, VISIBILITY, message};
 use crate::support::project;
 use crate::versions::shelf::Shelf;
-use crate::worker::id;
+use crate::worker::{a_day_later, id};
 
 /// What a scenario leaves behind.
 struct Seen {
@@ -77,6 +77,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     callback_unavailable,
     token_gone,
     token_gone_meanwhile,
+    waited_too_long,
     visibility_lost,
     twelve_hours,
     stopped,
@@ -445,6 +446,15 @@ async fn token_gone() -> Seen {
 
 async fn token_gone_meanwhile() -> Seen {
     unheard("slow/3600/A.csv").await
+}
+
+async fn waited_too_long() -> Seen {
+    let house = House::with(|setup| setup.now = a_day_later).await;
+    drop(house.send("b", &["slow/3600/A.csv"]));
+    let worker = house.worker(1, DRAIN);
+    let line = line(&house, 1).await;
+    worker.stop().await;
+    Seen { house, line }
 }
 
 async fn visibility_lost() -> Seen {

@@ -2,7 +2,8 @@
 
 use super::*;
 use gristmill::job::FailureKind;
-use gristmill::telemetry::metrics::{DatasetMetrics, Metrics};
+use gristmill::telemetry::guest_metrics::DatasetMetrics;
+use gristmill::telemetry::metrics::Metrics;
 
 #[test]
 fn a_gigabyte_in_one_call_is_refused_before_it_is_copied() {
