@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use super::{CompileArgs, SetArgs};
 
@@ -40,6 +41,9 @@ pub struct WorkerArgs {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub admin: SocketAddr,
+    /// Print what alarms need on stdout every minute, in CloudWatch's embedded metric format.
+    #[arg(long, env = "GRISTMILL_EMF", value_parser = FalseyValueParser::new())]
+    pub emf: bool,
     /// Where components are compiled.
     #[command(flatten)]
     pub compile: CompileArgs,

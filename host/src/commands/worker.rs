@@ -31,6 +31,7 @@ use crate::rollout::{KnownReleases, Releases, Shadows, Watch};
 use crate::sink::Stores;
 use crate::sink::dynamodb::DynamoDbSink;
 use crate::telemetry::admin::{self, Readiness};
+use crate::telemetry::emf;
 use crate::telemetry::metrics::Metrics;
 use crate::trust::{Kms, Policy};
 use crate::worker::pressure::Pressure;
@@ -187,6 +188,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     let activity = Activity::default();
     let protection = Protection::start(&activity, &metrics);
+    let all_counted = CancellationToken::new();
+    let emf = args.emf.then(|| tokio::spawn(emf::print(metrics.clone(), all_counted.clone())));
     // A worker per queue, each with permits of its own: a poll of an empty queue holds a permit while it waits, which must not
     // hold back another queue. Slots and memory are shared through the admission.
     let mut workers = JoinSet::new();
@@ -216,6 +219,10 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         let _ = tokio::time::timeout(LAST_WORDS, shadowing).await;
     }
     protection.end().await;
+    all_counted.cancel();
+    if let Some(emf) = emf {
+        let _ = emf.await;
+    }
     worked?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! What is seen from outside: logs, metrics, and the admin port.
 
 pub mod admin;
+pub mod emf;
 pub mod guest_metrics;
 pub mod guests;
 pub mod line;

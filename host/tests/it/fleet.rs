@@ -98,7 +98,8 @@ impl Fleet {
         command.args(["worker", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--ledger", &format!("{}-ledger", self.name)]).args(arguments);
         command.arg("--datasets").arg(self.datasets());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+        let printed = std::fs::File::create(log.with_extension("out")).unwrap();
+        command.stdin(Stdio::null()).stdout(printed).stderr(std::fs::File::create(&log).unwrap());
         let mut process = Process { child: command.spawn().unwrap(), log, admin: ([0, 0, 0, 0], 0).into() };
         process.admin = process.said("starting")["admin"].as_str().unwrap().parse().unwrap();
         process
@@ -172,6 +173,12 @@ impl Process {
     /// The log. The last line may be half written.
     pub(crate) fn lines(&self) -> Vec<Value> {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What it printed on its standard output: JSON, line by line.
+    fn printed(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.log.with_extension("out")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The first line whose message has this in it, waited for.
@@ -373,7 +380,7 @@ async fn a_task_at_work_is_protected_from_scale_in_until_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_does_not_answer_is_one_warning_and_no_delay() {
     let fleet = Fleet::new("unprotected").await;
-    let mut worker = fleet.worker("log", &[], &[("ECS_AGENT_URI", "http://127.0.0.1:1/api")]);
+    let mut worker = fleet.worker("log", &["--emf"], &[("ECS_AGENT_URI", "http://127.0.0.1:1/api")]);
     for batch in ["one", "two"] {
         fleet.end_of(&fleet.send(batch, |_| ()).await).await.unwrap();
     }
@@ -383,6 +390,13 @@ async fn an_agent_that_does_not_answer_is_one_warning_and_no_delay() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let said = warnings[0].to_string();
     assert!(said.contains("ecs:UpdateTaskProtection") && said.contains("127.0.0.1:1/api/task-protection"), "{said}");
+    // What CloudWatch is told, the rest of it at the end.
+    let told = worker.printed();
+    let of = |name: &str| told.iter().filter(|line| line.get(name).is_some()).collect::<Vec<_>>();
+    let batches = of("gristmill_batches_total");
+    assert_eq!((batches.len(), &batches[0]["fate"]), (1, &json!("acked")), "{told:?}");
+    assert_eq!(batches[0]["gristmill_batches_total"], 2.0);
+    assert_eq!(of("gristmill_protection_refused_total")[0]["reason"], "no_answer", "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
