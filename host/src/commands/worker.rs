@@ -151,8 +151,9 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         }
     }
     tokio::spawn(warn_of_outputs(catalog.clone()));
+    let urls: Vec<&str> = args.queues.iter().map(String::as_str).collect();
     let mut queues = Vec::new();
-    for url in args.queues {
+    for url in args.queues.clone() {
         let connect = async || Ok(SqsQueue::connect(&config, &url).await?);
         let Some(queue) = wait_for(&format!("--queue {url}"), &readiness, &stop, connect).await? else {
             return stopped_early();
@@ -194,7 +195,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     // hold back another queue. Slots and memory are shared through the admission.
     let mut workers = JoinSet::new();
     for (url, queue) in queues {
-        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = depth::label(&url, &urls).to_owned();
         tokio::spawn(depth::watch(queue.clone(), name, metrics.clone(), stop.clone()));
         let worker = Worker {
             services: Arc::new(services(queue)),

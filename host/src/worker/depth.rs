@@ -18,6 +18,16 @@ pub const EVERY: Duration = Duration::from_secs(30);
 /// The same while the queue refuses to answer: a permission may come.
 const WHILE_REFUSED: Duration = Duration::from_secs(600);
 
+/// What a queue is called in metrics: the last part of its URL, or all of it if another queue has the same.
+pub fn label<'u>(url: &'u str, queues: &[&str]) -> &'u str {
+    let name = last(url);
+    if queues.iter().filter(|other| last(other) == name).count() > 1 { url } else { name }
+}
+
+fn last(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 /// Asks until `stop`, and says what it hears under the queue's name.
 pub async fn watch(queue: Arc<dyn Queue>, name: String, metrics: Arc<Metrics>, stop: CancellationToken) {
     let asking = async {
@@ -47,4 +57,16 @@ pub async fn watch(queue: Arc<dyn Queue>, name: String, metrics: Arc<Metrics>, s
         }
     };
     tokio::select! { () = asking => {}, () = stop.cancelled() => {} }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_of_one_name_are_told_apart() {
+        let queues = ["https://sqs/1/batches", "https://sqs/2/batches", "https://sqs/1/others"];
+        assert_eq!(queues.map(|url| label(url, &queues)), [queues[0], queues[1], "others"]);
+        assert_eq!(label("batches", &["batches"]), "batches");
+    }
 }
