@@ -1,5 +1,7 @@
 //! Notes: nothing is wrong with the dataset, but its user should know this before it runs.
 
+use std::time::Duration;
+
 use super::{Dataset, ItemReader, Target};
 use crate::object::Location;
 
@@ -12,9 +14,28 @@ impl Dataset {
         });
         let shared = objects.filter_map(|(name, prefix)| Some(beside_the_last_run(name, prefix.fixed()?)));
         let inventory = matches!(self.map.item_reader, ItemReader::S3Inventory { .. }).then(|| INVENTORY.into());
-        shared.chain(inventory).collect()
+        shared.chain(inventory).chain(self.short_heartbeat()).collect()
+    }
+
+    /// How large a fleet has to be, where batches may not wait for long.
+    fn short_heartbeat(&self) -> Option<String> {
+        let map = &self.map;
+        if map.heartbeat >= SHORT {
+            return None;
+        }
+        let (heartbeat, batches) = (humantime::format_duration(map.heartbeat), map.max_concurrency.max(1));
+        let each = Duration::from_millis((map.heartbeat.as_millis() as u64 / u64::from(batches)).max(1));
+        let each = humantime::format_duration(each);
+        Some(format!(
+            "`heartbeat` is {heartbeat}, and it runs while a batch waits in the queue, too: one that waits longer fails with \
+             States.HeartbeatTimeout and is sent again. Up to {batches} batches (`max_concurrency`) wait at once. They are taken in \
+             time if a batch takes less than {each} for each slot of the fleet; if you do not know that, leave it to half of a long `timeout`"
+        ))
     }
 }
+
+/// A fleet that follows its queue may take some minutes to wake, and a queue may be deep for an hour.
+const SHORT: Duration = Duration::from_secs(3600);
 
 /// "ItemReader (Map)" in the Step Functions developer guide says the first, and nothing of the second.
 const INVENTORY: &str = "`s3_inventory`: Step Functions reads inventories in CSV only; one in Parquet or ORC fails the \
@@ -42,6 +63,26 @@ mod tests {
             "dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { s3_inventory = 's3://b/i/manifest.json' }\n";
         let dataset = Dataset::parse(text, Path::new("d.toml"), &Variables::default()).unwrap();
         assert_eq!(dataset.notes(), [INVENTORY]);
+    }
+
+    #[test]
+    fn a_heartbeat_that_batches_may_outwait_says_how_large_the_fleet_has_to_be() {
+        let notes = |map: &str| {
+            let text = format!("dataset = 'd'\nplugin.component = 'p'\n[map]\nitems = []\n{map}");
+            Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap().notes()
+        };
+        assert_eq!(notes(""), [""; 0]);
+        assert_eq!(notes("heartbeat = '1h'"), [""; 0]);
+        let short = notes("heartbeat = '2m'");
+        assert!(
+            short[0].contains("Up to 1000 batches") && short[0].contains("less than 120ms for each slot"),
+            "{short:?}"
+        );
+        let narrow = notes("heartbeat = '2m'\nmax_concurrency = 8");
+        assert!(
+            narrow[0].contains("Up to 8 batches") && narrow[0].contains("less than 15s for each slot"),
+            "{narrow:?}"
+        );
     }
 
     #[test]
