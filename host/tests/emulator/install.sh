@@ -35,3 +35,43 @@ install_package() {
         exit 1
     }
 }
+
+# venv NAME REQUIREMENTS: target/venv-NAME, with what that file pins.
+venv() {
+    folder=$target/venv-$1
+    stamp=$(cksum <"$2")
+    is_made "$folder" "$stamp" && return
+    need_venv
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
+    echo "$stamp" >"$folder/.stamp"
+}
+
+# unpack PACKAGE COMMAND...: target/PACKAGE/usr/bin with these commands of a Debian package. It is not installed, and starts no
+# service; what is installed already is taken instead.
+unpack() {
+    package=$1 folder=$target/$1
+    shift
+    is_made "$folder" unpacked && return
+    rm -rf "$folder"
+    mkdir -p "$folder/usr/bin"
+    if is_installed "$@"; then
+        for command in "$@"; do ln -s "$(command -v "$command")" "$folder/usr/bin/$command"; done
+    elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+        [ "$(id -u)" != 0 ] || apt-get update >"$target/apt-get.log" 2>&1 || true
+        { (cd "$folder" && apt-get download "$package") && dpkg-deb -x "$folder/$package"_*.deb "$folder"; } >>"$target/apt-get.log" 2>&1 || {
+            echo "gristmill: $package is missing, and apt-get download $package failed: see $target/apt-get.log" >&2
+            exit 1
+        }
+        rm "$folder/$package"_*.deb
+    else
+        echo "gristmill: $package is missing: apt-get install $package" >&2
+        exit 1
+    fi
+    echo unpacked >"$folder/.stamp"
+}
+
+is_installed() {
+    for command in "$@"; do command -v "$command" >/dev/null || return 1; done
+}

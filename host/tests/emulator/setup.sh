@@ -27,18 +27,7 @@ main() {
     venv moto "$here/requirements-moto.txt"
     node_linters
     need openssl openssl
-    docker_registry
-}
-
-venv() {
-    folder=$target/venv-$1
-    stamp=$(cksum <"$2")
-    is_made "$folder" "$stamp" && return
-    need_venv
-    rm -rf "$folder"
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
-    echo "$stamp" >"$folder/.stamp"
+    unpack docker-registry docker-registry
 }
 
 node_linters() {
@@ -50,26 +39,6 @@ node_linters() {
     mkdir -p "$folder"
     npm install --prefix "$folder" --silent --no-audit --no-fund --no-package-lock "$ASL_VALIDATOR"
     echo "$ASL_VALIDATOR" >"$folder/.stamp"
-}
-
-docker_registry() {
-    folder=$target/docker-registry
-    is_made "$folder" unpacked && return
-    rm -rf "$folder"
-    mkdir -p "$folder/usr/bin"
-    if found=$(command -v docker-registry); then
-        ln -s "$found" "$folder/usr/bin/docker-registry"
-    elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
-        [ "$(id -u)" != 0 ] || apt-get update >"$target/apt-get.log" 2>&1 || true
-        { (cd "$folder" && apt-get download docker-registry) && dpkg-deb -x "$folder"/docker-registry_*.deb "$folder"; } >>"$target/apt-get.log" 2>&1 || {
-            echo "gristmill: docker-registry is missing, and apt-get download docker-registry failed: see $target/apt-get.log" >&2
-            exit 1
-        }
-    else
-        echo "gristmill: docker-registry is missing: apt-get install docker-registry" >&2
-        exit 1
-    fi
-    echo unpacked >"$folder/.stamp"
 }
 
 main
