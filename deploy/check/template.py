@@ -44,8 +44,11 @@ class Resolved:
     """A template's resources with given parameters. Every condition holds, so that nothing is left out."""
 
     def __init__(self, template: dict[str, Any], **parameters: str) -> None:
-        defaults = {name: str(spec.get("Default", "")) for name, spec in template["Parameters"].items()}
-        self._values = PSEUDO | defaults | parameters
+        specs = template["Parameters"]
+        given = {name: parameters.get(name, spec.get("Default", "")) for name, spec in specs.items()}
+        numbers = {name: float(given[name]) for name, spec in specs.items() if spec["Type"] == "Number"}
+        self._values: dict[str, Any] = PSEUDO | given | {
+            name: int(value) if value.is_integer() else value for name, value in numbers.items()}
         self._resources = template["Resources"]
         self._mappings = template.get("Mappings", {})
 
@@ -89,7 +92,7 @@ class Resolved:
                 return more[name]
             if name.endswith(".Arn"):
                 return self._arn(name.removesuffix(".Arn"))
-            return self._values.get(name) or f"ref-of-{name}"
+            return str(self._values.get(name) or f"ref-of-{name}")
 
         return re.sub(r"\$\{([^}]+)\}", of, text)
 

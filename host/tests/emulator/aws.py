@@ -9,7 +9,8 @@
 * `task_tokens.py`      heartbeats and time-outs, a fresh token per attempt, the errors of SendTask*;
 * `error_names.py`      which errors a Retry or a Catch matches;
 * `lifetime.py`         executions that are stopped stop waiting;
-* `queues.py`           receipt handles that grow stale, as SQS's do.
+* `queues.py`           receipt handles that grow stale, as SQS's do;
+* `stacks.py`           numbers in CloudFormation's templates that come from parameters.
 
 Everything else (S3, DynamoDB, SQS itself, the interpreter of the states language) is ministack's.
 """
@@ -61,9 +62,10 @@ def fill_gaps() -> None:
     import error_names
     import lifetime
     import queues
+    import stacks
     import task_tokens
 
-    for room in (lifetime, error_names, task_tokens, distributed_map, queues):
+    for room in (lifetime, error_names, task_tokens, distributed_map, queues, stacks):
         room.install()
 
 
