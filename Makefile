@@ -155,7 +155,7 @@ bench-partitions: host $(DIVIDED)/.done ## one batch of 1 GB of rows into 5,000 
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint deny plugins generator test-host test-plugins test-emulator test-image ## everything but test-real-parts, fuzz and the long runs: chaos, outages, soak
+test: lint deny plugins generator test-host test-plugins test-emulator deploy-check test-image ## everything but test-real-parts, fuzz and the long runs: chaos, outages, soak
 
 # Clippy compiles our own crates, and what it compiled is what the tests run: neither they nor their dependencies are compiled twice.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
@@ -221,6 +221,14 @@ emulator: ## what the tests need instead of an AWS account
 .PHONY: test-emulator
 test-emulator: emulator ## the emulator itself, and the linters of state machines
 	$(VENV) -m pytest -q host/tests/emulator
+
+# The checkers run beside the walk, which mostly waits for the CLI's own waiting.
+.PHONY: deploy-check
+deploy-check: tools plugin-noaa-precipitation emulator ## templates, policies, alerts: linted; deploy/README.md followed on an emulator
+	deploy/check/setup.sh
+	$(LINTED_TEST) $(HOST_CRATES) --no-run
+	$(VENV) deploy/check/check.py & checked=$$!; \
+	    $(VENV) -m pytest -q deploy/check; followed=$$?; wait $$checked && exit $$followed
 
 # The binary of the tests saves a second compilation of everything; unoptimized it is larger than what the image's limit is for.
 .PHONY: test-image

@@ -19,7 +19,8 @@ DEPLOY = Path(__file__).resolve().parents[1]
 CHECK = DEPLOY / "check"
 TARGET = Path(sys.prefix).parent
 TEMPLATES = sorted(
-    file.name for file in DEPLOY.glob("*.yaml") if file.read_text().startswith("AWSTemplateFormatVersion"))
+    file.name for file in DEPLOY.glob("*.yaml")
+    if file.name != "packaged.yaml" and file.read_text().startswith("AWSTemplateFormatVersion"))
 
 # By name: the command, in the folder deploy/.
 CHECKERS: dict[str, list[object]] = {

@@ -15,10 +15,19 @@ pub(crate) enum By {
 }
 use By::{Make, Script, Test};
 
+/// Types what deploy/README.md says, on an emulator.
+const WALK: By = Script("deploy/check/test_walk.py");
+
 /// How a command begins, and what runs it.
 const ELSEWHERE: &[(&str, By)] = &[
     // README.md, deploy/README.md
     ("aws stepfunctions create-state-machine", Test("cloud::a_distributed_map_of_1000_objects_over_two_workers")),
+    ("aws", WALK),
+    (". deploy/env.sh", WALK),
+    ("gristmill publish plugins/noaa-precipitation --registry", WALK),
+    ("gristmill promote noaa-precipitation 0.1.0 --registry", WALK),
+    ("gristmill asl plugins/noaa-precipitation --queue-url \"$QUEUE\" > deploy/machine.json", WALK),
+    ("docker push", WALK),
     ("docker build", Make("image")),
     ("docker run", Script("deploy/image/test.py")),
     ("gristmill check plugins/noaa-precipitation --cloud", Test("account::an_account_that_has_everything_passes")),
