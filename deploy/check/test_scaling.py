@@ -6,18 +6,21 @@ The properties are the templates' own. botocore checks their form by AWS's model
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+import yaml
 
 from conftest import EMULATOR, TARGET
 from template import FOLDER, Resolved, read
 
 SCALING = Resolved(read(FOLDER / "scaling.yaml"))
 WATCH = Resolved(read(FOLDER / "watch.yaml"))
+DATASET = Resolved(read(FOLDER / "dataset.yaml"), Dataset="rain")
 WORKERS = Resolved(read(FOLDER / "workers.yaml"))
 SERVICE = "service/gristmill/gristmill-workers"
 
@@ -70,14 +73,14 @@ def test_the_policies_are_what_application_auto_scaling_takes(session: Any) -> N
 def test_alarms_that_compute_are_what_cloudwatch_takes(session: Any) -> None:
     cloudwatch = session("cloudwatch")
     computing = 0
-    for template in (SCALING, WATCH):
+    for template in (SCALING, WATCH, DATASET):
         for alarm in template.properties("AWS::CloudWatch::Alarm").values():
             cloudwatch.put_metric_alarm(**alarm)
             computing += "Metrics" in alarm
     # Beside those that target tracking makes for itself.
     stored = cloudwatch.describe_alarms(AlarmNamePrefix="gristmill-")["MetricAlarms"]
-    assert computing == 6
-    assert len(stored) == 9
+    assert computing == 8
+    assert len(stored) == 17
     for alarm in stored:
         returned = [metric for metric in alarm.get("Metrics", []) if metric.get("ReturnData")]
         assert len(returned) == (1 if alarm.get("Metrics") else 0), alarm["AlarmName"]
@@ -85,11 +88,45 @@ def test_alarms_that_compute_are_what_cloudwatch_takes(session: Any) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmName"]
 
 
-def test_every_name_in_an_expression_is_a_metric_of_its_own() -> None:
-    import re
+def test_the_dashboard_is_json_and_names_alarms_that_there_are() -> None:
+    [dashboard] = WATCH.properties("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+    assert [widget["properties"]["markdown"] for widget in widgets if widget["type"] == "text"] == [
+        "## Behind?", "## Failing?", "## Busy?", "## Costly?"]
+    [shown] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
+    alarms = {alarm["AlarmName"] for alarm in WATCH.properties("AWS::CloudWatch::Alarm").values()}
+    # Those of WorkerMetrics may not be there.
+    assert {arn.rsplit(":", 1)[1] for arn in shown} <= alarms
+    assert len(shown) == 7
 
+
+def test_a_worker_that_is_stopped_has_time_for_its_drain() -> None:
+    [task] = WORKERS.properties("AWS::ECS::TaskDefinition").values()
+    [container] = task["ContainerDefinitions"]
+    variables = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
+    # 5 s to give back what is left; Fargate takes 120 s at most.
+    assert seconds(variables["GRISTMILL_DRAIN"]) + 5 <= container["StopTimeout"] <= 120
+    # A worker sees only the container's limit, and a task cannot give more than it has.
+    assert container["Memory"] == task["Memory"]
+
+    kinds = {document["kind"]: document for document in yaml.safe_load_all((FOLDER / "keda.yaml").read_text())}
+    pod = kinds["Deployment"]["spec"]["template"]["spec"]
+    variables = {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
+    assert pod["terminationGracePeriodSeconds"] == seconds(variables["GRISTMILL_DRAIN"]) + 10
+    assert "lifecycle" not in pod["containers"][0]
+    # Whoever sets the number of workers is the only one to do so.
+    assert "replicas" not in kinds["Deployment"]["spec"]
+    [service] = WORKERS.properties("AWS::ECS::Service").values()
+    assert "DesiredCount" not in service
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def test_every_name_in_an_expression_is_a_metric_of_its_own() -> None:
     functions = {"IF", "FILL"}
-    for template in (SCALING, WATCH):
+    for template in (SCALING, WATCH, DATASET):
         found = 0
         for alarm in template.properties("AWS::CloudWatch::Alarm").values():
             for metric in alarm.get("Metrics", []):
