@@ -1,33 +1,40 @@
 #!/usr/bin/env python3
-"""Stands in for `aws` where the emulator has no answer; everything else goes to the AWS CLI itself.
+"""Stands in for `aws` where the emulator has no answer; everything else is the AWS CLI itself (target/venv-deploy).
 
 * scaling.yaml: the emulator knows no Application Auto Scaling. Nothing is done, and that is said.
 * watch.yaml: it refuses alarms that compute. Those are left out of the template.
 * `logs tail` and `ecr get-login-password`: nobody logs in here, and no image is pulled.
 
-What was left out is a line in the file LEFT_OUT, which the test reads.
+What was left out is a line in the file LEFT_OUT, which the test reads. And the CLI asks the emulator every fraction of a second
+whether a stack is there, instead of every half a minute.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
-CLI = os.environ["AWS_CLI"]
+from awscli.clidriver import main as aws
+
+PAUSE = 0.3  # seconds
 
 
-def main() -> None:
+def main() -> int:
     words = sys.argv[1:]
     if words[:2] in (["logs", "tail"], ["ecr", "get-login-password"]) or "deploy/scaling.yaml" in words:
         left_out(" ".join(words))
-        return
+        return 0
     if "deploy/watch.yaml" in words:
         words[words.index("deploy/watch.yaml")] = without_computing_alarms(Path("deploy/watch.yaml"))
     if words[0] == "sqs":
         # Version 1 of the CLI, which is the one that comes from PyPI, has a host of its own for queues in us-east-1.
         words += ["--endpoint-url", os.environ["AWS_ENDPOINT_URL"]]
-    os.execv(CLI, [CLI, *words])
+    sleep = time.sleep
+    time.sleep = lambda seconds: sleep(min(seconds, PAUSE))
+    sys.argv[1:] = words
+    return aws()
 
 
 def without_computing_alarms(file: Path) -> str:
@@ -52,4 +59,4 @@ def left_out(what: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

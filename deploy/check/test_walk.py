@@ -45,14 +45,13 @@ class Desk:
             shutil.copy(PLUGIN / name, folder / "plugins/noaa-precipitation")
         tools = folder / "bin"
         tools.mkdir()
-        self._tool(tools / "aws", f'exec {sys.executable} {ROOT}/deploy/check/stand-in.py "$@"')
+        self._tool(tools / "aws", f'exec {TARGET}/venv-deploy/bin/python {ROOT}/deploy/check/stand-in.py "$@"')
         self._tool(tools / "docker", f'cat >/dev/null <&- ; echo "docker $*" >> {self.left_out}')
         (tools / "gristmill").symlink_to(GRISTMILL)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GRISTMILL_", "MAKE"))}
         self.environment = kept | {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "HOME": str(folder),
-            "AWS_CLI": str(TARGET / "venv-deploy/bin/aws"),
             "LEFT_OUT": str(self.left_out),
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "test",
