@@ -1,6 +1,6 @@
 """deploy/README.md, followed from an empty account to a run and away again, on an emulator.
 
-The commands are those of the document, typed in a shell. `stand-in.py` says what the emulator cannot do. Where ECS would start
+The commands are those of the document, typed in a shell. `stand_in.py` says what the emulator cannot do. Where ECS would start
 a task, a worker of this machine gets the very environment of the task definition.
 """
 
@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ class Desk:
             shutil.copy(PLUGIN / name, folder / "plugins/noaa-precipitation")
         tools = folder / "bin"
         tools.mkdir()
-        self._tool(tools / "aws", f'exec {TARGET}/venv-deploy/bin/python {ROOT}/deploy/check/stand-in.py "$@"')
+        self._tool(tools / "aws", f'exec {sys.executable} -S -E {ROOT}/deploy/check/ask.py "$@"')
         self._tool(tools / "docker", f'cat >/dev/null <&- ; echo "docker $*" >> {self.left_out}')
         (tools / "gristmill").symlink_to(GRISTMILL)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GRISTMILL_", "MAKE"))}
@@ -86,7 +87,19 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         [sys.executable, EMULATOR / "aws.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "SFN_WAIT_SCALE": "0.01"})
     assert emulator.stdin and emulator.stdout
-    yield Desk(tmp_path, json.loads(emulator.stdout.readline())["endpoint"])
+    desk = Desk(tmp_path, json.loads(emulator.stdout.readline())["endpoint"])
+    # A socket's path is short, and pytest's folders may not be.
+    with tempfile.TemporaryDirectory() as short:
+        desk.environment["STAND_IN"] = f"{short}/aws"
+        stand_in = subprocess.Popen(
+            [TARGET / "venv-deploy/bin/python", ROOT / "deploy/check/stand_in.py", f"{short}/aws"],
+            env=desk.environment, stdout=subprocess.PIPE, text=True)
+        assert stand_in.stdout
+        while stand_in.stdout.readline() not in ("ready\n", ""):
+            pass
+        yield desk
+        stand_in.kill()
+        stand_in.wait()
     emulator.stdin.close()
     emulator.wait(timeout=10)
 
