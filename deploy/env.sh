@@ -6,7 +6,8 @@ export AWS_DEFAULT_REGION="$AWS_REGION"
 
 # output STACK NAME
 output() {
-    aws cloudformation describe-stacks --stack-name "$FLEET-$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue" --output text
+    aws cloudformation describe-stacks --stack-name "$FLEET-$1" \
+        --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue" --output text
 }
 
 # The account, and the default VPC with its subnets and its main route table, as words with commas between.

@@ -105,7 +105,8 @@ def shared(does: str, uris: list[str]) -> tuple[str, str]:
     known = [re.sub(r"\{\$.*", "", uri).removeprefix("s3://") for uri in uris]
     buckets = {uri.split("/", 1)[0] for uri in known}
     if len(buckets) != 1 or "" in buckets:
-        raise Unfit(f"it {does} {' and '.join(sorted(uris)) or 'nothing in S3'}; dataset.yaml wants one bucket. Change a copy of it")
+        places = " and ".join(sorted(uris)) or "nothing in S3"
+        raise Unfit(f"it {does} {places}; dataset.yaml wants one bucket. Change a copy of it")
     return buckets.pop(), os.path.commonprefix([uri.partition("/")[2] for uri in known])
 
 

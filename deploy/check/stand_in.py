@@ -88,7 +88,9 @@ def run(words: list[str]) -> int:
 def without_computing_alarms(file: Path) -> str:
     lines = file.read_text().splitlines(keepends=True)
     # By lines, because the tags of the short form are not YAML's own: a resource begins at two blanks.
-    starts = [number for number, line in enumerate(lines) if line[:2] == "  " and line[2:3].isalpha() and line.rstrip().endswith(":")]
+    starts = [
+        number for number, line in enumerate(lines)
+        if line[:2] == "  " and line[2:3].isalpha() and line.rstrip().endswith(":")]
     section = next(number for number, line in enumerate(lines) if line.startswith("Resources:"))
     end = next(number for number, line in enumerate(lines) if line.startswith("Outputs:"))
     starts = [number for number in starts if section < number < end] + [end]

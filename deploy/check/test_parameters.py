@@ -56,7 +56,7 @@ def test_places(tmp_path: Path, more: str, expected: list[str]) -> None:
         (READS.replace("in/a/x", "other/a"), "dataset.yaml wants one bucket"),
         (READS.replace("s3://in/a/x/", "s3://${NOWHERE}/"), "the variable NOWHERE has no value"),
         (READS.replace("in/a/x/", "in/a b/").replace("a/y", "a b"), "a blank"),
-        (READS + '[[output]]\nname = "a"\ntable = "a"\nkey = ["k"]\n[[output]]\nname = "b"\ntable = "b"\nkey = ["k"]\n', "several tables"),
+        (READS + "".join(f'[[output]]\nname = "{n}"\ntable = "{n}"\nkey = ["k"]\n' for n in "ab"), "several tables"),
         ("dataset = ", "error"),
         ('dataset = "d"\n', "nothing in S3"),
     ],

@@ -76,7 +76,8 @@ def cells_of(at: dict[str, int]) -> Iterator[tuple[int, int]]:
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[Any]]]:
     """Asks a Prometheus that scrapes a worker, which has done some batches, good and bad ones."""
     folder = tmp_path_factory.mktemp("scrape")
-    emulator = subprocess.Popen([sys.executable, EMULATOR / "aws.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    emulator = subprocess.Popen(
+        [sys.executable, EMULATOR / "aws.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert emulator.stdin and emulator.stdout
     endpoint = json.loads(emulator.stdout.readline())["endpoint"]
     queue = furnish(endpoint, folder)
@@ -130,7 +131,8 @@ def publish(folder: Path) -> None:
     (folder / "registry").mkdir()
     for words in (["publish", PLUGIN], ["promote", DATASET, "0.1.0"]):
         command = [GRISTMILL, *words, "--registry", folder / "registry"]
-        subprocess.run(command, env={**os.environ, "GRISTMILL_CACHE": str(folder / "cache")}, check=True, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "GRISTMILL_CACHE": str(folder / "cache")}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def send(endpoint: str, queue: str) -> None:

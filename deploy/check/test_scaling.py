@@ -34,9 +34,11 @@ def session() -> Iterator[Any]:
     session = boto3.Session("test", "test", region_name="eu-west-1")
     ecs = session.client("ecs", endpoint_url=endpoint)
     ecs.create_cluster(clusterName="gristmill")
-    ecs.register_task_definition(family="gristmill-worker", containerDefinitions=[{"name": "worker", "image": "i", "memory": 1}])
+    container = {"name": "worker", "image": "i", "memory": 1}
+    ecs.register_task_definition(family="gristmill-worker", containerDefinitions=[container])
     [service] = WORKERS.properties("AWS::ECS::Service").values()
-    ecs.create_service(cluster="gristmill", serviceName=service["ServiceName"], taskDefinition="gristmill-worker", desiredCount=1)
+    ecs.create_service(
+        cluster="gristmill", serviceName=service["ServiceName"], taskDefinition="gristmill-worker", desiredCount=1)
     yield lambda name: session.client(name, endpoint_url=endpoint)
     moto.kill()
     moto.wait()
@@ -59,7 +61,8 @@ def test_the_policies_are_what_application_auto_scaling_takes(session: Any) -> N
 
     [target] = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 20)
-    stored = {policy["PolicyName"]: policy for policy in scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]}
+    described = scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    stored = {policy["PolicyName"]: policy for policy in described}
     assert sorted(stored) == ["gristmill-sleep", "gristmill-track", "gristmill-wake"]
     track = stored["gristmill-track"]["TargetTrackingScalingPolicyConfiguration"]
     metrics = track["CustomizedMetricSpecification"]["Metrics"]

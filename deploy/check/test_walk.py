@@ -145,7 +145,8 @@ def test_the_document_leads_to_a_run_and_away_again(desk: Desk) -> None:
 
     # The machine that went into the stack, in the eyes of two linters.
     linted = subprocess.run(
-        [sys.executable, EMULATOR / "lint_asl.py", desk.folder / "deploy/machine.json"], capture_output=True, text=True, check=False)
+        [sys.executable, EMULATOR / "lint_asl.py", desk.folder / "deploy/machine.json"],
+        capture_output=True, text=True, check=False)
     assert linted.returncode == 0, linted.stdout
 
     stations = len(list((PLUGIN / "sample/csv/by_station").iterdir()))
