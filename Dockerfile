@@ -54,7 +54,8 @@ COPY --from=binary /out/datasets /etc/gristmill/datasets
 # Probes and scrapers come from outside the container, hence every interface.
 ENV GRISTMILL_ADMIN=0.0.0.0:9464 \
     GRISTMILL_CACHE=/var/cache/gristmill \
-    GRISTMILL_DATASETS=/etc/gristmill/datasets
+    GRISTMILL_DATASETS=/etc/gristmill/datasets \
+    TMPDIR=/var/cache/gristmill
 VOLUME /var/cache/gristmill
 EXPOSE 9464
 # A number, because Kubernetes' runAsNonRoot cannot tell whether a name is root.

@@ -27,10 +27,6 @@ RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
 SECONDS = 60.0
 DATASET = "noaa-precipitation"
 
-# The queries are those of a worker that measures waits and queues.
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "host/src/telemetry/names.rs").is_file(), reason="this worker does not measure waits and queues yet")
-
 # What does not happen here: AWS neither throttles nor refuses, and nobody publishes a bad version. These counters appear with
 # their first event.
 NOT_HERE = {
