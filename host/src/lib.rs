@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod files;
 pub mod job;
 pub mod ledger;
+pub mod lint;
 pub mod map;
 pub mod object;
 pub mod queue;

@@ -4,6 +4,7 @@
 mod compile;
 mod dataset;
 mod desk;
+mod lint;
 mod map;
 mod plugin;
 mod registry;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
+pub use self::lint::LintArgs;
 pub use self::map::{ItemsArgs, MapArgs};
 pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
@@ -53,6 +55,8 @@ pub enum Command {
     Asl(AslArgs),
     /// Find what is wrong with a dataset before it runs.
     Check(CheckArgs),
+    /// Find what makes callbacks hang, lose or cost in a state machine that somebody wrote.
+    Lint(LintArgs),
     /// Look at a plugin, or put it into an OCI registry.
     #[command(subcommand)]
     Plugin(PluginCommand),

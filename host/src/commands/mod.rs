@@ -8,6 +8,7 @@ mod diff;
 mod inputs;
 mod items;
 mod keygen;
+mod lint;
 mod machine;
 mod map;
 mod output;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(args) => io.block_on(Box::pin(worker::run(args))),
         Command::Items(args) => io.block_on(Box::pin(items::run(args))),
         Command::Asl(args) => asl::run(args),
+        Command::Lint(args) => lint::run(&args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(PluginCommand::Inspect(args)) => io.block_on(plugin::run(args)),
         Command::Plugin(PluginCommand::Push(args)) => io.block_on(Box::pin(push::run(args))),

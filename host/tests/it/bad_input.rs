@@ -556,3 +556,45 @@ fn peak_memory(run: &mut Child) -> u64 {
     assert!(peak > 0, "nothing was seen of the process");
     peak
 }
+
+#[test]
+fn a_definition_that_is_none() {
+    let laptop = Laptop::new();
+    let refused = |name: &str, text: &str| {
+        let file = laptop.write(name, text);
+        let said = laptop.run(&["lint", "--json", file.to_str().unwrap()]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{}", said.err);
+        said.err
+    };
+    let large = format!("[{}0]", "0,".repeat(5_000_000));
+    let said = [
+        refused("no.json", "StartAt: Map"),
+        refused("list.json", "[]"),
+        refused("large.json", &large),
+        laptop.run(&["lint", laptop.root().join("missing.json").to_str().unwrap()]).err,
+    ];
+    assert_snapshot!(said.concat(), @r"
+    error: LAPTOP/no.json: it is no JSON: expected value at line 1 column 1; where it is the template of a definition, render it first
+    error: LAPTOP/list.json: it is no state machine: that is an object with `StartAt` and `States`
+    error: LAPTOP/large.json: it has more than 1048576 bytes, and Step Functions takes no larger definition
+    error: LAPTOP/missing.json: No such file or directory (os error 2)
+    ");
+}
+
+/// What a machine names cannot steer the terminal, and looks like no finding of ours.
+#[test]
+fn a_definition_with_hostile_names() {
+    let laptop = Laptop::new();
+    let callback = json!({"Type": "Task", "Resource": "a:sqs:sendMessage.waitForTaskToken", "End": true, "Retry": [
+        {"ErrorEquals": ["Gristmill.\u{1b}[2J\nerror: all is well"]}
+    ]});
+    let machine = json!({"StartAt": "A", "States": {"A\n\u{1b}[2Jerror: x": callback}});
+    let file = laptop.write("machine.json", &machine.to_string());
+    let said = laptop.run(&["lint", file.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    assert!(!said.out.contains('\u{1b}') && !said.out.lines().any(|line| line.starts_with("error")), "{}", said.out);
+    assert!(said.out.contains("[unknown-error]"), "{}", said.out);
+    let as_json = laptop.run(&["lint", "--json", file.to_str().unwrap()]);
+    let linted: serde_json::Value = serde_json::from_str(&as_json.out).unwrap();
+    assert_eq!((linted["callbacks"].as_u64(), linted["findings"][0]["line"].as_u64()), (Some(1), Some(1)));
+}
