@@ -26,6 +26,7 @@ pub mod replay;
 pub mod report;
 pub mod rollout;
 pub mod runtime;
+pub mod simulate;
 pub mod sink;
 mod sqlite;
 pub mod table;

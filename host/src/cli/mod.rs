@@ -8,6 +8,7 @@ mod lint;
 mod map;
 mod plugin;
 mod registry;
+mod simulate;
 mod variables;
 mod worker;
 
@@ -22,6 +23,7 @@ pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
 };
+pub use self::simulate::{Processor, SimulateArgs};
 pub use self::variables::SetArgs;
 pub use self::worker::{HealthArgs, WorkerArgs};
 use crate::telemetry::logs::LogFormat;
@@ -57,6 +59,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Find what makes callbacks hang, lose or cost in a state machine that somebody wrote.
     Lint(LintArgs),
+    /// Play what a fleet would do with a load: how long it takes, how long batches wait, and what it costs.
+    Simulate(Box<SimulateArgs>),
     /// Look at a plugin, or put it into an OCI registry.
     #[command(subcommand)]
     Plugin(PluginCommand),

@@ -19,6 +19,7 @@ mod push;
 mod replay;
 mod sign;
 mod signals;
+mod simulate;
 mod status;
 mod waiting;
 mod worker;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Items(args) => io.block_on(Box::pin(items::run(args))),
         Command::Asl(args) => asl::run(args),
         Command::Lint(args) => lint::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Check(args) => io.block_on(check::run(args)),
         Command::Plugin(PluginCommand::Inspect(args)) => io.block_on(plugin::run(args)),
         Command::Plugin(PluginCommand::Push(args)) => io.block_on(Box::pin(push::run(args))),

@@ -45,6 +45,7 @@ mod rooms;
 mod rows;
 mod shares;
 mod signing;
+mod simulate;
 mod support;
 mod surroundings;
 mod tables;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["callback", "ledger", "object", "queue", "registry", "trust"],
     &["dataset", "table"],
     &["asl", "runtime", "sink"],
-    &["account", "lint", "report"],
+    &["account", "lint", "report", "simulate"],
     &["admission", "telemetry"],
     &["catalog"],
     &["batch", "rollout"],

@@ -24,6 +24,8 @@ impl Desk {
         for file in fs::read_dir(project(sample)).unwrap().map(Result::unwrap) {
             fs::copy(file.path(), folder.path().join(sample).join(file.file_name())).unwrap();
         }
+        fs::create_dir(folder.path().join("deploy")).unwrap();
+        fs::copy(project("deploy/scaling.yaml"), folder.path().join("deploy/scaling.yaml")).unwrap();
         fs::copy(plugin("noaa-precipitation"), plugins.join("noaa-precipitation.wasm")).unwrap();
         fs::copy(project("plugins/noaa-precipitation/dataset.toml"), plugins.join("dataset.toml")).unwrap();
         Self { folder, before: String::new() }
