@@ -17,6 +17,7 @@ mod run;
 mod scenario;
 mod scope;
 mod search;
+mod service;
 mod svg;
 mod template;
 mod waiting;

@@ -2,8 +2,8 @@
 
 use super::agenda::{Agenda, Event};
 use super::bucket::Bucket;
-use super::control::{Control, PERIOD, Sample};
-use super::fleet::{Phase, Task, Tasks, Work};
+use super::control::{Control, PERIOD};
+use super::fleet::{Phase, Tasks, Work};
 use super::load::Arrivals;
 use super::outcome::{Counts, Outcome, Point};
 use super::scenario::Scenario;
@@ -13,8 +13,6 @@ use super::waiting::{GivenUp, Message, Waiting};
 const PASS: f64 = 10.0;
 /// A message whose waiting state has given up: the worker asks, and deletes it.
 const STALE: f64 = 1.0;
-/// How often a worker asks again for a protection that was refused, in seconds.
-const ASK_AGAIN: f64 = 30.0;
 /// After the last batch: how long the fleet may take to fall asleep.
 const TAIL: f64 = 3600.0;
 /// When a run is given up that does not come to its end.
@@ -25,27 +23,27 @@ const STUCK: f64 = 86_400.0;
 const RETRY: f64 = 5.0;
 
 pub(super) struct Run<'a> {
-    scenario: &'a Scenario,
-    rng: fastrand::Rng,
-    now: f64,
-    agenda: Agenda,
+    pub(super) scenario: &'a Scenario,
+    pub(super) rng: fastrand::Rng,
+    pub(super) now: f64,
+    pub(super) agenda: Agenda,
     /// Batches that no child has begun, by their number.
-    next: u32,
+    pub(super) next: u32,
     /// Children that are open, those without a message too.
-    open: u32,
-    waiting: Waiting,
-    tasks: Tasks,
-    busy: u32,
-    desired: u32,
-    control: Control,
-    starts: Bucket,
-    answers: Bucket,
-    refused_at: f64,
-    last_taken: f64,
-    over: u32,
-    drained: Option<f64>,
-    counts: Counts,
-    timeline: Vec<Point>,
+    pub(super) open: u32,
+    pub(super) waiting: Waiting,
+    pub(super) tasks: Tasks,
+    pub(super) busy: u32,
+    pub(super) desired: u32,
+    pub(super) control: Control,
+    pub(super) starts: Bucket,
+    pub(super) answers: Bucket,
+    pub(super) refused_at: f64,
+    pub(super) last_taken: f64,
+    pub(super) over: u32,
+    pub(super) drained: Option<f64>,
+    pub(super) counts: Counts,
+    pub(super) timeline: Vec<Point>,
 }
 
 impl<'a> Run<'a> {
@@ -75,7 +73,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn plan(&mut self, time: f64, event: Event) {
+    pub(super) fn plan(&mut self, time: f64, event: Event) {
         self.agenda.plan(time, event);
     }
 
@@ -250,99 +248,5 @@ impl<'a> Run<'a> {
                 }
             }
         }
-    }
-
-    fn is_up(&mut self, task: u32) {
-        if !self.tasks.up(task) {
-            return;
-        }
-        let loss = self.scenario.fleet.spot_loss;
-        if self.tasks.all[task as usize].is_spot && loss > 0.0 {
-            let life = -(1.0 - self.rng.f64()).ln() * 3600.0 / loss;
-            self.plan(self.now + life, Event::SpotLost { task });
-        }
-        self.counts.peak = self.counts.peak.max(self.tasks.running);
-    }
-
-    fn stop_task(&mut self, task: u32) {
-        if self.tasks.drain(task, self.now) {
-            self.plan(self.now + self.scenario.fleet.drain, Event::DrainEnds { task });
-        }
-    }
-
-    /// A task had no time to end its work: the messages are visible again.
-    fn give_back(&mut self, task: u32) {
-        for Work { batch, attempt, since } in self.tasks.stop(task, self.now) {
-            self.busy -= 1;
-            self.counts.busy += self.now - since;
-            self.counts.given_back += 1;
-            if self.waiting.is_running(batch, attempt) {
-                self.waiting.wait(batch, self.now);
-            }
-        }
-    }
-
-    /// Notes what it looks like.
-    fn look(&mut self) {
-        self.timeline.push(Point {
-            at: self.now,
-            waiting: self.waiting.depth() as u32,
-            running: self.busy,
-            tasks: self.tasks.running,
-            desired: self.desired,
-        });
-    }
-
-    /// What the service does to have as many tasks as it should.
-    fn pass(&mut self) {
-        self.look();
-        let active = self.tasks.active();
-        for _ in active..self.desired {
-            let (task, at) = self.tasks.launch(self.now, &mut self.rng);
-            self.counts.launched += 1;
-            self.plan(at, Event::Up { task });
-        }
-        if active > self.desired {
-            for task in self.tasks.to_stop(active - self.desired) {
-                self.stop_task(task);
-            }
-        }
-        if self.now - self.refused_at >= ASK_AGAIN {
-            self.refused_at = self.now;
-            let unprotected =
-                |task: &&Task| task.phase == Phase::Running && !task.is_protected && !task.work.is_empty();
-            if self.tasks.active() > self.desired {
-                self.counts.blocked += self.tasks.all.iter().filter(unprotected).count() as u64;
-            } else {
-                for task in &mut self.tasks.all {
-                    task.is_protected |= task.phase == Phase::Running && !task.work.is_empty();
-                }
-            }
-        }
-    }
-
-    fn sample(&mut self) {
-        let is_there = self.tasks.active() > 0;
-        self.control.record(Sample {
-            visible: self.waiting.depth() as f64,
-            in_flight: f64::from(self.busy),
-            running: is_there.then(|| f64::from(self.tasks.running)),
-            desired: is_there.then(|| f64::from(self.desired)),
-        });
-        // Alarms are evaluated every minute, each at a second of its own.
-        let policies = self.control.policies();
-        for policy in 0..policies {
-            let second = PERIOD * policy as f64 / policies as f64;
-            self.plan(self.now + second, Event::Ask { policy });
-        }
-        self.plan(self.now + PERIOD, Event::Sample);
-    }
-
-    fn ask(&mut self, policy: usize) {
-        let Some(wanted) = self.control.ask(policy, self.now, self.desired) else { return };
-        let has_work = self.over < self.scenario.load.batches;
-        self.counts.scaled(wanted > self.desired, has_work);
-        self.desired = wanted;
-        self.pass();
     }
 }
