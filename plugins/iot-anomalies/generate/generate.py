@@ -7,7 +7,9 @@ FOLDER stands for the bucket. The same arguments give the same values.
 """
 
 import argparse
+import os
 import random
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +47,13 @@ def readings(rows: int, first: int, devices: int, dice: random.Random) -> pa.Tab
     )
 
 
+def write(path: Path, number: int, given: argparse.Namespace) -> None:
+    """One file. What is in it follows from its number and the seed alone."""
+    dice = random.Random(f"{given.seed} {number}")
+    table = readings(given.rows, number * given.rows, given.devices, dice)
+    pq.write_table(table, path, compression="snappy", row_group_size=-(-given.rows // ROW_GROUPS))
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
@@ -58,14 +67,13 @@ def main() -> None:
     unload, results = given.folder / "unload", given.folder / "results"
     unload.mkdir(parents=True, exist_ok=True)
     results.mkdir(exist_ok=True)
-    uris = []
-    for number in range(given.files):
-        dice = random.Random(f"{given.seed} {number}")
-        name = f"20260101_000000_00001_{'sample' if given.files < 10 else 'readings'}_{number}"
-        table = readings(given.rows, number * given.rows, given.devices, dice)
-        pq.write_table(table, unload / name, compression="snappy", row_group_size=-(-given.rows // ROW_GROUPS))
-        uris.append(f"s3://{bucket}/unload/{name}\n")
-    (results / "readings-manifest.csv").write_text("".join(uris))
+    kind = "sample" if given.files < 10 else "readings"
+    names = [f"20260101_000000_00001_{kind}_{number}" for number in range(given.files)]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        written = [pool.submit(write, unload / name, number, given) for number, name in enumerate(names)]
+        for one in written:
+            one.result()
+    (results / "readings-manifest.csv").write_text("".join(f"s3://{bucket}/unload/{name}\n" for name in names))
     print(f"{given.files} files with {given.rows} readings each under {unload}")
 
 
