@@ -11,6 +11,7 @@ SIZE ?= 100MB
 BENCH_SIZE ?= 500MB
 BATCHES ?= 200000
 READINGS ?= 2000
+SENSOR_FILES ?= 1000
 SEED ?= 1
 PARTITIONS ?= 5000
 PARTITION_ROWS ?= 20000000
@@ -29,6 +30,7 @@ IOT := plugins/iot-anomalies
 BENCH := work/bench
 BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
 STATION_FILES := $(BENCH_DATA)/csv/by_station
+SENSORS := $(BENCH)/sensors-$(SENSOR_FILES)-$(SEED)
 
 .PHONY: help
 help: ## this list
@@ -94,7 +96,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare ## the figures of host/docs/speed.md, but for bench-swap and soak
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot ## the figures of host/docs/speed.md, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -151,6 +153,18 @@ $(DIVIDED)/.done:
 bench-partitions: host $(DIVIDED)/.done ## one batch of 1 GB of rows into 5,000 partitions, beside DuckDB's COPY: time and memory
 	host/benches/partitions/build.sh
 	target/venv-bench/bin/python host/benches/partitions/partitions.py --data $(DIVIDED)/readings --devices $(PARTITIONS)
+
+# 340 kB a file.
+$(SENSORS)/.done:
+	rm -rf $(BENCH)/sensors-*
+	"$$($(IOT)/generate/setup.sh)" $(IOT)/generate/generate.py $(SENSORS)/sensors --files $(SENSOR_FILES) --rows 9000 --seed $(SEED)
+	touch $@
+
+.PHONY: bench-iot
+bench-iot: host plugin-iot-anomalies $(SENSORS)/.done ## Parquet beside DuckDB, Polars, pandas and JSON lines; what is pruned
+	host/benches/compare/setup.sh
+	host/benches/iot/build.sh
+	target/venv-bench/bin/python host/benches/iot/iot.py --data $(SENSORS)/sensors
 
 # --- test ------------------------------------------------------------------------------------------------------------
 
