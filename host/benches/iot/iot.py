@@ -177,7 +177,8 @@ def grind(
     (bucket / "manifest.csv").write_text("".join(f"s3://{BUCKET}/unload/{file.name}\n" for file in files))
     output = "readings" if component == PLUGIN else "sums"
     dataset = options.work / "dataset.toml"
-    lines = [f"{name} = {json.dumps(value)}" for name, value in (settings or {}).items()]
+    settings = {DECODING: {"how": "tables", "before": ""}}.get(component, {}) | (settings or {})
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     dataset.write_text(
         f'dataset = "bench"\n[plugin]\ncomponent = {json.dumps(str(component))}\ntimeout = "10m"\nmax_output = "256 MiB"\n'
         "[settings]\n" + "\n".join(lines) + f'\n[grants]\nread = ["s3://{BUCKET}/"]\n'

@@ -57,9 +57,10 @@ fn describe() -> Manifest {
 const SCHEMA: &str = r#"{
     "type": "object",
     "properties": {
-        "how": { "enum": ["tables", "guest"], "default": "tables" },
-        "before": { "type": "string", "default": "" }
+        "how": { "enum": ["tables", "guest"] },
+        "before": { "type": "string" }
     },
+    "required": ["how", "before"],
     "additionalProperties": false
 }"#;
 
