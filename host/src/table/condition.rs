@@ -12,6 +12,7 @@ use super::cast::{cast, words};
 use super::request::{Comparison, Literal, Predicate, ValueType};
 
 /// A condition whose literal has the column's type.
+#[derive(Clone)]
 pub(super) struct Condition {
     pub(super) comparison: Comparison,
     /// One value; none for the two that ask for nulls.

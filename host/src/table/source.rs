@@ -46,6 +46,11 @@ impl Source {
         &self.first
     }
 
+    /// Whether these bytes are there already.
+    pub(super) fn has(&self, range: &Range<u64>) -> bool {
+        range.end <= self.first.len() as u64
+    }
+
     /// All its bytes in order, unpacked.
     pub(super) fn chunks(&mut self, io: &Handle, compression: Compression, size: usize) -> Chunks {
         let first = std::mem::take(&mut self.first);

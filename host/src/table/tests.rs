@@ -26,9 +26,12 @@ fn request() -> Request {
 }
 
 fn written(rows: &RecordBatch, group: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group));
-    let properties = properties.set_dictionary_page_size_limit(4 << 20).build();
+    written_with(rows, properties.set_dictionary_page_size_limit(4 << 20).build())
+}
+
+fn written_with(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
+    let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
     writer.close().unwrap();
@@ -83,8 +86,15 @@ proptest! {
         with in 0_i64..10,
         kind in 0_usize..8,
         column in 0_usize..3,
+        is_sorted: bool,
+        has_dictionary: bool,
+        page in 1_usize..100,
     ) {
         use Comparison::*;
+        let mut values = values;
+        if is_sorted {
+            values.sort_unstable();
+        }
         let comparison = [Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual, IsNull, IsNotNull][kind];
         let literal = [Literal::Int64(with), Literal::Float64(with as f64), Literal::Text(format!("t{with}"))][column].clone();
         let value = (kind < 6).then_some(literal);
@@ -106,9 +116,107 @@ proptest! {
             },
         };
         let expected: Vec<_> = values.iter().filter(|n| meets(n)).copied().collect();
-        let blocks = scanned(&written(&numbers(&values), group), "t.parquet", &asked).unwrap();
+        // By their bytes, pages of numbers and of texts begin at different rows.
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(group))
+            .set_write_batch_size(1)
+            .set_data_page_size_limit(page)
+            .set_dictionary_enabled(has_dictionary)
+            .set_bloom_filter_enabled(true);
+        let blocks = scanned(&written_with(&numbers(&values), properties.build()), "t.parquet", &asked).unwrap();
         prop_assert!(blocks.iter().all(|block| block.num_rows() > 0));
         prop_assert_eq!(whole(&blocks), expected);
+    }
+}
+
+/// What a scan fetches, and the rows that it gives.
+fn fetched(bytes: &[u8], request: &Request) -> (u64, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("b")).unwrap();
+    std::fs::write(folder.path().join("b/t.parquet"), bytes).unwrap();
+    let store = Arc::new(FolderStore::new(folder.path()));
+    let at: Location = "s3://b/t.parquet".parse().unwrap();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let mut scan = Scan::open(&tokio::runtime::Handle::current(), store, &at, request).await.unwrap();
+        let mut rows = 0;
+        while scan.fetch().await.unwrap() {
+            while let Some(block) = scan.decode().unwrap() {
+                rows += block.num_rows();
+            }
+        }
+        (scan.fetched(), rows)
+    })
+}
+
+#[test]
+fn pages_and_row_groups_that_cannot_have_a_row_are_not_fetched() {
+    let different: Vec<_> = (0..200_000).map(|n| Some(n * 2)).collect();
+    let rows = numbers(&different);
+    let properties = || {
+        let plain = WriterProperties::builder().set_dictionary_enabled(false);
+        plain.set_compression(::parquet::basic::Compression::UNCOMPRESSED).set_data_page_row_count_limit(2_000)
+    };
+    let pages = written_with(&rows, properties().set_write_batch_size(1_000).build());
+    let size = pages.len() as u64;
+    let asked = |column: &str, comparison, value| {
+        let condition = Predicate { column: column.into(), comparison, value: Some(value) };
+        Request { conditions: vec![condition], ..request() }
+    };
+    let (whole, rows_of_whole) = fetched(&pages, &request());
+    assert!(rows_of_whole == 200_000 && whole > size - (1 << 17), "{whole} bytes of {size}");
+    let (part, rows_of_part) = fetched(&pages, &asked("n", Comparison::GreaterOrEqual, Literal::Int64(390_000)));
+    assert_eq!(rows_of_part, 5_000);
+    // The first mebibyte comes unasked, and the last 64 KiB are looked at for the footer.
+    assert!(part < (1 << 20) + (64 << 10) + size / 10, "{part} bytes of {size}");
+    // An odd number is between even ones, and only the filter says that it is none of them.
+    let filtered = written_with(
+        &rows,
+        properties().set_bloom_filter_enabled(true).set_max_row_group_row_count(Some(200_000)).build(),
+    );
+    let (part, none) = fetched(&filtered, &asked("n", Comparison::Equal, Literal::Int64(200_001)));
+    assert_eq!(none, 0);
+    assert!(part < size / 2, "{part} bytes of {}", filtered.len());
+}
+
+#[test]
+fn conditions_choose_the_same_rows_of_pyarrow_s_pages_as_of_its_rows() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/table/samples");
+    let bytes = std::fs::read(folder.join("page-index.parquet")).unwrap();
+    let all = lines(&bytes, "t.parquet", &request()).unwrap();
+    for comparison in [Comparison::Equal, Comparison::NotEqual, Comparison::Less, Comparison::GreaterOrEqual] {
+        for row in (0..240).step_by(37) {
+            let instant = format!("1970-01-{:02}T{:02}:00:00Z", 1 + row / 24, row % 24);
+            let of = [
+                ("n", serde_json::json!(row * 2)),
+                ("n", serde_json::json!(row * 2 + 1)),
+                ("t", serde_json::json!(format!("{row:03} and what makes a page"))),
+                ("at", serde_json::json!(instant)),
+            ];
+            for (column, value) in of {
+                let meets = |line: &&str| {
+                    let row: serde_json::Value = serde_json::from_str(line).unwrap();
+                    let order = match (&row[column], &value) {
+                        (serde_json::Value::Null, _) => return false,
+                        (serde_json::Value::String(found), serde_json::Value::String(with)) => found.cmp(with),
+                        (found, with) => found.as_i64().cmp(&with.as_i64()),
+                    };
+                    match comparison {
+                        Comparison::Equal => order.is_eq(),
+                        Comparison::NotEqual => order.is_ne(),
+                        Comparison::Less => order.is_lt(),
+                        _ => order.is_ge(),
+                    }
+                };
+                let expected: Vec<_> = all.lines().filter(meets).collect();
+                let literal = match &value {
+                    serde_json::Value::String(text) => Literal::Text(text.clone()),
+                    number => Literal::Int64(number.as_i64().unwrap()),
+                };
+                let condition = Predicate { column: column.into(), comparison, value: Some(literal) };
+                let found = lines(&bytes, "t.parquet", &Request { conditions: vec![condition], ..request() }).unwrap();
+                assert_eq!(found.lines().collect::<Vec<_>>(), expected, "{column} {comparison:?} {value}");
+            }
+        }
     }
 }
 
@@ -126,12 +234,18 @@ fn a_file_that_is_cut_anywhere_is_one_error_that_names_it() {
 
 #[test]
 fn a_byte_that_is_damaged_anywhere_ends_in_order() {
-    let bytes = written(&numbers(&[Some(1), None, Some(7)]), 2);
+    let properties = WriterProperties::builder().set_write_batch_size(1).set_data_page_row_count_limit(1);
+    let properties = properties.set_dictionary_enabled(false).set_bloom_filter_enabled(true);
+    let bytes = written_with(&numbers(&[Some(1), None, Some(7)]), properties.set_bloom_filter_max_ndv(1).build());
+    let condition = Predicate { column: "n".into(), comparison: Comparison::Equal, value: Some(Literal::Int64(7)) };
+    let some = Request { conditions: vec![condition], ..request() };
     for place in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0xff;
-        if let Err(error) = scanned(&damaged, "t.parquet", &request()) {
-            assert!(error.to_string().contains("s3://b/t.parquet"), "{place}: {error}");
+        for asked in [&request(), &some] {
+            if let Err(error) = scanned(&damaged, "t.parquet", asked) {
+                assert!(error.to_string().contains("s3://b/t.parquet"), "{place}: {error}");
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Parquet: the footer says what there is, row groups that cannot have what is asked for are left out, and the others are fetched
-//! and decoded one after the other.
+//! Parquet: the footer says what there is, row groups and pages that cannot have what is asked for are left out, and the others are
+//! fetched and decoded one row group after the other.
 
 mod footer;
 mod group;
+mod index;
 mod pages;
+mod part;
 mod prune;
+mod select;
 mod thrift;
 mod types;
 
@@ -14,13 +17,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 use parquet::basic::Encoding;
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use self::footer::footer;
 use self::pages::BESIDE;
-use self::prune::may_meet;
+use self::part::Part;
+use self::prune::Prunable;
 use self::types::{refuse_nested_int96, typed};
-use super::cast::natural;
 use super::cut::BLOCKS;
 use super::plan::Plan;
 use super::request::Request;
@@ -39,6 +42,8 @@ pub(super) struct Rows {
     metadata: ArrowReaderMetadata,
     needed: Vec<usize>,
     block_rows: usize,
+    /// By which parts of it may be left out.
+    conditions: Vec<Prunable>,
     /// The row groups that are to be read.
     groups: VecDeque<usize>,
     decoder: Option<ParquetRecordBatchReader>,
@@ -57,9 +62,10 @@ impl Rows {
     ) -> Result<Self, ObjectError> {
         let needed = plan.of_file();
         refuse_nested_int96(&metadata, &needed).map_err(|why| source.invalid(why))?;
-        let (groups, memory, beside) = groups(plan, &metadata, &needed, request.memory, &source)?;
+        let conditions = Prunable::all(plan, &metadata);
+        let (groups, memory, beside) = groups(&conditions, &metadata, &needed, request.memory, &source)?;
         let (block_rows, room) = (request.block_rows, memory - beside);
-        Ok(Self { source, metadata, needed, block_rows, groups, decoder: None, room, memory })
+        Ok(Self { source, metadata, needed, block_rows, conditions, groups, decoder: None, room, memory })
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -68,13 +74,12 @@ impl Rows {
 
     /// Fetches a row group, if all of the one before is decoded. False at the end.
     pub(super) async fn fetch(&mut self) -> Result<bool, ObjectError> {
-        if self.decoder.is_some() {
-            return Ok(true);
+        while self.decoder.is_none() {
+            let Some(number) = self.groups.pop_front() else { return Ok(false) };
+            let Self { metadata, needed, block_rows, .. } = self;
+            let part = Part { metadata, number, needed, block_rows: *block_rows };
+            self.decoder = group::open(&mut self.source, part, &self.conditions, self.room).await?;
         }
-        let Some(number) = self.groups.pop_front() else { return Ok(false) };
-        let Self { metadata, needed, block_rows, .. } = self;
-        let part = group::Part { metadata, number, needed, block_rows: *block_rows };
-        self.decoder = Some(group::open(&mut self.source, part, self.room).await?);
         Ok(true)
     }
 
@@ -96,28 +101,21 @@ fn decoded_together(field: &Field, column: &ColumnChunkMetaData) -> bool {
 
 /// The row groups that may have rows, none of them larger than what there is room for; and what reading them takes.
 fn groups(
-    plan: &Plan,
+    conditions: &[Prunable],
     metadata: &ArrowReaderMetadata,
     needed: &[usize],
     room: u64,
     source: &Source,
 ) -> Result<(VecDeque<usize>, u64, u64), ObjectError> {
     let of_file = metadata.parquet_schema();
-    let may = |group: &RowGroupMetaData| {
-        plan.conditions.iter().all(|(planned, condition)| {
-            let Some(root) = planned.index() else { return true };
-            let file_type = metadata.schema().field(root).data_type();
-            if file_type.is_nested() || natural(file_type) != planned.column.value_type {
-                return true;
-            }
-            let leaf = (0..of_file.num_columns()).find(|leaf| of_file.get_column_root_idx(*leaf) == root);
-            leaf.is_none_or(|leaf| may_meet(condition, file_type, group.column(leaf).statistics()))
-        })
-    };
     let size = |bytes: i64| u64::try_from(bytes).unwrap_or(u64::MAX);
-    let beside = (metadata.metadata().memory_size() as u64).saturating_add(BLOCKS + IN_VAIN);
+    let footer = metadata.metadata().memory_size() as u64;
+    // By its pages, a row group is read as a file of its own.
+    let pruning = if conditions.is_empty() { 0 } else { footer.saturating_add(select::MEMORY) };
+    let beside = footer.saturating_add(pruning).saturating_add(BLOCKS + IN_VAIN);
     let (mut kept, mut most) = (VecDeque::new(), beside);
-    for (number, group) in metadata.metadata().row_groups().iter().enumerate().filter(|(_, group)| may(group)) {
+    let groups = metadata.metadata().row_groups().iter().enumerate();
+    for (number, group) in groups.filter(|(_, group)| conditions.iter().all(|condition| condition.in_group(group))) {
         let (mut stored, mut unpacked) = (0_u64, 0_u64);
         let columns = group.columns().iter().enumerate();
         for (leaf, column) in columns.filter(|(leaf, _)| needed.contains(&of_file.get_column_root_idx(*leaf))) {

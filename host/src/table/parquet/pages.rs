@@ -16,6 +16,22 @@ pub(super) struct Pages {
     pub(super) value: u64,
     /// How many values there are.
     pub(super) values: u64,
+    /// How many pages have them.
+    pub(super) count: u64,
+}
+
+impl Pages {
+    /// These pages and others of the same column.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            largest: self.largest.max(other.largest),
+            dictionary: self.dictionary.max(other.dictionary),
+            all: self.all.saturating_add(other.all),
+            value: self.value.max(other.value),
+            values: self.values.saturating_add(other.values),
+            count: self.count + other.count,
+        }
+    }
 }
 
 /// Beside a value's bytes: its level, its offset or view, and its validity.
@@ -32,6 +48,7 @@ pub(super) fn pages(column: &[u8]) -> Option<Pages> {
             found.dictionary = found.dictionary.max(page.unpacked);
             continue;
         }
+        found.count += 1;
         found.largest = found.largest.max(page.unpacked.saturating_add(page.apart()));
         found.values = found.values.saturating_add(page.values);
         let beside = page.values.saturating_mul(BESIDE);

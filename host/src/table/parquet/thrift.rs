@@ -1,4 +1,4 @@
-//! Just enough of Thrift's compact protocol to read the headers of Parquet's pages, and to pass over all else in them.
+//! Just enough of Thrift's compact protocol to read the headers and the indexes of Parquet's pages, and to pass over all else in them.
 
 /// How deep structs and lists may lie in each other. Page headers need three.
 const DEPTH: usize = 8;
@@ -14,10 +14,12 @@ pub(super) struct Kind(u8);
 
 impl Kind {
     pub(super) const I32: Self = Self(5);
+    pub(super) const I64: Self = Self(6);
+    pub(super) const LIST: Self = Self(9);
     pub(super) const STRUCT: Self = Self(12);
 }
 
-impl Compact<'_> {
+impl<'a> Compact<'a> {
     /// Calls `visit` with each field of a struct. It reads the field and says true, or leaves it and says false.
     pub(super) fn fields(&mut self, mut visit: impl FnMut(&mut Self, i16, Kind) -> Option<bool>) -> Option<()> {
         self.walk(&mut visit, 0)
@@ -27,6 +29,31 @@ impl Compact<'_> {
     pub(super) fn number(&mut self) -> Option<i64> {
         let raw = self.varint()?;
         Some((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    }
+
+    /// The elements of a list, each read with `element`. Each has at least a byte: a count that lies ends with the bytes, and
+    /// nothing is set aside for it before.
+    pub(super) fn list<T>(&mut self, mut element: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let header = self.byte()?;
+        let count = if header >> 4 == 15 { self.varint()? } else { u64::from(header >> 4) };
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(element(self)?);
+        }
+        Some(all)
+    }
+
+    /// Bytes, or a text.
+    pub(super) fn binary(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        let (bytes, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    /// A truth value in a list.
+    pub(super) fn boolean(&mut self) -> Option<bool> {
+        Some(self.byte()? == 1)
     }
 
     fn walk(&mut self, visit: &mut dyn FnMut(&mut Self, i16, Kind) -> Option<bool>, depth: usize) -> Option<()> {

@@ -70,6 +70,15 @@ def main() -> None:
         named = encoding.lower().replace("_", "-")
         write(named, some.select(columns), use_dictionary=False, column_encoding={name: encoding for name in columns})
     write("checksums", some, write_page_checksum=True)
+    # Pages of the two columns begin at different rows, and some of them have nulls only.
+    rows = range(240)
+    indexed = pa.table({
+        "n": pa.array([None if 40 <= row < 80 else row * 2 for row in rows], pa.int64()),
+        "t": pa.array([None if row % 7 == 0 else f"{row:03} and what makes a page" for row in rows], pa.string()),
+        "at": pa.array([EPOCH + timedelta(hours=row) for row in rows], pa.timestamp("us", "UTC")),
+    })
+    write("page-index", indexed, write_page_index=True, data_page_size=300, write_batch_size=5, row_group_size=150,
+          use_dictionary=["at"], bloom_filter_options={"n": True, "t": {"ndv": 150}})
 
     small = {f"{kind}": pa.array([0, None, 100], kind) for kind in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint32())}
     small["float"] = pa.array([0.5, None, -2.0], pa.float32())
