@@ -43,7 +43,6 @@ class Side:
     run: Callable[["Side"], pathlib.Path]
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
-    peak_mb: float = 0.0
     bytes_read: int = 0
 
     def median(self) -> float:
@@ -51,12 +50,11 @@ class Side:
 
     def took(self) -> str:
         rounds = f"{min(self.seconds):.2f} to {max(self.seconds):.2f}"
-        return f"{self.name} {self.median():.2f} s ({rounds}; {statistics.median(self.cpu_seconds):.1f} s of CPU, {self.peak_mb:.0f} MB)"
+        return f"{self.name} {self.median():.2f} s ({rounds}; {statistics.median(self.cpu_seconds):.1f} s of CPU)"
 
-    def count(self, seconds: float, usage) -> None:
+    def count(self, seconds: float, cpu_seconds: float) -> None:
         self.seconds.append(seconds)
-        self.cpu_seconds.append(usage.ru_utime + usage.ru_stime)
-        self.peak_mb = max(self.peak_mb, usage.ru_maxrss * 1024 / 1e6)  # of the largest process of a pool
+        self.cpu_seconds.append(cpu_seconds)
 
 
 def main() -> None:
@@ -188,9 +186,7 @@ def grind(
     run = processes.run_map(options, dataset, local, gristmill=gristmill)
     if run.summary["items"]["succeeded"] != len(files):
         sys.exit(f"iot: {json.dumps(run.summary)[:2000]}")
-    side.seconds.append(run.seconds)
-    side.cpu_seconds.append(run.cpu_seconds)
-    side.peak_mb = max(side.peak_mb, run.peak_mb)
+    side.count(run.seconds, run.cpu_seconds)
     side.bytes_read = run.summary["bytes_read"]
     return bucket / "answer"
 
@@ -209,7 +205,7 @@ def oppose(options: argparse.Namespace, side: Side, script: str) -> pathlib.Path
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"iot: {side.name} ended with exit code {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
-    side.count(seconds, usage)
+    side.count(seconds, usage.ru_utime + usage.ru_stime)
     return answer
 
 
