@@ -234,16 +234,18 @@ fn a_file_that_is_cut_anywhere_is_one_error_that_names_it() {
 
 #[test]
 fn a_byte_that_is_damaged_anywhere_ends_in_order() {
+    let rows = numbers(&[Some(1), None, Some(7)]);
     let properties = WriterProperties::builder().set_write_batch_size(1).set_data_page_row_count_limit(1);
-    let properties = properties.set_dictionary_enabled(false).set_bloom_filter_enabled(true);
-    let bytes = written_with(&numbers(&[Some(1), None, Some(7)]), properties.set_bloom_filter_max_ndv(1).build());
+    let properties =
+        properties.set_dictionary_enabled(false).set_bloom_filter_enabled(true).set_bloom_filter_max_ndv(1);
+    let indexed = written_with(&rows.project(&[0]).unwrap(), properties.build());
     let condition = Predicate { column: "n".into(), comparison: Comparison::Equal, value: Some(Literal::Int64(7)) };
     let some = Request { conditions: vec![condition], ..request() };
-    for place in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[place] ^= 0xff;
-        for asked in [&request(), &some] {
-            if let Err(error) = scanned(&damaged, "t.parquet", asked) {
+    for (bytes, asked) in [(written(&rows, 2), request()), (indexed, some)] {
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0xff;
+            if let Err(error) = scanned(&damaged, "t.parquet", &asked) {
                 assert!(error.to_string().contains("s3://b/t.parquet"), "{place}: {error}");
             }
         }

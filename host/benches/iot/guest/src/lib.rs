@@ -109,7 +109,8 @@ fn guest(uri: &str) -> Result<Sums, ParquetError> {
         sums.rows += batch.num_rows() as i64;
         let column = |name| batch.column_by_name(name).ok_or_else(|| ParquetError::General(format!("no {name}")));
         for name in TEXTS {
-            sums.characters += column(name)?.as_string::<i32>().iter().flatten().map(|text| text.len() as i64).sum::<i64>();
+            sums.characters +=
+                column(name)?.as_string::<i32>().iter().flatten().map(|text| text.len() as i64).sum::<i64>();
         }
         for name in NUMBERS {
             let values = column(name)?.as_primitive::<Float64Type>();
