@@ -19,7 +19,7 @@ for n in range(options.files):
     duckdb.sql(f"""
         COPY (
             SELECT format('sensor-{{:05}}', (i * 7919) % {options.devices}) AS deviceid,
-                   TIMESTAMP '2026-01-01' + to_seconds(((i * 104729) % {options.rows})::BIGINT) AS at,
+                   TIMESTAMP '2026-01-01' + to_seconds(((i * 104729) % {options.rows})::BIGINT) AS measured,
                    (i * 31 % 4000) / 100.0::DOUBLE AS temperature,
                    (i * 37 % 10000) / 100.0::DOUBLE AS humidity,
                    (i * 41 % 10000) / 100.0::DOUBLE AS batterylevel

@@ -73,7 +73,7 @@ def grind(options: argparse.Namespace) -> tuple[float, float]:
         dataset = "readings"
         [plugin]
         component = {json.dumps(str(PLUGIN))}
-        max_output = "1 GiB"
+        max_output = "64 MiB"
         [grants]
         read = ["s3://{BUCKET}/in/"]
         [map]
@@ -84,7 +84,7 @@ def grind(options: argparse.Namespace) -> tuple[float, float]:
         prefix = "s3://{BUCKET}/out/"
         format = "parquet"
         partition_by = ["deviceid"]
-        sort_by = ["at"]
+        sort_by = ["measured"]
     """)
     command = [options.gristmill, "map", dataset, "--local", local, "--memory", f"{MEMORY_MB} MiB", "--quiet"]
     return measured([*command, "--cache", ROOT / "work/bench/components"])
@@ -107,15 +107,15 @@ def compare(options: argparse.Namespace) -> int:
     both = {"gristmill": options.work / f"gristmill/s3/{BUCKET}/out", "duckdb": options.work / "duckdb"}
     for name, folder in both.items():
         duckdb.sql(
-            f"CREATE OR REPLACE VIEW {name} AS SELECT deviceid, at::TIMESTAMP AS at, temperature, humidity, batterylevel, filename, file_row_number "
+            f"CREATE OR REPLACE VIEW {name} AS SELECT deviceid, measured::TIMESTAMP AS measured, temperature, humidity, batterylevel, filename, file_row_number "
             f"FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true, filename = true, file_row_number = true)"
         )
     duckdb.sql("SET TimeZone = 'UTC'")
-    sums = "count(*), count(DISTINCT deviceid), sum(hash(deviceid::VARCHAR, at, temperature, humidity, batterylevel)::HUGEINT)"
+    sums = "count(*), count(DISTINCT deviceid), sum(hash(deviceid::VARCHAR, measured, temperature, humidity, batterylevel)::HUGEINT)"
     found = {name: duckdb.sql(f"SELECT {sums} FROM {name}").fetchone() for name in both}
     if found["gristmill"] != found["duckdb"]:
         sys.exit(f"the rows differ: {found}")
-    unsorted = "SELECT count(*) FROM (SELECT at < lag(at) OVER (PARTITION BY filename ORDER BY file_row_number) AS wrong FROM gristmill) WHERE wrong"
+    unsorted = "SELECT count(*) FROM (SELECT measured < lag(measured) OVER (PARTITION BY filename ORDER BY file_row_number) AS wrong FROM gristmill) WHERE wrong"
     (wrong,) = duckdb.sql(unsorted).fetchone()
     files = len(list(both["gristmill"].glob("*/*.parquet")))
     if wrong or files != options.devices:

@@ -19,13 +19,16 @@ use crate::callback::Answer;
 use crate::ledger::{GiveBack, LedgerError, Receipt};
 use crate::object::Uploads;
 use crate::report::BatchReport;
-use crate::sink::LeaseCheck;
+use crate::sink::{Effect, LeaseCheck};
 
 /// How long giving a batch back may take: its claim, and what it uploaded. The drain's last moments have room for it.
 pub(super) const GIVE_BACK: Duration = Duration::from_secs(3);
 
 /// How many objects of a batch are made visible at once.
 const OBJECTS_AT_ONCE: usize = 16;
+
+/// How many effects are made ready to be carried out.
+const FUTURES: usize = 1024;
 
 /// Records what is ready. From then on its uploads are the record's.
 pub(super) async fn record(
@@ -81,10 +84,12 @@ async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, record
     attempt.may_be_seen();
     for same_turn in ready.effects.chunk_by(|one, next| one.turn() == next.turn()) {
         // A store of tables has its own bounds; each of its effects is many requests.
-        let at_once = if same_turn.iter().any(|effect| effect.upload().is_some()) { OBJECTS_AT_ONCE } else { 1 };
+        let at_once = if same_turn.iter().any(Effect::puts_rows) { 1 } else { OBJECTS_AT_ONCE };
         let (objects, tables) = (&*services.stores.objects, &*services.stores.tables);
-        let shown: Vec<_> = same_turn.iter().map(|effect| effect.apply(objects, tables, &lease).boxed()).collect();
-        stream::iter(shown).buffered(at_once).try_collect::<()>().await?;
+        for some in same_turn.chunks(FUTURES) {
+            let shown: Vec<_> = some.iter().map(|effect| effect.apply(objects, tables, &lease).boxed()).collect();
+            stream::iter(shown).buffered(at_once).try_collect::<()>().await?;
+        }
     }
     Ok(())
 }

@@ -92,6 +92,10 @@ impl Layout {
         if self.partition_by[..n].iter().any(|before| before.name() == name) {
             return Some((format!("two folders would be called `{name}=`"), None));
         }
+        if name.starts_with(['_', '.']) {
+            let help = "readers of tables leave out what begins so: give the column another name".to_owned();
+            return Some((format!("nobody would read a folder `{name}=`"), Some(help)));
+        }
         let column = match found(&by.column, columns) {
             Ok(column) => column,
             Err(complaint) => return Some(complaint),
@@ -273,6 +277,8 @@ mod tests {
             complaints(&["year(at)"], &[], &year),
             ["partition_by: the folder `year=` has the name of a column"]
         );
+        let hidden = [column("_day", ColumnType::Text), column("at", ColumnType::Timestamp)];
+        assert_eq!(complaints(&["_day"], &[], &hidden), ["partition_by: nobody would read a folder `_day=`"]);
         let one = [column("region", ColumnType::Text)];
         assert_eq!(complaints(&["region"], &[], &one), ["partition_by: no column would be left for the files"]);
     }

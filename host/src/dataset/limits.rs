@@ -20,8 +20,9 @@ const MAX_NAME: usize = 65_535;
 const MAX_OBJECT_KEY: usize = 1024;
 const MAX_FILE_NAME: usize = 255;
 
-/// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, and an ending.
-const OBJECT_NAME: usize = 64 + 1 + 12 + ".jsonl.zst".len();
+/// What a batch's object is called below its prefix, at most: 64 characters of its execution's name, `-`, 12 digits, and an ending;
+/// or that of the list of its files, with the output's name.
+const OBJECT_NAME: usize = "_gristmill/_".len() + 64 + 1 + 12 + 1 + 63 + ".json".len();
 
 /// Why a text cannot be a table's name.
 pub(super) fn table_name(name: &str) -> Option<Complaint> {

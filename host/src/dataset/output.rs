@@ -75,10 +75,19 @@ impl Target {
         match (self, other) {
             (Self::Objects { prefix, format, .. }, Self::Objects { prefix: theirs, format: other, .. }) => {
                 prefix == theirs && format.extension() == other.extension()
+                    || within(prefix, theirs)
+                    || within(theirs, prefix)
             }
             _ => self == other,
         }
     }
+}
+
+/// Whether a prefix lies where another one may have the folders of its rows.
+fn within(inner: &Prefix, outer: &Prefix) -> bool {
+    let (inner, outer) = (inner.to_string(), outer.to_string());
+    let first = inner.strip_prefix(&outer).and_then(|rest| rest.split('/').next());
+    first.is_some_and(|folder| folder.contains('=') || folder == "_gristmill")
 }
 
 impl Format {

@@ -35,6 +35,10 @@ impl ObjectStore for Aside {
 
 #[async_trait]
 impl ObjectWriter for Aside {
+    fn written(&self) -> &dyn ObjectStore {
+        self.outputs.written()
+    }
+
     async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         self.outputs.upload(at, holds).await
     }

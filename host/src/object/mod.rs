@@ -190,6 +190,9 @@ pub trait ObjectStore: Send + Sync + 'static {
 /// A store of objects that can be written in two steps: an upload stores the bytes, completing it makes them visible.
 #[async_trait]
 pub trait ObjectWriter: ObjectStore {
+    /// The store that what is written here can be read from.
+    fn written(&self) -> &dyn ObjectStore;
+
     /// Starts to write an object that holds this. Nothing is visible before [`ObjectWriter::complete`].
     async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError>;
 

@@ -28,6 +28,11 @@ impl Effect {
         }
     }
 
+    /// Whether it puts rows into a table.
+    pub fn puts_rows(&self) -> bool {
+        matches!(self, Self::Put(_))
+    }
+
     /// What is stored and not visible yet.
     pub fn upload(&self) -> Option<&Uploaded> {
         match self {

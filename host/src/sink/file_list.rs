@@ -12,7 +12,8 @@ use super::error::{SinkError, object_error};
 use crate::job::BatchId;
 use crate::object::{ContentType, Location, ObjectError, ObjectStore, ObjectWriter, Uploaded};
 
-/// The folder of the lists, below an output's prefix. Hive, Athena, Spark and Trino read no file of a name that begins with `_`.
+/// The folder of the lists, below an output's prefix. Readers of tables leave out what begins with `_`: some look at the names of
+/// folders, others at those of files.
 const FOLDER: &str = "_gristmill/";
 
 /// More than the list of the most objects that a batch can have, in bytes.
@@ -27,7 +28,7 @@ struct List {
 
 /// Where the list of a batch and an output is.
 pub(crate) fn place(prefix: &Location, batch: &BatchId, output: &str) -> Location {
-    prefix.with_key(format!("{}{FOLDER}{}.{output}.json", prefix.key, batch.object_name()))
+    prefix.with_key(format!("{}{FOLDER}_{}.{output}.json", prefix.key, batch.object_name()))
 }
 
 /// What earlier runs of the batch may have left below the prefix: keys without it.

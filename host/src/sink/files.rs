@@ -10,6 +10,9 @@ use super::error::SinkError;
 use super::schema::OutputSchema;
 use crate::dataset::{Format, Layout, Target};
 
+/// About how many bytes of files are ready before they are sent.
+const STEPS: usize = 1 << 20;
+
 /// What is to be done for files, in this order.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -30,6 +33,8 @@ pub(super) struct Files {
     schema: OutputSchema,
     open: Option<Open>,
     steps: Vec<Step>,
+    /// How many bytes the steps have.
+    ready: usize,
 }
 
 struct Open {
@@ -53,19 +58,26 @@ impl Files {
         let schema =
             OutputSchema::new(&schema.name, columns, target).map_err(|error| SinkError::Refused(error.to_string()))?;
         let file_size = layout.file_size.unwrap_or(u64::MAX);
-        Ok(Self { format, file_size, kept, schema, open: None, steps: Vec::new() })
+        Ok(Self { format, file_size, kept, schema, open: None, steps: Vec::new(), ready: 0 })
     }
 
-    /// Takes rows that follow those before. Their last column is the number of their folder.
-    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<Vec<Step>, SinkError> {
+    /// Takes rows that follow those before, and gives back those that are to be given again: what is to be done for many small files
+    /// is not put off until it is much. Their last column is the number of their folder.
+    pub(super) fn write(&mut self, all: &RecordBatch) -> Result<(Vec<Step>, Option<RecordBatch>), SinkError> {
+        let rows = all;
         let folders = rows.column(rows.num_columns() - 1).as_primitive::<UInt32Type>().clone();
         let rows = rows.project(&self.kept).map_err(broken)?;
         let mut from = 0;
         for same in folders.values().chunk_by(|one, next| one == next) {
             self.write_into(same[0], rows.slice(from, same.len()))?;
             from += same.len();
+            if self.ready >= STEPS {
+                break;
+            }
         }
-        Ok(std::mem::take(&mut self.steps))
+        let rest = (from < all.num_rows()).then(|| all.slice(from, all.num_rows() - from));
+        self.ready = 0;
+        Ok((std::mem::take(&mut self.steps), rest))
     }
 
     /// Ends the last file.
@@ -91,6 +103,7 @@ impl Files {
             encoder.write(&self.schema, &[rows])?;
             let ready = encoder.take()?;
             if !ready.is_empty() {
+                self.ready += ready.len();
                 self.steps.push(Step::Bytes(ready));
             }
         }
@@ -99,7 +112,9 @@ impl Files {
 
     fn end(&mut self) -> Result<(), SinkError> {
         if let Some(Open { encoder, .. }) = self.open.take() {
-            self.steps.push(Step::Bytes(encoder.finish()?));
+            let rest = encoder.finish()?;
+            self.ready += rest.len();
+            self.steps.push(Step::Bytes(rest));
             self.steps.push(Step::End);
         }
         Ok(())

@@ -89,13 +89,15 @@ impl LaidOut {
         let mut writing = Writing::new(self.store.clone(), self.format.content_type());
         let mut files = Files::new(&self.schema, self.format, &self.layout)?;
         let mut merge = cpu::run(usize::MAX, move || sorter.finish()).await?;
+        let mut rest = None;
         loop {
             let cut = move || -> Result<_, SinkError> {
-                let rows = merge.next()?;
-                let steps = if let Some(rows) = &rows { files.write(rows) } else { files.finish() };
-                Ok((steps?, rows.is_none(), merge, files))
+                let rows = if rest.is_some() { rest } else { merge.next()? };
+                let Some(rows) = rows else { return Ok((files.finish()?, true, None, merge, files)) };
+                let (steps, rest) = files.write(&rows)?;
+                Ok((steps, false, rest, merge, files))
             };
-            let (steps, is_last, rest, open) = cpu::run(usize::MAX, cut).await?;
+            let (steps, is_last, left, merged, open) = cpu::run(usize::MAX, cut).await?;
             for step in steps {
                 match step {
                     Step::Begin { folder, number } => {
@@ -109,7 +111,7 @@ impl LaidOut {
             if is_last {
                 return writing.finish().await;
             }
-            (merge, files) = (rest, open);
+            (rest, merge, files) = (left, merged, open);
         }
     }
 
@@ -125,18 +127,15 @@ impl LaidOut {
             .filter_map(Effect::upload)
             .filter_map(|file| file.at.key.strip_prefix(&self.prefix.key).map(str::to_owned))
             .collect();
-        if self.layout.has_one_file() {
-            if keys.is_empty() {
-                effects.push(Effect::Remove(object_place(&self.prefix, "", &self.batch, 0, self.format)));
-            }
-            return Ok(effects);
-        }
+        // The place of the batch's object where there is no layout: it may be of a run before there was one.
+        let plain = object_place(&self.prefix, "", &self.batch, 0, self.format).key.split_off(self.prefix.key.len());
         let list = file_list::place(&self.prefix, &self.batch, &self.schema.name);
-        let before = file_list::read(&*self.store, &list).await?;
+        let mut before = file_list::read(self.store.written(), &list).await?;
+        let all: BTreeSet<String> = before.union(&keys).cloned().collect();
+        before.insert(plain);
         let below = |key: &String| self.prefix.with_key(format!("{}{key}", self.prefix.key));
         effects.extend(before.difference(&keys).map(|key| Effect::Remove(below(key))));
-        if !keys.is_subset(&before) {
-            let all = before.union(&keys).cloned().collect();
+        if !self.layout.has_one_file() && !all.is_empty() {
             let list = file_list::upload(&*self.store, &list, all).await?;
             uploads.watch(list.clone());
             effects.insert(0, Effect::List(list));
@@ -152,6 +151,11 @@ impl Staging for LaidOut {
             self.sort(enough).await?;
         }
         Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        let sorting = self.sorting.as_ref().map_or(0, |sorting| sorting.sorter.memory());
+        (self.pending.bytes + sorting) as u64
     }
 
     async fn prepare(mut self: Box<Self>) -> Result<Prepared, SinkError> {

@@ -11,6 +11,7 @@ use super::digest::RowsDigest;
 use super::effect::Effect;
 use super::encode::Encoder;
 use super::error::{SinkError, object_error};
+use super::file_list;
 use super::laid_out::LaidOut;
 use super::pending::Pending;
 use super::place::object_place;
@@ -56,12 +57,13 @@ impl Sink for ObjectsSink {
 
     async fn remove_staged(&self, batch: &BatchId, schema: &OutputSchema) -> Result<(), SinkError> {
         let Place { prefix, format, layout } = place(schema)?;
-        let removed = if layout.has_one_file() {
-            self.store.abort_uploads(&object_place(prefix, "", batch, 0, format)).await
-        } else {
-            self.store.abort_uploads_named(prefix, &batch.object_name()).await
-        };
-        removed.map(|_| ()).map_err(object_error)
+        if layout.has_one_file() {
+            let at = object_place(prefix, "", batch, 0, format);
+            return self.store.abort_uploads(&at).await.map(|_| ()).map_err(object_error);
+        }
+        self.store.abort_uploads_named(prefix, &batch.object_name()).await.map_err(object_error)?;
+        let list = file_list::place(prefix, batch, &schema.name);
+        self.store.abort_uploads(&list).await.map(|_| ()).map_err(object_error)
     }
 }
 

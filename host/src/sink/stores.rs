@@ -60,6 +60,11 @@ pub trait Staging: Send {
     /// Appends rows. They have the output's Arrow schema, and the place refuses none of them.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
+    /// How much memory it holds of rows that it took, in bytes, if that is more than what is on its way to a store.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// Does everything that can be done unseen.
     async fn prepare(self: Box<Self>) -> Result<Prepared, SinkError>;
 

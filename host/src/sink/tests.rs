@@ -92,6 +92,10 @@ impl ObjectStore for MemoryStore {
 
 #[async_trait]
 impl ObjectWriter for MemoryStore {
+    fn written(&self) -> &dyn ObjectStore {
+        self
+    }
+
     async fn upload(&self, at: &Location, _: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         Ok(Box::new(MemoryUpload { store: self.clone(), at: at.clone(), bytes: Vec::new() }))
     }
@@ -451,7 +455,7 @@ async fn rows_lie_in_the_folders_of_their_values() {
     assert_eq!(
         subject.keys(&id),
         [
-            "_gristmill/NAME.daily.json",
+            "_gristmill/_NAME.daily.json",
             "flag=__HIVE_DEFAULT_PARTITION__/year=2025/NAME.jsonl",
             "flag=true/year=2024/NAME.jsonl"
         ]
@@ -474,13 +478,34 @@ async fn a_batch_that_runs_again_replaces_its_own_files_and_no_others() {
     subject.commit(&other, "{\"id\":\"x\"}").await;
     let written = subject.commit(&one, "{\"id\":\"y\"}\n{\"id\":\"z\"}").await;
     assert_eq!(written.files, Some(2));
-    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json", "id=y/NAME.csv", "id=z/NAME.csv"]);
+    assert_eq!(subject.keys(&one), ["_gristmill/_NAME.daily.json", "id=y/NAME.csv", "id=z/NAME.csv"]);
     // Nothing is forgotten: what was there once may be there again, by an attempt that is late.
     subject.commit(&one, "").await;
-    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json"]);
+    assert_eq!(subject.keys(&one), ["_gristmill/_NAME.daily.json"]);
     subject.commit(&one, "{\"id\":\"x\"}").await;
-    assert_eq!(subject.keys(&one), ["_gristmill/NAME.daily.json", "id=x/NAME.csv"]);
-    assert_eq!(subject.keys(&other), ["_gristmill/NAME.daily.json", "id=x/NAME.csv"]);
+    assert_eq!(subject.keys(&one), ["_gristmill/_NAME.daily.json", "id=x/NAME.csv"]);
+    assert_eq!(subject.keys(&other), ["_gristmill/_NAME.daily.json", "id=x/NAME.csv"]);
+}
+
+#[tokio::test]
+async fn another_layout_leaves_nothing_of_the_one_before() {
+    let store = MemoryStore::default();
+    let lines = "{\"id\":\"x\"}\n{\"id\":\"y\"}";
+    let in_files = Layout { file_size: Some(1), ..Layout::default() };
+    for (layout, keys) in [
+        (Layout::default(), &["NAME.csv"][..]),
+        (layout(&["id"], &[]), &["_gristmill/_NAME.daily.json", "id=x/NAME.csv", "id=y/NAME.csv"]),
+        (in_files, &["NAME.csv", "_gristmill/_NAME.daily.json"]),
+        (layout(&["flag"], &[]), &["_gristmill/_NAME.daily.json", "flag=__HIVE_DEFAULT_PARTITION__/NAME.csv"]),
+        (layout(&[], &["id"]), &["NAME.csv", "_gristmill/_NAME.daily.json"]),
+    ] {
+        let subject =
+            Objects { store: store.clone(), sink: ObjectsSink::new(Arc::new(store.clone())), format: CSV, layout };
+        let id = batch_id("a");
+        subject.commit(&id, lines).await;
+        assert_eq!(subject.keys(&id), keys);
+        assert_eq!(subject.visible().len(), 2);
+    }
 }
 
 #[tokio::test]
@@ -490,7 +515,7 @@ async fn the_list_of_objects_comes_before_them() {
     let mut staged = subject.sink.stage(&batch_id("a"), &schema).await.unwrap();
     staged.write(rows(&schema, "{\"id\":\"x\"}\n{\"id\":\"y\"}")).await.unwrap();
     let Prepared { effects, .. } = staged.prepare().await.unwrap();
-    assert_eq!(effects.iter().map(super::Effect::turn).collect::<Vec<_>>(), [0, 1, 1]);
+    assert_eq!(effects.iter().map(super::Effect::turn).collect::<Vec<_>>(), [0, 1, 1, 1]);
 }
 
 #[tokio::test]

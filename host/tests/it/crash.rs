@@ -251,8 +251,8 @@ async fn a_crash_anywhere_in_a_batch_of_many_folders_leaves_no_trace() {
     assert_snapshot!(crash_everywhere(FOLDERS).await, @"
     SQS ReceiveMessage RIG
     DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, begun, component, started, fingerprint
-    S3 CreateMultipartUpload RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
-    S3 UploadPart RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
+    S3 CreateMultipartUpload RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.json
+    S3 UploadPart RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.json
     S3 CreateMultipartUpload RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
     S3 UploadPart RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
     S3 CreateMultipartUpload RIG/lines/pk%3Da2/batch-37e3ffeb2787.csv
@@ -262,7 +262,8 @@ async fn a_crash_anywhere_in_a_batch_of_many_folders_leaves_no_trace() {
     S3 CreateMultipartUpload RIG/reports/batch-37e3ffeb2787.jsonl
     S3 UploadPart RIG/reports/batch-37e3ffeb2787.jsonl
     DynamoDB UpdateItem RIG-ledger: prepared
-    S3 CompleteMultipartUpload RIG/lines/_gristmill/batch-37e3ffeb2787.lines.json
+    S3 CompleteMultipartUpload RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.json
+    S3 DeleteObject RIG/lines/batch-37e3ffeb2787.csv
     S3 CompleteMultipartUpload RIG/lines/pk%3Da1/batch-37e3ffeb2787.csv
     S3 CompleteMultipartUpload RIG/lines/pk%3Da2/batch-37e3ffeb2787.csv
     S3 CompleteMultipartUpload RIG/lines/pk%3Db1/batch-37e3ffeb2787.csv

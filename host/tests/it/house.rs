@@ -470,6 +470,10 @@ impl ObjectStore for Objects {
 
 #[async_trait]
 impl ObjectWriter for Objects {
+    fn written(&self) -> &dyn ObjectStore {
+        self.folder.written()
+    }
+
     async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         if let Some(error) = self.refuses_writes.lock().unwrap().clone() {
             return Err(error);

@@ -93,6 +93,20 @@ fn a_batch_that_runs_again_moves_its_rows_and_leaves_those_of_others() {
 }
 
 #[test]
+fn another_layout_leaves_nothing_of_the_one_before() {
+    let laptop = Laptop::with_stations([("A", 10), ("B", 30)]);
+    let run = |keys: &str| {
+        let output = format!("prefix = \"s3://data/out/\"\nformat = \"csv\"\n{keys}");
+        assert_eq!(laptop.map(&laptop.dataset_to(EVERY, &output), &[]).code, Some(0));
+        folders(&laptop)
+    };
+    assert_eq!(run(""), counted([("", 2)]));
+    assert_eq!(run("partition_by = [\"PRCP\"]"), counted([("PRCP=10", 1), ("PRCP=30", 1), ("_gristmill", 2)]));
+    assert_eq!(run("partition_by = [\"year(DATE)\"]"), counted([("year=2020", 2), ("_gristmill", 2)]));
+    assert_eq!(run("sort_by = [\"pk\"]"), counted([("", 2), ("_gristmill", 2)]));
+}
+
+#[test]
 fn a_file_that_was_taken_away_is_made_again() {
     let laptop = Laptop::with_stations([("A", 10), ("B", 30)]);
     let dataset = laptop.dataset_to(EVERY, BY_VALUE);

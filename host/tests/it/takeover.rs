@@ -575,6 +575,10 @@ impl ObjectStore for Watched<FolderStore> {
 
 #[async_trait]
 impl ObjectWriter for Watched<FolderStore> {
+    fn written(&self) -> &dyn ObjectStore {
+        self.inner.written()
+    }
+
     async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         let upload = self.watch.effect("upload", self.inner.upload(at, holds)).await?;
         Ok(Box::new(WatchedUpload { inner: upload, watch: self.watch.clone() }))

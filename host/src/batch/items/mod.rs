@@ -19,6 +19,7 @@ use super::attempt::Attempt;
 use super::fault::Fault;
 use super::services::{Identity, Services};
 use crate::admission::{Displaced, Holding};
+use crate::aws::only_while;
 use crate::catalog::DatasetVersion;
 use crate::job::Batch;
 use crate::object::ObjectStore;
@@ -119,7 +120,9 @@ async fn remove_staged(
 ) -> Result<(), Fault> {
     for (sink, output) in loaded.sinks.iter().zip(&loaded.outputs) {
         attempt.still_ours()?;
-        sink.remove_staged(&batch.id, output).await?;
+        // There may be many: asked again before each request.
+        let lease = attempt.lease.clone();
+        only_while(Arc::new(move || lease.is_ours()), sink.remove_staged(&batch.id, output)).await?;
     }
     if let Some(at) = loaded.report_place(batch) {
         attempt.still_ours()?;

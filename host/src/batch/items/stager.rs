@@ -24,6 +24,8 @@ pub(super) struct Stager {
     pub(super) results: ItemResults,
     checks: Checks,
     holding: Arc<Holding>,
+    /// How many bytes of rows wait to be sorted.
+    sorted: u64,
     /// Whether what items return is for anybody.
     reports: bool,
 }
@@ -49,7 +51,7 @@ impl Stager {
         let keys = loaded.outputs.iter().map(|schema| (schema.clone(), KeySet::default())).collect();
         let results = ItemResults::of(stagings, batch.items.len());
         let reports = loaded.report_place(batch).is_some();
-        Ok(Self { results, checks: Checks { keys, staged: 0 }, holding, reports })
+        Ok(Self { results, checks: Checks { keys, staged: 0 }, holding, sorted: 0, reports })
     }
 
     /// Takes the results of items that follow those before.
@@ -116,9 +118,11 @@ impl Stager {
                 results.failures.push(ItemFailure { index: item.index, item: item_name, code, message, kind });
             }
         }
+        let sorted = results.stagings.iter().map(|staging| staging.held()).sum();
+        let before = std::mem::replace(&mut self.sorted, sorted);
         // First what it is now: in between it must not look as if there were room.
-        self.holding.add(kept as u64);
-        self.holding.remove(weight);
+        self.holding.add(kept as u64 + sorted.saturating_sub(before));
+        self.holding.remove(weight + before.saturating_sub(sorted));
         Ok(())
     }
 }

@@ -90,13 +90,18 @@ impl Folder {
         let mut objects = Vec::new();
         for output in &report.outputs {
             let Ok(place) = output.place.parse::<Location>() else { continue };
-            if output.files.is_none() {
-                objects.push(place);
-                continue;
-            }
-            let list = file_list::place(&place, id, &output.output);
+            let prefix = match output.files {
+                Some(_) => place,
+                None => {
+                    let end = place.key.rfind('/').map_or(0, |slash| slash + 1);
+                    let prefix = place.with_key(&place.key[..end]);
+                    objects.push(place);
+                    prefix
+                }
+            };
+            let list = file_list::place(&prefix, id, &output.output);
             let files = file_list::read(&*self.objects, &list).await?;
-            objects.extend(files.into_iter().map(|key| place.with_key(format!("{}{key}", place.key))));
+            objects.extend(files.into_iter().map(|key| prefix.with_key(format!("{}{key}", prefix.key))));
             objects.push(list);
         }
         Ok(objects)

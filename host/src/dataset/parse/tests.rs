@@ -700,8 +700,8 @@ fn what_stores_would_refuse_is_refused_before() {
     let key = table("a", "abc", &format!("columns = {{ {long} = 'text' }}")).replace("'id'", &format!("'{long}'"));
     assert!(complaint(&key).contains("one of a key has at most 255"));
     let under = |prefix: &str| outputs(&format!("[[output]]\nname = 'a'\nprefix = '{prefix}'\nformat = 'csv'"));
-    assert!(under(&format!("s3://b/{}", "a/".repeat(468))).is_ok());
-    assert!(under(&format!("s3://b/{}", "a/".repeat(469))).unwrap_err().contains("leave room"));
+    assert!(under(&format!("s3://b/{}", "a/".repeat(433))).is_ok());
+    assert!(under(&format!("s3://b/{}", "a/".repeat(434))).unwrap_err().contains("leave room"));
     assert!(under("s3://b/a//b/").unwrap_err().contains("has an empty part"));
     assert!(under("s3://b//").unwrap_err().contains("has an empty part"));
     assert!(under(&format!("s3://b/{}/", "a".repeat(256))).unwrap_err().contains("256 bytes"));

@@ -82,6 +82,10 @@ impl ObjectStore for FolderStore {
 
 #[async_trait]
 impl ObjectWriter for FolderStore {
+    fn written(&self) -> &dyn ObjectStore {
+        self
+    }
+
     async fn upload(&self, at: &Location, _: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         let at = at.clone();
         Ok(Box::new(self.blocking(move |store| upload::begin(&store.root, &at)).await?))

@@ -67,6 +67,10 @@ impl ObjectStore for S3Store {
 
 #[async_trait]
 impl ObjectWriter for S3Store {
+    fn written(&self) -> &dyn ObjectStore {
+        self
+    }
+
     async fn upload(&self, at: &Location, holds: ContentType) -> Result<Box<dyn Upload>, ObjectError> {
         at.names_an_object()?;
         Ok(Box::new(S3Upload::new(self.writer.clone(), self.cleanups.clone(), at.clone(), holds)))

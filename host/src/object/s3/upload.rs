@@ -19,7 +19,7 @@ const PART: usize = 8 * 1024 * 1024;
 /// parts reach 8 TB, and what is held in memory stays near a thousandth of what was written.
 const PARTS_OF_A_SIZE: usize = 1000;
 
-/// How many uploads are aborted at once, and how many pages of 1,000 are looked through for those of one name.
+/// How many uploads are aborted at once, and how many pages of 1,000 are looked through in vain for those of one name.
 const AT_ONCE: usize = 16;
 const PAGES: usize = 20;
 
@@ -227,7 +227,8 @@ async fn abort_those(
     is_meant: impl Fn(&str) -> bool,
 ) -> Result<usize, ObjectError> {
     let (mut aborted, mut key_marker, mut id_marker) = (0, None, None);
-    for page in 1.. {
+    let mut in_vain = 0;
+    loop {
         let request = client.list_multipart_uploads().bucket(&prefix.bucket).prefix(&prefix.key);
         let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
         let found = request.send().await.map_err(|error| object_error(prefix, "looked for", &error))?;
@@ -237,13 +238,13 @@ async fn abort_those(
         let abort = |(key, id): (String, String)| async move { abort(client, &prefix.with_key(key), id).await }.boxed();
         let aborts: Vec<_> = meant.map(abort).collect();
         aborted += aborts.len();
+        in_vain += usize::from(aborts.is_empty());
         stream::iter(aborts).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         (key_marker, id_marker) = (found.next_key_marker, found.next_upload_id_marker);
-        if found.is_truncated != Some(true) || page >= pages {
-            break;
+        if found.is_truncated != Some(true) || in_vain >= pages {
+            return Ok(aborted);
         }
     }
-    Ok(aborted)
 }
 
 pub(super) async fn abort(client: &Client, at: &Location, id: String) -> Result<(), ObjectError> {

@@ -17,6 +17,10 @@ use super::pieces::memory;
 /// How much memory rows take that wait to be sorted, in bytes.
 pub(super) const BUDGET: usize = 32 << 20;
 
+/// What a row takes while it is sorted beside its own bytes and its key, which is hardly larger than the row: where it is, and
+/// where its key begins.
+const BESIDE: usize = 24;
+
 /// How many runs are merged at once. Of each a block is in memory.
 const RUNS: usize = 64;
 
@@ -64,7 +68,7 @@ impl Sorter {
     pub(super) fn add(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
         self.bytes += memory(&rows);
         self.waiting.push(rows);
-        if self.bytes < self.budget {
+        if self.memory() < 2 * self.budget {
             return Ok(());
         }
         let sorted = self.sorted()?;
@@ -74,6 +78,12 @@ impl Sorter {
             self.runs = vec![Run::spilled(&self.schema, std::iter::from_fn(|| merge.next().transpose()))?];
         }
         Ok(())
+    }
+
+    /// How much memory the rows take that wait, and what sorting them takes beside: their keys and their places.
+    pub(super) fn memory(&self) -> usize {
+        let rows: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
+        2 * self.bytes + rows * BESIDE
     }
 
     /// All rows in their order.
@@ -153,6 +163,22 @@ mod tests {
         // Each block is a run.
         let sorted = sort(&rows, 5, 1);
         assert!(sorted.iter().map(|row| row.0).eq((0..1_000).map(Some)), "{sorted:?}");
+    }
+
+    /// Rows of very different sizes, each run with its large ones side by side: what is read of it at once stays small.
+    #[test]
+    fn large_rows_do_not_make_large_blocks() {
+        let large = "x".repeat(1 << 20);
+        let mut sorter = Sorter::new(schema(), order(), 1);
+        for _ in 0..3 {
+            let text = |n: i64| if n < 8 { large.clone() } else { String::new() };
+            let rows: Vec<Row> = (0..4_000).map(|n| (Some(n), text(n), 0)).collect();
+            sorter.add(block(&rows)).unwrap();
+        }
+        for run in &mut sorter.runs {
+            let largest = run.map(|block| memory(&block.unwrap())).max().unwrap();
+            assert!((1 << 20..3 << 20).contains(&largest), "{largest}");
+        }
     }
 
     #[test]

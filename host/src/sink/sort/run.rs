@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek as _};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
@@ -66,7 +66,17 @@ impl Run {
         let file = tempfile::tempfile().map_err(no_room)?;
         let mut writer = StreamWriter::try_new(BufWriter::new(file), schema).map_err(not_written)?;
         for block in rows {
-            writer.write(&block?).map_err(not_written)?;
+            // Rows of very different sizes: a block that is read again should not be larger than others.
+            let mut pieces = vec![block?];
+            while let Some(piece) = pieces.pop() {
+                let half = piece.num_rows() / 2;
+                if half == 0 || size(&piece) <= 2 * BLOCK_BYTES {
+                    writer.write(&piece).map_err(not_written)?;
+                } else {
+                    pieces.push(piece.slice(half, piece.num_rows() - half));
+                    pieces.push(piece.slice(0, half));
+                }
+            }
         }
         let file = writer.into_inner().map_err(not_written)?.into_inner();
         let mut file = file.map_err(|error| no_room(error.into_error()))?;
@@ -86,13 +96,19 @@ impl Iterator for Run {
     }
 }
 
+/// What of its buffers the rows of a slice need, in bytes.
+fn size(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
+}
+
 fn not_written(error: arrow::error::ArrowError) -> SinkError {
     no_room(error)
 }
 
 fn no_room(error: impl std::fmt::Display) -> SinkError {
-    SinkError::Refused(format!(
-        "rows that wait to be sorted have no room in temporary files under {}: {error}; set TMPDIR to a folder with room",
+    // Others may give room back.
+    SinkError::Unavailable(format!(
+        "rows that wait to be sorted could not lie in temporary files under {}: {error}; TMPDIR names a folder with more room",
         std::env::temp_dir().display()
     ))
 }
