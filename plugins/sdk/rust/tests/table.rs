@@ -10,8 +10,10 @@ use arrow_array::{
 };
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use gristmill_plugin::table::{Block, Columns};
+use gristmill_plugin::json;
+use gristmill_plugin::table::{Block, Columnar, Columns, Date, Timestamp};
 use proptest::prelude::*;
+use serde::Serialize;
 
 type Row = (Option<bool>, Option<i64>, Option<f64>, Option<String>, Option<Vec<u8>>, Option<i32>, Option<i64>);
 
@@ -21,6 +23,37 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (any::<Option<bool>>(), any::<Option<i64>>(), any::<Option<f64>>(), text, bytes, any::<Option<i32>>());
     let row = (row, any::<Option<i64>>()).prop_map(|((a, b, c, d, e, f), g)| (a, b, c, d, e, f, g));
     proptest::collection::vec(row, 0..40)
+}
+
+#[derive(Serialize)]
+struct Struct<'a> {
+    bool: Option<bool>,
+    int: Option<i64>,
+    float: Option<f64>,
+    text: Option<&'a str>,
+    day: Option<Date>,
+    #[serde(flatten)]
+    others: Others,
+}
+
+#[derive(Serialize)]
+struct Others {
+    instant: Option<Timestamp>,
+    list: (Option<i64>, Nested),
+}
+
+#[derive(Serialize)]
+struct Nested {
+    day: Option<Date>,
+}
+
+impl<'a> Struct<'a> {
+    fn of(row: &'a Row) -> Self {
+        // Within a structure all is JSON.
+        let list = (row.1, Nested { day: row.5.map(|day| Date(day % 1_000_000)) });
+        let others = Others { instant: row.6.map(Timestamp), list };
+        Self { bool: row.0, int: row.1, float: row.2, text: row.3.as_deref(), day: row.5.map(Date), others }
+    }
 }
 
 fn batch(rows: &[Row]) -> RecordBatch {
@@ -90,6 +123,39 @@ proptest! {
     }
 
     #[test]
+    fn rows_become_the_columns_that_arrow_reads(rows in rows(), bad in proptest::option::of(any::<prop::sample::Index>())) {
+        let rows: Vec<_> = rows.into_iter().map(|row| (row.0, row.1, row.2.filter(|float| float.is_finite()), row.3, row.4, row.5, row.6)).collect();
+        let mut columnar = Columnar::to("o");
+        for (at, row) in rows.iter().enumerate() {
+            // A row that is refused in its middle leaves nothing.
+            if bad.is_some_and(|bad| bad.index(rows.len()) == at) {
+                let refused = columnar.emit(&json!({ "int": 1, "list": [row.1], "text": {"a": row.3}, "bool": u64::MAX }));
+                prop_assert!(refused.is_err());
+            }
+            columnar.emit(&Struct::of(row)).unwrap();
+        }
+        let expected = batch(&rows);
+        let block = columnar.take_block();
+        let mut reader = StreamReader::try_new(block.as_slice(), None).unwrap();
+        let read = reader.next().unwrap().unwrap();
+        prop_assert_eq!(read.num_rows(), rows.len());
+        // A column that never had a value is not there, and null to the host.
+        for field in expected.schema().fields().iter().filter(|field| field.name() != "bytes") {
+            let expected = expected.column_by_name(field.name()).unwrap();
+            match read.column_by_name(field.name()) {
+                Some(column) => prop_assert_eq!(column, expected),
+                None => prop_assert_eq!(expected.null_count(), rows.len()),
+            }
+        }
+        let lists = rows.iter().map(|row| Some(json!([row.1, {"day": row.5.map(|day| Date(day % 1_000_000))}]).to_string()));
+        if let Some(column) = read.column_by_name("list") {
+            let lists: ArrayRef = Arc::new(lists.collect::<StringArray>());
+            prop_assert_eq!(column, &lists);
+        }
+        prop_assert_eq!(Block::new(columnar.take_block()).unwrap().rows(), 0);
+    }
+
+    #[test]
     fn damaged_bytes_are_an_error_or_values_but_no_panic(
         rows in rows(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
@@ -144,4 +210,27 @@ fn columns_of_different_lengths_are_refused() {
     let failure = columns.block().unwrap_err();
     assert_eq!(failure.to_string(), "OutputInvalid: columns of hot: deviceid has 2 rows, temperature has 1");
     assert!(Columns::to("hot").block().is_ok());
+}
+
+#[test]
+fn a_row_that_does_not_fit_says_why_and_leaves_nothing() {
+    let mut rows = Columnar::to("hot");
+    rows.emit(&json!({ "deviceid": "a", "temperature": 1.5 })).unwrap();
+    let mut refused = |row| rows.emit(&row).unwrap_err().to_string();
+    assert_eq!(
+        refused(json!({ "deviceid": "b", "temperature": "warm" })),
+        "OutputInvalid: a row of hot: temperature is Text here, and was Float64 in a row before"
+    );
+    assert_eq!(
+        refused(json!({ "deviceid": "b", "new": u64::MAX })),
+        "OutputInvalid: a row of hot: 18446744073709551615 is more than an integer of 64 bits with a sign has"
+    );
+    assert_eq!(refused(json!(["b", 1.5])), "OutputInvalid: a row of hot: it is no struct and no map");
+    assert_eq!(refused(json!("b")), "OutputInvalid: a row of hot: it is no struct and no map");
+    assert_eq!(refused(json!(null)), "OutputInvalid: a row of hot: it is no struct and no map");
+    rows.emit(&json!({ "temperature": null, "metrics": { "a": [1] } })).unwrap();
+    let block = Block::new(rows.take_block()).unwrap();
+    assert!(block.text("deviceid").unwrap().iter().eq([Some("a"), None]));
+    assert!(block.f64("temperature").unwrap().iter().eq([Some(1.5), None]));
+    assert!(block.text("metrics").unwrap().iter().eq([None, Some(r#"{"a":[1]}"#)]));
 }

@@ -1,7 +1,7 @@
 //! Columns on their way to an output: many rows at once, without JSON.
 
-use super::Type;
-use super::write::{Slot, Writer};
+use super::column::Column;
+use super::{Type, encode};
 use crate::Failure;
 use crate::bindings::gristmill::plugin::output as host;
 
@@ -23,18 +23,6 @@ pub struct Columns {
     columns: Vec<Column>,
 }
 
-struct Column {
-    name: String,
-    kind: Type,
-    rows: usize,
-    nulls: usize,
-    /// A bit for each row; none of them is set where it is null.
-    validity: Vec<u8>,
-    /// The ends of texts; empty for the other types.
-    offsets: Vec<u8>,
-    values: Vec<u8>,
-}
-
 impl Columns {
     /// Columns for this output.
     pub fn to(output: &'static str) -> Self {
@@ -43,47 +31,32 @@ impl Columns {
 
     /// A column of texts, or of JSON texts where the output has those. A null is `None`, as in all columns.
     pub fn text<'a>(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<&'a str>>>) -> Self {
-        let mut column = Column::new(name, Type::Text);
-        column.offsets.extend([0; 4]);
-        for value in values {
-            let value = value.into();
-            column.values.extend(value.unwrap_or_default().as_bytes());
-            // More than that is refused when it is emitted.
-            column.offsets.extend((column.values.len() as u32).to_le_bytes());
-            column.row(value.is_some());
-        }
-        self.with(column)
+        self.with(name, Type::Text, values, |column, value: &str| column.text(value.as_bytes()))
     }
 
     /// A column of numbers, which have to be finite.
     pub fn f64(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<f64>>>) -> Self {
-        self.fixed(name, Type::Float64, values, f64::to_le_bytes)
+        self.with(name, Type::Float64, values, |column, value: f64| column.fixed(&value.to_le_bytes()))
     }
 
     /// A column of integers.
     pub fn i64(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> Self {
-        self.fixed(name, Type::Int64, values, i64::to_le_bytes)
+        self.with(name, Type::Int64, values, |column, value: i64| column.fixed(&value.to_le_bytes()))
     }
 
     /// A column of days since 1970-01-01.
     pub fn date(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<i32>>>) -> Self {
-        self.fixed(name, Type::Date, values, i32::to_le_bytes)
+        self.with(name, Type::Date, values, |column, value: i32| column.fixed(&value.to_le_bytes()))
     }
 
     /// A column of instants, in microseconds since 1970-01-01T00:00:00Z.
     pub fn timestamp(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> Self {
-        self.fixed(name, Type::Timestamp, values, i64::to_le_bytes)
+        self.with(name, Type::Timestamp, values, |column, value: i64| column.fixed(&value.to_le_bytes()))
     }
 
     /// A column of true and false.
     pub fn bool(self, name: &str, values: impl IntoIterator<Item = impl Into<Option<bool>>>) -> Self {
-        let mut column = Column::new(name, Type::Boolean);
-        for value in values {
-            let value = value.into();
-            push(&mut column.values, column.rows, value.unwrap_or_default());
-            column.row(value.is_some());
-        }
-        self.with(column)
+        self.with(name, Type::Boolean, values, Column::bool)
     }
 
     /// Hands them over.
@@ -110,142 +83,24 @@ impl Columns {
             let why = format!("column {} of {} has more than 2 GiB: emit fewer rows at once", large.name, self.output);
             return Err(Failure::reject("OutputInvalid", why));
         }
-        let mut stream = message(SCHEMA, 0, |writer, header| self.schema(writer, header));
-        let (mut buffers, mut body) = (Vec::new(), Vec::new());
-        for column in &self.columns {
-            let validity: &[u8] = if column.nulls == 0 { &[] } else { &column.validity };
-            let offsets = (!column.offsets.is_empty()).then_some(&column.offsets[..]);
-            for buffer in [Some(validity), offsets, Some(&column.values)].into_iter().flatten() {
-                buffers.push([body.len() as i64, buffer.len() as i64]);
-                body.extend_from_slice(buffer);
-                body.resize(body.len().next_multiple_of(8), 0);
-            }
-        }
-        let nodes: Vec<_> = self.columns.iter().map(|column| [column.rows as i64, column.nulls as i64]).collect();
-        stream.extend(message(BATCH, body.len() as i64, |writer, header| {
-            let slots = [Slot::Long(rows as i64), Slot::Reference, Slot::Reference];
-            if let [of_nodes, of_buffers] = writer.table(header, slots)[..] {
-                writer.pairs(of_nodes, &nodes);
-                writer.pairs(of_buffers, &buffers);
-            }
-        }));
-        stream.extend(body);
-        stream.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-        Ok(stream)
+        Ok(encode::block(rows, &self.columns))
     }
 
-    fn schema(&self, writer: &mut Writer, header: usize) {
-        for vector in writer.table(header, [Slot::None, Slot::Reference]) {
-            let fields = writer.references(vector, self.columns.len());
-            for (field, column) in fields.into_iter().zip(&self.columns) {
-                let nullable = Slot::Byte(1);
-                let slots = [
-                    Slot::Reference,
-                    nullable,
-                    Slot::Byte(code(column.kind)),
-                    Slot::Reference,
-                    Slot::None,
-                    Slot::Reference,
-                ];
-                if let [name, detail, children] = writer.table(field, slots)[..] {
-                    writer.text(name, &column.name);
-                    kind(writer, detail, column.kind);
-                    writer.references(children, 0);
-                }
-            }
-        }
-    }
-
-    fn fixed<T: Default, const N: usize>(
-        self,
+    fn with<T>(
+        mut self,
         name: &str,
         kind: Type,
         values: impl IntoIterator<Item = impl Into<Option<T>>>,
-        bytes: impl Fn(T) -> [u8; N],
+        push: impl Fn(&mut Column, T),
     ) -> Self {
         let mut column = Column::new(name, kind);
         for value in values {
-            let value = value.into();
-            column.row(value.is_some());
-            column.values.extend(bytes(value.unwrap_or_default()));
-        }
-        self.with(column)
-    }
-
-    fn with(mut self, column: Column) -> Self {
-        self.columns.push(column);
-        self
-    }
-}
-
-impl Column {
-    fn new(name: &str, kind: Type) -> Self {
-        let (name, validity, offsets, values) = (name.to_owned(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, kind, rows: 0, nulls: 0, validity, offsets, values }
-    }
-
-    fn row(&mut self, is_valid: bool) {
-        push(&mut self.validity, self.rows, is_valid);
-        self.rows += 1;
-        self.nulls += usize::from(!is_valid);
-    }
-}
-
-fn push(bits: &mut Vec<u8>, at: usize, is_set: bool) {
-    if at.is_multiple_of(8) {
-        bits.push(0);
-    }
-    if let Some(last) = bits.last_mut() {
-        *last |= u8::from(is_set) << (at % 8);
-    }
-}
-
-// The numbers below are those of Arrow's `Message.fbs` and `Schema.fbs`.
-
-const SCHEMA: u8 = 1;
-const BATCH: u8 = 3;
-const VERSION_5: i16 = 4;
-
-fn message(kind: u8, body: i64, header: impl FnOnce(&mut Writer, usize)) -> Vec<u8> {
-    let (mut writer, root) = Writer::new();
-    let slots = [Slot::Short(VERSION_5), Slot::Byte(kind), Slot::Reference, Slot::Long(body)];
-    if let [place] = writer.table(root, slots)[..] {
-        header(&mut writer, place);
-    }
-    let metadata = writer.finish();
-    let mut bytes = vec![0xff; 4];
-    bytes.extend((metadata.len() as u32).to_le_bytes());
-    bytes.extend(metadata);
-    bytes
-}
-
-fn code(kind: Type) -> u8 {
-    match kind {
-        Type::Int64 => 2,
-        Type::Float64 => 3,
-        Type::Binary => 4,
-        Type::Text | Type::Json => 5,
-        Type::Boolean => 6,
-        Type::Date => 8,
-        Type::Timestamp => 10,
-    }
-}
-
-fn kind(writer: &mut Writer, from: usize, kind: Type) {
-    const BITS: i32 = 64;
-    const SIGNED: u8 = 1;
-    const DOUBLE: i16 = 2;
-    const DAY: i16 = 0;
-    const MICROSECOND: i16 = 2;
-    match kind {
-        Type::Int64 => drop(writer.table(from, [Slot::Int(BITS), Slot::Byte(SIGNED)])),
-        Type::Float64 => drop(writer.table(from, [Slot::Short(DOUBLE)])),
-        Type::Binary | Type::Text | Type::Json | Type::Boolean => drop(writer.table(from, [])),
-        Type::Date => drop(writer.table(from, [Slot::Short(DAY)])),
-        Type::Timestamp => {
-            for zone in writer.table(from, [Slot::Short(MICROSECOND), Slot::Reference]) {
-                writer.text(zone, "UTC");
+            match value.into() {
+                Some(value) => push(&mut column, value),
+                None => column.null(),
             }
         }
+        self.columns.push(column);
+        self
     }
 }

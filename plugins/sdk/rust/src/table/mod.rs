@@ -22,15 +22,22 @@
 //! ```
 
 mod block;
+mod column;
+mod columnar;
 mod columns;
+mod encode;
 mod flat;
+mod instant;
 mod layout;
 mod open;
+mod row;
 mod values;
 mod write;
 
 pub use block::Block;
+pub use columnar::Columnar;
 pub use columns::Columns;
+pub use instant::{Date, Timestamp};
 pub use layout::Type;
 pub use open::{Blocks, Comparison, CsvOptions, Format, Literal, Open, open};
 pub use values::{Bits, Bytes, Fixed, Texts, Values};

@@ -37,8 +37,8 @@ impl Writer {
     }
 
     /// Writes a table where `from` refers to it, and gives the places of its references in their order.
-    pub(super) fn table<const N: usize>(&mut self, from: usize, slots: [Slot; N]) -> Vec<usize> {
-        let mut offsets = [0_u16; N];
+    pub(super) fn table(&mut self, from: usize, slots: &[Slot]) -> Vec<usize> {
+        let mut offsets = vec![0_u16; slots.len()];
         let mut end = 4_usize;
         for (offset, slot) in offsets.iter_mut().zip(slots) {
             let size = slot.size();
@@ -50,7 +50,7 @@ impl Writer {
         }
         self.align(2, 0);
         let vtable = self.bytes.len();
-        let sizes = [4 + 2 * N as u16, end as u16];
+        let sizes = [4 + 2 * slots.len() as u16, end as u16];
         sizes.iter().chain(&offsets).for_each(|number| self.bytes.extend(number.to_le_bytes()));
         self.align(8, 0);
         let at = self.bytes.len();
@@ -58,7 +58,7 @@ impl Writer {
         self.bytes.resize(at + end, 0);
         self.put(at, &((at - vtable) as i32).to_le_bytes());
         let mut references = Vec::new();
-        for (offset, slot) in offsets.into_iter().zip(slots) {
+        for (offset, slot) in offsets.into_iter().zip(slots.iter().copied()) {
             let place = at + usize::from(offset);
             match slot {
                 Slot::None => {}
