@@ -3,16 +3,14 @@
 //! An item is a file of readings (`{"uri": "s3://..."}`), which is cheap, or a reading itself, as Step Functions' own readers of
 //! Parquet and CSV give it.
 
-pub mod day;
 mod item;
 pub mod logic;
 pub mod settings;
 
-use gristmill_plugin::table::{self, Block, Columns, Type};
-use gristmill_plugin::{AnyBatchInput, Call, ColumnType, Failure, Manifest, Output, Rows};
+use gristmill_plugin::table::{self, Block, Columnar, Type};
+use gristmill_plugin::{AnyBatchInput, Call, ColumnType, Failure, Manifest, Output};
 use item::Item;
-use logic::{Counts, METRICS, Reading, Summary};
-use serde::Serialize;
+use logic::{Counts, METRICS, Reading};
 use settings::Settings;
 
 gristmill_plugin::export!(describe, process);
@@ -33,56 +31,40 @@ fn describe() -> Manifest {
 
 fn process(call: Call<Settings, Item, AnyBatchInput>) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
+    let mut rows = Columnar::to("readings");
     match call.item {
-        Item::Reading(reading) => Rows::to("readings").emit(&counts.summary(&reading, &call.settings)?)?,
+        Item::Reading(reading) => rows.emit(&counts.summary(&reading.as_deref(), &call.settings)?)?,
         Item::File { uri } => {
             let readings = table::open(&uri).column("deviceid", Type::Text).column("timestamp", Type::Text);
             let readings = METRICS.iter().fold(readings, |all, name| all.optional(name, Type::Float64));
             for block in readings.blocks()? {
-                emit(&summaries(&block?, &uri, &call.settings, &mut counts)?)?;
+                let block = block?;
+                for reading in readings_of(&block)? {
+                    let number = counts.readings + 1;
+                    let summary = counts.summary(&reading, &call.settings).map_err(|failure| {
+                        let why = format!("{uri}, row {number}: {}", failure.message());
+                        Failure::reject(failure.code().to_owned(), why)
+                    })?;
+                    rows.emit(&summary)?;
+                }
             }
         }
     }
     Ok(counts)
 }
 
-/// Sums up each reading of a block.
-fn summaries(block: &Block, uri: &str, settings: &Settings, counts: &mut Counts) -> Result<Vec<Summary>, Failure> {
+/// The readings of a block, in order.
+fn readings_of(block: &Block) -> Result<impl Iterator<Item = Reading<&str>>, Failure> {
     let (devices, timestamps) = (block.text("deviceid")?, block.text("timestamp")?);
     let mut columns = Vec::with_capacity(METRICS.len());
     for name in METRICS {
         columns.push(block.f64(name)?);
     }
-    let summary = |row| {
+    Ok((0..block.rows()).map(move |row| {
         let mut values = [None; METRICS.len()];
         for (value, column) in values.iter_mut().zip(&columns) {
             *value = column.get(row);
         }
-        let reading = Reading { deviceid: devices.get(row), timestamp: timestamps.get(row), values };
-        let number = counts.readings + 1;
-        counts.summary(&reading, settings).map_err(|failure| {
-            Failure::reject(failure.code().to_owned(), format!("{uri}, row {number}: {}", failure.message()))
-        })
-    };
-    (0..block.rows()).map(summary).collect()
-}
-
-/// Emits many rows at once.
-fn emit(rows: &[Summary]) -> Result<(), Failure> {
-    let (metrics, anomalies) = (json_texts(rows, |row| &row.metrics)?, json_texts(rows, |row| &row.anomalies)?);
-    Columns::to("readings")
-        .text("deviceid", rows.iter().map(|row| &*row.deviceid))
-        .text("readingtimestamp", rows.iter().map(|row| &*row.readingtimestamp))
-        .date("analysisdate", rows.iter().map(|row| row.analysisdate.since_1970()))
-        .i64("readingscount", rows.iter().map(|row| row.readingscount))
-        .text("metrics", metrics.iter().map(|text| &**text))
-        .text("anomalies", anomalies.iter().map(|text| &**text))
-        .i64("anomalycount", rows.iter().map(|row| row.anomalycount))
-        .text("healthstatus", rows.iter().map(|row| row.healthstatus))
-        .emit()
-}
-
-fn json_texts<T: Serialize>(rows: &[Summary], part: impl Fn(&Summary) -> &T) -> Result<Vec<String>, Failure> {
-    let texts = rows.iter().map(|row| serde_json::to_string(part(row)));
-    texts.collect::<Result<_, _>>().map_err(|error| Failure::reject("OutputInvalid", error))
+        Reading { deviceid: devices.get(row), timestamp: timestamps.get(row), values }
+    }))
 }

@@ -1,9 +1,9 @@
 //! The logic alone, so that it is tested and measured without a host.
 
 use gristmill_plugin::Failure;
+use gristmill_plugin::table::Date;
 use serde::Serialize;
 
-use crate::day::Day;
 use crate::settings::Settings;
 
 /// What a device measures, in the order of [`Reading::values`].
@@ -20,15 +20,23 @@ pub struct Reading<T> {
     pub values: [Option<f64>; METRICS.len()],
 }
 
+impl Reading<String> {
+    /// The same with texts that lie here.
+    #[must_use]
+    pub fn as_deref(&self) -> Reading<&str> {
+        Reading { deviceid: self.deviceid.as_deref(), timestamp: self.timestamp.as_deref(), values: self.values }
+    }
+}
+
 /// A reading's row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub struct Summary<'a> {
     /// The device.
-    pub deviceid: String,
+    pub deviceid: &'a str,
     /// When it measured.
-    pub readingtimestamp: String,
+    pub readingtimestamp: &'a str,
     /// The date of that.
-    pub analysisdate: Day,
+    pub analysisdate: Date,
     /// How many readings the row is of.
     pub readingscount: i64,
     /// What it measured.
@@ -77,14 +85,13 @@ impl Counts {
     ///
     /// # Errors
     /// Rejects a reading without a device, or without a timestamp that begins with a date.
-    pub fn summary<T: AsRef<str>>(&mut self, reading: &Reading<T>, settings: &Settings) -> Result<Summary, Failure> {
-        let text = |value: &Option<T>, name: &str| match value.as_ref().map(AsRef::as_ref) {
+    pub fn summary<'a>(&mut self, reading: &Reading<&'a str>, settings: &Settings) -> Result<Summary<'a>, Failure> {
+        let text = |value, name| match value {
             None | Some("") => Err(Failure::reject("BadReading", format!("it has no `{name}`"))),
-            Some(text) => Ok(text.to_owned()),
+            Some(text) => Ok(text),
         };
-        let (deviceid, readingtimestamp) =
-            (text(&reading.deviceid, "deviceid")?, text(&reading.timestamp, "timestamp")?);
-        let analysisdate = Day::of(&readingtimestamp).ok_or_else(|| {
+        let (deviceid, readingtimestamp) = (text(reading.deviceid, "deviceid")?, text(reading.timestamp, "timestamp")?);
+        let analysisdate = date(readingtimestamp).ok_or_else(|| {
             Failure::reject("BadReading", format!("its timestamp {readingtimestamp:?} does not begin with a date"))
         })?;
         // JSON has no NaN. It is no anomaly either, because it compares with nothing.
@@ -105,6 +112,19 @@ impl Counts {
             anomalies,
         })
     }
+}
+
+/// The day that a timestamp of ISO 8601 begins with; none where it does not.
+fn date(timestamp: &str) -> Option<Date> {
+    let bytes = timestamp.as_bytes();
+    let number = |from: usize, to: usize| {
+        let digits = bytes.get(from..to)?;
+        let digit = |number, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'));
+        digits.iter().try_fold(0_u32, digit)
+    };
+    let date = Date::from_ymd(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let ends = bytes.get(10).is_none_or(|byte| matches!(byte, b'T' | b' '));
+    (bytes[4] == b'-' && bytes[7] == b'-' && ends).then_some(date)
 }
 
 fn anomalies(
@@ -147,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn judged(values: [Option<f64>; 5]) -> Summary {
+    fn judged(values: [Option<f64>; 5]) -> Summary<'static> {
         let reading = Reading { deviceid: Some("d"), timestamp: Some("2026-02-28T01:02:03Z"), values };
         Counts::default().summary(&reading, &Settings::default()).unwrap()
     }
@@ -171,6 +191,7 @@ mod tests {
         assert_eq!(all.anomalies, expected);
         assert_eq!((all.anomalycount, all.healthstatus), (3, "anomalies_detected"));
         assert_eq!(all.metrics.temperature, Some(-10.0));
+        assert_eq!(all.analysisdate.to_string(), "2026-02-28");
     }
 
     #[test]
