@@ -90,6 +90,12 @@ impl Block {
         Ok(self.pieces(self.column(name, Type::Binary)?))
     }
 
+    /// The Arrow IPC stream itself.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     fn fixed<T: Fixed>(&self, name: &str, kind: Type) -> Result<Values<'_, T>, Failure> {
         let column = self.column(name, kind)?;
         Ok(Values::new(self.rows, self.validity(column), &self.bytes[column.values.clone()]))

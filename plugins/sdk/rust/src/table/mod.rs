@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod block;
 mod column;
 mod columnar;
