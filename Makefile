@@ -226,6 +226,7 @@ soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through o
 .PHONY: test-plugins
 test-plugins: tools ## the plugins' logic and their SDKs, natively
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml
+	$(LINTED_TEST) --manifest-path plugins/Cargo.toml -p gristmill-plugin --features arrow --test arrow
 	plugins/test-python.sh
 
 .PHONY: emulator

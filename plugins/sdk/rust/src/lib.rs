@@ -31,7 +31,8 @@
 //! - [`Call`] is what the function gets: settings, batch input and item as types of yours, read by serde. What does not
 //!   fit is rejected before your code runs, with a sentence that says what was missing.
 //! - [`objects`] reads from S3 (or a folder, on a laptop); [`csv`] splits what was read, at more than a gigabyte a second.
-//! - [`table`] reads Parquet, CSV and JSON lines as typed columns, which the host decodes. [`table::Columns`] emits them.
+//! - [`table`] reads Parquet, CSV and JSON lines as typed columns, which the host decodes. [`table::Columnar`] takes many rows,
+//!   and hands them over as columns; [`table::Columns`] takes columns. The feature `arrow` adds record batches of arrow-rs.
 //! - [`Rows`] takes rows, [`metrics`] numbers for operators, and the macros of the [`log`] crate write to the host's log.
 //! - [`Failure`] is what to return instead of a result: *reject* where the input is bad and will always be, *retry* where
 //!   something outside was not ready. Errors of this crate know which of the two they are; `?` is enough.
