@@ -4,30 +4,29 @@
 //! An inventory is days old, and was perhaps copied: a file is held against the MD5 that the manifest has of it before any
 //! of its rows is an item. So each file is copied first. What is read then is what was verified, and is fetched once.
 
+mod copy;
+mod left_out;
+mod parquet;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Seek as _, Write as _};
+use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
-use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use tempfile::SpooledTempFile;
 use tokio::runtime::Handle;
 
+use self::copy::Copy;
+use self::left_out::LeftOut;
 use super::csv::{self, Row, Rows};
 use super::format::{Emit, Stop};
 use super::items::ReadError;
 use super::object;
-use crate::job::left_out;
-use crate::object::{Location, ObjectError, ObjectStore};
+use crate::object::{Location, ObjectStore};
 
 /// The largest manifest: some 300,000 files, of which each lists up to millions of objects.
 const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
-
-/// The copy of a file is in memory up to this size, and on disk beyond it.
-const IN_MEMORY: usize = 8 * 1024 * 1024;
 
 /// `manifest.json`, as far as it matters here.
 #[derive(Deserialize)]
@@ -36,7 +35,7 @@ struct Manifest {
     /// An ARN: where the files are.
     destination_bucket: String,
     file_format: String,
-    /// The columns' names, separated by commas and blanks.
+    /// Of CSV, the columns' names, separated by commas and blanks. Files in Parquet have their own.
     file_schema: String,
     files: Vec<File>,
 }
@@ -48,7 +47,13 @@ struct File {
     md5: String,
 }
 
-/// What there is in every file.
+/// How the files are written.
+enum Files {
+    Csv(Columns),
+    Parquet,
+}
+
+/// What there is in every file in CSV.
 struct Columns {
     /// What stands before each value of an item ([`csv::keys`]).
     names: Vec<String>,
@@ -63,26 +68,30 @@ pub(super) fn read(
     at: &Location,
     emit: &mut Emit<'_>,
 ) -> Result<(), Option<ReadError>> {
-    let mut passed_over = BTreeMap::new();
+    let mut left_out = LeftOut::default();
     let mut read = || {
         let of_manifest = |stop| ReadError::of(stop, at);
         let manifest = manifest(runtime, store.clone(), at).map_err(of_manifest)?;
-        let columns = columns(&manifest).map_err(of_manifest)?;
+        let files = files(&manifest).map_err(of_manifest)?;
         for file in &manifest.files {
             let file_at = location(&manifest, file).map_err(of_manifest)?;
-            let copy = verified(object::raw(runtime, store.clone(), &file_at), file, at);
-            let rows = copy.and_then(|copy| {
-                let mut text = BufReader::with_capacity(128 * 1024, MultiGzDecoder::new(BufReader::new(copy)));
-                rows(&mut text, &columns, &mut passed_over, emit)
-            });
-            rows.map_err(|stop| ReadError::of(stop, &file_at))?;
+            let copy = Copy::verified(object::raw(runtime, store.clone(), &file_at), &file.md5, at);
+            let copy = copy.map_err(|stop| ReadError::of(stop, &file_at))?;
+            match &files {
+                Files::Csv(columns) => {
+                    let mut text = BufReader::with_capacity(128 * 1024, MultiGzDecoder::new(copy.reader()));
+                    let rows = rows(&mut text, columns, &mut left_out, emit);
+                    rows.map_err(|stop| ReadError::of(stop, &file_at))?;
+                }
+                Files::Parquet => {
+                    parquet::read(runtime, copy.store(file_at.clone()), &file_at, &mut left_out, emit)?;
+                }
+            }
         }
         Ok(())
     };
     let done = read();
-    for (why, count) in passed_over {
-        tracing::warn!(count, inventory = %at, "left out of the items: {why}");
-    }
+    left_out.tell(at);
     done
 }
 
@@ -98,14 +107,21 @@ fn manifest(runtime: &Handle, store: Arc<dyn ObjectStore>, at: &Location) -> Res
             "no manifest of an S3 Inventory: {error}; name the `manifest.json` that S3 writes for one"
         ))
     })?;
-    if manifest.file_format != "CSV" {
-        let found: String = manifest.file_format.chars().take(40).collect();
-        return Err(Stop::Format(format!(
-            "the inventory's files are {found}, and only CSV can be read, by Step Functions too: choose CSV as the output \
-             format of the bucket's inventory, and take the next one"
-        )));
-    }
     Ok(manifest)
+}
+
+fn files(manifest: &Manifest) -> Result<Files, Stop> {
+    match manifest.file_format.as_str() {
+        "CSV" => columns(manifest).map(Files::Csv),
+        "Parquet" => Ok(Files::Parquet),
+        other => {
+            let found: String = other.chars().take(40).collect();
+            Err(Stop::Format(format!(
+                "the inventory's files are {found}, and only CSV and Parquet can be read, by Step Functions only CSV: choose CSV \
+                 as the output format of the bucket's inventory, and take the next one"
+            )))
+        }
+    }
 }
 
 fn columns(manifest: &Manifest) -> Result<Columns, Stop> {
@@ -130,53 +146,8 @@ fn location(manifest: &Manifest, file: &File) -> Result<Location, Stop> {
     })
 }
 
-/// A copy of the file, after its bytes were found to be what the manifest says.
-fn verified(mut file: impl Read, expected: &File, manifest: &Location) -> Result<SpooledTempFile, Stop> {
-    let (mut copy, mut md5) = (SpooledTempFile::new(IN_MEMORY), Md5::new());
-    let unkept = |error: io::Error| {
-        let folder = std::env::temp_dir();
-        Stop::Format(format!("cannot be copied into {} to be verified: {error}", folder.display()))
-    };
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        let read = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => &buffer[..read],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(absent(error, manifest)),
-        };
-        md5.update(read);
-        copy.write_all(read).map_err(unkept)?;
-    }
-    let found = hex::encode(md5.finalize());
-    if !found.eq_ignore_ascii_case(&expected.md5) {
-        let expected: String = expected.md5.chars().take(40).collect();
-        return Err(Stop::Format(format!(
-            "its MD5 is {found}, and {manifest} says {expected}: it was damaged or replaced; copy it again from where S3 \
-             wrote it, or take another inventory"
-        )));
-    }
-    copy.rewind().map_err(unkept)?;
-    Ok(copy)
-}
-
-fn absent(error: io::Error, manifest: &Location) -> Stop {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectError>()) {
-        Some(ObjectError::NotFound(_)) => Stop::Format(format!(
-            "is not there, although {manifest} names it: a rule of the bucket removed it, or it was not copied along; take \
-             an inventory whose files are there"
-        )),
-        _ => Stop::Io(error),
-    }
-}
-
 /// The rows of one file. What is no object that could be read is counted by its reason.
-fn rows(
-    text: &mut dyn BufRead,
-    columns: &Columns,
-    passed_over: &mut BTreeMap<&'static str, u64>,
-    emit: &mut Emit<'_>,
-) -> Result<(), Stop> {
+fn rows(text: &mut dyn BufRead, columns: &Columns, left_out: &mut LeftOut, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let (mut rows, mut row) = (Rows::new(text, b','), Row::default());
     while rows.next(&mut row)? {
         let wrong = |reason: String| Stop::Format(format!("line {}: {reason}", row.line));
@@ -191,10 +162,7 @@ fn rows(
             *key = decoded(key).ok_or_else(|| wrong("the key is not UTF-8 after it was URL-decoded, as all keys in S3 are; take the file that S3 wrote".into()))?.into();
         }
         let item = csv::object(&columns.names, &fields, row.line)?;
-        match left_out(item.get()) {
-            Some(why) => *passed_over.entry(why).or_default() += 1,
-            None => emit(item.into())?,
-        }
+        left_out.or_emit(item, emit)?;
     }
     Ok(())
 }

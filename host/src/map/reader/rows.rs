@@ -44,17 +44,7 @@ pub(super) fn of_file(
     at: &Location,
     emit: &mut Emit<'_>,
 ) -> Result<(), Option<ReadError>> {
-    let request = Request {
-        format: Format::Parquet,
-        compression: Compression::None,
-        columns: None,
-        // Step Functions reads the file, and not its path.
-        key_columns: false,
-        conditions: Vec::new(),
-        block_rows: 0,
-        memory: MEMORY,
-    };
-    let mut scan = runtime.block_on(Scan::open(runtime, store.clone(), at, &request)).map_err(ReadError::from)?;
+    let mut scan = runtime.block_on(Scan::open(runtime, store.clone(), at, &request())).map_err(ReadError::from)?;
     while runtime.block_on(scan.fetch()).map_err(ReadError::from)? {
         while let Some(block) = scan.decode().map_err(ReadError::from)? {
             let lines = scan.encode(&block, Encoding::JsonLines).map_err(ReadError::from)?;
@@ -66,6 +56,20 @@ pub(super) fn of_file(
         }
     }
     Ok(())
+}
+
+/// All columns of a Parquet file.
+pub(super) fn request() -> Request {
+    Request {
+        format: Format::Parquet,
+        compression: Compression::None,
+        columns: None,
+        // Step Functions reads the file, and not its path.
+        key_columns: false,
+        conditions: Vec::new(),
+        block_rows: 0,
+        memory: MEMORY,
+    }
 }
 
 fn text(line: &[u8]) -> serde_json::Result<String> {

@@ -1,7 +1,10 @@
 //! Inventories as S3 writes them, over a store in memory.
 
+use std::io::Write as _;
+
 use flate2::write::GzEncoder;
 use insta::assert_snapshot;
+use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -81,6 +84,44 @@ async fn what_no_plugin_could_read_is_left_out() {
     assert_eq!(items, [new]);
 }
 
+/// The manifest of files in Parquet, with the schema as S3 writes it there.
+fn in_parquet(files: &[(&'static str, Vec<u8>)]) -> Value {
+    let mut manifest =
+        manifest("message s3.inventory {  required binary bucket (UTF8);  required binary key (UTF8);}", files);
+    manifest["fileFormat"] = "Parquet".into();
+    manifest
+}
+
+#[tokio::test]
+async fn an_inventory_in_parquet_has_the_items_that_it_has_in_csv() {
+    let (schema, rows) = include_str!("samples/inventory.csv").split_once('\n').unwrap();
+    let files = vec![("data/1.csv.gz", gzip(rows))];
+    let of_csv = good(&store(manifest(schema, &files), files), source()).await;
+    let sample = include_bytes!("samples/inventory.parquet").to_vec();
+    let files = vec![("data/1.parquet", sample.clone()), ("data/2.parquet", sample)];
+    let items = good(&store(in_parquet(&files), files), source()).await;
+    assert_eq!(items, [&of_csv[..], &of_csv[..]].concat());
+    assert_snapshot!(items[..2].join("\n"), @"");
+}
+
+#[tokio::test]
+async fn a_file_in_parquet_that_is_none_of_an_inventory_is_named() {
+    let said = async |bytes: &[u8], change: fn(&mut Value)| {
+        let files = vec![("data/1.parquet", bytes.to_vec())];
+        let mut manifest = in_parquet(&files);
+        change(&mut manifest);
+        let (items, error) = collect(&store(manifest, files), source()).await;
+        assert!(items.is_empty(), "{items:?}");
+        error.unwrap()
+    };
+    let sample = include_bytes!("samples/inventory.parquet");
+    let damaged = said(sample, |manifest| manifest["files"][0]["MD5checksum"] = "0123".into()).await;
+    assert!(damaged.starts_with("s3://b/data/1.parquet: its MD5 is "), "{damaged}");
+    assert_snapshot!(said(&gzip("x"), |_| ()).await, @"");
+    let other = include_bytes!("../../../table/samples/dictionary.parquet");
+    assert_snapshot!(said(other, |_| ()).await, @"");
+}
+
 #[tokio::test]
 async fn an_empty_inventory_has_no_items() {
     assert!(good(&store(manifest(SCHEMA, &[]), vec![]), source()).await.is_empty());
@@ -94,7 +135,7 @@ async fn a_manifest_that_is_none_is_named() {
     assert_snapshot!(error.unwrap(), @"s3://b/manifest.json: no manifest of an S3 Inventory: expected value at line 1 column 1; name the `manifest.json` that S3 writes for one");
     assert_snapshot!(changed(|manifest| drop(manifest.as_object_mut().unwrap().remove("fileSchema"))).await, @"s3://b/manifest.json: no manifest of an S3 Inventory: missing field `fileSchema` at line 1 column 233; name the `manifest.json` that S3 writes for one");
     assert_snapshot!(changed(|manifest| manifest["files"] = "x".repeat(5000).into()).await, @r#"s3://b/manifest.json: no manifest of an S3 Inventory: invalid type: string "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; name the `manifest.json` that S3 writes for one"#);
-    assert_snapshot!(changed(|manifest| manifest["fileFormat"] = "Parquet".into()).await, @"s3://b/manifest.json: the inventory's files are Parquet, and only CSV can be read, by Step Functions too: choose CSV as the output format of the bucket's inventory, and take the next one");
+    assert_snapshot!(changed(|manifest| manifest["fileFormat"] = "ORC".into()).await, @"s3://b/manifest.json: the inventory's files are ORC, and only CSV and Parquet can be read, by Step Functions only CSV: choose CSV as the output format of the bucket's inventory, and take the next one");
     assert_snapshot!(changed(|manifest| manifest["fileSchema"] = "Bucket, key".into()).await, @"s3://b/manifest.json: `fileSchema` of the manifest: it has no column `Key`, as every inventory has; was the manifest changed? Take the one that S3 wrote");
     assert_snapshot!(changed(|manifest| manifest["fileSchema"] = "Key, Size, Size, ETag".into()).await, @"s3://b/manifest.json: `fileSchema` of the manifest: two columns are named `Size`: an item could have only one of them");
     assert_snapshot!(changed(|manifest| manifest["destinationBucket"] = "arn:aws:s3:::".into()).await, @"s3://b/manifest.json: the manifest names a file that cannot be: `s3:///data/1.csv.gz` is not an object's URI: the bucket is empty; take the manifest that S3 wrote");
