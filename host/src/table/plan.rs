@@ -1,6 +1,6 @@
 //! Where each column of a scan comes from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
@@ -32,6 +32,8 @@ pub(super) enum From {
 pub(super) struct Plan {
     pub(super) columns: Vec<Planned>,
     pub(super) conditions: Vec<(Planned, Condition)>,
+    /// Those that come from the key although the file has them, too.
+    pub(super) hidden: Vec<String>,
 }
 
 impl Plan {
@@ -86,7 +88,14 @@ impl Plan {
                 .map_err(|why| format!("the condition on column `{}`: {why}", of.name))?;
             conditions.push((planned, condition));
         }
-        Ok(Self { columns: wanted.iter().map(find).collect::<Result<_, _>>()?, conditions })
+        let columns: Vec<Planned> = wanted.iter().map(find).collect::<Result<_, _>>()?;
+        let planned = columns.iter().chain(conditions.iter().map(|(planned, _)| planned));
+        let of_both = planned
+            .filter(|planned| matches!(planned.from, From::Key(_)))
+            .map(|planned| &planned.column.name)
+            .filter(|name| schema.column_with_name(name).is_some());
+        let hidden: BTreeSet<String> = of_both.cloned().collect();
+        Ok(Self { columns, conditions, hidden: hidden.into_iter().collect() })
     }
 
     /// The file's columns that are needed, in its order.

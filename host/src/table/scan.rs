@@ -65,7 +65,11 @@ impl Scan {
             Layout::JsonLines => {
                 let mut text = Text::open(io, source, request)?;
                 let names = text::json_names(&mut text, request).await?;
-                let plan = planned(&names.schema, |_| ValueType::Json).map_err(|why| text.source.invalid(why))?;
+                let mut plan = planned(&names.schema, |_| ValueType::Json).map_err(|why| text.source.invalid(why))?;
+                if request.columns.is_some() {
+                    // The names are those that were asked for: what the lines have is not known before they are read.
+                    plan.hidden.clear();
+                }
                 let rows = text::Rows::json_lines(text, names, &plan, request.block_rows);
                 (plan, Rows::Text(rows))
             }
@@ -81,6 +85,11 @@ impl Scan {
     /// The columns of its blocks.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.plan.columns.iter().map(|planned| &planned.column)
+    }
+
+    /// The columns that are read from the key although the file has them, too: its values are not looked at.
+    pub fn hidden(&self) -> &[String] {
+        &self.plan.hidden
     }
 
     /// The most memory that it takes, in bytes, beside the blocks that it has given.

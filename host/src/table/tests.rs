@@ -462,3 +462,25 @@ fn what_pyarrow_writes_is_what_pyarrow_reads() {
     }
     assert!(count >= 20, "{count}");
 }
+
+#[test]
+fn columns_of_the_path_that_the_file_has_too_are_known() {
+    let hidden = |key: &str, columns: Option<&[&str]>| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b").join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, written(&numbers(&[Some(1)]), 10)).unwrap();
+        let wanted = |name: &&str| Wanted { name: (*name).into(), value_type: None, optional: false };
+        let columns = columns.map(|columns| columns.iter().map(wanted).collect());
+        let (store, at) = (Arc::new(FolderStore::new(folder.path())), format!("s3://b/{key}").parse().unwrap());
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let request = Request { columns, ..request() };
+            let scan = Scan::open(&tokio::runtime::Handle::current(), store, &at, &request).await.unwrap();
+            scan.hidden().to_vec()
+        })
+    };
+    assert_eq!(hidden("n=5/t=x/day=1/k.parquet", None), ["n", "t"]);
+    assert_eq!(hidden("n=5/t=x/day=1/k.parquet", Some(&["f", "t", "day"])), ["t"]);
+    assert_eq!(hidden("n=5/k.parquet", Some(&["f"])), [""; 0]);
+    assert_eq!(hidden("k.parquet", None), [""; 0]);
+}

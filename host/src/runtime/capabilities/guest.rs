@@ -64,7 +64,7 @@ impl Guest {
 
     /// What the functions of `tables` work on.
     pub(super) fn tables(&mut self) -> TablesView<'_> {
-        TablesView { objects: &mut self.objects, table: &mut self.table, time: &self.time }
+        TablesView { objects: &mut self.objects, table: &mut self.table, time: &self.time, logging: &self.logging }
     }
 
     /// What the functions of `objects` work on.

@@ -35,11 +35,13 @@ struct Inner {
 struct Speaker {
     item: Item,
     name: Option<Option<Arc<str>>>,
+    /// Whether the host has noted something about it.
+    is_noted: bool,
 }
 
 impl Speaker {
     fn of(item: &Item) -> Self {
-        Self { item: item.clone(), name: None }
+        Self { item: item.clone(), name: None, is_noted: false }
     }
 
     /// Its place in the batch, and its name.
@@ -70,6 +72,13 @@ impl LoggingCtx {
 
     fn speaker(&self) -> MutexGuard<'_, Speaker> {
         self.0.speaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line of the host's own, unless the item has one already: it may do the same a thousand times.
+    pub(super) fn note(&self, context: &str, message: &str) {
+        if !std::mem::replace(&mut self.speaker().is_noted, true) {
+            self.line(Level::Info, context, message);
+        }
     }
 
     /// Writes one line, unless the item has said enough. When it has, one last line says so.

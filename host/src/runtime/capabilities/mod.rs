@@ -5,7 +5,7 @@
 //! - one `add_to_linker`, which is told where a store's data has the context.
 //!
 //! No capability knows the store's data ([`Guest`]). None knows another one either, but for `wasi`, whose standard streams are
-//! lines of `logging`, and `tables`, which reads what `objects` grants.
+//! lines of `logging`, and `tables`, which reads what `objects` grants and has a note for `logging`.
 //!
 //! To add one, write a file like `metrics.rs`, or a folder like `objects/` if it has handles. Give [`Guest`] its context, call its
 //! `add_to_linker` in [`add_to_linker`], and name it in [`offered`].

@@ -11,6 +11,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use self::handles::TableScan;
 use super::bindings::gristmill::plugin::objects::Error;
 use super::bindings::gristmill::plugin::tables::{self as wit, ScanOptions};
+use super::logging::LoggingCtx;
 use super::objects::ObjectsCtx;
 use crate::object::ObjectError;
 use crate::runtime::limits::MAX_HOST_MEMORY;
@@ -22,6 +23,7 @@ pub(super) struct TablesView<'a> {
     pub(super) objects: &'a mut ObjectsCtx,
     pub(super) table: &'a mut ResourceTable,
     pub(super) time: &'a ItemTime,
+    pub(super) logging: &'a LoggingCtx,
 }
 
 /// Offers the interface to the components of this linker.
@@ -66,6 +68,11 @@ impl TablesView<'_> {
                  read ahead of a guest may take {MAX_HOST_MEMORY}"
             ))
         })?;
+        if !scan.hidden().is_empty() {
+            let names = scan.hidden().join("`, `");
+            let note = format!("{location}: both its path and the file have `{names}`: what the path says is read");
+            self.logging.note("tables", &note);
+        }
         Ok(ahead::start(self.objects.io(), scan, encoding, held))
     }
 }
