@@ -25,6 +25,9 @@ pub enum AslError {
     /// A template that Step Functions cannot evaluate; a dataset that was parsed has none.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// Items that no state can hold, with what to do.
+    #[error("{0}")]
+    Range(String),
 }
 
 /// The state machine that runs the dataset over the workers of a queue, standard or FIFO.

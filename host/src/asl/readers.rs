@@ -2,34 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dataset::{DELIMITERS, ItemReader, Template, TemplateError};
+use super::AslError;
+use crate::dataset::{DELIMITERS, ItemReader, LoadAs, Template, TemplateError};
 
-pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result<Value, TemplateError> {
+pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result<Value, AslError> {
     let (operation, uri, key_name, config) = match reader {
         ItemReader::ListObjects { uri } => ("listObjectsV2", uri, "Prefix", None),
+        ItemReader::Load { uri, as_ } => {
+            let mut config = match as_ {
+                LoadAs::Csv { headers, delimiter } => csv(headers.as_deref(), *delimiter),
+                LoadAs::Json { pointer } => json_document(pointer),
+                LoadAs::JsonLines => json!({"InputType": "JSONL"}),
+                LoadAs::Parquet => json!({"InputType": "PARQUET"}),
+            };
+            config["Transformation"] = "LOAD_AND_FLATTEN".into();
+            ("listObjectsV2", uri, "Prefix", Some(config))
+        }
         ItemReader::Csv { uri, headers, delimiter } => {
-            let word = DELIMITERS.iter().find(|(character, _)| character == delimiter);
-            let mut config = json!({"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "CSVDelimiter": word.map_or("COMMA", |(_, word)| word)});
-            if let Some(headers) = headers {
-                config["CSVHeaderLocation"] = "GIVEN".into();
-                config["CSVHeaders"] = json!(headers);
-            }
-            ("getObject", uri, "Key", Some(config))
+            ("getObject", uri, "Key", Some(csv(headers.as_deref(), *delimiter)))
         }
-        ItemReader::Json { uri, pointer } => {
-            let mut config = json!({"InputType": "JSON"});
-            if !pointer.is_empty() {
-                config["ItemsPointer"] = pointer.as_str().into();
-            }
-            ("getObject", uri, "Key", Some(config))
-        }
+        ItemReader::Json { uri, pointer } => ("getObject", uri, "Key", Some(json_document(pointer))),
         ItemReader::JsonLines { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "JSONL"}))),
         ItemReader::S3Inventory { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "MANIFEST"}))),
         ItemReader::Parquet { uri } => ("getObject", uri, "Key", Some(json!({"InputType": "PARQUET"}))),
         ItemReader::AthenaRows { uri } => {
             ("getObject", uri, "Key", Some(json!({"InputType": "PARQUET", "ManifestType": "ATHENA_DATA"})))
         }
-        ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string())),
+        ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string()).into()),
+        ItemReader::Range(range) => return Err(AslError::Range(range.beyond_a_payload())),
     };
     let (bucket, key) = uri.split_uri()?;
     let mut parameters = Map::from_iter([bucket.payload_field("Bucket", "$")?]);
@@ -50,6 +50,24 @@ pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result
         reader["ReaderConfig"] = config;
     }
     Ok(reader)
+}
+
+fn csv(headers: Option<&[String]>, delimiter: char) -> Value {
+    let word = DELIMITERS.iter().find(|(character, _)| *character == delimiter);
+    let mut config = json!({"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "CSVDelimiter": word.map_or("COMMA", |(_, word)| word)});
+    if let Some(headers) = headers {
+        config["CSVHeaderLocation"] = "GIVEN".into();
+        config["CSVHeaders"] = json!(headers);
+    }
+    config
+}
+
+fn json_document(pointer: &str) -> Value {
+    let mut config = json!({"InputType": "JSON"});
+    if !pointer.is_empty() {
+        config["ItemsPointer"] = pointer.into();
+    }
+    config
 }
 
 pub(super) fn result_writer(place: &Template, root: &str) -> Result<Value, TemplateError> {

@@ -327,6 +327,40 @@ fn a_listing_may_end_early_too() {
 }
 
 #[test]
+fn what_is_in_listed_objects_is_read_by_step_functions() {
+    assert_eq!(
+        reader(r#"{ list_objects = "s3://b/{$.day}/", load = "csv", headers = ["a"], max_items = 3 }"#),
+        json!({
+            "Resource": "arn:aws:states:::s3:listObjectsV2",
+            "Parameters": {"Bucket": "b", "Prefix.$": "States.Format('{}/', $.day)"},
+            "ReaderConfig": {
+                "InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a"], "CSVDelimiter": "COMMA",
+                "Transformation": "LOAD_AND_FLATTEN", "MaxItems": 3
+            }
+        })
+    );
+    let config = |more: &str| reader(&format!("{{ list_objects = 's3://b/p/', {more} }}"))["ReaderConfig"].clone();
+    for (more, expected) in [
+        ("load = 'json', pointer = '/a'", json!({"InputType": "JSON", "ItemsPointer": "/a"})),
+        ("load = 'json_lines'", json!({"InputType": "JSONL"})),
+        ("load = 'parquet'", json!({"InputType": "PARQUET"})),
+    ] {
+        let mut expected = expected;
+        expected["Transformation"] = "LOAD_AND_FLATTEN".into();
+        assert_eq!(config(more), expected);
+    }
+}
+
+#[test]
+fn a_range_beyond_a_payload_says_how_it_is_listed() {
+    let text = "dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { numbers = { from = 1, to = 1000000 } }\n";
+    let dataset = Dataset::parse(text, Path::new("d.toml"), &Variables::default()).unwrap();
+    let refused = state_machine(&dataset, QUEUE).unwrap_err().to_string();
+    assert_snapshot!(refused, @r#"the 1000000 items of the range are larger than a state's payload (256 KiB, Step Functions): write them into an object once, `gristmill items DATASET --out s3://BUCKET/KEY`, and read that: `item_reader = { json_lines = "s3://BUCKET/KEY" }`; or make the step larger"#);
+    assert_eq!(dataset.notes(), [refused]);
+}
+
+#[test]
 fn a_range_is_items_of_the_file() {
     let machine = machine("item_reader = { dates = { from = '2020-01-01', to = '2020-01-02' } }");
     assert_eq!(machine["States"]["Items"]["Parameters"]["items"], json!(["2020-01-01", "2020-01-02"]));

@@ -1,11 +1,14 @@
 //! The Distributed Map on this machine.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use bytesize::ByteSize;
 use clap::Args;
 
 use super::{CompileArgs, SetArgs};
+use crate::object::{Location, ObjectError};
 
 const MAP_EXIT_CODES: &str = "\
 Exit codes:
@@ -67,10 +70,44 @@ pub struct ItemsArgs {
     /// The state's input: JSON, or @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
-    /// Print no more items than this.
+    /// Write the items there, whole or not at all: a file, or an object that `json_lines` reads (with `--local`, in its folder).
+    #[arg(long, value_name = "FILE|s3://BUCKET/KEY")]
+    pub out: Option<Out>,
+    /// Print or write no more items than this.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,
+}
+
+/// Where items are written.
+#[derive(Clone, Debug)]
+pub enum Out {
+    /// A file of this machine.
+    File(PathBuf),
+    /// An object.
+    Object(Location),
+}
+
+impl FromStr for Out {
+    type Err = ObjectError;
+
+    fn from_str(text: &str) -> Result<Self, ObjectError> {
+        if !text.starts_with("s3://") {
+            return Ok(Self::File(text.into()));
+        }
+        let at: Location = text.parse()?;
+        at.names_an_object()?;
+        Ok(Self::Object(at))
+    }
+}
+
+impl fmt::Display for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Object(at) => at.fmt(f),
+        }
+    }
 }

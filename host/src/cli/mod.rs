@@ -18,7 +18,7 @@ pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
 pub use self::lint::LintArgs;
-pub use self::map::{ItemsArgs, MapArgs};
+pub use self::map::{ItemsArgs, MapArgs, Out};
 pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
@@ -51,7 +51,7 @@ pub enum Command {
     Map(MapArgs),
     /// Work on the batches of a queue until told to stop.
     Worker(WorkerArgs),
-    /// Print the items that a dataset's reader gives, as JSON lines.
+    /// Print or write the items that a dataset's reader gives, as JSON lines.
     Items(ItemsArgs),
     /// Print the state machine that runs a dataset in the cloud.
     Asl(AslArgs),

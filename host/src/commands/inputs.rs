@@ -7,7 +7,7 @@ use crate::aws;
 use crate::cli::SetArgs;
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::files;
-use crate::object::ObjectStore;
+use crate::object::ObjectWriter;
 use crate::object::folder::FolderStore;
 use crate::object::s3::S3Store;
 
@@ -28,8 +28,8 @@ pub(super) fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variabl
     Ok(args.variables())
 }
 
-/// The objects that a command only reads: of the folder that `--local` names, or of S3.
-pub(super) async fn objects(local: Option<&Path>) -> anyhow::Result<Arc<dyn ObjectStore>> {
+/// The objects of the folder that `--local` names, or of S3.
+pub(super) async fn objects(local: Option<&Path>) -> anyhow::Result<Arc<dyn ObjectWriter>> {
     if let Some(folder) = local {
         anyhow::ensure!(folder.is_dir(), "--local {}: there is no such folder", folder.display());
         return Ok(Arc::new(FolderStore::new(folder.join("s3"))));

@@ -9,6 +9,7 @@ mod inputs;
 mod items;
 mod keygen;
 mod lint;
+mod listing;
 mod machine;
 mod map;
 mod output;

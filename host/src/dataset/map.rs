@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Prefix, Template};
+use super::{Prefix, Range, Template};
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 
 /// The most that `max_input_bytes_per_batch` may be, and its default. The task that sends the message has a payload of
@@ -58,6 +58,13 @@ pub enum ItemReader {
         /// The prefix, `s3://bucket/prefix`.
         uri: Template,
     },
+    /// The same listing, and what is in each object, as if it were read alone (`LOAD_AND_FLATTEN`).
+    Load {
+        /// The prefix, `s3://bucket/prefix`.
+        uri: Template,
+        /// What the objects are.
+        as_: LoadAs,
+    },
     /// Every row of one CSV object is an item: an object of strings.
     Csv {
         /// The object.
@@ -96,6 +103,29 @@ pub enum ItemReader {
     },
     /// The items themselves: a JSON array, or one placeholder that yields one (`{$.dates}`).
     Items(Template),
+    /// Numbers or dates that are larger than a state's payload: a laptop can read them, and a state machine cannot have them.
+    Range(Range),
+}
+
+/// What the objects of a listing are, where they are read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadAs {
+    /// As [`ItemReader::Csv`].
+    Csv {
+        /// The names of the columns, or none when the first row of each object has them.
+        headers: Option<Vec<String>>,
+        /// What separates fields.
+        delimiter: char,
+    },
+    /// As [`ItemReader::Json`].
+    Json {
+        /// Where in each object the array is.
+        pointer: String,
+    },
+    /// As [`ItemReader::JsonLines`].
+    JsonLines,
+    /// As [`ItemReader::Parquet`].
+    Parquet,
 }
 
 /// The characters that Step Functions separates fields by, with its own words for them (`CSVDelimiter`).

@@ -14,7 +14,11 @@ impl Dataset {
         });
         let shared = objects.filter_map(|(name, prefix)| Some(beside_the_last_run(name, prefix.fixed()?)));
         let inventory = matches!(self.map.item_reader, ItemReader::S3Inventory { .. }).then(|| INVENTORY.into());
-        shared.chain(inventory).chain(self.short_heartbeat()).collect()
+        let range = match &self.map.item_reader {
+            ItemReader::Range(range) => Some(range.beyond_a_payload()),
+            _ => None,
+        };
+        shared.chain(inventory).chain(range).chain(self.short_heartbeat()).collect()
     }
 
     /// How large a fleet has to be, where batches may not wait for long.
@@ -39,7 +43,7 @@ const SHORT: Duration = Duration::from_secs(3600);
 
 /// "ItemReader (Map)" in the Step Functions developer guide says the first, and nothing of the second.
 const INVENTORY: &str = "`s3_inventory`: Step Functions reads inventories in CSV only; one in Parquet or ORC fails the \
-                         execution. It may hand on keys as they stand there, URL-encoded (a space is `+`): look at the \
+                         execution (list one in Parquet with `gristmill items --out`). It may hand on keys as they stand there, URL-encoded (a space is `+`): look at the \
                          items of a first execution with `max_items`";
 
 /// An execution never replaces what another one wrote, because nothing says which of the other's objects its own stand for.

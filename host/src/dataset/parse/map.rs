@@ -9,7 +9,7 @@ use super::values::{distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{DELIMITERS, ItemReader, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
+use crate::dataset::{DELIMITERS, ItemReader, LoadAs, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
 
 /// An execution of a standard workflow lasts at most a year ("Step Functions service quotas").
 const MAX_STATE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -79,13 +79,13 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
 }
 
 /// `MaxItems` is at most this ("ReaderConfig" in the Step Functions developer guide).
-const MAX_ITEMS: i64 = 100_000_000;
+pub(super) const MAX_ITEMS: i64 = 100_000_000;
 
 /// The reader, and how many items it reads at most.
 fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     keys!(let {
         list_objects, csv, json, json_lines, parquet, s3_inventory, athena_files, athena_rows, numbers, dates, headers,
-        delimiter, pointer, max_items
+        delimiter, pointer, load, max_items
     } = node);
     let sources = [
         &list_objects,
@@ -108,12 +108,20 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         }
         return None;
     }
-    if csv.node().is_none() {
+    // Of a listing, what is read in the objects.
+    let loaded = load.optional(|node| {
+        node.choice(&[("csv", "csv"), ("json", "json"), ("json_lines", "json_lines"), ("parquet", "parquet")])
+    });
+    let read_as = |format: &str| load.node().is_some_and(|node| node.text() == Some(format));
+    if csv.node().is_none() && !read_as("csv") {
         headers.refuse("`headers` belongs to `csv`");
         delimiter.refuse("`delimiter` belongs to `csv`");
     }
-    if json.node().is_none() {
+    if json.node().is_none() && !read_as("json") {
         pointer.refuse("`pointer` belongs to `json`");
+    }
+    if list_objects.node().is_none() {
+        load.refuse("`load` belongs to `list_objects`: it says what the listed objects are");
     }
     if numbers.node().or(dates.node()).is_some() {
         max_items.refuse("`max_items` belongs to what is read; here `to` says where the items end");
@@ -121,7 +129,18 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     let most = max_items
         .optional(|node| node.integer(1..MAX_ITEMS + 1, "a number from 1 to 100,000,000 (Step Functions' most)"));
     let reader = if let Some(node) = list_objects.node() {
-        ItemReader::ListObjects { uri: uri(node, false)? }
+        let uri = uri(node, false);
+        let as_ = match loaded? {
+            None => return Some((ItemReader::ListObjects { uri: uri? }, most?)),
+            Some("csv") => {
+                let (headers, delimiter) = csv_form(&headers, &delimiter);
+                LoadAs::Csv { headers: headers?, delimiter: delimiter? }
+            }
+            Some("json") => LoadAs::Json { pointer: pointer.or(String::new(), json_pointer)? },
+            Some("json_lines") => LoadAs::JsonLines,
+            Some(_) => LoadAs::Parquet,
+        };
+        ItemReader::Load { uri: uri?, as_ }
     } else if let Some(node) = json_lines.node() {
         ItemReader::JsonLines { uri: uri(node, true)? }
     } else if let Some(node) = json.node() {
@@ -153,6 +172,11 @@ fn athena_manifest(uri: Template) -> ItemReader {
 
 fn csv_table(csv: &Slot<'_>, headers: &Slot<'_>, delimiter: &Slot<'_>) -> Option<ItemReader> {
     let uri = csv.required(|node| uri(node, true));
+    let (headers, delimiter) = csv_form(headers, delimiter);
+    Some(ItemReader::Csv { uri: uri?, headers: headers?, delimiter: delimiter? })
+}
+
+fn csv_form(headers: &Slot<'_>, delimiter: &Slot<'_>) -> (Option<Option<Vec<String>>>, Option<char>) {
     let headers = headers.optional(|node| distinct(node, |node| Some(node.text()?.to_owned()), 1..=usize::MAX));
     let delimiter = delimiter.or(',', |node| {
         let found = DELIMITERS.iter().find(|(character, word)| {
@@ -162,7 +186,7 @@ fn csv_table(csv: &Slot<'_>, headers: &Slot<'_>, delimiter: &Slot<'_>) -> Option
             node.wrong("one of the delimiters that Step Functions has: `,` `|` `;`, a space or a tab (`\\t`)")
         })
     });
-    Some(ItemReader::Csv { uri: uri?, headers: headers?, delimiter: delimiter? })
+    (headers, delimiter)
 }
 
 fn inline_items(node: &Node<'_>) -> Option<ItemReader> {

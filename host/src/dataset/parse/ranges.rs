@@ -1,11 +1,14 @@
-//! Items that follow from a beginning, an end and a step: `numbers` and `dates`. They become items of the dataset file.
+//! Items that follow from a beginning, an end and a step: `numbers` and `dates`. They become items of the dataset file, unless
+//! they are too large for that.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use time::{Date, Month};
 
+use super::map::MAX_ITEMS;
 use super::values::duration;
+use crate::dataset::range::{Of, Range};
 use crate::dataset::read::keys;
 use crate::dataset::tree::Node;
 use crate::dataset::{ItemReader, MAX_INPUT_BYTES_PER_BATCH, Template};
@@ -23,7 +26,7 @@ pub(super) fn numbers(node: &Node<'_>) -> Option<ItemReader> {
     if from > to {
         return node.note("`from` is beyond `to`: there would be no items", None);
     }
-    list(node, (to - from) / step + 1, |n| Some(Value::from(from + n * step)))
+    list(node, Range { of: Of::Numbers { from, step }, count: (to - from) / step + 1 })
 }
 
 /// `{ from = "2018-01-01", to = "2018-12-31", step = "1day" }`: dates where the step is whole days, written as the two ends
@@ -43,32 +46,27 @@ pub(super) fn dates(node: &Node<'_>) -> Option<ItemReader> {
     if from > to {
         return node.note("`from` is later than `to`: there would be no items", None);
     }
-    let seconds = (to - from + 1) * SECONDS_OF_A_DAY;
-    list(node, (seconds - 1) / step + 1, |n| {
-        let at = n * step;
-        let date = Date::from_julian_day(i32::try_from(from + at / SECONDS_OF_A_DAY).ok()?).ok()?;
-        if step % SECONDS_OF_A_DAY == 0 {
-            let text = date.to_string();
-            return Some(Value::from(if form == Form::Basic { text.replace('-', "") } else { text }));
-        }
-        let (hour, minute, second) = (at % SECONDS_OF_A_DAY / 3600, at / 60 % 60, at % 60);
-        Some(Value::from(format!("{date}T{hour:02}:{minute:02}:{second:02}Z")))
-    })
+    let seconds = i64::from(to.to_julian_day() - from.to_julian_day() + 1) * SECONDS_OF_A_DAY;
+    let of = match step % SECONDS_OF_A_DAY {
+        0 => Of::Days { from, days: step / SECONDS_OF_A_DAY, basic: form == Form::Basic },
+        _ => Of::Instants { from, seconds: step },
+    };
+    list(node, Range { of, count: (seconds - 1) / step + 1 })
 }
 
-/// They travel through a state's payload, which must hold them all.
-fn list(node: &Node<'_>, count: i64, item: impl Fn(i64) -> Option<Value>) -> Option<ItemReader> {
-    let most = i64::from(MAX_INPUT_BYTES_PER_BATCH);
-    // Each takes two bytes at least, so that what is too much is never made.
-    let items = if count <= most / 2 { Some(Value::Array((0..count).map(item).collect::<Option<_>>()?)) } else { None };
-    match items.filter(|items| items.to_string().len() <= MAX_INPUT_BYTES_PER_BATCH as usize) {
-        Some(items) => Some(ItemReader::Items(Template(items))),
-        None => {
-            let help = "put them into an object on S3, one a line, and read it with `item_reader = { json_lines = \"s3://...\" }`; or make the step larger";
-            let message = format!("{count} items are larger than a state's payload (256 KiB, Step Functions)");
-            node.note(message, Some(help))
-        }
+/// As items of the dataset file, which travel through a state's payload; or as what can only be listed and run here.
+fn list(node: &Node<'_>, range: Range) -> Option<ItemReader> {
+    let (count, most) = (range.count(), i64::from(MAX_INPUT_BYTES_PER_BATCH));
+    if count > MAX_ITEMS {
+        let message = format!("{count} items are more than Step Functions reads (100,000,000)");
+        return node.note(message, Some("make the step larger, or run over parts of them"));
     }
+    // Each takes two bytes at least, so that what is too much is never made.
+    let items = (count <= most / 2).then(|| Value::Array(range.items().collect()));
+    Some(match items.filter(|items| items.to_string().len() <= MAX_INPUT_BYTES_PER_BATCH as usize) {
+        Some(items) => ItemReader::Items(Template(items)),
+        None => ItemReader::Range(range),
+    })
 }
 
 fn number(node: &Node<'_>) -> Option<i64> {
@@ -84,11 +82,9 @@ enum Form {
     Basic,
 }
 
-/// The Julian day of a date, and how it is written.
-fn date(node: &Node<'_>) -> Option<(i64, Form)> {
-    let day = day_of(node.text()?);
-    let day = day.map(|(day, form)| (day.to_julian_day().into(), form));
-    day.or_else(|| node.wrong("a date such as \"2018-01-31\" or \"20180131\""))
+/// A date, and how it is written.
+fn date(node: &Node<'_>) -> Option<(Date, Form)> {
+    day_of(node.text()?).or_else(|| node.wrong("a date such as \"2018-01-31\" or \"20180131\""))
 }
 
 fn day_of(text: &str) -> Option<(Date, Form)> {

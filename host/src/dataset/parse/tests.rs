@@ -280,6 +280,20 @@ fn readers_that_are_another_one_in_short() {
 }
 
 #[test]
+fn a_range_beyond_a_payload_has_the_same_items_as_those_within() {
+    let range = |text: &str| match map(&format!("item_reader = {text}")).unwrap().item_reader {
+        ItemReader::Range(range) => range.items().collect::<Vec<_>>(),
+        other => panic!("{text}: {other:?}"),
+    };
+    let quarters = range("{ dates = { from = '2018-01-01', to = '2018-12-31', step = '15m' } }");
+    assert_eq!((quarters.len(), quarters.last()), (35_040, Some(&json!("2018-12-31T23:45:00Z"))));
+    let days = range("{ dates = { from = '19000101', to = '20260101', step = '1day' } }");
+    assert_eq!((days.len(), days.last()), (46_022, Some(&json!("20260101"))));
+    let numbers = range("{ numbers = { from = -9, to = 999990, step = 3 } }");
+    assert_eq!((numbers.len(), &numbers[1], numbers.last()), (333_334, &json!(-6), Some(&json!(999_990))));
+}
+
+#[test]
 fn ranges_that_are_none_or_too_large_are_named() {
     for (text, expected) in [
         (
@@ -290,22 +304,22 @@ fn ranges_that_are_none_or_too_large_are_named() {
         ("{ numbers = { from = 1, to = 2, step = 0 } }", "expected a step of at least 1, found 0"),
         (
             "{ numbers = { from = -9007199254740991, to = 9007199254740991 } }",
-            "18014398509481983 items are larger than",
+            "18014398509481983 items are more than Step Functions reads (100,000,000)",
         ),
         ("{ dates = { from = '2018-1-01', to = '2018-02-30' } }", "dates.to: expected a date such as"),
         ("{ dates = { from = '20180229', to = '20180301' } }", "dates.from: expected a date such as"),
         ("{ dates = { from = '2018é101', to = '20180301' } }", "dates.from: expected a date such as"),
         ("{ dates = { from = '20180101', to = '2018-03-01' } }", "`from` and `to` are written in two ways"),
         ("{ dates = { from = '2018-02-02', to = '2018-02-01' } }", "`from` is later than `to`"),
-        ("{ dates = { from = '0000-01-01', to = '9999-12-31', step = '1s' } }", "items are larger than"),
-        (
-            "{ dates = { from = '2018-01-01', to = '2018-12-31', step = '15m' } }",
-            "35040 items are larger than a state's payload",
-        ),
+        ("{ dates = { from = '0000-01-01', to = '9999-12-31', step = '1s' } }", "items are more than Step Functions"),
         ("{ dates = { from = '2018-01-01', to = '2018-01-02', step = '1500ms' } }", "a step is whole seconds"),
         ("{ dates = { from = '2018-01-01', to = '2018-01-02' }, max_items = 1 }", "`to` says where the items end"),
         ("{ json_lines = 's3://b/k', max_items = 0 }", "expected a number from 1 to 100,000,000"),
         ("{ athena_files = 's3://b/k', headers = ['a'] }", "`headers` belongs to `csv`"),
+        ("{ list_objects = 's3://b/', load = 'json', headers = ['a'] }", "`headers` belongs to `csv`"),
+        ("{ list_objects = 's3://b/', load = 'parquet', pointer = '/a' }", "`pointer` belongs to `json`"),
+        ("{ list_objects = 's3://b/', load = 'orc' }", "item_reader.load: `orc` is not a valid value"),
+        ("{ csv = 's3://b/k', load = 'csv' }", "`load` belongs to `list_objects`"),
         ("{ athena_files = 's3://b/' }", "`s3://b/` does not name an object"),
         ("{ s3_inventory = 's3://b/' }", "`s3://b/` does not name an object"),
         ("{ s3_inventory = 's3://b/k', delimiter = ';' }", "`delimiter` belongs to `csv`"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -10,9 +11,14 @@ use super::item::Item;
 use super::items::{Items, ReadError};
 use crate::object::{Location, Metadata, ObjectError, ObjectStore};
 
-/// The objects' descriptions. A "folder" that somebody made in a console, a key that ends in `/` and has no bytes, is no item;
-/// in the cloud, where Step Functions lists, workers pass over it ([`crate::job::left_out`]).
+/// The objects' descriptions.
 pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
+    found(store, prefix).map(|metadata| item(&metadata?)).boxed()
+}
+
+/// The objects. A "folder" that somebody made in a console, a key that ends in `/` and has no bytes, is no item;
+/// in the cloud, where Step Functions lists, workers pass over it ([`crate::job::left_out`]).
+pub(super) fn found(store: Arc<dyn ObjectStore>, prefix: Location) -> BoxStream<'static, Result<Metadata, ReadError>> {
     /// Which page comes next.
     enum Page {
         First,
@@ -38,7 +44,7 @@ pub(super) fn objects(store: Arc<dyn ObjectStore>, prefix: Location) -> Items {
             let (first, count) = (&first.location, markers.len());
             tracing::warn!(count, %first, "left out of the items: objects without bytes that mark a folder");
         }
-        stream::iter(objects).map(|metadata| item(&metadata))
+        stream::iter(objects).map(Ok)
     })
     .try_flatten()
     .boxed()

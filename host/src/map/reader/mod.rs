@@ -12,6 +12,7 @@ mod json;
 mod json_lines;
 mod kind;
 mod list;
+mod load;
 mod object;
 mod rows;
 mod source;
@@ -34,6 +35,7 @@ use crate::object::{Location, ObjectStore};
 pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
     match source {
         Source::ListObjects(prefix) => list::objects(store, prefix),
+        Source::Load { at, as_ } => on_a_thread(move |runtime, emit| load::read(runtime, &store, at, &as_, emit)),
         Source::Csv { at, headers, delimiter } => {
             parse(store, at, move |input, emit| csv::read(input, headers, delimiter, emit))
         }
@@ -47,6 +49,7 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
             on_a_thread(move |runtime, emit| rows::of_manifest(runtime, &store, &manifest, emit))
         }
         Source::Items(items) => stream::iter(items).map(Ok).boxed(),
+        Source::Range(range) => stream::iter(range.items().map(item::of_value)).boxed(),
     }
 }
 

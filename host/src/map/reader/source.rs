@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::format::Stop;
 use super::item::Item;
 use super::json;
-use crate::dataset::{ItemReader, Scope, Template};
+use crate::dataset::{ItemReader, LoadAs, Range, Scope, Template};
 use crate::object::Location;
 
 /// Where items come from, with all placeholders filled in.
@@ -15,6 +15,13 @@ use crate::object::Location;
 pub enum Source {
     /// Every object under the prefix.
     ListObjects(Location),
+    /// What is in every object under the prefix.
+    Load {
+        /// The prefix.
+        at: Location,
+        /// What the objects are.
+        as_: LoadAs,
+    },
     /// Every row of a CSV object.
     Csv {
         /// The object.
@@ -53,12 +60,15 @@ pub enum Source {
     },
     /// These.
     Items(Vec<Item>),
+    /// Numbers or dates.
+    Range(Range),
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ListObjects(at) => write!(f, "the objects under {at}"),
+            Self::Load { at, .. } => write!(f, "what is in the objects under {at}"),
             Self::Csv { at, .. } => write!(f, "the rows of {at}"),
             Self::Json { at, pointer } if pointer.is_empty() => write!(f, "the elements of {at}"),
             Self::Json { at, pointer } => write!(f, "the elements of `{pointer}` in {at}"),
@@ -67,6 +77,7 @@ impl fmt::Display for Source {
             Self::Parquet { at } => write!(f, "the rows of {at}"),
             Self::AthenaRows { manifest } => write!(f, "the rows of the files in {manifest}"),
             Self::Items(_) => f.write_str("`items` of the dataset file"),
+            Self::Range(_) => f.write_str("the range in the dataset file"),
         }
     }
 }
@@ -76,9 +87,9 @@ impl Source {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
-            Self::Parquet { at } => Some(at),
+            Self::Load { at, .. } | Self::Parquet { at } => Some(at),
             Self::Inventory { manifest } | Self::AthenaRows { manifest } => Some(manifest),
-            Self::Items(_) => None,
+            Self::Items(_) | Self::Range(_) => None,
         }
     }
 
@@ -95,6 +106,7 @@ impl Source {
         };
         Ok(match reader {
             ItemReader::ListObjects { uri } => Self::ListObjects(location("list_objects", uri)?),
+            ItemReader::Load { uri, as_ } => Self::Load { at: location("list_objects", uri)?, as_: as_.clone() },
             ItemReader::Csv { uri, headers, delimiter } => {
                 Self::Csv { at: location("csv", uri)?, headers: headers.clone(), delimiter: *delimiter }
             }
@@ -104,6 +116,7 @@ impl Source {
             ItemReader::Parquet { uri } => Self::Parquet { at: location("parquet", uri)? },
             ItemReader::AthenaRows { uri } => Self::AthenaRows { manifest: location("athena_rows", uri)? },
             ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
+            ItemReader::Range(range) => Self::Range(*range),
         })
     }
 }

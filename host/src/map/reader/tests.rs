@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::*;
+use crate::dataset::LoadAs;
 use crate::object::{Metadata, ObjectError, Page};
 
 /// Objects in memory that count what is asked of them.
@@ -97,6 +98,39 @@ fn csv(headers: Option<&[&str]>, delimiter: char) -> Source {
 /// The rows of a CSV text as Step Functions reads it.
 async fn rows(text: impl AsRef<[u8]>) -> (Vec<String>, Option<String>) {
     collect(&Memory::with([("x.csv", text.as_ref().to_vec())]), csv(None, ',')).await
+}
+
+#[tokio::test]
+async fn what_is_in_listed_objects_is_what_each_would_give_alone() {
+    let sample = include_bytes!("../../table/samples/dictionary.parquet").to_vec();
+    let files = [
+        ("c/1.csv", b"a,b\n1,2\n".to_vec()),
+        ("c/2.csv", b"b\n3\n4\n".to_vec()),
+        ("d/", vec![]),
+        ("d/1.json", br#"{"of": [1.0, {"a": 2}]}"#.to_vec()),
+        ("d/2.json", br#"{"of": {"f": 3}}"#.to_vec()),
+        ("l/1.jsonl", b"1\n2\n".to_vec()),
+        ("l/2.jsonl", b"".to_vec()),
+        ("l/3.jsonl", b"3\n".to_vec()),
+        ("p/1", sample.clone()),
+        ("p/2", sample),
+    ];
+    let store = Memory::with(files);
+    let load = |prefix: &str, as_: LoadAs| good(&store, Source::Load { at: at(prefix), as_ });
+    let csv = LoadAs::Csv { headers: None, delimiter: ',' };
+    assert_eq!(load("c/", csv).await, [r#"{"a":"1","b":"2"}"#, r#"{"b":"3"}"#, r#"{"b":"4"}"#]);
+    let json = LoadAs::Json { pointer: "/of".into() };
+    assert_eq!(load("d/", json).await, ["1.0", r#"{"a": 2}"#, r#"{"Key":"f","Value":3}"#]);
+    assert_eq!(load("l/", LoadAs::JsonLines).await, ["1", "2", "3"]);
+    let one = good(&store, Source::Parquet { at: at("p/1") }).await;
+    assert!(!one.is_empty());
+    assert_eq!(load("p/", LoadAs::Parquet).await, [&one[..], &one[..]].concat());
+    assert!(load("nothing/", LoadAs::JsonLines).await.is_empty());
+    let (before, error) = collect(&store, Source::Load { at: at(""), as_: LoadAs::JsonLines }).await;
+    assert_eq!(
+        (before.len(), error.map(|error| error.starts_with("s3://b/c/1.csv: line 1: not JSON"))),
+        (0, Some(true))
+    );
 }
 
 #[tokio::test]
