@@ -167,3 +167,82 @@ fn items_that_nobody_reads_any_more_are_no_error() {
     child.stdout.take().unwrap().read_exact(&mut [0; 2]).unwrap();
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn items_are_written_whole_or_not_at_all() {
+    let laptop = Laptop::new();
+    laptop.put("a.jsonl", "1\n2\n");
+    laptop.put("bad.jsonl", "3\nno JSON\n");
+    let (good, bad) = (
+        "item_reader = { json_lines = \"s3://data/a.jsonl\" }",
+        "item_reader = { json_lines = \"s3://data/bad.jsonl\" }",
+    );
+    let file = laptop.root().join("listed.jsonl");
+    let to_file = file.to_str().unwrap();
+    for (out, read) in [(to_file, file.clone()), ("s3://data/lists/listed.jsonl", laptop.object("lists/listed.jsonl"))]
+    {
+        let said = items(&laptop, good, &["--out", out]);
+        assert_eq!((said.code, said.out.contains("2 items are in ")), (Some(0), true), "{}", said.all());
+        assert_eq!(std::fs::read_to_string(&read).unwrap(), "1\n2\n");
+        // What was there before stays, and nothing lies beside it.
+        let said = items(&laptop, bad, &["--out", out]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{}", said.all());
+        assert!(said.err.starts_with("error: s3://data/bad.jsonl: line 2: not JSON"), "{}", said.err);
+        assert_eq!(std::fs::read_to_string(&read).unwrap(), "1\n2\n");
+    }
+    let beside: Vec<_> = std::fs::read_dir(laptop.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!beside.iter().any(|name| name.to_string_lossy().starts_with(".gristmill")), "{beside:?}");
+    assert_eq!(laptop.objects("lists/").len(), 1);
+    for (out, says) in [
+        ("/dev/null", "--out /dev/null: there is something that is no file"),
+        ("/nosuch/x", "--out /nosuch/x: "),
+        ("s3://data/", "s3://data/ names no object: it names a bucket"),
+    ] {
+        let said = items(&laptop, good, &["--out", out]);
+        assert!(said.code == Some(2) && said.err.contains(says), "{}", said.all());
+    }
+}
+
+/// 35,040 quarter hours are no payload of a state.
+#[test]
+fn a_range_beyond_a_payload_is_listed_once_and_read_by_the_machine() {
+    let laptop = Laptop::new();
+    let range = "item_reader = { dates = { from = \"2018-01-01\", to = \"2018-12-31\", step = \"15m\" } }";
+    let said = items(&laptop, range, &["--out", "s3://data/quarters.jsonl"]);
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    let said = items(&laptop, "item_reader = { json_lines = \"s3://data/quarters.jsonl\" }", &[]);
+    let lines: Vec<_> = said.out.lines().collect();
+    assert_eq!((lines.len(), lines[35_039]), (35_040, "\"2018-12-31T23:45:00Z\""));
+    let mut asl = gristmill();
+    let text = format!("dataset = \"d\"\nplugin.component = \"p\"\n[map]\n{range}\n");
+    asl.arg("asl").arg(laptop.write("d.toml", &text));
+    asl.args(["--queue-url", "https://sqs.eu-west-1.amazonaws.com/123456789012/batches"]);
+    let said = laptop.said(asl.output().unwrap());
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("gristmill items DATASET --out s3://BUCKET/KEY"), "{}", said.err);
+}
+
+#[test]
+fn an_inventory_in_parquet_is_listed_as_one_in_csv() {
+    let laptop = Laptop::new();
+    let bytes = std::fs::read(project("host/src/map/reader/inventory/samples/inventory.parquet")).unwrap();
+    let file = json!({"key": "i/data/1.parquet", "size": bytes.len(), "MD5checksum": hex::encode(Md5::digest(&bytes))});
+    let manifest = json!({
+        "destinationBucket": "arn:aws:s3:::data", "fileFormat": "Parquet",
+        "fileSchema": "message s3.inventory {  required binary bucket (UTF8);}", "files": [file],
+    });
+    laptop.put("i/data/1.parquet", &bytes);
+    laptop.put("i/manifest.json", manifest.to_string());
+    let said = items(&laptop, "item_reader = { s3_inventory = \"s3://data/i/manifest.json\" }", &["--limit", "1"]);
+    assert_snapshot!(said.out, @r#"{"Bucket":"weather","Key":"a b+c%2B/é\",\n.csv","VersionId":"v2","IsLatest":"true","IsDeleteMarker":"false","Size":"3000000000","LastModifiedDate":"2018-01-01T00:00:00.000Z","ETag":"abc-1","StorageClass":"STANDARD","IsMultipartUploaded":"true","ObjectLockRetainUntilDate":""}"#);
+}
+
+#[test]
+fn what_is_in_listed_objects_is_items() {
+    let laptop = Laptop::new();
+    laptop.put("in/1.jsonl", "1\n2\n");
+    laptop.put("in/2.jsonl", "3\n");
+    let reader = "item_reader = { list_objects = \"s3://data/in/\", load = \"json_lines\"";
+    assert_eq!(items(&laptop, &format!("{reader} }}"), &[]).out, "1\n2\n3\n");
+    assert_eq!(items(&laptop, &format!("{reader}, max_items = 1 }}"), &[]).out, "1\n");
+}
