@@ -101,7 +101,10 @@ async fn an_inventory_in_parquet_has_the_items_that_it_has_in_csv() {
     let files = vec![("data/1.parquet", sample.clone()), ("data/2.parquet", sample)];
     let items = good(&store(in_parquet(&files), files), source()).await;
     assert_eq!(items, [&of_csv[..], &of_csv[..]].concat());
-    assert_snapshot!(items[..2].join("\n"), @"");
+    assert_snapshot!(items[..2].join("\n"), @r#"
+    {"Bucket":"weather","Key":"a b+c%2B/é\",\n.csv","VersionId":"v2","IsLatest":"true","IsDeleteMarker":"false","Size":"3000000000","LastModifiedDate":"2018-01-01T00:00:00.000Z","ETag":"abc-1","StorageClass":"STANDARD","IsMultipartUploaded":"true","ObjectLockRetainUntilDate":""}
+    {"Bucket":"weather","Key":"plain","VersionId":"","IsLatest":"true","IsDeleteMarker":"false","Size":"0","LastModifiedDate":"2018-01-02T03:04:05.678Z","ETag":"abf","StorageClass":"GLACIER","IsMultipartUploaded":"false","ObjectLockRetainUntilDate":"2018-01-02T03:04:05.678Z"}
+    "#);
 }
 
 #[tokio::test]
@@ -117,9 +120,9 @@ async fn a_file_in_parquet_that_is_none_of_an_inventory_is_named() {
     let sample = include_bytes!("samples/inventory.parquet");
     let damaged = said(sample, |manifest| manifest["files"][0]["MD5checksum"] = "0123".into()).await;
     assert!(damaged.starts_with("s3://b/data/1.parquet: its MD5 is "), "{damaged}");
-    assert_snapshot!(said(&gzip("x"), |_| ()).await, @"");
+    assert_snapshot!(said(&gzip("x"), |_| ()).await, @"s3://b/data/1.parquet is no Parquet file: it does not end in `PAR1`; it is of another format, or cut off");
     let other = include_bytes!("../../../table/samples/dictionary.parquet");
-    assert_snapshot!(said(other, |_| ()).await, @"");
+    assert_snapshot!(said(other, |_| ()).await, @"s3://b/data/1.parquet: it has no column `key`, as every inventory has; take the file that S3 wrote");
 }
 
 #[tokio::test]
