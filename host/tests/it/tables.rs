@@ -56,3 +56,15 @@ fn a_bad_file_costs_itself_alone() {
     ");
     assert_eq!(rows(&laptop), ["40"]);
 }
+
+#[test]
+fn a_column_of_the_path_that_hides_one_of_the_file_is_said_in_the_items_log() {
+    let laptop = Laptop::new();
+    laptop.put("deviceid=d1/good", sample());
+    laptop.put("good", sample());
+    run(&laptop, &["data/deviceid=d1/good", "data/good"]);
+    let said = laptop.map(&laptop.root().join("dataset.toml"), &["--again"]);
+    let notes: Vec<_> = said.err.lines().filter(|line| line.contains("both its path and the file have")).collect();
+    assert_eq!(notes.len(), 1, "{}", said.all());
+    assert!(notes[0].contains("s3://data/deviceid=d1/good: both its path and the file have `deviceid`"), "{notes:?}");
+}
