@@ -96,7 +96,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot ## the figures of host/docs/speed.md, but for bench-swap and soak
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot bench-partitions ## the figures of host/docs/speed.md, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*

@@ -10,12 +10,12 @@ A target that is missed is no failure; an answer that differs is.
 
 import argparse
 import json
-import os
 import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import duckdb
@@ -93,13 +93,27 @@ def grind(options: argparse.Namespace) -> tuple[float, float]:
 def measured(command: list) -> tuple[float, float]:
     """Seconds, and the peak of memory in MB."""
     start = time.monotonic()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
-    if status != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{said.decode()}")
-    return seconds, usage.ru_maxrss * 1024 / 1e6
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([str(word) for word in command], stdout=said, stderr=subprocess.STDOUT)
+        peak = 0
+        while process.poll() is None:
+            # Not what the kernel says at the end: there the memory of this process counts, too, from before the other program began.
+            peak = max(peak, high_water(process.pid))
+            time.sleep(0.05)
+        seconds = time.monotonic() - start
+        if process.returncode != 0:
+            said.seek(0)
+            sys.exit(f"{' '.join(map(str, command))} failed:\n{said.read().decode()}")
+    return seconds, peak / 1e6
+
+
+def high_water(pid: int) -> int:
+    """The most memory that a process has had so far, in bytes."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -112,11 +126,11 @@ def compare(options: argparse.Namespace) -> int:
         )
     duckdb.sql("SET TimeZone = 'UTC'")
     sums = "count(*), count(DISTINCT deviceid), sum(hash(deviceid::VARCHAR, measured, temperature, humidity, batterylevel)::HUGEINT)"
-    found = {name: duckdb.sql(f"SELECT {sums} FROM {name}").fetchone() for name in both}
+    found = {name: duckdb.sql(f"SELECT {sums} FROM {name}").fetchall()[0] for name in both}
     if found["gristmill"] != found["duckdb"]:
         sys.exit(f"the rows differ: {found}")
     unsorted = "SELECT count(*) FROM (SELECT measured < lag(measured) OVER (PARTITION BY filename ORDER BY file_row_number) AS wrong FROM gristmill) WHERE wrong"
-    (wrong,) = duckdb.sql(unsorted).fetchone()
+    ((wrong,),) = duckdb.sql(unsorted).fetchall()
     files = len(list(both["gristmill"].glob("*/*.parquet")))
     if wrong or files != options.devices:
         sys.exit(f"{wrong} rows are out of order; {files} files for {options.devices} partitions")
