@@ -12,6 +12,8 @@ pub struct Need {
     pub dataset: Arc<str>,
     /// The memory that one item may take, in bytes.
     pub memory: u64,
+    /// What a batch may hold beside its items while its rows wait to be sorted, in bytes.
+    pub held: u64,
     /// How many of its items may run at once.
     pub max_slots: usize,
     /// How many of its batches may be under way at once.
@@ -29,6 +31,7 @@ impl Need {
         Self {
             dataset: dataset.into(),
             memory: plugin.memory.saturating_add(MAX_HOST_MEMORY as u64).saturating_add(rows),
+            held: 0,
             max_slots: plugin.max_slots.unwrap_or(usize::MAX),
             max_batches: plugin.max_batches.unwrap_or(usize::MAX),
         }

@@ -52,10 +52,14 @@ impl Admission {
     /// Why not even one item of this dataset can run, if so. Then this process must not take its batches.
     pub fn objection(&self, need: &Need) -> Option<String> {
         let show = |bytes| ByteSize(bytes).display().iec();
-        (need.memory > self.memory).then(|| {
+        (need.memory.saturating_add(need.held) > self.memory).then(|| {
+            let held = match need.held {
+                0 => String::new(),
+                held => format!(" beside {} of rows that wait to be sorted", show(held)),
+            };
             format!(
-                "one item may take {} (`[plugin] memory`, twice `max_output`, and {} for what the host reads ahead), which is \
-                 more than the {} that this worker has for items: lower these keys, give the container more memory, or set \
+                "one item may take {} (`[plugin] memory`, twice `max_output`, and {} for what the host reads ahead){held}, which \
+                 is more than the {} that this worker has for items: lower these keys, give the container more memory, or set \
                  `--memory`",
                 show(need.memory),
                 show(MAX_HOST_MEMORY as u64),

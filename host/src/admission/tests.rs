@@ -28,6 +28,7 @@ impl World {
             memory: *memory,
             max_slots: *max_slots,
             max_batches: usize::MAX,
+            held: 0,
         });
         let needs = needs.collect();
         Self { admission: Admission::new(slots, memory), needs, waiting: Vec::new(), running: Vec::new() }
@@ -214,7 +215,7 @@ fn two_datasets_take_turns_on_one_slot_and_each_keeps_its_own_order() {
 #[test]
 fn a_dataset_has_no_more_batches_than_it_may_except_at_the_last_delivery() {
     let admission = Admission::new(1, 1);
-    let need = Need { dataset: "d".into(), memory: 1, max_slots: 1, max_batches: 2 };
+    let need = Need { dataset: "d".into(), memory: 1, max_slots: 1, max_batches: 2, held: 0 };
     let seats = [admission.seat(&need, false), admission.seat(&need, false)];
     assert!(seats.iter().all(Option::is_some) && admission.seat(&need, false).is_none());
     let last = admission.seat(&need, true);
@@ -242,6 +243,10 @@ fn an_item_that_never_fits_is_objected_to() {
     assert_eq!(Admission::new(1, 224 << 20).objection(&need), None);
     let objection = Admission::new(1, 223 << 20).objection(&need).unwrap();
     assert!(objection.contains("224.0 MiB") && objection.contains("223.0 MiB"), "{objection}");
+    let sorts = Need { held: 64 << 20, ..need };
+    assert_eq!(Admission::new(1, 288 << 20).objection(&sorts), None);
+    let objection = Admission::new(1, 287 << 20).objection(&sorts).unwrap();
+    assert!(objection.contains(" beside 64.0 MiB of rows that wait to be sorted"), "{objection}");
 }
 
 /// Permits are waited for on one runtime and given back on another, by threads that give up as they like.
@@ -253,7 +258,8 @@ fn nothing_is_lost_between_threads() {
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..8_usize {
             let admission = admission.clone();
-            let need = Need { dataset: format!("d{}", task % 3).into(), memory: 4, max_slots: 2, max_batches: 1 };
+            let need =
+                Need { dataset: format!("d{}", task % 3).into(), memory: 4, max_slots: 2, max_batches: 1, held: 0 };
             tasks.spawn(async move {
                 for round in 0..200 {
                     let mut wait = Box::pin(admission.acquire(&need));
@@ -322,7 +328,7 @@ fn run_batches(memory: u64, batches: Vec<Vec<u64>>) -> (Vec<Result<usize, Displa
     let most = Arc::new(AtomicU64::new(0));
     let work = batches.into_iter().enumerate().map(|(number, items)| {
         let dataset = format!("d{}", number % 2).into();
-        let need = Need { dataset, memory: 100 * MIB, max_slots: 2, max_batches: 9 };
+        let need = Need { dataset, memory: 100 * MIB, max_slots: 2, max_batches: 9, held: 0 };
         batch(admission.clone(), need, items, most.clone())
     });
     // Under a paused clock the time is over as soon as nobody goes on.
@@ -383,7 +389,7 @@ proptest! {
 /// What an item sets aside while it pauses is the batch's own: nobody has to give anything up for it.
 #[tokio::test]
 async fn an_item_that_pauses_before_it_is_repeated_leaves_its_batch_alone() {
-    let need = Need { dataset: "d".into(), memory: 288 * MIB, max_slots: 2, max_batches: 1 };
+    let need = Need { dataset: "d".into(), memory: 288 * MIB, max_slots: 2, max_batches: 1, held: 0 };
     let admission = Admission::new(2, 448 * MIB);
     let holding = admission.holding(&need);
     let first = holding.acquire(&need).await.unwrap();

@@ -13,7 +13,7 @@ use crate::object::{Location, ObjectStore};
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
-use crate::sink::{self, OutputSchema, Sink, SinkError, Stores};
+use crate::sink::{self, OutputSchema, SORTED, Sink, SinkError, Stores};
 
 /// A dataset that can be worked on.
 pub struct DatasetVersion {
@@ -115,7 +115,12 @@ impl DatasetVersion {
 
     /// What its items and batches need.
     pub(crate) fn need(&self) -> Need {
-        Need::of(&self.dataset.name, &self.dataset.plugin)
+        let sorts = |output: &&Arc<OutputSchema>| match &output.target {
+            Target::Objects { layout, .. } => !layout.is_plain(),
+            Target::Table { .. } => false,
+        };
+        let sorted = self.outputs.iter().filter(sorts).count() as u64;
+        Need { held: sorted * SORTED, ..Need::of(&self.dataset.name, &self.dataset.plugin) }
     }
 
     /// Whether all that is ever seen of a batch are rows of tables: no objects, and no report that is one.

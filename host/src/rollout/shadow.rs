@@ -161,7 +161,7 @@ impl Found {
 fn need(old: &DatasetVersion, new: &DatasetVersion) -> Need {
     let (old, new) = (old.need(), new.need());
     let dataset = format!("{} (shadow)", old.dataset).into();
-    Need { dataset, memory: old.memory.saturating_add(new.memory), max_slots: 1, ..old }
+    Need { dataset, memory: old.memory.saturating_add(new.memory), held: 0, max_slots: 1, ..old }
 }
 
 #[cfg(test)]

@@ -24,10 +24,13 @@ use super::schema::OutputSchema;
 use super::sort::{BUDGET, Order, SortOptions, Sorter};
 use super::stores::Staging;
 use super::writing::Writing;
-use crate::cpu;
+use crate::cpu::{self, PIECE_BYTES};
 use crate::dataset::{Format, Layout};
 use crate::job::BatchId;
 use crate::object::{Location, ObjectWriter, Uploads};
+
+/// What rows take at most that wait to be sorted, with their keys and with those that are about to be added, in bytes.
+pub(crate) const SORTED: u64 = (2 * BUDGET + 4 * PIECE_BYTES) as u64;
 
 /// A batch's rows of an output with a layout.
 pub(super) struct LaidOut {

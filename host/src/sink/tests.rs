@@ -206,7 +206,11 @@ impl Objects {
     fn keys(&self, id: &BatchId) -> Vec<String> {
         let objects = self.store.objects.lock().unwrap();
         let keys = objects.keys().map(|at| at.key.strip_prefix("daily/").unwrap().to_owned());
-        keys.filter_map(|key| key.contains(&id.object_name()).then(|| key.replace(&id.object_name(), "NAME"))).collect()
+        let keys =
+            keys.filter_map(|key| key.contains(&id.object_name()).then(|| key.replace(&id.object_name(), "NAME")));
+        let mut keys: Vec<_> = keys.collect();
+        keys.sort_unstable();
+        keys
     }
 
     async fn commit(&self, id: &BatchId, lines: &str) -> Written {
