@@ -6,6 +6,7 @@
 //! ```
 
 mod batch;
+mod error;
 mod readers;
 
 use serde_json::{Map, Value, json};
@@ -13,22 +14,9 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::batch::BATCH_STATE;
 use self::batch::{batch_state, item_batcher};
+pub use self::error::AslError;
 use self::readers::{item_reader, result_writer};
-use crate::dataset::{Dataset, ItemReader, MapSpec, TemplateError};
-
-/// Why there is no state machine.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AslError {
-    /// The queue's URL is none.
-    #[error("`{0}` is not the URL of a queue: expected `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`")]
-    QueueUrl(String),
-    /// A template that Step Functions cannot evaluate; a dataset that was parsed has none.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// Items that no state can hold, with what to do.
-    #[error("{0}")]
-    Range(String),
-}
+use crate::dataset::{Dataset, ItemReader, MapSpec};
 
 /// The state machine that runs the dataset over the workers of a queue, standard or FIFO.
 ///

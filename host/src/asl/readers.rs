@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::AslError;
+use super::error::AslError;
 use crate::dataset::{DELIMITERS, ItemReader, LoadAs, Template, TemplateError};
 
 pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result<Value, AslError> {

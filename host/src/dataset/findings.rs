@@ -20,6 +20,9 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
+/// What is wrong, and what to do.
+pub(crate) type Complaint = (String, Option<String>);
+
 impl Finding {
     /// A finding about the file as a whole.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {

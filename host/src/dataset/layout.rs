@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use super::findings::{nearest, quoted};
-use super::limits::Complaint;
+use super::findings::{Complaint, nearest, quoted};
 use super::{Column, ColumnType};
 
 /// How a batch's rows are laid out. Without anything of this they are one object, in the items' order.

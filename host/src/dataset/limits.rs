@@ -3,11 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::findings::{nearest, quoted};
+use super::findings::{Complaint, nearest, quoted};
 use super::{Column, ColumnType, OutputSpec, Prefix, Target};
-
-/// What is wrong, and what to do.
-pub(super) type Complaint = (String, Option<String>);
 
 /// The most columns of a table of SQLite (`SQLITE_MAX_COLUMN`).
 const MAX_COLUMNS: usize = 2000;

@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod check;
+mod column;
 pub mod findings;
 mod layout;
 mod limits;
@@ -28,13 +29,14 @@ mod template;
 mod tree;
 mod variables;
 
+pub use self::column::{Column, ColumnType};
 pub use self::findings::{Finding, Findings, Place, Position};
 pub use self::layout::{Layout, Part, PartitionBy, SortBy};
 pub use self::load::MAX_FILE;
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::map::DELIMITERS;
 pub use self::map::{ItemReader, LoadAs, MAX_INPUT_BYTES_PER_BATCH, MapSpec};
-pub use self::output::{Column, ColumnType, Format, OutputSpec, PageCompression, Target, TextCompression};
+pub use self::output::{Format, OutputSpec, PageCompression, Target, TextCompression};
 pub use self::parse::{is_dataset, locate};
 pub use self::places::{BadPlace, RunValues};
 pub use self::plugin::{ComponentRef, Grants, InstanceLife, PluginSpec};

@@ -116,7 +116,7 @@ async fn versions_come_and_go_under_worker_processes_of_which_one_dies_while_the
     INFO this version is in use now dataset="copies" version="0.1.0"
     INFO the registry can be followed again
     "#);
-    assert_snapshot!(workers[0].metrics(&["gristmill_version", "gristmill_registry"]), @r#"
+    assert_snapshot!(workers[0].metrics(&["gristmill_version{", "gristmill_versions_refused", "gristmill_registry"]), @r#"
     gristmill_registry_answers 1
     gristmill_registry_head 4
     gristmill_version{dataset="copies",version="0.1.0"} 1

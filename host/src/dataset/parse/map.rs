@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ranges;
-use super::values::{distinct, duration, location, object, size};
+use super::values::{MAX_ITEMS, distinct, duration, location, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
@@ -77,9 +77,6 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
         reports: reports?,
     })
 }
-
-/// `MaxItems` is at most this ("ReaderConfig" in the Step Functions developer guide).
-pub(super) const MAX_ITEMS: i64 = 100_000_000;
 
 /// The reader, and how many items it reads at most.
 fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use time::{Date, Month};
 
-use super::map::MAX_ITEMS;
-use super::values::duration;
+use super::values::{MAX_ITEMS, duration};
 use crate::dataset::range::{Of, Range};
 use crate::dataset::read::keys;
 use crate::dataset::tree::Node;

@@ -16,6 +16,9 @@ pub(super) const KIB: u64 = 1024;
 pub(super) const MIB: u64 = 1024 * KIB;
 pub(super) const GIB: u64 = 1024 * MIB;
 
+/// `MaxItems` is at most this ("ReaderConfig" in the Step Functions developer guide).
+pub(super) const MAX_ITEMS: i64 = 100_000_000;
+
 pub(super) fn name(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
     if is_name(text) {

@@ -1,11 +1,7 @@
 //! An item as it was read.
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-
-use super::items::ReadError;
-use crate::object::ObjectError;
 
 /// An element of an array, a row, a line, an object of a listing; or a field of an object, with its name.
 #[derive(Clone, Debug)]
@@ -48,11 +44,4 @@ impl From<Box<RawValue>> for Item {
     fn from(value: Box<RawValue>) -> Self {
         Self { key: None, value }
     }
-}
-
-/// An item that was made here.
-pub(super) fn of_value(value: Value) -> Result<Item, ReadError> {
-    let text =
-        to_raw_value(&value).map_err(|error| ObjectError::Invalid(format!("an item cannot be written: {error}")))?;
-    Ok(text.into())
 }

@@ -1,6 +1,8 @@
 //! The stream of items that every reader gives.
 
 use futures::stream::BoxStream;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
 
 use super::format::Stop;
 use super::item::Item;
@@ -39,4 +41,11 @@ impl ReadError {
             },
         }
     }
+}
+
+/// An item that was made here.
+pub(super) fn of_value(value: Value) -> Result<Item, ReadError> {
+    let text =
+        to_raw_value(&value).map_err(|error| ObjectError::Invalid(format!("an item cannot be written: {error}")))?;
+    Ok(text.into())
 }

@@ -49,7 +49,7 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
             on_a_thread(move |runtime, emit| rows::of_manifest(runtime, &store, &manifest, emit))
         }
         Source::Items(items) => stream::iter(items).map(Ok).boxed(),
-        Source::Range(range) => stream::iter(range.items().map(item::of_value)).boxed(),
+        Source::Range(range) => stream::iter(range.items().map(items::of_value)).boxed(),
     }
 }
 

@@ -8,8 +8,8 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows};
 
+use super::order::{Order, unsorted};
 use super::run::{BLOCK_ROWS, Run};
-use super::{Order, unsorted};
 use crate::cpu::PIECE_BYTES;
 use crate::sink::error::SinkError;
 use crate::sink::pieces::memory;

@@ -2,14 +2,15 @@
 //! all runs are merged at the end. Rows that are equal stay in the order in which they came.
 
 mod merge;
+mod order;
 mod run;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 pub(super) use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, Rows, SortField};
 
 use self::merge::Merge;
+pub(super) use self::order::Order;
 use self::run::{Run, Sorted};
 use super::error::SinkError;
 use super::pieces::memory;
@@ -23,30 +24,6 @@ const BESIDE: usize = 24;
 
 /// How many runs are merged at once. Of each a block is in memory.
 const RUNS: usize = 64;
-
-/// The columns that rows are sorted by.
-#[derive(Clone)]
-pub(super) struct Order(Vec<(usize, SortOptions)>);
-
-impl Order {
-    /// By these columns, the first of them first.
-    pub(super) fn new(columns: Vec<(usize, SortOptions)>) -> Self {
-        Self(columns)
-    }
-
-    fn converter(&self, schema: &SchemaRef) -> Result<RowConverter, SinkError> {
-        let field = |(column, options): &(usize, SortOptions)| {
-            SortField::new_with_options(schema.field(*column).data_type().clone(), *options)
-        };
-        RowConverter::new(self.0.iter().map(field).collect()).map_err(unsorted)
-    }
-
-    /// The rows' keys as bytes whose order is that of the rows.
-    fn keys(&self, converter: &RowConverter, rows: &RecordBatch) -> Result<Rows, SinkError> {
-        let columns: Vec<ArrayRef> = self.0.iter().map(|(column, _)| rows.column(*column).clone()).collect();
-        converter.convert_columns(&columns).map_err(unsorted)
-    }
-}
 
 /// Rows that are being sorted.
 pub(super) struct Sorter {
@@ -104,10 +81,6 @@ impl Sorter {
         order.sort_unstable_by(|one, other| key(*one).cmp(&key(*other)).then(one.cmp(other)));
         Ok(Sorted::new(waiting, order))
     }
-}
-
-fn unsorted(error: arrow::error::ArrowError) -> SinkError {
-    SinkError::Refused(format!("the rows cannot be sorted: {error}"))
 }
 
 #[cfg(test)]

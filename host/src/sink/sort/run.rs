@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::unsorted;
+use super::order::unsorted;
 use crate::sink::error::SinkError;
 use crate::sink::pieces::memory;
 
