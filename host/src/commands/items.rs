@@ -32,7 +32,8 @@ pub(super) async fn run(args: ItemsArgs) -> anyhow::Result<ExitCode> {
     match written(items, &mut listing).await {
         Ok(count) => {
             listing.complete().await?;
-            print(format_args!("{count} items are in {out}\n"))?;
+            let items = if count == 1 { "item is" } else { "items are" };
+            print(format_args!("{count} {items} in {out}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

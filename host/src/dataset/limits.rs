@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::findings::{Complaint, nearest, quoted};
 use super::{Column, ColumnType, OutputSpec, Prefix, Target};
+use crate::object::MAX_KEY_BYTES;
 
 /// The most columns of a table of SQLite (`SQLITE_MAX_COLUMN`).
 const MAX_COLUMNS: usize = 2000;
@@ -13,9 +14,8 @@ const MAX_COLUMNS: usize = 2000;
 const MAX_KEY_NAME: usize = 255;
 const MAX_NAME: usize = 65_535;
 
-/// The longest key of an object, in bytes (Amazon S3), and the longest name of a file (Linux).
-const MAX_OBJECT_KEY: usize = 1024;
-const MAX_FILE_NAME: usize = 255;
+/// The longest name of a file, in bytes (Linux).
+pub(crate) const MAX_FILE_NAME: usize = 255;
 
 /// What a batch's object is called below its prefix, at most: 64 characters of its execution's name, `-`, 12 digits, and an ending;
 /// or that of the list of its files, with the output's name.
@@ -119,7 +119,7 @@ pub(super) fn prefix(prefix: &Prefix) -> Option<Complaint> {
         Ok(place) => place,
         Err(error) => return Some((error.to_string(), None)),
     };
-    let longest = MAX_OBJECT_KEY - OBJECT_NAME;
+    let longest = MAX_KEY_BYTES - OBJECT_NAME;
     if place.key.len() > longest {
         let message = format!(
             "the prefix's key has {} bytes; at most {longest} leave room for the objects' names (Amazon S3: 1,024 in all)",

@@ -32,6 +32,7 @@ mod variables;
 pub use self::column::{Column, ColumnType};
 pub use self::findings::{Finding, Findings, Place, Position};
 pub use self::layout::{Layout, Part, PartitionBy, SortBy};
+pub(crate) use self::limits::MAX_FILE_NAME;
 pub use self::load::MAX_FILE;
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::map::DELIMITERS;

@@ -67,7 +67,7 @@ impl Location {
 }
 
 /// The longest key of Amazon S3, in bytes.
-const MAX_KEY_BYTES: usize = 1024;
+pub(crate) const MAX_KEY_BYTES: usize = 1024;
 
 /// Whether a bucket may have this name: in Amazon S3, where old buckets have capitals and `_`, and as a folder.
 pub(crate) fn is_bucket(name: &str) -> bool {

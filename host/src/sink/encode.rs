@@ -166,7 +166,7 @@ fn codec(pages: PageCompression) -> Compression {
 }
 
 /// Encoding to memory fails only for rows that no decoder has checked.
-fn broken(error: impl std::fmt::Display) -> SinkError {
+pub(super) fn broken(error: impl std::fmt::Display) -> SinkError {
     SinkError::Refused(format!("the rows cannot be encoded: {error}"))
 }
 

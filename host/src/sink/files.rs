@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::UInt32Type;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, broken};
 use super::error::SinkError;
 use super::schema::OutputSchema;
 use crate::dataset::{Format, Layout, Target};
@@ -64,9 +64,8 @@ impl Files {
     /// Takes rows that follow those before, and gives back those that are to be given again: what is to be done for many small files
     /// is not put off until it is much. Their last column is the number of their folder.
     pub(super) fn write(&mut self, all: &RecordBatch) -> Result<(Vec<Step>, Option<RecordBatch>), SinkError> {
-        let rows = all;
-        let folders = rows.column(rows.num_columns() - 1).as_primitive::<UInt32Type>().clone();
-        let rows = rows.project(&self.kept).map_err(broken)?;
+        let folders = all.column(all.num_columns() - 1).as_primitive::<UInt32Type>().clone();
+        let rows = all.project(&self.kept).map_err(broken)?;
         let mut from = 0;
         for same in folders.values().chunk_by(|one, next| one == next) {
             self.write_into(same[0], rows.slice(from, same.len()))?;
@@ -119,8 +118,4 @@ impl Files {
         }
         Ok(())
     }
-}
-
-fn broken(error: arrow::error::ArrowError) -> SinkError {
-    SinkError::Refused(format!("the rows cannot be encoded: {error}"))
 }

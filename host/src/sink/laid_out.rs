@@ -21,7 +21,7 @@ use super::pending::Pending;
 use super::place::object_place;
 use super::prepared::{Prepared, Written};
 use super::schema::OutputSchema;
-use super::sort::{BUDGET, Order, SortOptions, Sorter};
+use super::sort::{BUDGET, Order, SortOptions, Sorter, unsorted};
 use super::stores::Staging;
 use super::writing::Writing;
 use crate::cpu::{self, PIECE_BYTES};
@@ -63,8 +63,8 @@ impl LaidOut {
         prefix: &Location,
         format: Format,
         layout: &Layout,
-    ) -> Result<Self, SinkError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             store: Arc::clone(store),
             batch: batch.clone(),
             schema: Arc::clone(schema),
@@ -73,7 +73,7 @@ impl LaidOut {
             layout: layout.clone(),
             pending: Pending::default(),
             sorting: Some(Sorting::new(schema, layout)),
-        })
+        }
     }
 
     async fn sort(&mut self, pending: Pending) -> Result<(), SinkError> {
@@ -208,15 +208,11 @@ impl Sorting {
 
     fn add(&mut self, schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(), SinkError> {
         // Copied, so that the items' blocks are free, and few: many items have a single row.
-        let rows = concat_batches(&schema.arrow, blocks).map_err(unfit)?;
+        let rows = concat_batches(&schema.arrow, blocks).map_err(unsorted)?;
         let cells = Cells::of(schema, &rows)?;
         self.digest.add_cells(&cells);
         let folders: ArrayRef = Arc::new(self.partitions.of(&cells)?);
         let columns = rows.columns().iter().cloned().chain([folders]).collect();
-        self.sorter.add(RecordBatch::try_new(self.numbered.clone(), columns).map_err(unfit)?)
+        self.sorter.add(RecordBatch::try_new(self.numbered.clone(), columns).map_err(unsorted)?)
     }
-}
-
-fn unfit(error: arrow::error::ArrowError) -> SinkError {
-    SinkError::Refused(format!("the rows cannot be sorted: {error}"))
 }

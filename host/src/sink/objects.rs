@@ -40,8 +40,7 @@ impl Sink for ObjectsSink {
     async fn stage(&self, batch: &BatchId, schema: &Arc<OutputSchema>) -> Result<Box<dyn Staging>, SinkError> {
         let Place { prefix, format, layout } = place(schema)?;
         if !layout.is_plain() {
-            return LaidOut::begin(&self.store, batch, schema, prefix, format, layout)
-                .map(|staged| Box::new(staged) as _);
+            return Ok(Box::new(LaidOut::begin(&self.store, batch, schema, prefix, format, layout)));
         }
         let at = object_place(prefix, "", batch, 0, format);
         Ok(Box::new(Staged {

@@ -10,15 +10,12 @@ use super::keys::BadKey;
 use super::place::append_folder;
 use super::schema::OutputSchema;
 use super::values;
-use crate::dataset::{Layout, Part, Target};
+use crate::dataset::{Layout, MAX_FILE_NAME, Part, PartitionBy, Target};
+use crate::object::MAX_KEY_BYTES;
 
 /// The most folders that a batch's rows of one output may be divided over. Each is an object at least, and what is recorded of
 /// a batch before it becomes visible names all of them.
 const MAX_PARTITIONS: usize = 100_000;
-
-/// The longest name of a folder (a file system's) and the longest key (Amazon S3), in bytes.
-const MAX_FOLDER: usize = 255;
-const MAX_KEY: usize = 1024;
 
 /// What a batch's object is called, at most: 64 characters of its execution's name, `-`, 12 digits, a number, and an ending.
 const OBJECT_NAME: usize = 64 + 1 + 12 + ".99999999".len() + ".jsonl.zst".len();
@@ -121,7 +118,7 @@ pub(crate) fn check(schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(),
                 _ => 3 * divider.name.len() + 32,
             };
             let longest: usize = dividers.iter().map(most).sum();
-            if longest <= MAX_FOLDER && taken + longest <= MAX_KEY {
+            if longest <= MAX_FILE_NAME && taken + longest <= MAX_KEY_BYTES {
                 continue;
             }
             let mut whole = taken;
@@ -133,18 +130,18 @@ pub(crate) fn check(schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(),
                     value(divider.part, cells.get(row, divider.column)).as_deref(),
                 );
                 whole += folder.len();
-                if folder.len() - 1 > MAX_FOLDER {
+                if folder.len() - 1 > MAX_FILE_NAME {
                     return Err(BadKey::new(format!(
-                        "row {}: the value of `{}` makes a folder's name of {} bytes; it has at most {MAX_FOLDER}",
+                        "row {}: the value of `{}` makes a folder's name of {} bytes; it has at most {MAX_FILE_NAME}",
                         before + row + 1,
                         schema.columns[divider.column].name,
                         folder.len() - 1
                     )));
                 }
             }
-            if whole > MAX_KEY {
+            if whole > MAX_KEY_BYTES {
                 return Err(BadKey::new(format!(
-                    "row {}: its folders make an object's key of up to {whole} bytes; it has at most {MAX_KEY} (Amazon S3)",
+                    "row {}: its folders make an object's key of up to {whole} bytes; it has at most {MAX_KEY_BYTES} (Amazon S3)",
                     before + row + 1
                 )));
             }
@@ -155,7 +152,7 @@ pub(crate) fn check(schema: &OutputSchema, blocks: &[RecordBatch]) -> Result<(),
 }
 
 fn dividers(schema: &OutputSchema, layout: &Layout) -> Vec<Divider> {
-    let divider = |by: &crate::dataset::PartitionBy| {
+    let divider = |by: &PartitionBy| {
         let column = schema.columns.iter().position(|column| column.name == by.column)?;
         Some(Divider { name: by.name().to_owned(), column, part: by.part })
     };

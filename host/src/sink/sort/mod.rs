@@ -10,7 +10,7 @@ pub(super) use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 
 use self::merge::Merge;
-pub(super) use self::order::Order;
+pub(super) use self::order::{Order, unsorted};
 use self::run::{Run, Sorted};
 use super::error::SinkError;
 use super::pieces::memory;

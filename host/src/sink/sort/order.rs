@@ -31,6 +31,6 @@ impl Order {
     }
 }
 
-pub(super) fn unsorted(error: arrow::error::ArrowError) -> SinkError {
+pub(in crate::sink) fn unsorted(error: arrow::error::ArrowError) -> SinkError {
     SinkError::Refused(format!("the rows cannot be sorted: {error}"))
 }
