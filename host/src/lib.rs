@@ -12,6 +12,7 @@ pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
+pub mod conclude;
 mod cpu;
 pub mod dataset;
 pub mod files;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::insert;
 use crate::dataset::{Dataset, Pin, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
@@ -71,6 +72,39 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
     for name in ours.keys().map(|name| name.trim_end_matches(".$")) {
         message[format!("{name}.$")] = format!("$.BatchInput.{name}").into();
     }
+    grouped(&mut parameters, dataset, queue_url);
+    let mut state = waiting(dataset, parameters);
+    insert(&mut state, "End", true);
+    if dataset.map.result_writer.is_none() {
+        insert(&mut state, "OutputPath", Value::Null);
+    }
+    state.into()
+}
+
+/// The state that has a stage concluded: its batches' answers are where `result` says, and what comes of them takes that place.
+pub(super) fn conclusion_state(dataset: &Dataset, queue_url: &str, root: &str, result: &str) -> Map<String, Value> {
+    let mut message = json!({
+        "gristmill": MESSAGE_VERSION,
+        "dataset": dataset.name,
+        "task_token.$": "$$.Task.Token",
+        "execution.$": "$$.Execution.Id",
+        "state.$": "$$.State.Name",
+        "attempt.$": "$$.State.RetryCount",
+        "conclude.$": format!("{result}.ResultWriterDetails"),
+        "input": {"Items": []},
+    });
+    for (name, value) in ours(dataset, root) {
+        message[name] = value;
+    }
+    let mut parameters = json!({"QueueUrl": queue_url, "MessageBody": message});
+    grouped(&mut parameters, dataset, queue_url);
+    let mut state = waiting(dataset, parameters);
+    insert(&mut state, "ResultPath", result);
+    state
+}
+
+/// Adds the message's group.
+fn grouped(parameters: &mut Value, dataset: &Dataset, queue_url: &str) {
     if !queue_url.ends_with(".fifo") {
         // On a standard queue a group is no order but a tenant: when one dataset has very many messages, Amazon SQS delivers those
         // of the others first ("Amazon SQS fair queues").
@@ -80,19 +114,18 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
         parameters["MessageGroupId.$"] = "$$.Execution.Name".into();
         parameters["MessageDeduplicationId.$"] = "States.Hash($$.Task.Token, 'SHA-256')".into();
     }
-    let mut state = json!({
-        "Type": "Task",
-        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-        "Parameters": parameters,
-        "HeartbeatSeconds": dataset.map.heartbeat.as_secs(),
-        "TimeoutSeconds": dataset.map.timeout.as_secs(),
-        "Retry": [retrier(dataset.map.max_attempts)],
-        "End": true,
-    });
-    if dataset.map.result_writer.is_none() {
-        state["OutputPath"] = Value::Null;
-    }
-    state
+}
+
+/// A state that sends a message and waits for the worker's answer.
+fn waiting(dataset: &Dataset, parameters: Value) -> Map<String, Value> {
+    Map::from_iter([
+        ("Type".to_owned(), "Task".into()),
+        ("Resource".to_owned(), "arn:aws:states:::sqs:sendMessage.waitForTaskToken".into()),
+        ("Parameters".to_owned(), parameters),
+        ("HeartbeatSeconds".to_owned(), dataset.map.heartbeat.as_secs().into()),
+        ("TimeoutSeconds".to_owned(), dataset.map.timeout.as_secs().into()),
+        ("Retry".to_owned(), json!([retrier(dataset.map.max_attempts)])),
+    ])
 }
 
 /// What is worth another attempt: what the worker reports as such, a worker that fell silent, and a queue that did not take

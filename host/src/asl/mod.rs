@@ -8,6 +8,7 @@
 mod batch;
 mod error;
 mod readers;
+mod stages;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,52 +19,45 @@ pub use self::error::AslError;
 use self::readers::{item_reader, result_writer};
 use crate::dataset::{Dataset, ItemReader, MapSpec};
 
-/// The state machine that runs the dataset over the workers of a queue, standard or FIFO.
+/// The state machine that runs the dataset, or its stages in their order, over the workers of a queue, standard or FIFO.
 ///
 /// The answers of the batches do not reach the execution's output: Step Functions collects the outputs of all children in
 /// one payload of at most 256 KiB, and fails the execution when they are larger, `ResultPath: null` or not. So each child
 /// drops its own (the answers stay visible in the children's histories), and the output is the execution's input. With
 /// `result_writer` the answers go to S3 instead, and the output says where.
-pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslError> {
+pub fn state_machine(stages: &[Dataset], queue_url: &str) -> Result<Value, AslError> {
     if !queue_url.starts_with("http://") && !queue_url.starts_with("https://") {
         return Err(AslError::QueueUrl(queue_url.into()));
     }
-    let mut states = Map::new();
-    let mut map = map_state(&dataset.name, &dataset.map);
-    // Where the execution's input lies in the Map state's input.
-    let mut root = "$";
-    match &dataset.map.item_reader {
-        ItemReader::Items(template) => match template.sole_path() {
-            Some(path) => insert(&mut map, "ItemsPath", path.to_string()),
-            None => {
-                root = "$.input";
-                let items = template.payload_field("items", "$")?;
-                let parameters = Map::from_iter([("input.$".into(), "$".into()), items]);
-                states.insert("Items".into(), json!({"Type": "Pass", "Parameters": parameters, "Next": "Map"}));
-                insert(&mut map, "ItemsPath", "$.items");
-            }
-        },
-        reader => insert(&mut map, "ItemReader", item_reader(reader, dataset.map.max_items)?),
-    }
-    if let Some(selector) = &dataset.map.item_selector {
-        map.extend([selector.payload_field("ItemSelector", root)?]);
-    }
-    insert(&mut map, "ItemBatcher", item_batcher(dataset, root)?);
-    match &dataset.map.result_writer {
-        Some(place) => insert(&mut map, "ResultWriter", result_writer(&place.template(), root)?),
-        None => {
-            insert(&mut map, "ResultPath", Value::Null);
-            if root != "$" {
-                insert(&mut map, "OutputPath", root);
-            }
+    match stages {
+        [dataset] if dataset.stage.is_none() => of_one_map(dataset, queue_url),
+        _ => {
+            let of = stages.iter().find_map(|dataset| dataset.stage.as_ref()).map_or("", |stage| &stage.of);
+            stages::state_machine(stages, of, queue_url)
         }
     }
-    let processor = json!({
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": BATCH_STATE,
-        "States": {BATCH_STATE: batch_state(dataset, queue_url)},
-    });
-    insert(&mut map, "ItemProcessor", processor);
+}
+
+fn of_one_map(dataset: &Dataset, queue_url: &str) -> Result<Value, AslError> {
+    let mut states = Map::new();
+    // Where the execution's input, and the items of the file, lie in the Map state's input.
+    let (mut root, mut items) = ("$", None);
+    if let ItemReader::Items(template) = &dataset.map.item_reader
+        && template.sole_path().is_none()
+    {
+        (root, items) = ("$.input", Some("$.items"));
+        let items = template.payload_field("items", "$")?;
+        let parameters = Map::from_iter([("input.$".into(), "$".into()), items]);
+        states.insert("Items".into(), json!({"Type": "Pass", "Parameters": parameters, "Next": "Map"}));
+    }
+    let mut map = map_state(dataset, queue_url, root, items)?;
+    if dataset.map.result_writer.is_none() {
+        insert(&mut map, "ResultPath", Value::Null);
+        if root != "$" {
+            insert(&mut map, "OutputPath", root);
+        }
+    }
+    insert(&mut map, "End", true);
     let start = if states.is_empty() { "Map" } else { "Items" };
     states.insert("Map".into(), Value::Object(map));
     Ok(json!({
@@ -73,11 +67,43 @@ pub fn state_machine(dataset: &Dataset, queue_url: &str) -> Result<Value, AslErr
     }))
 }
 
+/// The Distributed Map. `root` is where the execution's input lies in the state's input, and `items` where items are that do not come
+/// from what the dataset file names: the array itself, or where the object is that a stage before has left.
+fn map_state(
+    dataset: &Dataset,
+    queue_url: &str,
+    root: &str,
+    items: Option<&str>,
+) -> Result<Map<String, Value>, AslError> {
+    let mut map = map_head(&dataset.name, &dataset.map);
+    match &dataset.map.item_reader {
+        ItemReader::Items(template) => {
+            let path = template.sole_path().map(|path| path.under(root));
+            insert(&mut map, "ItemsPath", path.unwrap_or_else(|| items.unwrap_or("$.items").into()));
+        }
+        reader => insert(&mut map, "ItemReader", item_reader(reader, dataset.map.max_items, root, items)?),
+    }
+    if let Some(selector) = &dataset.map.item_selector {
+        map.extend([selector.payload_field("ItemSelector", root)?]);
+    }
+    insert(&mut map, "ItemBatcher", item_batcher(dataset, root)?);
+    if let Some(place) = &dataset.map.result_writer {
+        insert(&mut map, "ResultWriter", result_writer(&place.template(), root)?);
+    }
+    let processor = json!({
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": BATCH_STATE,
+        "States": {BATCH_STATE: batch_state(dataset, queue_url)},
+    });
+    insert(&mut map, "ItemProcessor", processor);
+    Ok(map)
+}
+
 fn insert(into: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
     into.insert(name.into(), value.into());
 }
 
-fn map_state(dataset: &str, map: &MapSpec) -> Map<String, Value> {
+fn map_head(dataset: &str, map: &MapSpec) -> Map<String, Value> {
     let mut state = Map::new();
     insert(&mut state, "Type", "Map");
     insert(&mut state, "Label", label(dataset));
@@ -90,18 +116,19 @@ fn map_state(dataset: &str, map: &MapSpec) -> Map<String, Value> {
         // Whole percent; `as` saturates what a hand-made `Dataset` might hold beyond.
         insert(&mut state, "ToleratedFailurePercentage", map.tolerated_failure_percentage.round() as u8);
     }
-    insert(&mut state, "End", true);
     state
 }
 
 /// The label becomes a part of the children's ARNs: at most 40 characters ("Distributed Map state fields"), all of which a
-/// dataset's name may have. A longer name is cut, with a part of its digest in place of the rest.
+/// dataset's name may have; the dot before a stage's name is left out for safety. A longer name is cut, with a part of its digest
+/// in place of the rest.
 fn label(dataset: &str) -> String {
-    if dataset.len() <= 40 {
-        return dataset.into();
+    let label = dataset.replace('.', "-");
+    if label.len() <= 40 {
+        return label;
     }
     let digest = hex::encode(Sha256::digest(dataset));
-    format!("{}-{}", dataset.chars().take(31).collect::<String>(), &digest[..8])
+    format!("{}-{}", label.chars().take(31).collect::<String>(), &digest[..8])
 }
 
 #[cfg(test)]

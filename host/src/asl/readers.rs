@@ -5,7 +5,13 @@ use serde_json::{Map, Value, json};
 use super::error::AslError;
 use crate::dataset::{DELIMITERS, ItemReader, LoadAs, Template, TemplateError};
 
-pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result<Value, AslError> {
+/// The reader. `root` is where the execution's input lies, and `stage` where the state's input says what a stage before has left.
+pub(super) fn item_reader(
+    reader: &ItemReader,
+    max_items: Option<u32>,
+    root: &str,
+    stage: Option<&str>,
+) -> Result<Value, AslError> {
     let (operation, uri, key_name, config) = match reader {
         ItemReader::ListObjects { uri } => ("listObjectsV2", uri, "Prefix", None),
         ItemReader::Load { uri, as_ } => {
@@ -30,13 +36,22 @@ pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result
         }
         ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string()).into()),
         ItemReader::Range(range) => return Err(AslError::Range(range.beyond_a_payload())),
+        ItemReader::Stage { .. } => {
+            let place = stage.unwrap_or(root);
+            let parameters = json!({"Bucket.$": format!("{place}.Bucket"), "Key.$": format!("{place}.Key")});
+            return Ok(configured("getObject", parameters, Some(json!({"InputType": "JSONL"})), max_items));
+        }
     };
     let (bucket, key) = uri.split_uri()?;
-    let mut parameters = Map::from_iter([bucket.payload_field("Bucket", "$")?]);
+    let mut parameters = Map::from_iter([bucket.payload_field("Bucket", root)?]);
     // A listing of a whole bucket has no prefix.
     if key.0 != "" {
-        parameters.extend([key.payload_field(key_name, "$")?]);
+        parameters.extend([key.payload_field(key_name, root)?]);
     }
+    Ok(configured(operation, parameters.into(), config, max_items))
+}
+
+fn configured(operation: &str, parameters: Value, config: Option<Value>, max_items: Option<u32>) -> Value {
     let mut reader = json!({"Resource": format!("arn:aws:states:::s3:{operation}"), "Parameters": parameters});
     let config = match max_items {
         Some(most) => {
@@ -49,7 +64,7 @@ pub(super) fn item_reader(reader: &ItemReader, max_items: Option<u32>) -> Result
     if let Some(config) = config {
         reader["ReaderConfig"] = config;
     }
-    Ok(reader)
+    reader
 }
 
 fn csv(headers: Option<&[String]>, delimiter: char) -> Value {

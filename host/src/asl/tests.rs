@@ -10,7 +10,7 @@ const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/batches";
 fn machine_for(text: &str, queue_url: &str) -> Value {
     let text = format!("dataset = 'noaa-precipitation'\nplugin.component = 'p'\n[map]\n{text}");
     let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
-    state_machine(&dataset, queue_url).unwrap()
+    state_machine(std::slice::from_ref(&dataset), queue_url).unwrap()
 }
 
 fn machine(text: &str) -> Value {
@@ -253,7 +253,7 @@ fn a_count_stands_alone_and_nothing_is_tolerated_unasked() {
 fn what_is_no_queue_is_refused() {
     let dataset =
         Dataset::parse("dataset='d'\nplugin.component='p'\nmap.items=[]", Path::new("d"), &Variables::default());
-    let error = state_machine(&dataset.unwrap(), "batches").unwrap_err();
+    let error = state_machine(&[dataset.unwrap()], "batches").unwrap_err();
     assert!(error.to_string().starts_with("`batches` is not the URL of a queue"), "{error}");
 }
 
@@ -264,7 +264,7 @@ fn the_largest_batch_leaves_room_for_the_message() {
     let text = format!("dataset = '{longest}'\nplugin.component = 'p'\nmap.items = []");
     let dataset = Dataset::parse(&text, Path::new("d.toml"), &Variables::default()).unwrap();
     let queue = format!("https://sqs.{}/{}", "x".repeat(200), "q".repeat(80));
-    let machine = state_machine(&dataset, &queue).unwrap();
+    let machine = state_machine(std::slice::from_ref(&dataset), &queue).unwrap();
     let parameters = machine["States"]["Map"]["ItemProcessor"]["States"]["Batch"]["Parameters"].to_string();
     // A token, an execution's ARN, a state's name and a number in place of the paths.
     let largest = parameters.len() + 2048 + 512 + 80 + 20 + dataset.map.max_input_bytes_per_batch as usize;
@@ -355,7 +355,7 @@ fn what_is_in_listed_objects_is_read_by_step_functions() {
 fn a_range_beyond_a_payload_says_how_it_is_listed() {
     let text = "dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { numbers = { from = 1, to = 1000000 } }\n";
     let dataset = Dataset::parse(text, Path::new("d.toml"), &Variables::default()).unwrap();
-    let refused = state_machine(&dataset, QUEUE).unwrap_err().to_string();
+    let refused = state_machine(std::slice::from_ref(&dataset), QUEUE).unwrap_err().to_string();
     assert_snapshot!(refused, @r#"the 1000000 items of the range are larger than a state's payload (256 KiB, Step Functions): write them into an object once, `gristmill items DATASET --out s3://BUCKET/KEY`, and read that: `item_reader = { json_lines = "s3://BUCKET/KEY" }`; or make the step larger"#);
     assert_eq!(dataset.notes(), [refused]);
 }
@@ -365,4 +365,52 @@ fn a_range_is_items_of_the_file() {
     let machine = machine("item_reader = { dates = { from = '2020-01-01', to = '2020-01-02' } }");
     assert_eq!(machine["States"]["Items"]["Parameters"]["items"], json!(["2020-01-01", "2020-01-02"]));
     assert_eq!(machine["States"]["Map"]["ItemReader"], Value::Null);
+}
+
+#[test]
+fn stages_are_maps_in_a_row() {
+    let text = r#"
+        dataset = "traffic"
+        plugin.component = "p"
+        [[stage]]
+        name = "land"
+        map.item_reader = { list_objects = "s3://b/arrived/{$.hour}/" }
+        output = [{ name = "events", prefix = "s3://b/landed/", format = "parquet", partition_by = ["day"] }]
+        [[stage]]
+        name = "roll"
+        map.item_reader = { stage = "land", output = "events", each = "partition", before = 1 }
+        output = [{ name = "traffic", prefix = "s3://b/traffic/{$$.Execution.Name}/", format = "parquet" }]
+    "#;
+    let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
+    let machine = state_machine(&stages, QUEUE).unwrap();
+    assert_snapshot!(serde_json::to_string_pretty(&machine).unwrap(), @"");
+}
+
+#[test]
+fn a_stage_without_items_is_passed_by() {
+    let text = r#"
+        dataset = "three"
+        plugin.component = "p"
+        [[stage]]
+        name = "a"
+        map.items = [1, 2]
+        output = [{ name = "x", prefix = "s3://b/x/", format = "csv" }]
+        [[stage]]
+        name = "b"
+        map.item_reader = { stage = "a", output = "x", each = "file" }
+        output = [{ name = "y", prefix = "s3://b/y/", format = "csv" }]
+        [[stage]]
+        name = "c"
+        map.item_reader = { stage = "b", output = "y", each = "file" }
+        output = [{ name = "z", prefix = "s3://b/z/", format = "csv" }]
+    "#;
+    let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
+    let states = state_machine(&stages, QUEUE).unwrap()["States"].clone();
+    let next = |state: &Value| state["Next"].as_str().or(state["Default"].as_str()).unwrap_or("(end)").to_owned();
+    let way: Vec<String> =
+        states.as_object().unwrap().iter().map(|(name, state)| format!("{name} -> {}", next(state))).collect();
+    assert_snapshot!(way.join("\n"), @"");
+    assert_eq!(states["Begin"]["Parameters"], json!({"input.$": "$", "items1": [1, 2]}));
+    assert_eq!(states["a"]["ItemsPath"], "$.items1");
+    assert_eq!(states["b: nothing to do"]["Result"]["items"][0]["Count"], 0);
 }

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod commit;
+mod conclude;
 mod evidence;
 mod fault;
 mod items;
@@ -85,7 +86,7 @@ pub async fn process(services: &Services, delivery: &Delivery, give_up: &Cancell
     };
     let took = start.elapsed();
     // Only names that this worker knows are labels: there are few of them.
-    let dataset = batch.as_ref().map(|batch| &*batch.dataset).filter(|name| services.catalog.get(name).is_some());
+    let dataset = batch.as_ref().map(|batch| &*batch.dataset).filter(|name| services.catalog.knows(name));
     services.metrics.batch(dataset.unwrap_or_default(), &end.disposition, took);
     if let Some(kind) = end.kind() {
         services.metrics.fault(kind.label());
@@ -221,6 +222,12 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
     let loaded = &work::as_begun(services, batch, choice, claimed).await?.placed(batch)?;
     let is_chosen = loaded.identity() == choice.loaded.identity();
     attempt.runs(is_chosen);
+    if let Some(results) = &batch.conclude {
+        let (ready, uploads) = conclude::prepare(services, loaded, batch, results, claimed.started).await?;
+        let ready = Arc::new(ready);
+        commit::record(services, attempt, &ready, uploads).await?;
+        return commit::finish(services, work, attempt, ready, true).await;
+    }
     let results = items::run(services, loaded, batch, attempt).await?;
     if let Some(trouble) = results.trouble() {
         let fault = Fault::Objects(trouble);

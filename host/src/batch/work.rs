@@ -8,7 +8,7 @@ use super::outcome::Refusal;
 use super::services::{Identity, Services};
 use crate::catalog::{Choice, DatasetVersion, NoVersion};
 use crate::dataset::canonical;
-use crate::job::{Batch, Digest, error_names};
+use crate::job::{Batch, Digest, Results, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
 
@@ -51,7 +51,7 @@ pub(super) async fn read(services: &Services, delivery: &Delivery) -> Result<Wor
         Err(NoVersion::Later(why)) => return Err(Unread::Later(batch, Fault::Version(why))),
         Err(refused) => {
             let (kind, error) = match refused {
-                NoVersion::Unknown(_) => (FaultKind::UnknownDataset, error_names::BAD_MESSAGE),
+                NoVersion::Unknown(_) | NoVersion::NoStage(_) => (FaultKind::UnknownDataset, error_names::BAD_MESSAGE),
                 NoVersion::Other { .. } => (FaultKind::OtherComponent, error_names::BAD_PLUGIN),
                 _ => (FaultKind::BrokenDataset, error_names::BAD_PLUGIN),
             };
@@ -73,6 +73,12 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
     add(&batch.dataset);
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
+    if let Some(Results { bucket, key }) = &batch.conclude {
+        add("conclude");
+        add(bucket);
+        add(key);
+        loaded.dataset.stage.iter().flat_map(|stage| &stage.hands_over).for_each(|takes| add(&canonical::takes(takes)));
+    }
     if !batch.values.is_empty() {
         add(&canonical::values(&batch.values));
     }

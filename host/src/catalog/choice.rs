@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::source::NotOpened;
 use super::version::DatasetVersion;
 use super::versions::{Catalog, OnTrial, Pinned, Shadowed, Versions};
-use crate::dataset::Pin;
+use crate::dataset::{Pin, StageSpec};
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::Tally;
 use crate::registry::{Name, TrialKind};
@@ -35,6 +35,9 @@ pub enum NoVersion {
         "this worker has no such dataset (it has {0}): put its file into the folder of `--datasets`, or promote it in the registry"
     )]
     Unknown(String),
+    /// The dataset has no such stage.
+    #[error("the dataset has {}", stages_or_none(.0))]
+    NoStage(Vec<String>),
     /// The dataset cannot be worked on.
     #[error("{0}")]
     Broken(Arc<str>),
@@ -53,8 +56,21 @@ pub enum NoVersion {
     Later(String),
 }
 
+fn stages_or_none(stages: &[String]) -> String {
+    match stages {
+        [_] => "no stages: the state machine is of another version of its file".into(),
+        stages => format!("the stages {}, and a message names one of them", stages.join(", ")),
+    }
+}
+
 fn because(why: &Option<String>) -> String {
     why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+}
+
+/// The stage that a message names.
+fn called(loaded: &Arc<DatasetVersion>, name: &str) -> Result<Arc<DatasetVersion>, NoVersion> {
+    let names = || loaded.stages().map(|stage| stage.dataset.name.clone()).collect();
+    loaded.called(name).ok_or_else(|| NoVersion::NoStage(names()))
 }
 
 impl Catalog {
@@ -67,11 +83,15 @@ impl Catalog {
                 "its version was not ready within {seconds} s: it is read or compiled, or the ledger does not answer"
             ))
         };
-        timeout(PATIENCE, self.find(batch)).await.map_err(late).flatten()
+        let choice = timeout(PATIENCE, self.find(batch)).await.map_err(late).flatten()?;
+        let shadow =
+            choice.shadow.and_then(|trial| Some(OnTrial { loaded: trial.loaded.called(&batch.dataset)?, ..trial }));
+        Ok(Choice { loaded: called(&choice.loaded, &batch.dataset)?, shadow, ..choice })
     }
 
     async fn find(&self, batch: &Batch) -> Result<Choice, NoVersion> {
-        let Some(versions) = self.versions(&batch.dataset) else { return Err(self.unknown(&batch.dataset).await) };
+        let dataset = StageSpec::dataset_of(&batch.dataset);
+        let Some(versions) = self.versions(dataset) else { return Err(self.unknown(dataset).await) };
         let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
         if let Some(wanted) = batch.component {
             let loaded = self.asked_for(&versions, &stable, &wanted).await?;
@@ -92,9 +112,10 @@ impl Catalog {
 
     /// The version with this identity, wherever it is: for a batch that somebody began with it.
     pub async fn version(&self, dataset: &str, identity: &Digest) -> Result<Arc<DatasetVersion>, NoVersion> {
-        let versions = self.versions(dataset).ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
+        let versions = self.versions(StageSpec::dataset_of(dataset));
+        let versions = versions.ok_or_else(|| NoVersion::Unknown(self.names().join(", ")))?;
         let stable = versions.stable.clone().map_err(NoVersion::Broken)?;
-        self.asked_for(&versions, &stable, identity).await
+        called(&self.asked_for(&versions, &stable, identity).await?, dataset)
     }
 
     /// Has a batch that is answered shadowed, if its version has a shadow and the batch is in its share.
@@ -109,7 +130,7 @@ impl Catalog {
     /// Counts how a batch did, where that is of interest.
     pub(crate) fn count(&self, choice: &Choice, tally: Tally) {
         if let Some((head, new)) = choice.trial {
-            self.tell((choice.loaded.dataset.name.clone(), head, new), tally);
+            self.tell((choice.loaded.dataset.of().to_owned(), head, new), tally);
         }
     }
 
@@ -136,7 +157,7 @@ impl Catalog {
             return Ok(loaded.clone());
         }
         let other = |why: Option<String>| NoVersion::Other { wanted: *wanted, ours: stable.plugin.digest, why };
-        let Some((releases, name)) = self.releases().zip(stable.dataset.name.parse::<Name>().ok()) else {
+        let Some((releases, name)) = self.releases().zip(stable.dataset.of().parse::<Name>().ok()) else {
             return Err(other(None));
         };
         if let Some(loaded) = releases.opened(&name, wanted) {
@@ -169,14 +190,15 @@ impl Catalog {
             return Ok(stable);
         };
         let proposal = Pinned { release: proposal, head: versions.head };
-        let pinned = self.pinned(&batch.dataset, run, proposal).await;
+        let dataset = stable.dataset.of().to_owned();
+        let pinned = self.pinned(&dataset, run, proposal).await;
         let pinned = pinned.map_err(|error| NoVersion::Later(error.to_string()))?;
         // What a later head took into use cannot have been rolled back before.
         let rolled_back = pinned.head <= versions.head && !versions.known.contains(&pinned.release);
         if pinned.release == proposal.release || rolled_back {
             return Ok(stable);
         }
-        match self.open(versions, &batch.dataset, &pinned.release).await {
+        match self.open(versions, &dataset, &pinned.release).await {
             Err(NoVersion::Broken(why)) => {
                 Err(NoVersion::Later(format!("its run is of a version that is refused here: {why}")))
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Place, check};
+use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, check};
 use crate::files;
 use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{Plugin, Runtime};
@@ -68,7 +68,7 @@ pub(super) async fn fit(
             Err(error) if findings.is_empty() => findings.push(Finding {
                 file: dataset.file.clone(),
                 position: None,
-                place: Place::default().key("output").index(index),
+                place: dataset.place().key("output").index(index),
                 message: error.to_string(),
                 help: None,
             }),
@@ -79,7 +79,7 @@ pub(super) async fn fit(
 }
 
 fn of_component(dataset: &Dataset, message: String, help: Option<String>) -> Finding {
-    let place = Place::default().key("plugin").key("component");
+    let place = dataset.place().key("plugin").key("component");
     Finding { file: dataset.file.clone(), position: None, place, message, help }
 }
 

@@ -39,21 +39,21 @@ impl Catalog {
         runtime: &Runtime,
         stores: &Stores,
     ) -> std::io::Result<Vec<Findings>> {
-        let mut datasets: BTreeMap<String, Dataset> = BTreeMap::new();
+        let mut datasets: BTreeMap<String, Vec<Dataset>> = BTreeMap::new();
         let mut complaints = Vec::new();
         for file in dataset_files(folder)? {
             if is_something_else(&file) {
                 tracing::warn!(file = %file.display(), "this file names no `dataset`, and is left alone");
                 continue;
             }
-            let dataset = match Dataset::load(&file, variables) {
-                Ok(dataset) => dataset,
+            let stages = match Dataset::load_stages(&file, variables) {
+                Ok(stages) => stages,
                 Err(findings) => {
                     complaints.push(findings);
                     continue;
                 }
             };
-            let name = dataset.name.clone();
+            let Some(name) = stages.first().map(|stage| stage.of().to_owned()) else { continue };
             if datasets.contains_key(&name) {
                 let message = format!("a second dataset is called `{name}`; the first one found is used");
                 complaints.push(Findings(vec![Finding {
@@ -65,10 +65,10 @@ impl Catalog {
                 }]));
                 continue;
             }
-            datasets.insert(name, dataset);
+            datasets.insert(name, stages);
         }
         // One that takes long to compile holds up only those that have to be compiled, too.
-        let open = |(name, dataset)| async move { (name, DatasetVersion::open(dataset, runtime, stores).await) };
+        let open = |(name, stages)| async move { (name, DatasetVersion::open_stages(stages, runtime, stores).await) };
         let mut opened = futures::stream::iter(datasets).map(open).buffer_unordered(OPENED_AT_ONCE);
         while let Some((name, loaded)) = opened.next().await {
             let loaded = loaded.map(Arc::new).map_err(|error| error.to_string().into());
@@ -81,7 +81,7 @@ impl Catalog {
     pub fn admit(&self, admission: &Admission) {
         for name in self.names() {
             let Some(Ok(loaded)) = self.get(&name) else { continue };
-            if let Some(objection) = admission.objection(&loaded.need()) {
+            if let Some(objection) = loaded.stages().find_map(|stage| admission.objection(&stage.need())) {
                 let reason = format!("{}: plugin.memory: {objection}", loaded.dataset.file.display());
                 self.set(&name, Versions::only(Err(reason.into())));
             }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::examine::{fit, read};
 use crate::admission::Need;
-use crate::dataset::{BadPlace, Dataset, Findings, Target};
+use crate::dataset::{BadPlace, Dataset, Finding, Findings, Target};
 use crate::job::{Batch, Digest};
 use crate::object::{Location, ObjectStore};
+use crate::report::Component;
 use crate::runtime::{BatchContext, GuestMetrics, GuestRows, Limits, Plugin, RowDecoder, RowsRefused, Runtime};
 use crate::sink::objects::ObjectsSink;
 use crate::sink::rows::{self, Rows};
@@ -29,6 +30,8 @@ pub struct DatasetVersion {
     pub sinks: Vec<Arc<dyn Sink>>,
     /// The release that it is, if it came from a registry.
     pub release: Option<Digest>,
+    /// The stages behind this one: the first stage of a file brings the others along, so that all of a run are of one version.
+    pub behind: Vec<Arc<DatasetVersion>>,
 }
 
 impl DatasetVersion {
@@ -56,11 +59,73 @@ impl DatasetVersion {
         };
         let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
-        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks, release: None })
+        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks, release: None, behind: Vec::new() })
     }
 
-    /// The component that the dataset file names, wherever that lies.
-    pub async fn component(dataset: &Dataset) -> Result<Bytes, Findings> {
+    /// The stages of a file, each with the component that it names.
+    pub async fn open_stages(stages: Vec<Dataset>, runtime: &Runtime, stores: &Stores) -> Result<Self, Findings> {
+        let mut opened = Vec::new();
+        for dataset in stages {
+            opened.push(Self::open(dataset, runtime, stores).await?);
+        }
+        Self::joined(opened)
+    }
+
+    /// The stages of a release, which has one component.
+    pub async fn of_release(
+        stages: Vec<Dataset>,
+        text: &str,
+        component: &[u8],
+        release: Option<Digest>,
+        runtime: &Runtime,
+        stores: &Stores,
+    ) -> Result<Self, Findings> {
+        let differs = |pair: &&[Dataset]| pair[0].plugin.component != pair[1].plugin.component;
+        if let Some([_, other]) = stages.windows(2).find(differs) {
+            let message = "a release has one component, and this stage has another one than that before it";
+            return Err(Findings(vec![Finding {
+                file: other.file.clone(),
+                position: None,
+                place: other.place().key("plugin").key("component"),
+                message: message.into(),
+                help: Some("build one component that runs the items of all stages, and name it in `[plugin]`".into()),
+            }]));
+        }
+        let mut opened = Vec::new();
+        for dataset in stages {
+            opened.push(Self { release, ..Self::of(dataset, text, component, runtime, stores).await? });
+        }
+        Self::joined(opened)
+    }
+
+    fn joined(opened: Vec<Self>) -> Result<Self, Findings> {
+        let mut stages = opened.into_iter();
+        let first = stages.next().ok_or_else(|| Findings(Vec::new()))?;
+        Ok(Self { behind: stages.map(Arc::new).collect(), ..first })
+    }
+
+    /// All stages, or the one dataset that there is.
+    pub fn stages(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::once(self).chain(&self.behind)
+    }
+
+    /// What a message means that names this dataset or a stage of it.
+    pub(crate) fn called(self: &Arc<Self>, name: &str) -> Option<Arc<Self>> {
+        self.stages().find(|stage| stage.dataset.name == name).cloned()
+    }
+
+    /// What runs, for reports.
+    pub(crate) fn component(&self) -> Component {
+        Component {
+            name: self.plugin.manifest.name.clone(),
+            version: self.plugin.manifest.version.clone(),
+            digest: self.plugin.digest,
+            release: self.release,
+        }
+    }
+
+    /// The bytes of the component that the dataset file names, wherever that lies.
+    pub async fn component_bytes(dataset: &Dataset) -> Result<Bytes, Findings> {
         read(dataset).await.map(|(_, component)| component)
     }
 
@@ -87,6 +152,7 @@ impl DatasetVersion {
             settings: self.settings.clone(),
             sinks: self.sinks.clone(),
             release: self.release,
+            behind: Vec::new(),
             dataset,
         }))
     }

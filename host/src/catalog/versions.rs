@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::source::{NotOpened, VersionSource};
 use super::version::DatasetVersion;
+use crate::dataset::StageSpec;
 use crate::job::{Batch, Digest};
 use crate::ledger::fleet::{Fleet, FleetOfOne, Tally};
 use crate::registry::{Share, TrialKind};
@@ -134,8 +135,18 @@ impl Catalog {
     /// A catalog of one dataset.
     pub fn of(loaded: Arc<DatasetVersion>) -> Self {
         let catalog = Self::default();
-        catalog.set(&loaded.dataset.name.clone(), Versions::only(Ok(loaded)));
+        let name = loaded.dataset.of().to_owned();
+        catalog.set(&name, Versions::only(Ok(loaded)));
         catalog
+    }
+
+    /// Whether there is this dataset, or this stage of one.
+    pub fn knows(&self, name: &str) -> bool {
+        match self.get(StageSpec::dataset_of(name)) {
+            Some(Ok(loaded)) => loaded.called(name).is_some(),
+            Some(Err(_)) => StageSpec::dataset_of(name) == name,
+            None => false,
+        }
     }
 
     /// The stable version of this dataset, or why it cannot be worked on.

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::dataset::Variables;
 
 /// `--set`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SetArgs {
     /// Give a variable of the dataset file a value; the environment gives the others.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Variables::parse_set)]

@@ -34,13 +34,17 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let file = Dataset::file(&args.plugin);
     let text = files::read_text(&file, MAX_FILE).with_context(|| file.display().to_string())?;
     let (variables, unset) = variables(args.variables, &file)?.stand_in(&text);
-    let dataset = Dataset::parse(&text, &file, &variables)?;
-    let component = dataset.plugin.component.clone();
-    let bytes = DatasetVersion::component(&dataset).await?;
-    let sample = match dataset.sample.as_ref().and_then(|sample| sample.objects.as_ref()) {
-        Some(objects) => read_sample(objects)?,
-        None => BTreeMap::new(),
-    };
+    let stages = Dataset::parse_stages(&text, &file, &variables)?;
+    let first = stages.first().context("no stage")?;
+    let component = first.plugin.component.clone();
+    let bytes = DatasetVersion::component_bytes(first).await?;
+    let mut sample = BTreeMap::new();
+    for objects in stages.iter().filter_map(|stage| stage.sample.as_ref()?.objects.as_ref()) {
+        for (path, bytes) in read_sample(objects)? {
+            let other = sample.insert(path.clone(), bytes.clone()).is_some_and(|before: Bytes| before != bytes);
+            anyhow::ensure!(!other, "the samples of two stages have different files at {path}: rename one");
+        }
+    }
 
     // Nothing is written to where rows go: a place that is gone afterwards does.
     let nowhere = tempfile::tempdir()?;
@@ -49,18 +53,22 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         tables: Arc::new(SqliteSink::open(&nowhere.path().join("tables.sqlite"))?),
     };
     let runtime = runtime_here(1, &args.compile)?;
-    let opened = with_notice(&component, DatasetVersion::of(dataset, &text, &bytes, &runtime, &stores)).await;
-    let loaded = Arc::new(opened?);
-    for warning in dataset::check::warnings(&loaded.dataset, &loaded.plugin.imports) {
-        warn(&warning.to_string());
-    }
+    let opened = DatasetVersion::of_release(stages, &text, &bytes, None, &runtime, &stores);
+    let loaded = Arc::new(with_notice(&component, opened).await?);
     let threads = GuestThreads::start(1)?;
     let guests = threads.handle();
-    try_sample(&loaded, &sample, &Admission::new(1, u64::MAX), guests, SAMPLE_LIMIT)
-        .await
-        .with_context(|| file.display().to_string())?;
+    let mut tried = 0;
+    for stage in loaded.stages() {
+        for warning in dataset::check::warnings(&stage.dataset, &stage.plugin.imports) {
+            warn(&warning.to_string());
+        }
+        try_sample(stage, &sample, &Admission::new(1, u64::MAX), guests, SAMPLE_LIMIT)
+            .await
+            .with_context(|| file.display().to_string())?;
+        tried += stage.dataset.sample.as_ref().map_or(0, |sample| sample.items.len());
+    }
 
-    let name = loaded.dataset.name.parse()?;
+    let name = loaded.dataset.of().parse()?;
     let version = loaded.version().parse().context("the component's own version")?;
     let package = Package::new(name, version, text.into(), bytes, sample)?;
     let (release, digest) = (&package.release, package.digest());
@@ -77,7 +85,6 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         registry.attach(&release.name, &digest, Attachment::Signature, signature).await?;
     }
     registry.add(&package).await?;
-    let tried = loaded.dataset.sample.as_ref().map_or(0, |sample| sample.items.len());
     let signatures = registry.attached(&release.name, &digest, Attachment::Signature).await?.len();
     print(format!("{} is published as {digest}\n{}", release.title(), hints(release, tried, signatures, &unset)))?;
     Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@ use super::output::{print, print_json};
 use crate::aws;
 use crate::catalog::DatasetVersion;
 use crate::cli::ReplayArgs;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, StageSpec};
 use crate::files;
 use crate::job::{Batch, Digest, Message, TaskToken};
 use crate::object::{Location, ObjectError};
@@ -44,11 +44,12 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let source = match (dataset, registry) {
         (Some(file), _) => Source::File(file),
         (None, Some(uri)) => {
-            Source::Registry(registry::open(&uri, aws::load).await?, message.dataset.parse()?, version)
+            let name = StageSpec::dataset_of(&message.dataset).parse()?;
+            Source::Registry(registry::open(&uri, aws::load).await?, name, version)
         }
         (None, None) => anyhow::bail!("where is the dataset? give `--registry URI`, or `--dataset FILE`"),
     };
-    let mut loaded = source.load(&desk, &message, recorded.as_ref()).await?;
+    let mut loaded = stage_of(source.load(&desk, &message, recorded.as_ref()).await?, &message.dataset)?;
     // With a message alone, what was recorded lies among the dataset's reports.
     let recorded = match recorded {
         None => match replay::place_of(&loaded, &message)? {
@@ -64,7 +65,7 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         let recorded = of_report(recorded, "the report")?;
         same_batch(&message, &recorded.message)?;
         if !source.is_chosen() && differ(loaded.plugin.digest, loaded.release, &recorded.component) {
-            loaded = source.load_recorded(&desk, &recorded.component).await?;
+            loaded = stage_of(source.load_recorded(&desk, &recorded.component).await?, &message.dataset)?;
         }
     }
     if loaded.dataset.map.reports.is_none() {
@@ -152,6 +153,16 @@ fn fits(message: &Message, loaded: &DatasetVersion) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The stage that a batch is of.
+fn stage_of(loaded: DatasetVersion, name: &str) -> anyhow::Result<DatasetVersion> {
+    if loaded.dataset.name == name {
+        return Ok(loaded);
+    }
+    let of = loaded.dataset.of().to_owned();
+    let behind = loaded.behind.into_iter().find(|stage| stage.dataset.name == name).and_then(Arc::into_inner);
+    behind.with_context(|| format!("the batch is of {name}, and this version of {of} has no such stage"))
+}
+
 /// Where the dataset comes from.
 enum Source {
     File(std::path::PathBuf),
@@ -173,14 +184,12 @@ impl Source {
     ) -> anyhow::Result<DatasetVersion> {
         match self {
             Self::File(file) => {
-                let dataset = Dataset::load(file, &desk.variables)?;
-                anyhow::ensure!(
-                    dataset.name == message.dataset,
-                    "{} is of dataset {}, the batch is of {}",
-                    file.display(),
-                    dataset.name,
-                    message.dataset
-                );
+                let stages = Dataset::load_stages(file, &desk.variables)?;
+                let names: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
+                let meant = stages.into_iter().find(|stage| stage.name == message.dataset);
+                let dataset = meant.with_context(|| {
+                    format!("{} is of {}, the batch is of {}", file.display(), names.join(", "), message.dataset)
+                })?;
                 let component = dataset.plugin.component.clone();
                 Ok(with_notice(&component, DatasetVersion::open(dataset, &desk.runtime, &desk.stores)).await?)
             }

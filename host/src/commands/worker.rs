@@ -234,7 +234,10 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 async fn warn_of_outputs(catalog: Arc<Catalog>) {
     for dataset in catalog.names() {
         let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };
-        let reasons = loaded.refusals().await;
+        let mut reasons = Vec::new();
+        for stage in loaded.stages() {
+            reasons.extend(stage.refusals().await);
+        }
         if !reasons.is_empty() {
             let error = error_names::OUTPUT_REFUSED;
             tracing::warn!(

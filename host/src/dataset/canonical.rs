@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Column, ColumnType, Dataset, Format, Grants, Layout, OutputSpec, PageCompression, Part, PartitionBy, PluginSpec,
-    Prefix, RunValues, SortBy, Target, Template, TextCompression,
+    Column, ColumnType, Dataset, Each, Format, Grants, HandOver, Layout, OutputSpec, PageCompression, Part,
+    PartitionBy, PluginSpec, Prefix, RunValues, SortBy, Target, Template, TextCompression,
 };
 use crate::object::Location;
 
@@ -32,6 +32,8 @@ pub fn contents(dataset: &Dataset) -> String {
         // How versions follow each other, and what they are tried on, changes no row.
         release: _,
         sample: _,
+        // What others make of the stage's objects changes none of them.
+        stage: _,
     } = dataset;
     let by_name: BTreeMap<&str, Value> = outputs.iter().map(output).collect();
     text(&json!({"settings": settings, "outputs": by_name}))
@@ -40,6 +42,16 @@ pub fn contents(dataset: &Dataset) -> String {
 /// What a run's placeholders stand for.
 pub fn values(values: &RunValues) -> String {
     text(&json!(values))
+}
+
+/// What a stage takes of another one.
+pub fn takes(takes: &HandOver) -> String {
+    let HandOver { output, each } = takes;
+    let each = match each {
+        Each::File => json!("file"),
+        Each::Partition { before } => json!({"partition": before}),
+    };
+    text(&json!({"output": output, "each": each}))
 }
 
 /// The limits and grants under which items may have been rejected that others would let through.
@@ -55,7 +67,8 @@ pub fn rules(dataset: &Dataset) -> String {
 }
 
 fn output(output: &OutputSpec) -> (&str, Value) {
-    let OutputSpec { name, target, columns } = output;
+    // What a run does to earlier ones changes no row of it.
+    let OutputSpec { name, target, columns, runs: _ } = output;
     let columns = columns.as_ref().map(|columns| columns.iter().map(column).collect::<Vec<_>>());
     (name, json!({"target": destination(target), "columns": columns}))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Prefix, Range, Template};
+use super::{HandOver, Prefix, Range, Template};
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 
 /// The most that `max_input_bytes_per_batch` may be, and its default. The task that sends the message has a payload of
@@ -105,6 +105,13 @@ pub enum ItemReader {
     Items(Template),
     /// Numbers or dates that are larger than a state's payload: a laptop can read them, and a state machine cannot have them.
     Range(Range),
+    /// What a stage before has committed.
+    Stage {
+        /// The stage.
+        stage: String,
+        /// What is taken of it.
+        takes: HandOver,
+    },
 }
 
 /// What the objects of a listing are, where they are read.

@@ -1,5 +1,7 @@
 //! `[[output]]`: where rows go, and what columns they have.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Column, Layout, Prefix};
 use crate::object::ContentType;
 
@@ -12,6 +14,28 @@ pub struct OutputSpec {
     pub target: Target,
     /// The columns, when the dataset file gives them: they replace the manifest's.
     pub columns: Option<Vec<Column>>,
+    /// What the objects of a run are to those of earlier runs, where the run is concluded: in stages.
+    pub runs: Option<Runs>,
+}
+
+/// What the objects of a run are to those of earlier runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// They lie beside them.
+    Append,
+    /// They take the place of all of them.
+    Replace,
+    /// They take the place of those in the same partitions.
+    ReplacePartitions,
+}
+
+impl OutputSpec {
+    /// What its objects are to those of earlier runs: unless it is said, no row is there twice because a run was repeated.
+    pub fn runs(&self) -> Runs {
+        let has_partitions = matches!(&self.target, Target::Objects { layout, .. } if !layout.partition_by.is_empty());
+        self.runs.unwrap_or(if has_partitions { Runs::ReplacePartitions } else { Runs::Replace })
+    }
 }
 
 /// Where an output's rows go.

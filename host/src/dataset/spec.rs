@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Grants, MapSpec, OutputSpec, PluginSpec, ReleaseSpec, SampleSpec};
+use super::{Grants, MapSpec, OutputSpec, Place, PluginSpec, Prefix, ReleaseSpec, Runs, SampleSpec, StageSpec, Target};
 
 /// A dataset file that is valid by itself. Whether its component fits is known only after that was opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// Its name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`.
+    /// Its name: `[A-Za-z0-9][A-Za-z0-9_-]{0,62}`; that of a stage has the stage's name behind a dot.
     pub name: String,
     /// The file it came from.
     pub file: PathBuf,
@@ -27,4 +27,34 @@ pub struct Dataset {
     pub release: ReleaseSpec,
     /// What a version is tried on.
     pub sample: Option<SampleSpec>,
+    /// What it is in its file, if that has several stages.
+    pub stage: Option<StageSpec>,
+}
+
+impl Dataset {
+    /// The name of the dataset that the file is about: its own, or that of the dataset that it is a stage of.
+    pub fn of(&self) -> &str {
+        self.stage.as_ref().map_or(&self.name, |stage| &stage.of)
+    }
+
+    /// The outputs that the end of a stage has to do with: what others take, and what takes the place of earlier runs' objects. If
+    /// there is any, a run of the stage ends with a message that concludes it.
+    pub fn concluded(&self) -> impl Iterator<Item = (&OutputSpec, &Prefix)> {
+        let stage = self.stage.as_ref();
+        self.outputs.iter().filter_map(move |output| match &output.target {
+            Target::Objects { prefix, .. } => {
+                let taken = stage?.hands_over.iter().any(|takes| takes.output == output.name);
+                (taken || output.runs() != Runs::Append).then_some((output, prefix))
+            }
+            Target::Table { .. } => None,
+        })
+    }
+
+    /// Where its tables stand in the file.
+    pub fn place(&self) -> Place {
+        match &self.stage {
+            Some(stage) => Place::default().key("stage").index(stage.index),
+            None => Place::default(),
+        }
+    }
 }

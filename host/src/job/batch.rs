@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::digest::Digest;
 use super::id::BatchId;
 use super::item::Item;
-use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput};
+use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, Results};
 use super::token::{MAX_TOKEN_BYTES, TaskToken};
 
 /// The longest name in a message, in bytes. An execution's ARN and a state's name have fewer characters than this, and
@@ -40,7 +40,9 @@ pub struct Batch {
     pub values: BTreeMap<String, Value>,
     /// `BatchInput`, or `null`.
     pub batch_input: Arc<str>,
-    /// At least one item.
+    /// Where the answers of a stage's batches are, if this is what concludes the stage.
+    pub conclude: Option<Results>,
+    /// At least one item, unless it concludes a stage.
     pub items: Vec<Item>,
 }
 
@@ -87,8 +89,10 @@ impl Batch {
                 return Err(refuse(format!("`{name}` of the message has {} bytes; at most {most}", value.len())));
             }
         }
-        if message.input.items.is_empty() {
-            return Err(refuse("the batch has no items: `input.Items` is empty".into()));
+        match (&message.conclude, message.input.items.is_empty()) {
+            (None, true) => return Err(refuse("the batch has no items: `input.Items` is empty".into())),
+            (Some(_), false) => return Err(refuse("what concludes a stage has no items, and this has some".into())),
+            _ => {}
         }
         let items = message.input.items.into_iter().zip(0..);
         Ok(Self {
@@ -99,6 +103,7 @@ impl Batch {
             component: message.component,
             run: message.run,
             values: message.values,
+            conclude: message.conclude,
             batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
             items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
         })
@@ -118,6 +123,7 @@ impl Batch {
             component: self.component,
             run: self.run.clone(),
             values: self.values.clone(),
+            conclude: self.conclude.clone(),
             input: MessageInput {
                 batch_input: Some(&*self.batch_input).filter(|input| *input != "null").map(raw).transpose()?,
                 items: self.items.iter().map(|item| raw(&item.body)).collect::<Result<_, _>>()?,

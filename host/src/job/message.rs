@@ -44,8 +44,21 @@ pub struct Message {
     /// What the placeholders of the dataset's places stand for: fields of the Distributed Map's input and context object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
+    /// In the message that concludes a stage: where the answers of the stage's batches are. It has no items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclude: Option<Results>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
+}
+
+/// Where Step Functions wrote the answers of all batches: a manifest (`ResultWriterDetails` in the output of a Map state).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Results {
+    /// The bucket.
+    pub bucket: String,
+    /// The manifest's key.
+    pub key: String,
 }
 
 /// What `ItemBatcher` hands to the child workflow.

@@ -3,21 +3,26 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::NumberedBatch;
-use super::names::child_execution;
+use super::names::{child_execution, conclusion};
 use super::summary::BatchFailure;
 use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
+use crate::conclude::Concluded;
 use crate::dataset::RunValues;
-use crate::job::{MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
+use crate::job::{MESSAGE_VERSION, Message, MessageInput, Results, TaskToken, error_names};
 use crate::report::BatchReport;
 
 /// The name of the waiting state, here and in the generated state machine.
 pub const STATE: &str = crate::asl::BATCH_STATE;
+
+/// The name of the state that concludes a stage, in local runs.
+const CONCLUSION_STATE: &str = "Conclude";
 
 /// The pauses of the generated `Retry`: its `IntervalSeconds` is 1, its `BackoffRate` 2.
 const RETRIES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1024));
@@ -103,21 +108,52 @@ impl Attempts<'_> {
             attempt: 0,
             component: None,
             values: self.values.clone(),
+            conclude: None,
             input: MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items },
         };
-        let fate = loop {
-            let failure = match self.attempt(&mut message).await {
-                Ok(report) => break Fate::Succeeded(report),
+        let fate = match self.answered(&mut message).await {
+            Some(Ok(report)) => Fate::Succeeded(report),
+            Some(Err(failure)) => {
+                let report = serde_json::from_str(&failure.cause).ok();
+                Fate::Failed(failure, report)
+            }
+            None => Fate::Abandoned,
+        };
+        (number, items, fate)
+    }
+
+    /// Has the stage concluded whose batches answered this. None if the run stopped before it could be tried again.
+    pub(super) async fn conclude(&self, results: Results) -> Option<Result<Concluded, BatchFailure>> {
+        let mut message = Message {
+            run: None,
+            gristmill: MESSAGE_VERSION,
+            dataset: self.dataset.into(),
+            task_token: TaskToken::new(""),
+            execution: conclusion(self.dataset, self.run),
+            state: CONCLUSION_STATE.into(),
+            attempt: 0,
+            component: None,
+            values: self.values.clone(),
+            conclude: Some(results),
+            input: MessageInput { batch_input: None, items: Vec::new() },
+        };
+        self.answered(&mut message).await
+    }
+
+    /// What the message is answered, after as many attempts as the dataset allows. None if the run stopped before the next one.
+    async fn answered<T: DeserializeOwned>(&self, message: &mut Message) -> Option<Result<T, BatchFailure>> {
+        loop {
+            let failure = match self.attempt(message).await {
+                Ok(answer) => return Some(Ok(answer)),
                 Err(failure) => failure,
             };
             if !RETRIED.contains(&failure.error.as_str()) || message.attempt >= self.max_attempts {
-                let report = serde_json::from_str(&failure.cause).ok();
-                break Fate::Failed(failure, report);
+                return Some(Err(failure));
             }
             let delay = retry_delay(&message.execution, message.attempt);
             let (error, cause) = (&failure.error, &failure.cause);
             tracing::warn!(
-                batch = number,
+                execution = message.execution,
                 attempt = message.attempt,
                 error,
                 cause,
@@ -126,14 +162,13 @@ impl Attempts<'_> {
             );
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break Fate::Abandoned,
+                () = self.stop.cancelled() => return None,
                 () = self.clock.sleep(delay) => message.attempt += 1,
             }
-        };
-        (number, items, fate)
+        }
     }
 
-    async fn attempt(&self, message: &mut Message) -> Result<BatchReport, BatchFailure> {
+    async fn attempt<T: DeserializeOwned>(&self, message: &mut Message) -> Result<T, BatchFailure> {
         let fault = |cause: String| BatchFailure { error: error_names::HOST_FAULT.into(), cause };
         // A new token each time: an answer to the attempt before must not settle this one.
         message.task_token = TaskToken::new(format!("{}/{}", message.execution, message.attempt));
@@ -141,7 +176,7 @@ impl Attempts<'_> {
             serde_json::to_string(message).map_err(|error| fault(format!("the message cannot be written: {error}")))?;
         match self.submit.submit(&message.task_token, body).await {
             Answer::Success { output } => serde_json::from_str(&output)
-                .map_err(|error| fault(format!("the worker's answer is not a batch's report: {error}"))),
+                .map_err(|error| fault(format!("the worker's answer is not what was asked for: {error}"))),
             Answer::Failure { error, cause } => Err(BatchFailure { error, cause }),
         }
     }

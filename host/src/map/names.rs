@@ -6,10 +6,17 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::dataset::Dataset;
+
 /// The run's own name: the same for the same dataset and input, so that a run that was interrupted goes on under it.
 pub fn run_name(dataset: &str, input: &RawValue) -> String {
     // A dataset's name has no newline, so that no two pairs give the same text.
     hex::encode(Sha256::digest(format!("{dataset}\n{}", canonical(input, MAX_DEPTH))))[..12].into()
+}
+
+/// What the run is called that this dataset, or the one that it is a stage of, has with an input.
+pub fn run_of(dataset: &Dataset, input: &RawValue) -> String {
+    run_name(dataset.of(), input)
 }
 
 /// How deep an input is put in order; what is deeper is taken as it is written.
@@ -47,6 +54,11 @@ pub fn child_executions(dataset: &str, run: &str) -> String {
 /// The ARN of the child execution that has this batch.
 pub fn child_execution(dataset: &str, run: &str, batch: u64) -> String {
     format!("{}{batch:06}", child_executions(dataset, run))
+}
+
+/// The ARN of the execution that concludes a stage.
+pub fn conclusion(dataset: &str, run: &str) -> String {
+    format!("{}conclude", child_executions(dataset, run))
 }
 
 /// The number of the batch that this child execution has.

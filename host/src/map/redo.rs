@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{batch_number, child_executions};
+use super::names::{batch_number, child_executions, conclusion};
 use crate::batch::{Cause, Evidence};
 use crate::dataset::Dataset;
 use crate::ledger::LedgerError;
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::sqlite::{Kept, SqliteLedger};
 use crate::sink::{SinkError, Stores};
 
 /// How many batches are read from the ledger at once: checking one may look at many objects.
@@ -43,16 +43,9 @@ impl Redo {
         loop {
             let page = ledger.kept_under(&prefix, behind.as_ref(), AT_ONCE).await?;
             for kept in &page {
-                let cause = if all {
-                    Some((Cause::Asked, String::new()))
-                } else {
-                    match kept.evidence.as_deref().map(serde_json::from_str::<Evidence>) {
-                        Some(Ok(evidence)) => evidence.outdated(dataset, stores).await?,
-                        // Evidence that cannot be read counts as outdated.
-                        Some(Err(_)) | None => Some((Cause::InputsChanged, String::new())),
-                    }
-                };
-                if let (Some(cause), Some(number)) = (cause, batch_number(&kept.id.execution)) {
+                // What concludes a stage is looked at when the stage's batches are done.
+                let Some(number) = batch_number(&kept.id.execution) else { continue };
+                if let Some(cause) = outdated(kept, stores, dataset, all).await? {
                     ledger.outdate(kept).await?;
                     redo.insert(number, cause);
                 }
@@ -65,6 +58,14 @@ impl Redo {
         }
     }
 
+    /// Marks what concluded a stage of an earlier run to be done again: other runs may have left something since.
+    pub async fn forget_conclusion(ledger: &SqliteLedger, dataset: &Dataset, run: &str) -> Result<(), LedgerError> {
+        for kept in ledger.kept_under(&conclusion(&dataset.name, run), None, 1).await? {
+            ledger.outdate(&kept).await?;
+        }
+        Ok(())
+    }
+
     /// Why a batch is done again, and the place that has changed.
     pub(super) fn why(&self, number: u64) -> Option<&(Cause, String)> {
         self.0.get(&number)
@@ -73,5 +74,22 @@ impl Redo {
     #[cfg(test)]
     pub(super) fn of(batches: impl IntoIterator<Item = (u64, Cause, &'static str)>) -> Self {
         Self(batches.into_iter().map(|(number, cause, place)| (number, (cause, place.to_owned()))).collect())
+    }
+}
+
+/// Why a batch is done again, and the place that has changed, if it is.
+async fn outdated(
+    kept: &Kept,
+    stores: &Stores,
+    dataset: &Dataset,
+    asked: bool,
+) -> Result<Option<(Cause, String)>, SinkError> {
+    if asked {
+        return Ok(Some((Cause::Asked, String::new())));
+    }
+    match kept.evidence.as_deref().map(serde_json::from_str::<Evidence>) {
+        Some(Ok(evidence)) => evidence.outdated(dataset, stores).await,
+        // Evidence that cannot be read counts as outdated.
+        Some(Err(_)) | None => Ok(Some((Cause::InputsChanged, String::new()))),
     }
 }

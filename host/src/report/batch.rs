@@ -81,6 +81,20 @@ const MAX_CAUSE: usize = 32_768;
 const SHORT_MESSAGE: usize = 500;
 
 impl BatchReport {
+    /// Of a batch that has no items.
+    pub fn of_no_items(dataset: &str, component: Component) -> Self {
+        Self {
+            dataset: dataset.into(),
+            component,
+            items: ItemCounts::default(),
+            bytes_read: 0,
+            outputs: Vec::new(),
+            failures: Failures::default(),
+            report: None,
+            from_receipt: false,
+        }
+    }
+
     /// What the waiting state is told: a failure if more than the tolerated percentage of items was rejected, else a success.
     pub fn answer(&self, tolerated_rejected_percentage: f64) -> Answer {
         // It multiplies and does not divide, so that 10 of 100 are not more than 10 %.

@@ -68,15 +68,16 @@ impl Fetched {
         Ok(Self { release, digest: *digest, text, component, sample, signers })
     }
 
-    /// The dataset file, with the variables of this process put in.
-    pub fn dataset(&self, variables: &Variables) -> Result<Dataset, NotOpened> {
+    /// The dataset file, with the variables of this process put in: its stages, or the one dataset that it is.
+    pub fn stages(&self, variables: &Variables) -> Result<Vec<Dataset>, NotOpened> {
         let file = PathBuf::from(format!("{}-{}", self.release.name, self.release.version)).join("dataset.toml");
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", self.release.title()));
-        let dataset = Dataset::parse(&self.text, &file, variables).map_err(|findings| refused(findings.to_string()))?;
-        if dataset.name != self.release.name.as_str() {
-            return Err(refused(format!("its file is of dataset {}", dataset.name)));
+        let stages = Dataset::parse_stages(&self.text, &file, variables);
+        let stages = stages.map_err(|findings| refused(findings.to_string()))?;
+        if let Some(other) = stages.iter().find(|dataset| dataset.of() != self.release.name.as_str()) {
+            return Err(refused(format!("its file is of dataset {}", other.of())));
         }
-        Ok(dataset)
+        Ok(stages)
     }
 
     /// The dataset with its component compiled, and both checked against each other.
@@ -86,9 +87,10 @@ impl Fetched {
         runtime: &Runtime,
         stores: &Stores,
     ) -> Result<DatasetVersion, NotOpened> {
-        let dataset = self.dataset(variables)?;
+        let stages = self.stages(variables)?;
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", self.release.title()));
-        let loaded = DatasetVersion::of(dataset, &self.text, &self.component, runtime, stores).await;
+        let release = Some(self.digest);
+        let loaded = DatasetVersion::of_release(stages, &self.text, &self.component, release, runtime, stores).await;
         let loaded = loaded.map_err(|findings| refused(findings.to_string()))?;
         let called: Option<Version> = loaded.version().parse().ok();
         if called.as_ref() != Some(&self.release.version) {
@@ -99,6 +101,6 @@ impl Fetched {
             };
             return Err(refused(format!("its {by} {}", loaded.version())));
         }
-        Ok(DatasetVersion { release: Some(self.digest), ..loaded })
+        Ok(loaded)
     }
 }

@@ -93,7 +93,7 @@ impl KnownReleases {
     /// What is open and fits.
     pub(super) fn find(&self, name: &str, fits: impl Fn(&DatasetVersion) -> bool) -> Option<Arc<DatasetVersion>> {
         let mut kept = lock(&self.kept);
-        let at = kept.iter().rposition(|loaded| loaded.dataset.name == name && fits(loaded))?;
+        let at = kept.iter().rposition(|loaded| loaded.dataset.of() == name && fits(loaded))?;
         let loaded = kept.remove(at)?;
         kept.push_back(loaded.clone());
         Some(loaded)
@@ -101,9 +101,9 @@ impl KnownReleases {
 
     /// What is in use is kept by whoever uses it; here are the latest, whoever uses them.
     pub(super) fn keep(&self, loaded: Arc<DatasetVersion>) {
-        let name = loaded.dataset.name.clone();
+        let name = loaded.dataset.of().to_owned();
         let mut kept = lock(&self.kept);
-        let idle = |loaded: &Arc<DatasetVersion>| Arc::strong_count(loaded) == 1 && loaded.dataset.name == name;
+        let idle = |loaded: &Arc<DatasetVersion>| Arc::strong_count(loaded) == 1 && loaded.dataset.of() == name;
         kept.push_back(loaded);
         loop {
             let idle = || kept.iter().enumerate().filter(|(_, loaded)| idle(loaded));

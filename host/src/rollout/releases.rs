@@ -60,11 +60,13 @@ impl Releases {
         // The component's bytes are gone.
         drop(room);
         let refused = |why: String| NotOpened::Refused(format!("{}: {why}", release.title()));
-        if let Some(objection) = self.admission.objection(&loaded.need()) {
-            return Err(refused(objection));
+        for stage in loaded.stages() {
+            if let Some(objection) = self.admission.objection(&stage.need()) {
+                return Err(refused(objection));
+            }
+            let tried = sample::test(stage, &objects, &self.admission, &self.guests, sample::LIMIT).await;
+            tried.map_err(|failure| refused(failure.to_string()))?;
         }
-        let tried = sample::test(&loaded, &objects, &self.admission, &self.guests, sample::LIMIT).await;
-        tried.map_err(|failure| refused(failure.to_string()))?;
         Ok(loaded)
     }
 

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The columns in a key, in their order, unescaped. The last part is the file's name and has none.
-pub(super) fn columns(key: &str) -> Vec<(String, Option<String>)> {
+pub(crate) fn columns(key: &str) -> Vec<(String, Option<String>)> {
     let folders = key.rsplit_once('/').map_or("", |(folders, _)| folders);
     let pairs = folders.split('/').filter_map(|part| part.split_once('='));
     let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();

@@ -6,7 +6,7 @@ mod condition;
 mod cut;
 mod encode;
 mod format;
-mod hive;
+pub(crate) mod hive;
 mod parquet;
 mod plan;
 mod request;

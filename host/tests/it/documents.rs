@@ -125,7 +125,7 @@ fn dataset_files_in_documents_are_dataset_files() {
         for block in document.blocks_in("toml").filter(|block| !block.lines.contains(&"[keys]".into())) {
             let text = block.lines.join("\n") + "\n";
             for text in [whole(&text), whole(&uncommented(&text))] {
-                let parsed = Dataset::parse(&text, Path::new("dataset.toml"), &variables);
+                let parsed = Dataset::parse_stages(&text, Path::new("dataset.toml"), &variables);
                 parsed.unwrap_or_else(|findings| panic!("{}:{}: {findings}\n{text}", document.path, block.line));
             }
             seen += 1;

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["dataset", "table"],
     &["asl", "runtime", "sink"],
     &["account", "lint", "report", "simulate"],
-    &["admission", "telemetry"],
+    &["admission", "conclude", "telemetry"],
     &["catalog"],
     &["batch", "rollout"],
     &["map", "replay", "worker"],

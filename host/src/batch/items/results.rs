@@ -14,7 +14,7 @@ use crate::job::{Batch, FailureKind, ItemFailure, error_names};
 use crate::ledger::fleet::Tally;
 use crate::object::trace::Trace;
 use crate::object::{ContentType, ObjectError, Uploads};
-use crate::report::{BatchReport, Component, Failures, FullReport, ItemCounts, Recorded};
+use crate::report::{BatchReport, Failures, FullReport, ItemCounts, Recorded};
 use crate::sink::{Effect, Staging};
 
 /// How many item failures an answer shows; all of them are in the full report.
@@ -105,12 +105,7 @@ impl ItemResults {
         let rejected = self.failures.len() as u64;
         let total = self.items as u64;
         let items = ItemCounts { total, succeeded: total - rejected, rejected };
-        let component = Component {
-            name: loaded.plugin.manifest.name.clone(),
-            version: loaded.plugin.manifest.version.clone(),
-            digest: loaded.plugin.digest,
-            release: loaded.release,
-        };
+        let component = loaded.component();
         let at = loaded.report_place(batch);
         if let Some(at) = &at {
             let recorded = Recorded {

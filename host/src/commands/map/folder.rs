@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use serde_json::value::RawValue;
 
+use crate::conclude::ResultsWriter;
 use crate::dataset::{Dataset, Target};
-use crate::job::BatchId;
+use crate::job::{BatchId, Results};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::map::summary::Summary;
 use crate::map::{names, preview};
@@ -69,9 +69,8 @@ impl Folder {
 
     /// Deletes the objects of batches beyond the last one. A run that is repeated over fewer items has fewer batches, and the
     /// objects must be those of one run over today's items. Rows of tables stay, as they would in DynamoDB.
-    pub(super) async fn forget_stale(&self, dataset: &Dataset, input: &RawValue, batches: u64) -> anyhow::Result<()> {
-        let run = names::run_name(&dataset.name, input);
-        for (id, receipt) in self.ledger.committed_under(&names::child_executions(&dataset.name, &run)).await? {
+    pub(super) async fn forget_stale(&self, dataset: &Dataset, run: &str, batches: u64) -> anyhow::Result<()> {
+        for (id, receipt) in self.ledger.committed_under(&names::child_executions(&dataset.name, run)).await? {
             if names::batch_number(&id.execution).is_none_or(|number| number < batches) {
                 continue;
             }
@@ -83,6 +82,23 @@ impl Folder {
             self.ledger.forget(&id).await?;
         }
         Ok(())
+    }
+
+    /// Writes what the batches of a run answered, as Step Functions would.
+    pub(super) async fn write_results(
+        &self,
+        dataset: &Dataset,
+        run: &str,
+        prefix: &Location,
+    ) -> anyhow::Result<Results> {
+        let folder = prefix.with_key(format!("{}{run}/", prefix.key));
+        let mut results = ResultsWriter::begin(&*self.objects, &folder).await?;
+        for (id, receipt) in self.ledger.committed_under(&names::child_executions(&dataset.name, run)).await? {
+            if names::batch_number(&id.execution).is_some() {
+                results.push(&id, &receipt).await?;
+            }
+        }
+        Ok(results.finish().await?)
     }
 
     /// The objects that a batch has, and the lists of them.

@@ -3,6 +3,7 @@
 
 mod folder;
 pub(super) mod plan;
+mod stage;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,14 +12,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use indicatif::HumanCount;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use self::folder::Folder;
-use self::plan::{plan, read_input, source};
+use self::plan::read_input;
+use self::stage::LocalRun;
 use super::compiler::{runtime_here, with_notice};
 use super::inputs::variables;
 use super::machine::{GuestThreads, cores, memory};
-use super::output::{print, print_json, warn};
+use super::output::{print_json, warn};
 use crate::admission::Admission;
 use crate::batch::{Identity, LEASE, Services};
 use crate::callback::Answer;
@@ -27,11 +30,7 @@ use crate::catalog::{Catalog, DatasetVersion};
 use crate::cli::MapArgs;
 use crate::dataset::{Dataset, Target};
 use crate::job::{BatchId, TaskToken, error_names};
-use crate::map::attempt::{Submit, WallClock};
-use crate::map::names;
-use crate::map::progress::Progress;
-use crate::map::redo::Redo;
-use crate::map::run::{self, Plan};
+use crate::map::attempt::Submit;
 use crate::map::summary::Status;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::sink::{SinkError, Stores};
@@ -44,7 +43,7 @@ use crate::worker::{Activity, Worker};
 const DRAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Result<ExitCode> {
-    let dataset = Dataset::load(&args.dataset, &variables(args.variables, &args.dataset)?)?;
+    let stages = Dataset::load_stages(&args.dataset, &variables(args.variables.clone(), &args.dataset)?)?;
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(cores).max(1);
     let admission = Admission::new(slots, memory(args.memory).unwrap_or(u64::MAX));
@@ -53,33 +52,31 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         eprintln!("{} is new", line(&args.local.display().to_string()));
     }
     // Before anything is compiled, so that wrong placeholders are reported at once.
-    let source = source(&dataset, &input)?;
-    let looked_at = source.location().map(ToString::to_string);
-    let plan = plan(&dataset, &input, source, folder.objects.clone())?;
+    stages.iter().try_for_each(|stage| stage::check(stage, &input))?;
     let runtime = runtime_here(slots, &args.compile)?;
     let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
-    let component = dataset.plugin.component.clone();
-    let opened = with_notice(&component, DatasetVersion::open(dataset, &runtime, &stores)).await;
-    let loaded = Arc::new(opened?);
-    let dataset = &loaded.dataset;
-    if let Some(objection) = admission.objection(&loaded.need()) {
-        anyhow::bail!("{}: {objection}", dataset.file.display());
+    let component = stages.first().context("no stage")?.plugin.component.clone();
+    let opened = with_notice(&component, DatasetVersion::open_stages(stages, &runtime, &stores)).await?;
+    let loaded = Arc::new(opened);
+    let opened: Vec<_> = loaded.stages().cloned().collect();
+    for stage in &opened {
+        let file = stage.dataset.file.display().to_string();
+        if let Some(objection) = admission.objection(&stage.need()) {
+            anyhow::bail!("{file}: {objection}");
+        }
+        make_tables(stage).await.context(file)?;
     }
-    make_tables(&loaded).await.with_context(|| dataset.file.display().to_string())?;
-    let run = names::run_name(&dataset.name, &input);
-    let redo = Redo::look(&folder.ledger, &stores, dataset, &run, args.again).await?;
-    let plan = Plan { redo, ..plan };
 
     let threads = GuestThreads::start(slots)?;
     let guests = threads.handle();
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
     let callback = Arc::new(LocalCallback::new());
     let services = Arc::new(Services {
-        catalog: Arc::new(Catalog::of(loaded.clone())),
+        catalog: Arc::new(Catalog::of(loaded)),
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
         callback: callback.clone(),
-        stores,
+        stores: stores.clone(),
         guests: guests.clone(),
         admission,
         lanes: slots,
@@ -97,31 +94,24 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
     let interrupted = super::signals::interrupts();
-    let mut progress = Progress::for_stderr(args.json || args.quiet);
     let submit = Embedded { queue: queue.clone(), callback };
-    let mut summary = run::run(plan, &submit, &WallClock::start(), &mut progress, &interrupted).await;
+    let run = LocalRun { args: &args, input: &input, folder: &folder, stores: &stores, submit: &submit, interrupted };
+    let ran = run.stages(&opened).await;
     stop.cancel();
     queue.close();
     worker.await??;
-    if summary.status == Status::Succeeded {
-        folder.forget_stale(dataset, &input, summary.batches.total()).await?;
-    }
-    summary.locate(|place| folder.place(place));
+    let summaries = ran?;
     if guest_lines.withheld() > 0 {
         let more = HumanCount(guest_lines.withheld());
         warn(&format!("plugins said {more} lines more than are shown: `--log warn,guest=info` shows all"));
     }
-    if summary.status == Status::Succeeded && summary.items.total == 0 {
-        let place = looked_at.and_then(|place| folder.place(&place));
-        let place = place.map_or_else(String::new, |place| format!(", which is {place} here"));
-        warn(&format!("nothing was done: there are no items. They would be {}{place}", summary.source));
-    }
     if args.json {
-        print_json(&summary)?;
-    } else {
-        print(format_args!("{summary}{}", folder.preview(&summary, dataset)))?;
+        match (&*opened, &*summaries) {
+            ([only], [summary]) if only.dataset.stage.is_none() => print_json(summary)?,
+            _ => print_json(&json!({"stages": summaries}))?,
+        }
     }
-    Ok(match summary.status {
+    Ok(match summaries.last().map_or(Status::Succeeded, |summary| summary.status) {
         Status::Succeeded => ExitCode::SUCCESS,
         Status::Failed => ExitCode::FAILURE,
         // As shells report a program that SIGINT ended.

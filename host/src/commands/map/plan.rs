@@ -36,7 +36,7 @@ pub(in crate::commands) fn read_input(argument: &str) -> anyhow::Result<Box<RawV
 
 /// The values of placeholders: the input, and the context object of this run.
 fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
-    let id = names::execution(&dataset.name, &names::run_name(&dataset.name, input));
+    let id = names::execution(&dataset.name, &names::run_of(dataset, input));
     Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
 }
 
@@ -70,6 +70,7 @@ pub(super) fn plan(
     let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
     Ok(Plan {
         dataset: dataset.name.clone(),
+        run: names::run_of(dataset, input),
         input: input.to_owned(),
         source: source.to_string(),
         items: items(dataset, source, objects),

@@ -23,7 +23,7 @@ type Note<'n> = &'n mut dyn FnMut(Place, String, Option<String>);
 fn complaints(dataset: &Dataset, manifest: &Manifest, judged: &Judgement, note: Note<'_>) {
     match judged {
         Ok(complaints) => {
-            let place = Place::default().key("settings");
+            let place = dataset.place().key("settings");
             for Complaint { pointer, message, help } in complaints {
                 note(below(&place, &dataset.settings, pointer), message.clone(), help.clone());
             }
@@ -31,7 +31,7 @@ fn complaints(dataset: &Dataset, manifest: &Manifest, judged: &Judgement, note: 
         Err(reason) => {
             let help =
                 format!("this is a fault of the plugin `{}` {}, not of this file", manifest.name, manifest.version);
-            let plugin = Place::default().key("plugin").key("component");
+            let plugin = dataset.place().key("plugin").key("component");
             note(plugin, format!("the plugin's settings schema {reason}"), Some(help));
         }
     }
@@ -51,7 +51,7 @@ fn below(place: &Place, value: &Value, pointer: &str) -> Place {
 }
 
 fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
-    let all = Place::default().key("output");
+    let all = dataset.place().key("output");
     for (n, output) in dataset.outputs.iter().enumerate() {
         let place = all.index(n);
         let Some(shape) = manifest.outputs.iter().find(|shape| shape.name == output.name) else {
@@ -92,8 +92,10 @@ fn outputs(dataset: &Dataset, manifest: &Manifest, note: Note<'_>) {
             );
         }
     }
+    let kept_by_others = dataset.stage.as_ref().map_or(&[][..], |stage| &stage.kept_by_others);
     for shape in &manifest.outputs {
-        if !dataset.outputs.iter().any(|output| output.name == shape.name) {
+        let names = dataset.outputs.iter().map(|output| &output.name).chain(kept_by_others);
+        if !names.into_iter().any(|name| *name == shape.name) {
             let help = format!("add an `[[output]]` with `name = \"{}\"` and where its rows go", shape.name);
             note(all.clone(), format!("the plugin's output `{}` goes nowhere", shape.name), Some(help));
         }

@@ -14,14 +14,14 @@ pub fn warnings(dataset: &Dataset, imports: &[String]) -> Vec<Finding> {
         let message = "neighbours in a batch share an instance: what the plugin keeps (variables, caches, the order of a hash map) \
                        goes on from item to item. A batch gives the same rows every time, an item on its own may not";
         let help = "leave `instance` out if the plugin starts fast, or let nothing that it keeps show in its rows";
-        note(Place::default().key("plugin").key("instance"), message.into(), Some(help.into()));
+        note(dataset.place().key("plugin").key("instance"), message.into(), Some(help.into()));
     }
     grants(dataset, imports, &mut note);
     warnings
 }
 
 fn grants(dataset: &Dataset, imports: &[String], note: &mut dyn FnMut(Place, String, Option<String>)) {
-    let (place, granted) = (Place::default().key("grants").key("read"), &dataset.grants.read);
+    let (place, granted) = (dataset.place().key("grants").key("read"), &dataset.grants.read);
     let interface = |import: &&String| import.split('@').next() == Some("gristmill:plugin/objects");
     let Some(import) = imports.iter().find(interface) else {
         if !granted.is_empty() {
@@ -39,7 +39,7 @@ fn grants(dataset: &Dataset, imports: &[String], note: &mut dyn FnMut(Place, Str
         && !granted.iter().any(|grant| grant.contains(&listed) || listed.contains(grant))
     {
         let help = format!("if the plugin opens the items' objects, add \"{listed}\" to `[grants] read`");
-        let at = Place::default().key("map").key("item_reader").key("list_objects");
+        let at = dataset.place().key("map").key("item_reader").key("list_objects");
         note(at, format!("nothing under {listed} is granted: the plugin can open none of these objects"), Some(help));
     }
 }

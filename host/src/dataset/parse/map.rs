@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ranges;
-use super::values::{MAX_ITEMS, distinct, duration, location, object, size};
+use super::values::{MAX_ITEMS, distinct, duration, location, name, object, size};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{DELIMITERS, ItemReader, LoadAs, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits};
+use crate::dataset::{
+    DELIMITERS, Each, HandOver, ItemReader, LoadAs, MAX_INPUT_BYTES_PER_BATCH, MapSpec, Prefix, Template, limits,
+};
 
 /// An execution of a standard workflow lasts at most a year ("Step Functions service quotas").
 const MAX_STATE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -81,8 +83,8 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
 /// The reader, and how many items it reads at most.
 fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     keys!(let {
-        list_objects, csv, json, json_lines, parquet, s3_inventory, athena_files, athena_rows, numbers, dates, headers,
-        delimiter, pointer, load, max_items
+        list_objects, csv, json, json_lines, parquet, s3_inventory, athena_files, athena_rows, numbers, dates, stage,
+        headers, delimiter, pointer, load, output, each, before, max_items
     } = node);
     let sources = [
         &list_objects,
@@ -95,12 +97,13 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         &athena_rows,
         &numbers,
         &dates,
+        &stage,
     ];
     let given: Vec<_> = sources.iter().filter_map(|slot| slot.node()).collect();
     if given.len() != 1 {
         if matches!(node.kind, Kind::Table(_)) {
             let message = "expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, \
-                           `athena_files`, `athena_rows`, `numbers` and `dates`";
+                           `athena_files`, `athena_rows`, `numbers`, `dates` and `stage`";
             node.note::<()>(message, None);
         }
         return None;
@@ -119,6 +122,11 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     }
     if list_objects.node().is_none() {
         load.refuse("`load` belongs to `list_objects`: it says what the listed objects are");
+    }
+    if stage.node().is_none() {
+        for (slot, key) in [(&output, "output"), (&each, "each"), (&before, "before")] {
+            slot.refuse(&format!("`{key}` belongs to `stage`"));
+        }
     }
     if numbers.node().or(dates.node()).is_some() {
         max_items.refuse("`max_items` belongs to what is read; here `to` says where the items end");
@@ -155,10 +163,28 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         ranges::numbers(node)?
     } else if let Some(node) = dates.node() {
         ranges::dates(node)?
+    } else if let Some(node) = stage.node() {
+        let (stage, takes) = (name(node), hand_over(&output, &each, &before));
+        ItemReader::Stage { stage: stage?, takes: takes? }
     } else {
         csv_table(&csv, &headers, &delimiter)?
     };
     Some((reader, most?))
+}
+
+/// What a stage takes of another one's objects.
+fn hand_over(output: &Slot<'_>, each: &Slot<'_>, before: &Slot<'_>) -> Option<HandOver> {
+    let output = output.required(name);
+    let each = each.required(|node| node.choice(&[("file", Each::File), ("partition", Each::Partition { before: 0 })]));
+    let partitions = before.or(0, |node| node.integer(0..1001, "a number of partitions, at most 1,000"));
+    let each = match each? {
+        Each::File => {
+            before.refuse("`before` belongs to `each = \"partition\"`");
+            Each::File
+        }
+        Each::Partition { .. } => Each::Partition { before: partitions? },
+    };
+    Some(HandOver { output: output?, each })
 }
 
 /// Athena's manifest of a query's files: one URI a line, no header. It has one column whatever stands in it, so that its

@@ -5,6 +5,7 @@ mod map;
 mod output;
 mod ranges;
 mod release;
+mod stage;
 mod values;
 
 use std::ops::RangeInclusive;
@@ -18,7 +19,9 @@ use super::findings::Step;
 use super::names::is_name;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
-use super::{ComponentRef, Dataset, Finding, Grants, InstanceLife, PluginSpec, Position, ReleaseSpec, Variables};
+use super::{
+    ComponentRef, Dataset, Finding, Grants, InstanceLife, ItemReader, PluginSpec, Position, ReleaseSpec, Variables,
+};
 use crate::registry::RegistryError;
 
 /// The longest time that an item may take: Amazon SQS hides its batch's message from other workers for at most 12 hours.
@@ -27,11 +30,12 @@ const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 /// The linear memory of a 32-bit component has at most 4 GiB.
 const MEMORY: RangeInclusive<u64> = MIB..=4 * GIB;
 
-/// The dataset, unless something that it needs is missing or wrong, and everything that is wrong.
-pub(super) fn dataset(text: &str, file: &Path, variables: &Variables) -> (Option<Dataset>, Vec<Finding>) {
+/// The stages of the file, or the one dataset that it is, unless something that it needs is missing or wrong, and everything
+/// that is wrong.
+pub(super) fn stages(text: &str, file: &Path, variables: &Variables) -> (Vec<Dataset>, Vec<Finding>) {
     let reader = Reader::new(file, text);
-    let dataset = reader.parse(Some(variables)).and_then(|root| root_table(&root, file));
-    (dataset, reader.finish())
+    let stages = reader.parse(Some(variables)).and_then(|root| root_table(&root, file));
+    (stages.unwrap_or_default(), reader.finish())
 }
 
 /// Whether a TOML file is meant as a dataset file: it has the key `dataset`. A file that is no TOML counts as one, so that
@@ -69,13 +73,21 @@ pub fn locate(findings: &mut [Finding], text: &str) {
     findings.sort_by_key(|finding| finding.position);
 }
 
-fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
-    keys!(let { dataset, plugin, settings, grants, map, output, release, sample } = root);
+fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
+    keys!(let { dataset, plugin, settings, grants, map, output, release, sample, stage } = root);
     let name = dataset.required(name);
+    if let Some(stages) = stage.node() {
+        for (slot, key) in [(&map, "map"), (&output, "output"), (&sample, "sample")] {
+            slot.refuse(&format!("`{key}` belongs to each `[[stage]]`"));
+        }
+        let release = release.or(ReleaseSpec::default(), release::table);
+        let common = stage::Common { name: name?, plugin, settings, grants, release: release? };
+        return Some(stage::tables(stages, file, &common));
+    }
     let plugin = plugin.required(|node| plugin_table(node, file));
     let settings = settings.or(json!({}), object);
     let grants = grants.or(Grants::default(), grants_table);
-    let map = map.required(map::table);
+    let (map_node, map) = (map.node(), map.required(map::table));
     let (outputs_node, outputs) = (output.node(), output.or(Vec::new(), output::tables));
     let release = release.or(ReleaseSpec::default(), release::table);
     let sample = sample.optional(|node| release::sample_table(node, file));
@@ -89,14 +101,31 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Dataset> {
         outputs: outputs?,
         release: release?,
         sample: sample?,
+        stage: None,
     };
+    if let ItemReader::Stage { .. } = dataset.map.item_reader {
+        let at = map_node.unwrap_or(root);
+        return at
+            .note("`item_reader`: this dataset has no stages", Some("`stage` names a `[[stage]]` before this one"));
+    }
+    reports_beside(&dataset, outputs_node);
+    for (n, _) in dataset.outputs.iter().enumerate().filter(|(_, output)| output.runs.is_some()) {
+        if let Some(node) = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]) {
+            let help = "write the map as `[[stage]]` with a `name`: then a run ends with a step that does this";
+            node.note::<()>("`runs` belongs to an output of a `[[stage]]`", Some(help));
+        }
+    }
+    Some(vec![dataset])
+}
+
+/// Notes the outputs whose objects would have the names of the batches' reports.
+fn reports_beside(dataset: &Dataset, outputs_node: Option<&Node<'_>>) {
     for (n, output) in dataset.outputs.iter().enumerate().filter(|(_, output)| dataset.reports_beside(&output.target)) {
         let node = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]);
         node.and_then(|node| {
             node.note::<()>(format!("`{}` goes to the same place as `[map] reports`", output.name), None)
         });
     }
-    Some(dataset)
 }
 
 fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {

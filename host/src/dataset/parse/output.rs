@@ -9,7 +9,7 @@ use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{
-    Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Target, TextCompression, limits,
+    Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Runs, Target, TextCompression, limits,
 };
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
@@ -32,7 +32,7 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
     keys!(let {
-        name, table, key, prefix, format, compression, partition_by, sort_by, file_size, row_group_size, columns
+        name, table, key, prefix, format, compression, partition_by, sort_by, file_size, row_group_size, runs, columns
     } = node);
     let name = name.required(super::values::name);
     let columns_node = columns.node();
@@ -41,6 +41,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         (Some(table), None) => {
             format.refuse("`format` belongs to `prefix`");
             compression.refuse("`compression` belongs to `prefix`");
+            runs.refuse("`runs` belongs to `prefix`: a row takes the place of the one with its key");
             for (slot, key) in [
                 (&partition_by, "partition_by"),
                 (&sort_by, "sort_by"),
@@ -88,7 +89,22 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             at.note::<()>(message, help.as_deref());
         }
     }
-    Some(OutputSpec { name: name?, target: target?, columns: columns? })
+    let runs = runs.optional(|node| {
+        let runs = node.choice(&[
+            ("append", Runs::Append),
+            ("replace", Runs::Replace),
+            ("replace_partitions", Runs::ReplacePartitions),
+        ])?;
+        match &target {
+            Some(Target::Objects { layout, .. })
+                if runs == Runs::ReplacePartitions && layout.partition_by.is_empty() =>
+            {
+                node.note("the output has no partitions", Some("give it `partition_by`, or `runs = \"replace\"`"))
+            }
+            _ => Some(runs),
+        }
+    });
+    Some(OutputSpec { name: name?, target: target?, columns: columns?, runs: runs? })
 }
 
 /// A file smaller than this costs more in requests than in bytes; Amazon S3 holds objects of 5 TiB, and no reader wants them.

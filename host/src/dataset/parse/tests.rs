@@ -127,6 +127,7 @@ fn a_whole_file_is_understood() {
             },
             outputs: vec![
                 OutputSpec {
+                    runs: None,
                     name: "stations".into(),
                     target: Target::Table { table: "noaa-precipitation".into(), key: vec!["pk".into()] },
                     columns: Some(vec![
@@ -136,6 +137,7 @@ fn a_whole_file_is_understood() {
                     ]),
                 },
                 OutputSpec {
+                    runs: None,
                     name: "daily".into(),
                     target: Target::Objects {
                         prefix: "s3://results/daily/".parse().unwrap(),
@@ -160,6 +162,7 @@ fn a_whole_file_is_understood() {
                 batch_input: Some(json!({"Bucket": "data"})),
                 objects: Some(SampleObjects { folder: "sets/sample".into(), prefix: "s3://data/".parse().unwrap() }),
             }),
+            stage: None,
         }
     );
 }
@@ -774,4 +777,66 @@ format = "csv"
     sets/d.toml:16:10: output[1].prefix: the prefix `s3://b/{$.day}` does not end with `/`
         help: every batch writes an object of its own under the prefix: write `s3://b/{$.day}/`
     ");
+}
+
+const TWO_STAGES: &str = r#"
+dataset = "d"
+plugin.component = "p"
+[[stage]]
+name = "land"
+map.items = [1]
+output = [{ name = "events", prefix = "s3://b/landed/", format = "parquet", partition_by = ["day"] },
+          { name = "rows", table = "t", key = ["k"] }, { name = "plain", prefix = "s3://b/plain/", format = "csv" }]
+[[stage]]
+name = "roll"
+settings.n = 3
+map.item_reader = { stage = "land", output = "events", each = "partition", before = 1 }
+"#;
+
+fn stages(text: &str) -> Result<Vec<Dataset>, String> {
+    Dataset::parse_stages(text, Path::new("d.toml"), &variables()).map_err(|findings| findings.to_string())
+}
+
+#[test]
+fn stages_are_datasets_that_know_each_other() {
+    let stages = stages(TWO_STAGES).unwrap();
+    let names: Vec<&str> = stages.iter().map(|stage| &*stage.name).collect();
+    assert_eq!(names, ["d.land", "d.roll"]);
+    let takes = HandOver { output: "events".into(), each: Each::Partition { before: 1 } };
+    let [land, roll] = [0, 1].map(|n| stages[n].stage.clone().unwrap());
+    assert_eq!((land.of.as_str(), land.hands_over), ("d", vec![takes]));
+    assert!(roll.hands_over.is_empty());
+    assert_eq!(roll.kept_by_others, ["events", "rows", "plain"]);
+    // What is not said is the dataset's.
+    assert_eq!((&stages[0].settings, &stages[1].settings), (&json!({}), &json!({"n": 3})));
+    assert_eq!(stages[0].plugin, stages[1].plugin);
+    let results = stages[0].map.result_writer.as_ref().unwrap().to_string();
+    assert_eq!(results, "s3://b/landed/_gristmill/results/");
+    assert_eq!(stages[1].map.result_writer, None);
+}
+
+#[test]
+fn stages_that_do_not_fit_together_are_refused() {
+    let wrong = |from: &str, to: &str| {
+        assert!(TWO_STAGES.contains(from), "{from}");
+        let findings = stages(&TWO_STAGES.replace(from, to)).unwrap_err();
+        findings.lines().next().unwrap().to_owned()
+    };
+    let said = [
+        wrong("stage = \"land\"", "stage = \"roll\""),
+        wrong("stage = \"land\"", "stage = \"lend\""),
+        wrong("output = \"events\", each", "output = \"others\", each"),
+        wrong("output = \"events\", each", "output = \"rows\", each"),
+        wrong("output = \"events\", each", "output = \"plain\", each"),
+        wrong("each = \"partition\"", "each = \"file\""),
+        wrong("name = \"roll\"", "name = \"land\""),
+        wrong("name = \"roll\"", "name = \"a.b\""),
+        wrong("dataset = \"d\"", "dataset = \"d\"\nmap.items = []"),
+        wrong("[[stage]]\nname = \"roll\"", "[[stages]]\nname = \"roll\""),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @"");
+    let alone =
+        parse("dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { stage = 'a', output = 'b', each = 'file' }");
+    insta::assert_snapshot!(alone.unwrap_err().to_string(), @"");
+    insta::assert_snapshot!(parse(TWO_STAGES).unwrap_err().to_string(), @"");
 }

@@ -58,6 +58,13 @@ pub enum Source {
         /// The manifest of the query.
         manifest: Location,
     },
+    /// What a stage before has committed.
+    Stage {
+        /// The items: an object of JSON lines.
+        at: Location,
+        /// The output and the stage.
+        of: String,
+    },
     /// These.
     Items(Vec<Item>),
     /// Numbers or dates.
@@ -76,6 +83,7 @@ impl fmt::Display for Source {
             Self::Inventory { manifest } => write!(f, "the objects in the inventory {manifest}"),
             Self::Parquet { at } => write!(f, "the rows of {at}"),
             Self::AthenaRows { manifest } => write!(f, "the rows of the files in {manifest}"),
+            Self::Stage { of, .. } => write!(f, "what was committed to {of}"),
             Self::Items(_) => f.write_str("`items` of the dataset file"),
             Self::Range(_) => f.write_str("the range in the dataset file"),
         }
@@ -87,7 +95,7 @@ impl Source {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
-            Self::Load { at, .. } | Self::Parquet { at } => Some(at),
+            Self::Load { at, .. } | Self::Parquet { at } | Self::Stage { at, .. } => Some(at),
             Self::Inventory { manifest } | Self::AthenaRows { manifest } => Some(manifest),
             Self::Items(_) | Self::Range(_) => None,
         }
@@ -117,6 +125,9 @@ impl Source {
             ItemReader::AthenaRows { uri } => Self::AthenaRows { manifest: location("athena_rows", uri)? },
             ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
             ItemReader::Range(range) => Self::Range(*range),
+            ItemReader::Stage { stage, .. } => {
+                return Err(format!("`item_reader`: what the stage `{stage}` commits is known when it has run"));
+            }
         })
     }
 }

@@ -35,6 +35,8 @@ const NO_LIMIT: usize = 10_000;
 pub struct Plan {
     /// The dataset's name.
     pub dataset: String,
+    /// What the run is called.
+    pub run: String,
     /// The state's input.
     pub input: Box<RawValue>,
     /// The items.
@@ -70,8 +72,7 @@ pub async fn run(
     progress: &mut Progress,
     shutdown: &CancellationToken,
 ) -> Summary {
-    let name = names::run_name(&plan.dataset, &plan.input);
-    let execution = names::execution(&plan.dataset, &name);
+    let execution = names::execution(&plan.dataset, &plan.run);
     let selector = plan.select.as_ref().map(|select| Selector::new(select, &plan.input, &execution));
     let mut feed = Feed::new(plan.items, selector, Batcher::new(plan.limits, plan.batch_input.as_deref()));
     let stop = CancellationToken::new();
@@ -79,7 +80,7 @@ pub async fn run(
         submit,
         clock,
         dataset: &plan.dataset,
-        run: &name,
+        run: &plan.run,
         batch_input: plan.batch_input.as_deref(),
         values: &plan.values,
         max_attempts: plan.max_attempts,

@@ -132,6 +132,7 @@ fn plan(items: u64) -> Plan {
     Plan {
         values: Default::default(),
         dataset: "d".into(),
+        run: "run".into(),
         input: serde_json::value::to_raw_value(&json!({"day": "2018-01-01"})).unwrap(),
         items: stream::iter(0..items).map(raw).boxed(),
         source: "a test".into(),

@@ -137,6 +137,12 @@ impl Summary {
         }
     }
 
+    /// Fails the run after its last batch.
+    pub fn fail(&mut self, error: RunError) {
+        self.status = Status::Failed;
+        self.error = Some(error);
+    }
+
     /// Counts a batch that succeeded.
     pub(super) fn succeeded(&mut self, batch: u64, report: BatchReport) {
         if report.from_receipt {

@@ -1,0 +1,96 @@
+//! A batch without items: it concludes a stage. What the stage's batches committed takes the place of what earlier runs had, and
+//! becomes the items of the stages behind it.
+//!
+//! It is a batch like others to the ledger: whoever finds its record carries it out, and a repetition is answered from the receipt.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::fault::Fault;
+use super::ready::Ready;
+use super::services::Services;
+use crate::callback::Answer;
+use crate::catalog::DatasetVersion;
+use crate::conclude::{self, ConcludeError, Concluded, ItemsFile, Published, RunRecord};
+use crate::job::{Batch, Results};
+use crate::object::{ContentType, Location, ObjectStore, Uploaded, Uploads};
+use crate::report::BatchReport;
+use crate::sink::{Effect, SinkError};
+
+/// How many bytes of items are written at once.
+const WRITE: usize = 1 << 20;
+
+/// Does all that can be done unseen.
+pub(super) async fn prepare(
+    services: &Services,
+    loaded: &Arc<DatasetVersion>,
+    batch: &Batch,
+    results: &Results,
+    started: SystemTime,
+) -> Result<(Ready, Uploads), Fault> {
+    let store: Arc<dyn ObjectStore> = services.stores.objects.clone();
+    let mut uploads = Uploads::new(services.stores.objects.clone());
+    let (mut effects, mut items) = (Vec::new(), HashMap::new());
+    let (run, at) = (batch.id.object_name(), millis(started));
+    let hands_over = loaded.dataset.stage.as_ref().map_or(&[][..], |stage| &stage.hands_over);
+    for (output, prefix) in loaded.dataset.concluded() {
+        let Some(prefix) = prefix.fixed() else { continue };
+        let fresh = conclude::committed(&store, results, &output.name).await.map_err(fault)?;
+        let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
+        let record = RunRecord::new(at, output.runs(), prefix, &fresh);
+        let Published { current, gone } = conclude::publish(prefix, others, &record);
+        let text = serde_json::to_string(&record).map_err(|error| Fault::Record(error.to_string()))?;
+        let place = RunRecord::place(prefix, &run, &output.name);
+        let (uploaded, _) = write(services, &place, std::iter::once(Ok(text))).await?;
+        uploads.watch(uploaded.clone());
+        effects.push(Effect::List(uploaded));
+        effects.extend(gone.into_iter().map(Effect::Remove));
+        for takes in hands_over.iter().filter(|takes| takes.output == output.name) {
+            let at = conclude::place(prefix, &batch.id, takes);
+            let (uploaded, count) = write(services, &at, conclude::lines(&fresh, &current, takes.each)).await?;
+            uploads.watch(uploaded.clone());
+            effects.push(Effect::Complete(uploaded));
+            items.insert(takes, ItemsFile { bucket: at.bucket, key: at.key, count });
+        }
+    }
+    effects.sort_by_key(Effect::turn);
+    let items = hands_over.iter().filter_map(|takes| items.remove(takes)).collect();
+    let concluded = Concluded { stage: batch.dataset.clone(), items };
+    let output = serde_json::to_string(&concluded).map_err(|error| Fault::Record(error.to_string()))?;
+    let report = BatchReport::of_no_items(&batch.dataset, loaded.component());
+    Ok((Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None }, uploads))
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Uploads lines, and says how many there are.
+async fn write(
+    services: &Services,
+    at: &Location,
+    lines: impl Iterator<Item = Result<String, ConcludeError>>,
+) -> Result<(Uploaded, u64), Fault> {
+    // What an earlier attempt left of it, it cannot make visible any more.
+    services.stores.objects.abort_uploads(at).await?;
+    let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await?;
+    let (mut text, mut count) = (String::new(), 0);
+    for line in lines {
+        text += &line.map_err(fault)?;
+        count += 1;
+        if text.len() >= WRITE {
+            upload.write(std::mem::take(&mut text).into()).await?;
+        }
+    }
+    upload.write(text.into()).await?;
+    Ok((upload.finish().await?, count))
+}
+
+fn fault(error: ConcludeError) -> Fault {
+    match error {
+        ConcludeError::Unavailable(error) => Fault::Objects(error),
+        ConcludeError::Refused(why) => Fault::Sink(SinkError::Refused(why)),
+    }
+}

@@ -1,0 +1,208 @@
+//! What an output holds after several runs: each run leaves a record of its objects, and what it does to those of earlier runs.
+//!
+//! A record appears when its run is concluded, as one object, and is never changed by another run. What the output holds is what the
+//! records say, in the order of their times.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByPartition, ConcludeError, PartitionKey};
+use crate::dataset::Runs;
+use crate::object::{Location, ObjectError, ObjectStore};
+use crate::table::hive;
+
+/// Below an output's prefix. Readers of tables leave out what begins with `_`.
+const RECORDS: &str = "_gristmill/_run.";
+
+/// More than the record of the most objects that a run can have, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// What one run has under an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// When it was concluded: milliseconds since 1970.
+    pub at: u64,
+    /// What it does to the objects of the runs before it.
+    pub runs: Runs,
+    /// Keys below the output's prefix.
+    pub files: BTreeSet<String>,
+}
+
+/// What an output holds once a run is concluded, and what goes for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// All objects of the output.
+    pub current: ByPartition,
+    /// Objects of earlier runs whose place the new ones take.
+    pub gone: BTreeSet<Location>,
+}
+
+impl RunRecord {
+    /// The record of the run that has these objects.
+    pub fn new(at: u64, runs: Runs, prefix: &Location, objects: &ByPartition) -> Self {
+        let below = |file: &Location| file.key.strip_prefix(&prefix.key).unwrap_or(&file.key).to_owned();
+        Self { at, runs, files: objects.values().flatten().map(below).collect() }
+    }
+
+    /// Where the record of a run lies.
+    pub fn place(prefix: &Location, run: &str, output: &str) -> Location {
+        prefix.with_key(format!("{}{RECORDS}{run}.{output}.json", prefix.key))
+    }
+}
+
+/// The records of the other runs.
+pub async fn others(
+    store: &Arc<dyn ObjectStore>,
+    prefix: &Location,
+    run: &str,
+    output: &str,
+) -> Result<Vec<(String, RunRecord)>, ConcludeError> {
+    let own = RunRecord::place(prefix, run, output);
+    let (folder, ending) = (prefix.with_key(format!("{}{RECORDS}", prefix.key)), format!(".{output}.json"));
+    let (mut records, mut next) = (Vec::new(), None);
+    loop {
+        let page = store.list(&folder, next.as_deref()).await.map_err(|error| of_store(&folder, error))?;
+        for object in page.objects {
+            let at = object.location;
+            if at.key.ends_with(&ending) && at != own {
+                records.push((at.key.clone(), read(&**store, &at).await?));
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            return Ok(records);
+        }
+    }
+}
+
+async fn read(store: &dyn ObjectStore, at: &Location) -> Result<RunRecord, ConcludeError> {
+    let (metadata, first) = store.open(at, 1 << 20).await.map_err(|error| of_store(at, error))?;
+    let unreadable = |why: String| {
+        ConcludeError::Refused(format!(
+            "{at} is not the record of a run: {why}; put it back, or delete it together with the run's objects"
+        ))
+    };
+    if metadata.size > MAX_BYTES {
+        return Err(unreadable(format!("it has {} bytes", metadata.size)));
+    }
+    let bytes = match first.len() as u64 == metadata.size {
+        true => first,
+        false => store.read(at, &metadata.etag, 0..metadata.size).await.map_err(|error| of_store(at, error))?,
+    };
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+}
+
+fn of_store(at: &Location, error: ObjectError) -> ConcludeError {
+    match error {
+        ObjectError::Denied(_) | ObjectError::NotFound(_) => ConcludeError::Refused(format!(
+            "what earlier runs have left is recorded at {at}, which cannot be read: {error}; allow `s3:ListBucket` and `s3:GetObject` there"
+        )),
+        error => ConcludeError::Unavailable(error),
+    }
+}
+
+/// What the output holds with this run as the last one.
+pub fn publish(prefix: &Location, mut others: Vec<(String, RunRecord)>, ours: &RunRecord) -> Published {
+    others.sort_by(|(one, first), (other, second)| (first.at, one).cmp(&(second.at, other)));
+    let mut current = ByPartition::new();
+    for (_, record) in &others {
+        take(&mut current, prefix, record);
+    }
+    let before: BTreeSet<Location> = current.values().flatten().cloned().collect();
+    take(&mut current, prefix, ours);
+    let kept: BTreeSet<&Location> = current.values().flatten().collect();
+    let gone = before.into_iter().filter(|file| !kept.contains(file)).collect();
+    Published { current, gone }
+}
+
+/// Adds a run's objects, after those whose place they take have gone.
+fn take(current: &mut ByPartition, prefix: &Location, record: &RunRecord) {
+    let files: Vec<(PartitionKey, Location)> = record
+        .files
+        .iter()
+        .map(|key| (PartitionKey::of(hive::columns(key)), prefix.with_key(format!("{}{key}", prefix.key))))
+        .collect();
+    match record.runs {
+        Runs::Append => {}
+        Runs::Replace => current.clear(),
+        Runs::ReplacePartitions => files.iter().for_each(|(partition, _)| _ = current.remove(partition)),
+    }
+    for (partition, file) in files {
+        let files = current.entry(partition).or_default();
+        if let Err(place) = files.binary_search(&file) {
+            files.insert(place, file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix() -> Location {
+        "s3://b/out/".parse().unwrap()
+    }
+
+    fn record(at: u64, runs: Runs, files: &[&str]) -> RunRecord {
+        RunRecord { at, runs, files: files.iter().map(ToString::to_string).collect() }
+    }
+
+    fn published(others: &[RunRecord], ours: &RunRecord) -> (Vec<String>, Vec<String>) {
+        let others = others.iter().enumerate().map(|(n, record)| (n.to_string(), record.clone())).collect();
+        let Published { current, gone } = publish(&prefix(), others, ours);
+        let key = |file: &Location| file.key.strip_prefix("out/").unwrap().to_owned();
+        (current.values().flatten().map(key).collect(), gone.iter().map(key).collect())
+    }
+
+    #[test]
+    fn runs_that_append_lie_beside_each_other() {
+        let [one, two] = [&["d=1/a", "d=2/a"][..], &["d=2/b"]].map(|files| record(1, Runs::Append, files));
+        assert_eq!(published(&[one], &two).0, ["d=1/a", "d=2/a", "d=2/b"]);
+    }
+
+    #[test]
+    fn what_is_replaced_goes() {
+        let first = record(1, Runs::Append, &["d=1/a", "d=2/a", "d=3/same"]);
+        let all = record(2, Runs::Replace, &["d=2/b", "d=3/same"]);
+        assert_eq!(published(&[first.clone()], &all), (list(&["d=2/b", "d=3/same"]), list(&["d=1/a", "d=2/a"])));
+        let some = record(2, Runs::ReplacePartitions, &["d=2/b"]);
+        assert_eq!(published(&[first], &some), (list(&["d=1/a", "d=2/b", "d=3/same"]), list(&["d=2/a"])));
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_times() {
+        let late = record(9, Runs::Replace, &["d=1/late"]);
+        let early = record(1, Runs::Append, &["d=1/early"]);
+        let ours = record(10, Runs::Append, &["d=1/ours"]);
+        assert_eq!(published(&[late, early], &ours).0, ["d=1/late", "d=1/ours"]);
+    }
+
+    fn list(keys: &[&str]) -> Vec<String> {
+        keys.iter().map(ToString::to_string).collect()
+    }
+
+    proptest::proptest! {
+        /// Whatever runs did, nothing is current that was replaced, and what goes was current.
+        #[test]
+        fn what_is_current_and_what_goes_are_apart(
+            runs in proptest::collection::vec((0..3usize, proptest::collection::btree_set((0..4u8, 0..3u8), 0..6)), 1..6),
+        ) {
+            let modes = [Runs::Append, Runs::Replace, Runs::ReplacePartitions];
+            let mut records: Vec<_> = runs.iter().enumerate().map(|(n, (mode, files))| {
+                let files: Vec<String> = files.iter().map(|(day, file)| format!("d={day}/{file}")).collect();
+                record(n as u64, modes[*mode], &files.iter().map(String::as_str).collect::<Vec<_>>())
+            }).collect();
+            let ours = records.pop().unwrap();
+            let (current, gone) = published(&records, &ours);
+            proptest::prop_assert!(gone.iter().all(|file| !current.contains(file)));
+            proptest::prop_assert!(ours.files.iter().all(|file| current.contains(file)));
+            if ours.runs == Runs::Append {
+                proptest::prop_assert!(gone.is_empty());
+            }
+            let distinct: BTreeSet<&String> = current.iter().collect();
+            proptest::prop_assert_eq!(distinct.len(), current.len());
+        }
+    }
+}

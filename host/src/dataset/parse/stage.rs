@@ -1,0 +1,152 @@
+//! `[[stage]]`: the Distributed Maps of a file, and what one takes of another.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{grants_table, map, output, plugin_table, release, reports_beside};
+use crate::dataset::read::{Slot, keys};
+use crate::dataset::tree::{Kind, Node};
+use crate::dataset::{Dataset, Each, Grants, ItemReader, PluginSpec, Prefix, ReleaseSpec, StageSpec, Target, Template};
+
+/// How many stages a dataset has at most: each is some states of one state machine, whose text has at most 1 MiB.
+const MAX_STAGES: usize = 20;
+
+/// Below the prefix of an output that another stage takes: where Step Functions writes the answers of the batches, if the file
+/// does not say where. Readers of tables leave out what begins with `_`.
+const RESULTS: &str = "_gristmill/results/";
+
+/// What stages have in common unless they say otherwise.
+pub(super) struct Common<'n> {
+    pub(super) name: String,
+    pub(super) plugin: Slot<'n>,
+    pub(super) settings: Slot<'n>,
+    pub(super) grants: Slot<'n>,
+    pub(super) release: ReleaseSpec,
+}
+
+/// The stages, as far as they make sense.
+pub(super) fn tables(node: &Node<'_>, file: &Path, common: &Common<'_>) -> Vec<Dataset> {
+    let nodes = match &node.kind {
+        Kind::Table(_) => {
+            return node.note("stages are a list of tables", Some("write `[[stage]]`")).unwrap_or_default();
+        }
+        _ => node.array().unwrap_or_default(),
+    };
+    if nodes.is_empty() || nodes.len() > MAX_STAGES {
+        node.note::<()>(format!("a dataset has 1 to {MAX_STAGES} stages, this one has {}", nodes.len()), None);
+    }
+    // Read once, so that what is wrong is said once.
+    let plugin = common.plugin.optional(|node| plugin_table(node, file));
+    let settings = common.settings.or(json!({}), super::object);
+    let grants = common.grants.or(Grants::default(), grants_table);
+    let (Some(plugin), Some(settings), Some(grants)) = (plugin, settings, grants) else { return Vec::new() };
+    let mut stages: Vec<(&Node<'_>, Dataset)> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let read = stage(node, file, (plugin.as_ref(), &settings, &grants), common);
+        let Some((name, mut dataset)) = read else { continue };
+        if stages.iter().any(|(_, other)| other.stage.as_ref().is_some_and(|other| other.name == name)) {
+            node.note::<()>(format!("there are two stages with the name `{name}`"), None);
+        }
+        let of = common.name.clone();
+        dataset.name = StageSpec::full_name(&of, &name);
+        dataset.stage =
+            Some(StageSpec { of, name, index, count: nodes.len(), kept_by_others: Vec::new(), hands_over: Vec::new() });
+        link(node, &dataset, &mut stages);
+        stages.push((node, dataset));
+    }
+    let mut stages: Vec<Dataset> = stages.into_iter().map(|(_, dataset)| dataset).collect();
+    let kept: Vec<String> = stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.name.clone()).collect();
+    for dataset in &mut stages {
+        let others = kept.iter().filter(|name| dataset.outputs.iter().all(|own| own.name != **name));
+        let others = others.cloned().collect();
+        if let Some(stage) = &mut dataset.stage {
+            stage.kept_by_others = others;
+        }
+        if dataset.map.result_writer.is_none() {
+            let results = dataset.concluded().next().map(|(_, prefix)| results_below(prefix));
+            dataset.map.result_writer = results;
+        }
+    }
+    stages
+}
+
+fn stage(
+    node: &Node<'_>,
+    file: &Path,
+    (shared_plugin, shared_settings, shared_grants): (Option<&PluginSpec>, &Value, &Grants),
+    common: &Common<'_>,
+) -> Option<(String, Dataset)> {
+    keys!(let { name, plugin, settings, grants, map, output, sample } = node);
+    let name = name.required(super::name);
+    let plugin = match shared_plugin {
+        Some(shared) => plugin.or(shared.clone(), |node| plugin_table(node, file)),
+        None => plugin.required(|node| plugin_table(node, file)),
+    };
+    let settings = settings.or(shared_settings.clone(), super::object);
+    let grants = grants.or(shared_grants.clone(), grants_table);
+    let map = map.required(map::table);
+    let (outputs_node, outputs) = (output.node(), output.or(Vec::new(), output::tables));
+    let sample = sample.optional(|node| release::sample_table(node, file));
+    let dataset = Dataset {
+        name: String::new(),
+        file: file.into(),
+        plugin: plugin?,
+        settings: settings?,
+        grants: grants?,
+        map: map?,
+        outputs: outputs?,
+        release: common.release.clone(),
+        sample: sample?,
+        stage: None,
+    };
+    reports_beside(&dataset, outputs_node);
+    Some((name?, dataset))
+}
+
+/// Tells the stage that another one takes something of.
+fn link(node: &Node<'_>, dataset: &Dataset, before: &mut [(&Node<'_>, Dataset)]) {
+    let ItemReader::Stage { stage, takes } = &dataset.map.item_reader else { return };
+    let at = |key: &str| below(node, &["map", "item_reader", key]);
+    let named = |(_, other): &&mut (&Node<'_>, Dataset)| other.stage.as_ref().is_some_and(|other| other.name == *stage);
+    let Some((_, source)) = before.iter_mut().find(named) else {
+        let help = "a stage takes what one of the stages above it has committed";
+        at("stage").note::<()>(format!("there is no stage `{stage}` before this one"), Some(help));
+        return;
+    };
+    let Some(output) = source.outputs.iter().find(|output| output.name == takes.output) else {
+        at("output").note::<()>(format!("the stage `{stage}` has no output `{}`", takes.output), None);
+        return;
+    };
+    let Target::Objects { layout, .. } = &output.target else {
+        let message = format!("the output `{}` of `{stage}` is a table: a stage takes objects", takes.output);
+        at("output").note::<()>(message, None);
+        return;
+    };
+    if matches!(takes.each, Each::Partition { .. }) && layout.partition_by.is_empty() {
+        let message = format!("the output `{}` of `{stage}` has no partitions", takes.output);
+        at("each").note::<()>(message, Some("give it `partition_by`, or take it by `each = \"file\"`"));
+        return;
+    }
+    if let Some(spec) = source.stage.as_mut().filter(|spec| !spec.hands_over.contains(takes)) {
+        spec.hands_over.push(takes.clone());
+    }
+}
+
+fn results_below(prefix: &Prefix) -> Prefix {
+    match prefix {
+        Prefix::Fixed(place) => Prefix::Fixed(place.with_key(format!("{}{RESULTS}", place.key))),
+        Prefix::Of(template) => {
+            let text = template.0.as_str().unwrap_or_default();
+            Prefix::Of(Template(Value::String(format!("{text}{RESULTS}"))))
+        }
+    }
+}
+
+/// The value at these keys, or the nearest one above it that is there.
+fn below<'n, 'r>(node: &'n Node<'r>, keys: &[&str]) -> &'n Node<'r> {
+    keys.iter().fold(node, |node, key| match &node.kind {
+        Kind::Table(entries) => entries.iter().find(|entry| entry.name == *key).map_or(node, |entry| &entry.node),
+        _ => node,
+    })
+}
