@@ -10,6 +10,7 @@
 * `error_names.py`      which errors a Retry or a Catch matches;
 * `lifetime.py`         executions that are stopped stop waiting;
 * `queues.py`           receipt handles that grow stale, as SQS's do;
+* `data_catalog.py`     partitions of the Glue Data Catalog, deleted and counted by the call;
 * `stacks.py`           numbers in CloudFormation's templates that come from parameters.
 
 Everything else (S3, DynamoDB, SQS itself, the interpreter of the states language) is ministack's.
@@ -58,6 +59,7 @@ def configure(listener: socket.socket) -> None:
 
 
 def fill_gaps() -> None:
+    import data_catalog
     import distributed_map
     import error_names
     import lifetime
@@ -65,7 +67,7 @@ def fill_gaps() -> None:
     import stacks
     import task_tokens
 
-    for room in (lifetime, error_names, task_tokens, distributed_map, queues, stacks):
+    for room in (lifetime, error_names, task_tokens, distributed_map, queues, data_catalog, stacks):
         room.install()
 
 
