@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod conclude;
 mod cpu;
+pub mod data_catalog;
 pub mod dataset;
 pub mod files;
 pub mod job;

@@ -61,6 +61,13 @@ pub(crate) static ECR: Service = Service {
     target: "AmazonEC2ContainerRegistry_V20150921",
 };
 
+/// AWS Glue: its Data Catalog.
+pub(crate) static GLUE: Service = Service {
+    names: Names { id: "Glue", host: ["glue", "glue-fips"], dual_stack: ["glue", "glue-fips"] },
+    signing: "glue",
+    target: "AWSGlue",
+};
+
 /// Why there is no answer: for [`super::ServiceError::new`].
 pub(crate) type CallError = SdkError<ErrorMetadata, HttpResponse>;
 
@@ -194,6 +201,8 @@ fn request(target: &str, body: String) -> Result<HttpRequest, BoxError> {
 fn answer<T: DeserializeOwned>(response: &HttpResponse) -> Result<Answer<T>, OrchestratorError<ErrorMetadata>> {
     let body = response.body().bytes().unwrap_or_default();
     if response.status().is_success() {
+        // Some services say nothing where there is nothing to say.
+        let body = if body.is_empty() { &b"{}"[..] } else { body };
         return serde_json::from_slice(body).map(Answer).map_err(OrchestratorError::other);
     }
     let said: Value = serde_json::from_slice(body).unwrap_or_default();

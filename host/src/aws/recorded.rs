@@ -98,6 +98,11 @@ impl Recorded {
         Self { config, requests }
     }
 
+    /// The configuration of a client that repeats its calls.
+    pub(crate) fn retrying(&self) -> SdkConfig {
+        self.config.clone().into_builder().retry_config(RetryConfig::standard()).build()
+    }
+
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }

@@ -46,6 +46,7 @@ pub use self::error::SinkError;
 pub(crate) use self::laid_out::SORTED;
 pub use self::lease_check::LeaseCheck;
 pub(crate) use self::pieces::memory;
+pub(crate) use self::place::append_folder;
 pub use self::prepared::{Prepared, Written};
 pub(crate) use self::refusal::refusal;
 pub use self::schema::OutputSchema;

@@ -27,7 +27,7 @@ pub(super) fn object_place(
 }
 
 /// Appends the folder of rows that have this value in this column. None is a null.
-pub(super) fn append_folder(into: &mut String, column: &str, value: Option<&str>) {
+pub(crate) fn append_folder(into: &mut String, column: &str, value: Option<&str>) {
     escape(column, into);
     into.push('=');
     escape(value.filter(|value| !value.is_empty()).unwrap_or(NO_VALUE), into);

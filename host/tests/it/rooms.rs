@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["callback", "ledger", "object", "queue", "registry", "trust"],
     &["dataset", "table"],
     &["asl", "runtime", "sink"],
-    &["account", "lint", "report", "simulate"],
+    &["account", "data_catalog", "lint", "report", "simulate"],
     &["admission", "conclude", "telemetry"],
     &["catalog"],
     &["batch", "rollout"],

@@ -1,0 +1,144 @@
+//! A catalog in DuckDB's SQL: a view for each table. Names and places are strangers' texts: every one of them is quoted.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::CatalogError;
+use super::definition::{Column, Definition, Storage};
+use super::known::{Entry, Known};
+use crate::object::Location;
+
+/// All tables, as statements that may be run again at any time. What has no file yet has no rows.
+pub(super) fn script(known: &Known, objects: &Path) -> Result<String, CatalogError> {
+    let objects = std::path::absolute(objects).unwrap_or_else(|_| objects.to_owned());
+    let mut script = "-- The tables of data_catalog.json for DuckDB. Written anew with every publish.\n".to_owned();
+    for (database, tables) in &known.databases {
+        let database = identifier(database);
+        // Writing to memory does not fail.
+        let _ = writeln!(script, "CREATE SCHEMA IF NOT EXISTS {database};");
+        for (name, entry) in tables {
+            let globs = globs(entry, &objects)?;
+            let view = view(&entry.definition, &globs);
+            let _ = writeln!(script, "CREATE OR REPLACE VIEW {database}.{} AS\n{view};", identifier(name));
+        }
+    }
+    Ok(script)
+}
+
+/// The files of a table, as patterns. Each has a file, because DuckDB takes one that has none for an error.
+fn globs(entry: &Entry, objects: &Path) -> Result<Vec<String>, CatalogError> {
+    let Entry { definition, ending, partitions } = entry;
+    let keys = definition.partition_keys.len();
+    let (places, depth): (Vec<&str>, usize) = if keys > 0 && definition.projection.is_empty() {
+        (partitions.values().map(String::as_str).collect(), 0)
+    } else {
+        (vec![definition.location.as_str()], keys)
+    };
+    let mut globs = Vec::new();
+    for place in places {
+        let refused = |why: &dyn std::fmt::Display| CatalogError::Refused(format!("DuckDB cannot read {place}: {why}"));
+        let at: Location = place.parse().map_err(|error| refused(&error))?;
+        let folder = objects.join(&at.bucket).join(at.key.trim_end_matches('/'));
+        if !has_files(&folder, depth, ending) {
+            continue;
+        }
+        let folder = folder.to_str().ok_or_else(|| refused(&"its path is not UTF-8"))?;
+        // In patterns it separates folders, and nothing stands for itself there that does.
+        if folder.contains('\\') {
+            return Err(refused(&format!("there is a `\\` in its path {folder}; move the folder of `--local`")));
+        }
+        globs.push(format!("{}/{}*.{ending}", escaped(folder), "*/".repeat(depth)));
+    }
+    Ok(globs)
+}
+
+/// Whether a file with this ending lies so many folders below.
+fn has_files(folder: &Path, depth: usize, ending: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let fits =
+        |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(&format!(".{ending}"))) && path.is_file();
+    if depth == 0 { paths.any(|path| fits(&path)) } else { paths.any(|path| has_files(&path, depth - 1, ending)) }
+}
+
+/// The rows of a table. The first part has no rows and says what the columns are: files of earlier runs may not have all of them.
+fn view(definition: &Definition, globs: &[String]) -> String {
+    let columns = || definition.columns.iter().chain(&definition.partition_keys);
+    let typed = |column: &Column| format!("NULL::{} AS {}", duckdb(&column.kind), identifier(&column.name));
+    let typed: Vec<String> = columns().map(typed).collect();
+    let nothing = format!("SELECT {} WHERE false", typed.join(", "));
+    if globs.is_empty() {
+        return nothing;
+    }
+    let names: Vec<String> = columns().map(|column| identifier(&column.name)).collect();
+    let files: Vec<String> = globs.iter().map(|glob| literal(glob)).collect();
+    let files = format!("[\n    {}\n  ]", files.join(",\n    "));
+    let hive = match definition.partition_keys.is_empty() {
+        true => "hive_partitioning = false",
+        // The values of partition keys are texts: `01` stays what it is.
+        false => "hive_partitioning = true, hive_types_autocast = false",
+    };
+    let rows = match definition.storage {
+        Storage::Csv => format!(
+            "read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', all_varchar = true, \
+             union_by_name = true, {hive})"
+        ),
+        Storage::JsonLines => {
+            let field = |column: &Column| format!("{}: {}", literal(&column.name), literal(duckdb(&column.kind)));
+            let fields: Vec<String> = definition.columns.iter().map(field).collect();
+            format!("read_json({files}, format = 'newline_delimited', columns = {{{}}}, {hive})", fields.join(", "))
+        }
+        Storage::Parquet | Storage::Other(_) => format!("read_parquet({files}, union_by_name = true, {hive})"),
+    };
+    format!("SELECT {} FROM (\n  {nothing}\n  UNION ALL BY NAME\n  SELECT * FROM {rows}\n)", names.join(", "))
+}
+
+/// A type of Hive's. The files have instants in UTC, which others call `timestamp`.
+fn duckdb(hive: &str) -> &'static str {
+    match hive {
+        "boolean" => "BOOLEAN",
+        "tinyint" => "TINYINT",
+        "smallint" => "SMALLINT",
+        "int" => "INTEGER",
+        "bigint" => "BIGINT",
+        "float" => "FLOAT",
+        "double" => "DOUBLE",
+        "date" => "DATE",
+        "timestamp" => "TIMESTAMP WITH TIME ZONE",
+        _ => "VARCHAR",
+    }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A path in which nothing stands for other characters.
+fn escaped(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for character in path.chars() {
+        if "*?[".contains(character) {
+            let _ = write!(escaped, "[{character}]");
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What DuckDB makes of them is tried in `tests/it/data_catalog.rs`.
+    #[test]
+    fn no_name_ends_its_quotes() {
+        assert_eq!(identifier(r#"a"; DROP TABLE x; --"#), r#""a""; DROP TABLE x; --""#);
+        assert_eq!(literal("it's'; --"), "'it''s''; --'");
+        assert_eq!(escaped("/a[b]*?c"), "/a[[]b][*][?]c");
+    }
+}
