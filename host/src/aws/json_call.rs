@@ -201,8 +201,6 @@ fn request(target: &str, body: String) -> Result<HttpRequest, BoxError> {
 fn answer<T: DeserializeOwned>(response: &HttpResponse) -> Result<Answer<T>, OrchestratorError<ErrorMetadata>> {
     let body = response.body().bytes().unwrap_or_default();
     if response.status().is_success() {
-        // Some services say nothing where there is nothing to say.
-        let body = if body.is_empty() { &b"{}"[..] } else { body };
         return serde_json::from_slice(body).map(Answer).map_err(OrchestratorError::other);
     }
     let said: Value = serde_json::from_slice(body).unwrap_or_default();

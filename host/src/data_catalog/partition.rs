@@ -1,6 +1,7 @@
 //! A part of a table: the rows that share their values in the columns of the path.
 
 use crate::object::Location;
+use crate::sink::append_folder;
 
 /// What stands for a null in paths and among a partition's values.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -30,4 +31,11 @@ pub(super) fn hive(values: &[Option<String>]) -> Vec<String> {
 /// A partition for people.
 pub(super) fn shown(values: &[String]) -> String {
     format!("({})", values.join(", "))
+}
+
+/// What stands before `=` in the name of a key's folders.
+pub(super) fn folder_name(key: &str) -> String {
+    let mut folder = String::new();
+    append_folder(&mut folder, key, Some("x"));
+    folder.trim_end_matches("=x/").to_owned()
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::CatalogError;
-use super::definition::{Column, Definition, Storage};
+use super::definition::{Column, Storage};
 use super::known::{Entry, Known};
+use super::partition::folder_name;
 use crate::object::Location;
 
 /// All tables, as statements that may be run again at any time. What has no file yet has no rows.
@@ -18,7 +19,7 @@ pub(super) fn script(known: &Known, objects: &Path) -> Result<String, CatalogErr
         let _ = writeln!(script, "CREATE SCHEMA IF NOT EXISTS {database};");
         for (name, entry) in tables {
             let globs = globs(entry, &objects)?;
-            let view = view(&entry.definition, &globs);
+            let view = view(entry, &globs);
             let _ = writeln!(script, "CREATE OR REPLACE VIEW {database}.{} AS\n{view};", identifier(name));
         }
     }
@@ -62,15 +63,25 @@ fn has_files(folder: &Path, depth: usize, ending: &str) -> bool {
 }
 
 /// The rows of a table. The first part has no rows and says what the columns are: files of earlier runs may not have all of them.
-fn view(definition: &Definition, globs: &[String]) -> String {
-    let columns = || definition.columns.iter().chain(&definition.partition_keys);
-    let typed = |column: &Column| format!("NULL::{} AS {}", duckdb(&column.kind), identifier(&column.name));
-    let typed: Vec<String> = columns().map(typed).collect();
-    let nothing = format!("SELECT {} WHERE false", typed.join(", "));
+fn view(Entry { definition, ending, .. }: &Entry, globs: &[String]) -> String {
+    let (columns, keys) = (&definition.columns, &definition.partition_keys);
+    let typed = |column: &Column, name: &str| format!("NULL::{} AS {}", duckdb(&column.kind), identifier(name));
+    let nothing = |name: &dyn Fn(&Column) -> String| {
+        let columns = columns.iter().map(|column| typed(column, &column.name));
+        let all: Vec<String> = columns.chain(keys.iter().map(|key| typed(key, &name(key)))).collect();
+        format!("SELECT {} WHERE false", all.join(", "))
+    };
     if globs.is_empty() {
-        return nothing;
+        return nothing(&|key| key.name.clone());
     }
-    let names: Vec<String> = columns().map(|column| identifier(&column.name)).collect();
+    // DuckDB undoes the escapes of values in paths, and not those of names.
+    let nothing = nothing(&|key| folder_name(&key.name));
+    let key = |key: &Column| match folder_name(&key.name) {
+        plain if plain == key.name => identifier(&plain),
+        escaped => format!("{} AS {}", identifier(&escaped), identifier(&key.name)),
+    };
+    let names = columns.iter().map(|column| identifier(&column.name));
+    let names: Vec<String> = names.chain(keys.iter().map(key)).collect();
     let files: Vec<String> = globs.iter().map(|glob| literal(glob)).collect();
     let files = format!("[\n    {}\n  ]", files.join(",\n    "));
     let hive = match definition.partition_keys.is_empty() {
@@ -78,15 +89,24 @@ fn view(definition: &Definition, globs: &[String]) -> String {
         // The values of partition keys are texts: `01` stays what it is.
         false => "hive_partitioning = true, hive_types_autocast = false",
     };
+    // Said, because DuckDB looks for it in the path before the first `?`.
+    let compression = match ending.rsplit_once('.') {
+        Some((_, "gz")) => "gzip",
+        Some((_, "zst")) => "zstd",
+        _ => "none",
+    };
     let rows = match definition.storage {
         Storage::Csv => format!(
             "read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', all_varchar = true, \
-             union_by_name = true, {hive})"
+             compression = '{compression}', union_by_name = true, {hive})"
         ),
         Storage::JsonLines => {
             let field = |column: &Column| format!("{}: {}", literal(&column.name), literal(duckdb(&column.kind)));
             let fields: Vec<String> = definition.columns.iter().map(field).collect();
-            format!("read_json({files}, format = 'newline_delimited', columns = {{{}}}, {hive})", fields.join(", "))
+            format!(
+                "read_json({files}, format = 'newline_delimited', columns = {{{}}}, compression = '{compression}', {hive})",
+                fields.join(", ")
+            )
         }
         Storage::Parquet | Storage::Other(_) => format!("read_parquet({files}, union_by_name = true, {hive})"),
     };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{Column, Definition, Storage};
-use super::partition::Partition;
+use super::partition::{Partition, folder_name};
 use super::projection::{ENABLED, TEMPLATE, Values};
 use super::{CatalogError, name};
 use crate::dataset::{Format, Target};
@@ -121,10 +121,7 @@ impl Table {
         let mut properties = BTreeMap::from([(ENABLED.to_owned(), "true".to_owned())]);
         for (key, values) in self.partition_keys.iter().zip(values) {
             let hive = key.to_lowercase();
-            let mut folder = String::new();
-            append_folder(&mut folder, key, Some("x"));
-            place.push_str(folder.trim_end_matches("x/"));
-            place.push_str(&format!("${{{hive}}}/"));
+            place.push_str(&format!("{}=${{{hive}}}/", folder_name(key)));
             properties.extend(values.properties(&hive));
         }
         properties.insert(TEMPLATE.to_owned(), place);

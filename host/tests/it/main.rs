@@ -12,6 +12,7 @@ mod cloud;
 mod cloud_readings;
 mod container_registry;
 mod crash;
+mod data_catalog;
 mod deep_queue;
 mod desk;
 mod digest;

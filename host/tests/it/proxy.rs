@@ -132,7 +132,7 @@ async fn serve(stream: TcpStream, policy: Arc<dyn Policy>, service: Arc<Service>
 /// A call, by its name.
 #[derive(Clone)]
 pub(crate) struct Call {
-    /// `S3`, `DynamoDB`, `SQS` or `SFN`.
+    /// `S3`, `DynamoDB`, `SQS`, `SFN` or `Glue`.
     pub(crate) service: &'static str,
     /// As the service's API reference has it.
     pub(crate) operation: String,
@@ -208,6 +208,7 @@ fn json_call(target: &str, body: &Value) -> (&'static str, String, String) {
         service if service.starts_with("DynamoDB") => "DynamoDB",
         "AmazonSQS" => "SQS",
         "AWSStepFunctions" => "SFN",
+        "AWSGlue" => "Glue",
         other => panic!("a service without a name here: {other}"),
     };
     let text = |field: &str| body[field].as_str().map(ToOwned::to_owned);

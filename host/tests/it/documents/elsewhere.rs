@@ -38,6 +38,7 @@ const ELSEWHERE: &[(&str, By)] = &[
         "gristmill worker --registry",
         Test("rollout::versions_come_and_go_under_worker_processes_of_which_one_dies_while_the_registry_is_away"),
     ),
+    ("aws glue", Test("data_catalog::the_glue_of_ministack_keeps_the_contract")),
     ("gristmill plugin push", Test("pushing::what_is_pushed_again_changes_nothing")),
     ("gristmill sign noaa-precipitation 0.1.0 --key \"$KEY\"", Test("signing::a_key_in_kms_signs_and_verifies")),
     ("cosign sign-blob", Test("signing::openssl_signs_as_cosign_does_and_verifies_what_we_sign")),
