@@ -13,6 +13,7 @@ use gristmill::batch::{Identity, LEASE, Services};
 use gristmill::callback::Answer;
 use gristmill::callback::local::LocalCallback;
 use gristmill::catalog::Catalog;
+use gristmill::data_catalog::NoCatalog;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::sqlite::SqliteLedger;
@@ -131,6 +132,7 @@ async fn services(
     assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?} {:?}", catalog.broken());
     let (queue, callback) = (Arc::new(EmbeddedQueue::new(Duration::from_secs(60))), Arc::new(LocalCallback::new()));
     let services = Services {
+        data_catalog: Arc::new(NoCatalog),
         catalog: Arc::new(catalog),
         queue: queue.clone(),
         ledger: Arc::new(SqliteLedger::open(folder).unwrap()),

@@ -10,6 +10,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::attempt::Attempt;
+use super::conclude;
 use super::evidence::Evidence;
 use super::fault::Fault;
 use super::ready::Ready;
@@ -59,6 +60,10 @@ pub(super) async fn finish(
     recorded: bool,
 ) -> Result<(Answer, Option<BatchReport>), Fault> {
     show(services, attempt, &ready, recorded).await?;
+    if work.batch.conclude.is_some() {
+        attempt.still_ours()?;
+        conclude::make_known(services, &work.choice.loaded.clone().placed(&work.batch)?, &work.batch).await?;
+    }
     let (report, answer) = (ready.report.clone(), ready.answer.clone());
     services.metrics.items(&work.batch.dataset, &report);
     match &answer {

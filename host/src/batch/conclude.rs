@@ -12,7 +12,8 @@ use super::ready::Ready;
 use super::services::Services;
 use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
-use crate::conclude::{self, ConcludeError, Concluded, ItemsFile, Published, RunRecord};
+use crate::conclude::{self, ConcludeError, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
+use crate::data_catalog::{CatalogError, Change, Table};
 use crate::job::{Batch, Results};
 use crate::object::{ContentType, Location, ObjectStore, Uploaded, Uploads};
 use crate::report::BatchReport;
@@ -60,6 +61,43 @@ pub(super) async fn prepare(
     let output = serde_json::to_string(&concluded).map_err(|error| Fault::Record(error.to_string()))?;
     let report = BatchReport::of_no_items(&batch.dataset, loaded.component());
     Ok((Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None }, uploads))
+}
+
+/// Makes known where people look for tables what the outputs hold now. It is done before the batch is committed, and may be repeated.
+pub(super) async fn make_known(services: &Services, loaded: &Arc<DatasetVersion>, batch: &Batch) -> Result<(), Fault> {
+    let store: Arc<dyn ObjectStore> = services.stores.objects.clone();
+    let run = batch.id.object_name();
+    for (output, prefix) in loaded.dataset.concluded() {
+        let (Some(name), Some(prefix)) = (&output.catalog, prefix.fixed()) else { continue };
+        let Some(schema) = loaded.outputs.iter().find(|schema| schema.name == output.name) else { continue };
+        let ours = conclude::own(&store, prefix, &run, &output.name).await.map_err(fault)?;
+        let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
+        let (written, gone) = conclude::partitions(prefix, others, &ours);
+        let table = Table::of_output(schema, prefix, &name.database, &name.table).map_err(of_catalog)?;
+        let values = |partition: PartitionKey| partition.columns().iter().map(|(_, value)| value.clone()).collect();
+        let (present, gone) = match table.partition_keys.is_empty() {
+            true => (Vec::new(), Vec::new()),
+            false => {
+                let present = written.into_iter().map(|partition| table.partition(values(partition)));
+                (present.collect(), gone.into_iter().map(values).collect())
+            }
+        };
+        let change = Change { table, present, gone, files: Vec::new() };
+        let published = services.data_catalog.publish(&change).await.map_err(of_catalog)?;
+        tracing::info!(
+            table = format!("{}.{}", name.database, name.table),
+            ?published,
+            "the data catalog knows the run"
+        );
+    }
+    Ok(())
+}
+
+fn of_catalog(error: CatalogError) -> Fault {
+    Fault::Sink(match error {
+        CatalogError::Unavailable(why) => SinkError::Unavailable(why),
+        CatalogError::Refused(why) => SinkError::Refused(why),
+    })
 }
 
 fn millis(time: SystemTime) -> u64 {

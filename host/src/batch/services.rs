@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use crate::admission::Admission;
 use crate::callback::Callback;
 use crate::catalog::Catalog;
+use crate::data_catalog::DataCatalog;
 use crate::ledger::Ledger;
 use crate::queue::Queue;
 use crate::sink::Stores;
@@ -28,6 +29,8 @@ pub struct Services {
     pub callback: Arc<dyn Callback>,
     /// What plugins read, and where rows and reports go.
     pub stores: Stores,
+    /// Who knows tables of objects by their names.
+    pub data_catalog: Arc<dyn DataCatalog>,
     /// Where guests run.
     pub guests: Handle,
     /// Which item may run next.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, check};
+use crate::data_catalog::Table;
+use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Target, check};
 use crate::files;
 use crate::registry::{MAX_BLOB, fetch_component};
 use crate::runtime::{Plugin, Runtime};
@@ -63,7 +64,10 @@ pub(super) async fn fit(
         let shape = plugin.manifest.outputs.iter().find(|shape| shape.name == output.name);
         let columns = output.columns.clone().or_else(|| shape.map(|shape| shape.columns.clone()));
         match OutputSchema::new(&output.name, columns.unwrap_or_default(), output.target.clone()) {
-            Ok(schema) => outputs.push(Arc::new(schema)),
+            Ok(schema) => {
+                findings.extend(unknown_to_catalogs(dataset, index, &schema));
+                outputs.push(Arc::new(schema));
+            }
             // The checks before say the same with more of the dataset file in view; this is for what they let through.
             Err(error) if findings.is_empty() => findings.push(Finding {
                 file: dataset.file.clone(),
@@ -76,6 +80,21 @@ pub(super) async fn fit(
         }
     }
     if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(text, findings)) }
+}
+
+/// What no data catalog could hold of an output that is to be in one.
+fn unknown_to_catalogs(dataset: &Dataset, index: usize, schema: &OutputSchema) -> Option<Finding> {
+    let output = &dataset.outputs[index];
+    let (Some(name), Target::Objects { prefix, .. }) = (&output.catalog, &output.target) else { return None };
+    let place = dataset.place().key("output").index(index).key("catalog");
+    let finding = |message: String| Finding { file: dataset.file.clone(), position: None, place, message, help: None };
+    let Some(prefix) = prefix.fixed() else {
+        return Some(finding(
+            "a table of a data catalog has one place, and this prefix is another one in each run".into(),
+        ));
+    };
+    let table = Table::of_output(schema, prefix, &name.database, &name.table);
+    table.err().map(|error| finding(error.to_string()))
 }
 
 fn of_component(dataset: &Dataset, message: String, help: Option<String>) -> Finding {

@@ -18,6 +18,7 @@ use crate::batch::{Identity, Services};
 use crate::callback::step_functions::StepFunctions;
 use crate::catalog::Catalog;
 use crate::cli::WorkerArgs;
+use crate::data_catalog::glue::Glue;
 use crate::job::error_names;
 use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
@@ -169,6 +170,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let datasets = catalog.names().join(", ");
     let callback = Arc::new(StepFunctions::new(&config));
     let services = |queue: Arc<SqsQueue>| Services {
+        data_catalog: Arc::new(Glue::new(&config)),
         catalog: catalog.clone(),
         deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 pub use self::items::{Concluded, ItemsFile, lines, place};
-pub use self::published::{Published, RunRecord, others, publish};
+pub use self::published::{Published, RunRecord, others, own, partitions, publish};
 use self::results::Committed;
 pub use self::results::ResultsWriter;
 use crate::job::Results;

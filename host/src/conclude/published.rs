@@ -52,6 +52,16 @@ impl RunRecord {
     }
 }
 
+/// The record of a run that was concluded.
+pub async fn own(
+    store: &Arc<dyn ObjectStore>,
+    prefix: &Location,
+    run: &str,
+    output: &str,
+) -> Result<RunRecord, ConcludeError> {
+    read(&**store, &RunRecord::place(prefix, run, output)).await
+}
+
 /// The records of the other runs.
 pub async fn others(
     store: &Arc<dyn ObjectStore>,
@@ -115,6 +125,19 @@ pub fn publish(prefix: &Location, mut others: Vec<(String, RunRecord)>, ours: &R
     let kept: BTreeSet<&Location> = current.values().flatten().collect();
     let gone = before.into_iter().filter(|file| !kept.contains(file)).collect();
     Published { current, gone }
+}
+
+/// The partitions that this run has written, and those that runs had and the output has no more.
+pub fn partitions(
+    prefix: &Location,
+    others: Vec<(String, RunRecord)>,
+    ours: &RunRecord,
+) -> (BTreeSet<PartitionKey>, BTreeSet<PartitionKey>) {
+    let of = |record: &RunRecord| record.files.iter().map(|key| PartitionKey::of(hive::columns(key))).collect();
+    let written: BTreeSet<PartitionKey> = of(ours);
+    let all: BTreeSet<PartitionKey> = others.iter().flat_map(|(_, record)| of(record)).collect();
+    let current = publish(prefix, others, ours).current;
+    (written, all.into_iter().filter(|partition| !current.contains_key(partition)).collect())
 }
 
 /// Adds a run's objects, after those whose place they take have gone.

@@ -67,8 +67,8 @@ pub fn rules(dataset: &Dataset) -> String {
 }
 
 fn output(output: &OutputSpec) -> (&str, Value) {
-    // What a run does to earlier ones changes no row of it.
-    let OutputSpec { name, target, columns, runs: _ } = output;
+    // What a run does to earlier ones, and who knows of it, changes no row of it.
+    let OutputSpec { name, target, columns, runs: _, catalog: _ } = output;
     let columns = columns.as_ref().map(|columns| columns.iter().map(column).collect::<Vec<_>>());
     (name, json!({"target": destination(target), "columns": columns}))
 }

@@ -16,6 +16,17 @@ pub struct OutputSpec {
     pub columns: Option<Vec<Column>>,
     /// What the objects of a run are to those of earlier runs, where the run is concluded: in stages.
     pub runs: Option<Runs>,
+    /// Under which name a data catalog knows the table that the objects are, where the run is concluded: in stages.
+    pub catalog: Option<CatalogName>,
+}
+
+/// The name of a table in a data catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogName {
+    /// The database, which has to be there.
+    pub database: String,
+    /// The table, which is made.
+    pub table: String,
 }
 
 /// What the objects of a run are to those of earlier runs.

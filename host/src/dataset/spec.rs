@@ -44,7 +44,8 @@ impl Dataset {
         self.outputs.iter().filter_map(move |output| match &output.target {
             Target::Objects { prefix, .. } => {
                 let taken = stage?.hands_over.iter().any(|takes| takes.output == output.name);
-                (taken || output.runs() != Runs::Append).then_some((output, prefix))
+                let concluded = taken || output.runs() != Runs::Append || output.catalog.is_some();
+                concluded.then_some((output, prefix))
             }
             Target::Table { .. } => None,
         })

@@ -12,6 +12,7 @@ use crate::batch::{self, Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, DatasetVersion};
+use crate::data_catalog::NoCatalog;
 use crate::job::{Batch, Disposition, Message, TaskToken};
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::queue::embedded::EmbeddedQueue;
@@ -79,6 +80,7 @@ impl Desk {
         let callback = Arc::new(LocalCallback::new());
         let metrics = Metrics::new().map_err(|error| NotReplayed::Metrics(error.to_string()))?;
         let services = Services {
+            data_catalog: Arc::new(NoCatalog),
             catalog: Arc::new(Catalog::of(loaded)),
             queue: queue.clone(),
             ledger: Arc::new(Clock(started)),

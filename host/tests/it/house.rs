@@ -16,6 +16,7 @@ use gristmill::batch::{Identity, LEASE, Services};
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
+use gristmill::data_catalog::NoCatalog;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
@@ -175,6 +176,7 @@ impl House {
         let callback = Arc::new(WatchedCallback::default());
         let metrics = Arc::new(Metrics::new().unwrap());
         let services = Arc::new(Services {
+            data_catalog: Arc::new(NoCatalog),
             catalog: Arc::new(catalog),
             queue: queue.clone(),
             ledger: ledger.clone(),

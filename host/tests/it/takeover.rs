@@ -20,6 +20,7 @@ use gristmill::batch::{self, Identity, LEASE, Services};
 use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
+use gristmill::data_catalog::NoCatalog;
 use gristmill::dataset::Variables;
 use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
@@ -330,6 +331,7 @@ impl World {
             nobody_waits: self.nobody_waits.clone(),
         };
         let services = Services {
+            data_catalog: Arc::new(NoCatalog),
             catalog: Arc::new(catalog),
             queue: self.queue.clone(),
             ledger: Arc::new(Watched { inner: self.ledger.clone(), watch: watch.clone() }),

@@ -11,6 +11,7 @@ use gristmill::admission::Admission;
 use gristmill::batch::{Identity, Services};
 use gristmill::callback::Answer;
 use gristmill::catalog::{Catalog, DatasetVersion};
+use gristmill::data_catalog::NoCatalog;
 use gristmill::dataset::{Dataset, Variables};
 use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Fleet, FleetOfOne};
@@ -106,6 +107,7 @@ impl House {
         let mut watch = Watch::new(catalog.clone(), Arc::new(releases), metrics.clone(), "a worker");
         let _ = watch.start().await;
         let services = Arc::new(Services {
+            data_catalog: Arc::new(NoCatalog),
             catalog: catalog.clone(),
             queue: self.queue.clone(),
             ledger: Arc::new(SqliteLedger::open(self.folder.path()).unwrap()),

@@ -28,6 +28,7 @@ use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, DatasetVersion};
 use crate::cli::MapArgs;
+use crate::data_catalog::local::LocalCatalog;
 use crate::dataset::{Dataset, Target};
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::map::attempt::Submit;
@@ -72,6 +73,7 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
     let callback = Arc::new(LocalCallback::new());
     let services = Arc::new(Services {
+        data_catalog: Arc::new(LocalCatalog::new(&args.local, args.local.join("s3"))),
         catalog: Arc::new(Catalog::of(loaded)),
         queue: queue.clone(),
         ledger: folder.ledger.clone(),

@@ -109,10 +109,12 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
             .note("`item_reader`: this dataset has no stages", Some("`stage` names a `[[stage]]` before this one"));
     }
     reports_beside(&dataset, outputs_node);
-    for (n, _) in dataset.outputs.iter().enumerate().filter(|(_, output)| output.runs.is_some()) {
+    for (n, _) in
+        dataset.outputs.iter().enumerate().filter(|(_, output)| output.runs.is_some() || output.catalog.is_some())
+    {
         if let Some(node) = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]) {
             let help = "write the map as `[[stage]]` with a `name`: then a run ends with a step that does this";
-            node.note::<()>("`runs` belongs to an output of a `[[stage]]`", Some(help));
+            node.note::<()>("`runs` and `catalog` belong to an output of a `[[stage]]`", Some(help));
         }
     }
     Some(vec![dataset])

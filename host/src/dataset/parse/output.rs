@@ -9,7 +9,8 @@ use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{
-    Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Runs, Target, TextCompression, limits,
+    CatalogName, Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Runs, Target,
+    TextCompression, limits,
 };
 
 pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
@@ -32,7 +33,8 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
     keys!(let {
-        name, table, key, prefix, format, compression, partition_by, sort_by, file_size, row_group_size, runs, columns
+        name, table, key, prefix, format, compression, partition_by, sort_by, file_size, row_group_size, runs, catalog,
+        columns
     } = node);
     let name = name.required(super::values::name);
     let columns_node = columns.node();
@@ -41,6 +43,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
         (Some(table), None) => {
             format.refuse("`format` belongs to `prefix`");
             compression.refuse("`compression` belongs to `prefix`");
+            catalog.refuse("`catalog` belongs to `prefix`: a data catalog knows tables of objects");
             runs.refuse("`runs` belongs to `prefix`: a row takes the place of the one with its key");
             for (slot, key) in [
                 (&partition_by, "partition_by"),
@@ -89,6 +92,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             at.note::<()>(message, help.as_deref());
         }
     }
+    let catalog = catalog.optional(catalog_name);
     let runs = runs.optional(|node| {
         let runs = node.choice(&[
             ("append", Runs::Append),
@@ -104,7 +108,7 @@ fn output_table(node: &Node<'_>) -> Option<OutputSpec> {
             _ => Some(runs),
         }
     });
-    Some(OutputSpec { name: name?, target: target?, columns: columns?, runs: runs? })
+    Some(OutputSpec { name: name?, target: target?, columns: columns?, runs: runs?, catalog: catalog? })
 }
 
 /// A file smaller than this costs more in requests than in bytes; Amazon S3 holds objects of 5 TiB, and no reader wants them.
@@ -204,6 +208,16 @@ fn table_name(node: &Node<'_>) -> Option<String> {
     match limits::table_name(text) {
         Some((message, help)) => node.note(message, help.as_deref()),
         None => Some(text.into()),
+    }
+}
+
+fn catalog_name(node: &Node<'_>) -> Option<CatalogName> {
+    let text = node.text()?;
+    match text.split_once('.') {
+        Some((database, table)) if !database.is_empty() && !table.is_empty() && !table.contains('.') => {
+            Some(CatalogName { database: database.into(), table: table.into() })
+        }
+        _ => node.note(format!("`{text}` names no table of a data catalog"), Some("write `DATABASE.TABLE`")),
     }
 }
 

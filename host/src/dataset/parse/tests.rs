@@ -128,6 +128,7 @@ fn a_whole_file_is_understood() {
             outputs: vec![
                 OutputSpec {
                     runs: None,
+                    catalog: None,
                     name: "stations".into(),
                     target: Target::Table { table: "noaa-precipitation".into(), key: vec!["pk".into()] },
                     columns: Some(vec![
@@ -138,6 +139,7 @@ fn a_whole_file_is_understood() {
                 },
                 OutputSpec {
                     runs: None,
+                    catalog: None,
                     name: "daily".into(),
                     target: Target::Objects {
                         prefix: "s3://results/daily/".parse().unwrap(),
