@@ -12,6 +12,8 @@ BENCH_SIZE ?= 500MB
 BATCHES ?= 200000
 READINGS ?= 2000
 SENSOR_FILES ?= 1000
+TRAFFIC_EVENTS ?= 50000000
+TRAFFIC_POINTS ?= 4000
 SEED ?= 1
 PARTITIONS ?= 5000
 PARTITION_ROWS ?= 20000000
@@ -27,6 +29,7 @@ VENV := target/venv-emulator/bin/python
 GENERATE := plugins/target/release/ghcn-generate
 NOAA := plugins/noaa-precipitation/dataset.toml
 IOT := plugins/iot-anomalies
+TRAFFIC := plugins/traffic-events
 BENCH := work/bench
 BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
 STATION_FILES := $(BENCH_DATA)/csv/by_station
@@ -64,6 +67,21 @@ $(DEMO)/.readings-$(READINGS)-$(SEED):
 	"$$($(IOT)/generate/setup.sh)" $(IOT)/generate/generate.py $(DEMO)/s3/sensors --files 50 --rows $(READINGS) --seed $(SEED)
 	touch $@
 
+.PHONY: demo-traffic
+demo-traffic: quick plugin-traffic-events arrivals ## traffic events that arrive late, by the hour in which they happened, in two stages
+	$(QUICK) map $(TRAFFIC)/land.toml --local $(DEMO) --set DATA_BUCKET=traffic --input '{"arrived": "year="}'
+	python3 $(TRAFFIC)/generate/days.py $(DEMO)/s3/traffic output/landed > $(DEMO)/s3/traffic/days.jsonl
+	$(QUICK) map $(TRAFFIC)/roll.toml --local $(DEMO) --set DATA_BUCKET=traffic
+	@"$$($(IOT)/generate/setup.sh)" $(TRAFFIC)/generate/show.py $(DEMO)/s3/traffic/output/traffic
+
+.PHONY: arrivals
+arrivals: $(DEMO)/.arrivals-$(SEED)
+
+$(DEMO)/.arrivals-$(SEED):
+	rm -rf $(DEMO)/s3/traffic $(DEMO)/.arrivals-*
+	"$$($(IOT)/generate/setup.sh)" $(TRAFFIC)/generate/generate.py $(DEMO)/s3/traffic/arrived --seed $(SEED)
+	touch $@
+
 # --- build -----------------------------------------------------------------------------------------------------------
 
 .PHONY: tools
@@ -96,7 +114,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot bench-partitions ## the figures of host/docs/speed.md, but for bench-swap and soak
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot bench-partitions bench-traffic ## the figures of host/docs/speed.md, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -165,6 +183,19 @@ bench-iot: host plugin-iot-anomalies $(SENSORS)/.done ## Parquet beside DuckDB, 
 	host/benches/compare/setup.sh
 	host/benches/iot/build.sh
 	target/venv-bench/bin/python host/benches/iot/iot.py --data $(SENSORS)/sensors
+
+# Beside each other: both stages, and DuckDB's window functions, from the same files to the same partitions.
+ARRIVALS := $(BENCH)/arrivals-$(TRAFFIC_EVENTS)-$(TRAFFIC_POINTS)-$(SEED)
+
+$(ARRIVALS)/.done:
+	rm -rf $(BENCH)/arrivals-*
+	host/benches/compare/setup.sh
+	target/venv-bench/bin/python $(TRAFFIC)/generate/generate.py $(ARRIVALS)/arrived --parquet --events $(TRAFFIC_EVENTS) --points $(TRAFFIC_POINTS) --seed $(SEED)
+	touch $@
+
+.PHONY: bench-traffic
+bench-traffic: host plugin-traffic-events $(ARRIVALS)/.done ## 50 million traffic events (TRAFFIC_EVENTS=) by the hour, with averages, beside DuckDB's window functions
+	target/venv-bench/bin/python host/benches/traffic/windows.py --data $(ARRIVALS)/arrived --points $(TRAFFIC_POINTS)
 
 # --- test ------------------------------------------------------------------------------------------------------------
 

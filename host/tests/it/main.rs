@@ -52,6 +52,7 @@ mod surroundings;
 mod tables;
 mod takeover;
 mod tools;
+mod traffic;
 mod versions;
 mod victim;
 mod weather;
