@@ -112,7 +112,10 @@ impl Road {
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|ending| ending == "parquet") {
-                    files.insert(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap());
+                    files.insert(
+                        path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+                        fs::read(path).unwrap(),
+                    );
                 }
             }
         }
@@ -214,7 +217,8 @@ fn midnight_begins_a_day_whatever_the_clocks_of_europe_do() {
     road.arrives(&hour(30, 0), &times.map(|time| event("3001", time, 50)));
     road.run();
     road.compared();
-    let hours: Vec<String> = road.files().into_keys().map(|place| place.rsplit_once('/').unwrap().0.to_owned()).collect();
+    let hours: Vec<String> =
+        road.files().into_keys().map(|place| place.rsplit_once('/').unwrap().0.to_owned()).collect();
     assert_snapshot!(hours.join("\n"), @"
     year=2026/month=03/day=28/hour=23
     year=2026/month=03/day=29/hour=00

@@ -271,7 +271,7 @@ mod tests {
                 day.precede(point, FIRST + second, as_number(*speed)).unwrap();
             }
             let found = rows(day);
-            let own = |all: &[(&str, Given)], name| {
+            let own = |all: &[(&str, Given)], name: &str| {
                 once(&all.iter().filter(|(point, _)| *point == name).map(|(_, event)| *event).collect::<Vec<_>>())
             };
             let there: Vec<_> = names.into_iter().filter(|name| !own(&events, name).is_empty()).collect();
