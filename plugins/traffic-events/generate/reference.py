@@ -4,12 +4,14 @@
     reference.py rows ARRIVED > golden/traffic.jsonl     what follows from the objects of arrival
     reference.py read TRAFFIC                            what a run wrote, in the same form
     reference.py compare ARRIVED TRAFFIC                 both, row by row: how many rows, and which differ
+    reference.py land ARRIVED LANDED                     what the first stage makes of them, as files of days
 
 Points whose names begin with 9 are not configured, as generate.py has them.
 """
 
 import json
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -26,6 +28,7 @@ COLUMNS = {
     "avgSpeed3Minutes": "of_3",
     "avgSpeed20Minutes": "of_20",
 }
+NAMES = ("unieke_id", "tijd_waarneming", "voertuigsnelheid_rekenkundig_klasse2", "rekendata_bezettingsgraad")
 EVENT = """
     unieke_id::VARCHAR AS id, tijd_waarneming::BIGINT AS second,
     voertuigsnelheid_rekenkundig_klasse2::DOUBLE AS speed, rekendata_bezettingsgraad::DOUBLE AS occupancy
@@ -103,7 +106,20 @@ def compare(there: str, folder: str) -> dict[str, object]:
     unexpected = duckdb.sql("SELECT * FROM found EXCEPT ALL SELECT * FROM expected ORDER BY ALL LIMIT 5").fetchall()
     ((rows,),) = duckdb.sql("SELECT count(*) FROM found").fetchall()
     bands = duckdb.sql('SELECT "trafficJamIndicator", count(*) FROM found GROUP BY 1 ORDER BY 1').fetchall()
-    return {"rows": rows, "missing": missing, "unexpected": unexpected, "jams": {str(band): count for band, count in bands}}
+    ((hours,),) = duckdb.sql('SELECT count(DISTINCT "recordTimestamp" // 3600) FROM found').fetchall()
+    jams = {str(band): count for band, count in bands}
+    return {"rows": rows, "hours": hours, "missing": missing, "unexpected": unexpected, "jams": jams}
+
+
+def land(events: str, folder: str) -> None:
+    """The days of the sample: with all that was landed twice."""
+    duckdb.sql(f"CREATE OR REPLACE TABLE landed AS SELECT * FROM ({events}) WHERE occupancy IS DISTINCT FROM -1 AND id < '9'")
+    for (day,) in duckdb.sql("SELECT DISTINCT second // 86400 FROM landed ORDER BY 1").fetchall():
+        into = Path(folder) / f"{date(1970, 1, 1) + timedelta(day):year=%Y/month=%m/day=%d}"
+        into.mkdir(parents=True, exist_ok=True)
+        columns = ", ".join(f"{own} AS {name}" for name, own in zip(NAMES, ("id", "second", "speed", "occupancy"), strict=True))
+        rows = f"SELECT {columns}, make_timestamp(second * 1000000) AT TIME ZONE 'UTC' AS \"recordTimestamp\" FROM landed WHERE second // 86400 = {day}"
+        duckdb.sql(f"COPY ({rows}) TO '{into}/sample.parquet' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def main() -> None:
@@ -114,6 +130,8 @@ def main() -> None:
             print_rows(written(folder))
         case "compare", there, folder:
             print(json.dumps(compare(arrived(there), folder)))
+        case "land", there, folder:
+            land(arrived(there), folder)
         case _:
             sys.exit(__doc__)
 
