@@ -229,6 +229,12 @@ mod tests {
         assert_eq!(p.averages.of_20, [Some(45.0), Some(60.0)]);
     }
 
+    /// As the README has it, for those who have to say how much memory a day may take.
+    #[test]
+    fn an_event_takes_24_bytes() {
+        assert_eq!(size_of::<Event>(), 24);
+    }
+
     #[test]
     fn what_is_not_finite_is_null() {
         let event = Event::new(0, Some(f64::INFINITY), Some(f64::NAN));
