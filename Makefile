@@ -69,9 +69,7 @@ $(DEMO)/.readings-$(READINGS)-$(SEED):
 
 .PHONY: demo-traffic
 demo-traffic: quick plugin-traffic-events arrivals ## traffic events that arrive late, by the hour in which they happened, in two stages
-	$(QUICK) map $(TRAFFIC)/land.toml --local $(DEMO) --set DATA_BUCKET=traffic --input '{"arrived": "year="}'
-	python3 $(TRAFFIC)/generate/days.py $(DEMO)/s3/traffic output/landed > $(DEMO)/s3/traffic/days.jsonl
-	$(QUICK) map $(TRAFFIC)/roll.toml --local $(DEMO) --set DATA_BUCKET=traffic
+	$(QUICK) map $(TRAFFIC) --local $(DEMO) --set DATA_BUCKET=traffic --input '{"arrived": "year="}'
 	@"$$($(IOT)/generate/setup.sh)" $(TRAFFIC)/generate/show.py $(DEMO)/s3/traffic/output/traffic
 
 .PHONY: arrivals

@@ -4,8 +4,8 @@
 
     windows.py --data DIR --points N [--repeat 3]
 
-DIR holds what generate.py wrote with `--parquet`. gristmill lands the files by day and then rolls the days, which is two runs; DuckDB does all
-of it in one statement. Sides take turns, and a first round does not count: in it, what both wrote is compared row by row. Prints one line per
+DIR holds what generate.py wrote with `--parquet`. gristmill lands the files by day and then rolls the days, in two stages; DuckDB does all of
+it in one statement. Sides take turns, and a first round does not count: in it, what both wrote is compared row by row. Prints one line per
 figure: what, the target, what was measured, both sides, the machine and the date. A target that is missed is no failure; an answer that differs is.
 """
 
@@ -39,58 +39,50 @@ def main() -> None:
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "work/bench/traffic", help="emptied before and after")
     options = parser.parse_args()
     options.data, options.work = options.data.resolve(), options.work.resolve()
-    stages: list[tuple[float, float]] = []
+    ours: list[float] = []
     theirs: list[float] = []
     peaks: list[tuple[float, float]] = []
     try:
         for round in range(options.repeat + 1):
             shutil.rmtree(options.work, ignore_errors=True)
             options.work.mkdir(parents=True)
-            (land, of_land), (roll, of_roll) = grind(options)
+            took, peak = grind(options)
             other, of_other = measured([sys.executable, HERE / "duckdb_windows.py", options.data, options.work / "duckdb"])
             if round == 0:
                 rows, files = compare(options)
                 continue
-            stages.append((land, roll))
+            ours.append(took)
             theirs.append(other)
-            peaks.append((max(of_land, of_roll), of_other))
+            peaks.append((peak, of_other))
     finally:
         shutil.rmtree(options.work, ignore_errors=True)
     what = f"{rows:,} traffic events of {options.points:,} points, landed and rolled into {files} hours"
-    ours = [land + roll for land, roll in stages]
     ratio = statistics.median(ours) / statistics.median(theirs)
-    took = [f"{name} {statistics.median(of):.2f} s ({min(of):.2f} to {max(of):.2f})" for name, of in (("gristmill", ours), ("DuckDB", theirs))]
-    parts = ", ".join(f"{name} {statistics.median(of):.2f} s" for name, of in zip(("land", "roll"), zip(*stages, strict=True), strict=True))
-    processes.figure(what, "within DuckDB's time", f"{ratio:.2f} times", ratio <= 1, "; ".join([*took, parts]))
+    parts = [f"{name} {statistics.median(of):.2f} s ({min(of):.2f} to {max(of):.2f})" for name, of in (("gristmill", ours), ("DuckDB", theirs))]
+    processes.figure(what, "within DuckDB's time", f"{ratio:.2f} times", ratio <= 1, "; ".join(parts))
     ours_mb, theirs_mb = (max(of) for of in zip(*peaks, strict=True))
     processes.figure(f"{what}: peak memory", "less than DuckDB's", f"{ours_mb:.0f} MB", ours_mb <= theirs_mb, f"DuckDB {theirs_mb:.0f} MB")
 
 
-def grind(options: argparse.Namespace) -> list[tuple[float, float]]:
-    """Seconds and peak memory of the two stages."""
+def grind(options: argparse.Namespace) -> tuple[float, float]:
+    """Seconds and peak memory of both stages."""
     local = options.work / "gristmill"
     bucket = local / "s3" / BUCKET
     bucket.mkdir(parents=True)
     (bucket / "arrived").symlink_to(options.data)
-    stages = []
-    for name, given in (("land", ["--input", '{"arrived": "year="}']), ("roll", [])):
-        if name == "roll":
-            days = subprocess.run([sys.executable, PLUGIN / "generate/days.py", bucket, "output/landed"], check=True, capture_output=True)
-            (bucket / "days.jsonl").write_bytes(days.stdout)
-        command = [options.gristmill, "map", dataset(options, name), "--local", local, "--set", f"DATA_BUCKET={BUCKET}", "--quiet", *given]
-        stages.append(measured([*command, "--cache", ROOT / "work/bench/components"]))
-    return stages
+    command = [options.gristmill, "map", dataset(options), "--local", local, "--set", f"DATA_BUCKET={BUCKET}", "--quiet"]
+    return measured([*command, "--input", '{"arrived": "year="}', "--cache", ROOT / "work/bench/components"])
 
 
-def dataset(options: argparse.Namespace, name: str) -> pathlib.Path:
+def dataset(options: argparse.Namespace) -> pathlib.Path:
     """The plugin's own file with as many points as there are, and with room for as large days."""
-    text = (PLUGIN / f"{name}.toml").read_text()
+    text = (PLUGIN / "dataset.toml").read_text()
     start, end = text.index("points = ["), text.index("]\n", text.index("points = [")) + 2
     points = json.dumps([str(3000 + number) for number in range(options.points)])
     text = f"{text[:start]}points = {points}\n{text[end:]}".replace('"traffic-events.wasm"', json.dumps(str(PLUGIN / "traffic-events.wasm")))
-    if name == "roll":
-        text = text.replace('"512 MiB"', '"1 GiB"').replace('max_output = "1 GiB"', 'max_output = "2 GiB"')
-    file = options.work / f"{name}.toml"
+    text = text.replace('max_output = "1 GiB"', 'max_output = "2 GiB"').replace('memory     = "512 MiB"', 'memory     = "1 GiB"')
+    text = text.replace('folder = "sample"', f"folder = {json.dumps(str(PLUGIN / 'sample'))}")
+    file = options.work / "dataset.toml"
     file.write_text(text)
     return file
 

@@ -10,6 +10,7 @@ mod boundary;
 mod chaos;
 mod cloud;
 mod cloud_readings;
+mod cloud_stages;
 mod container_registry;
 mod crash;
 mod data_catalog;

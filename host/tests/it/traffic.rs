@@ -1,9 +1,9 @@
-//! Traffic events in two stages, held to DuckDB's window functions. Until a dataset file has stages, two files run one after the
-//! other, and the days of the second are listed by a script.
+//! Traffic events in two stages, held to DuckDB's window functions.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 
 use insta::assert_snapshot;
@@ -52,37 +52,29 @@ impl Road {
         String::from_utf8(said.stdout).unwrap()
     }
 
-    fn stage(&self, name: &str, args: &[&str]) -> Said {
-        let dataset = project(&format!("plugins/{}/{name}.toml", self.language));
-        self.laptop.map(&dataset, &[args, &["--set", "DATA_BUCKET=data"]].concat())
+    fn dataset(&self) -> PathBuf {
+        project(&format!("plugins/{}", self.language))
     }
 
-    /// Lands the objects under a prefix of those that have arrived.
-    fn land(&self, arrived: &str) -> Said {
-        self.stage("land", &["--input", &json!({ "arrived": arrived }).to_string()])
+    /// Lands the objects under a prefix of those that have arrived, and rolls the days that they are of.
+    fn take(&self, arrived: &str) -> Said {
+        let input = json!({ "arrived": arrived }).to_string();
+        self.laptop.map(&self.dataset(), &["--set", "DATA_BUCKET=data", "--input", &input])
     }
 
     /// Why none of the objects under a prefix could be landed.
     fn failure_of(&self, hour: &str) -> String {
         let input = json!({ "arrived": format!("{hour}/") }).to_string();
-        let dataset = project(&format!("plugins/{}/land.toml", self.language));
-        let (code, summary) = self.laptop.map_json(&dataset, &["--set", "DATA_BUCKET=data", "--input", &input]);
+        let (code, summary) = self.laptop.map_json(&self.dataset(), &["--set", "DATA_BUCKET=data", "--input", &input]);
         assert_eq!(code, Some(1), "{summary}");
-        let failure = &summary["failures"]["first"][0];
+        let failure = &summary["stages"][0]["failures"]["first"][0];
         format!("{}: {}", failure["code"].as_str().unwrap(), failure["message"].as_str().unwrap())
-    }
-
-    /// Rolls the days that have landed events, as far as they have changed.
-    fn roll(&self) -> Said {
-        self.laptop.put("days.jsonl", self.script("days", &[&self.path(""), "output/landed"]));
-        self.stage("roll", &[])
     }
 
     /// Both stages over all that has arrived.
     fn run(&self) {
-        for said in [self.land(ALL), self.roll()] {
-            assert_eq!(said.code, Some(0), "{}", said.all());
-        }
+        let said = self.take(ALL);
+        assert_eq!(said.code, Some(0), "{}", said.all());
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -173,7 +165,7 @@ fn duckdb_says_the_same_of_days_with_a_change_of_clocks() {
 fn an_object_may_have_events_of_any_number_of_days() {
     let road = Road::new("traffic-events");
     road.arrives(&hour(1, 0), &(0..120).map(|ago| event("3001", at(1 - ago, 0), 50)).collect::<Vec<_>>());
-    let said = road.land(ALL);
+    let said = road.take(ALL);
     assert!(said.out.contains("events: 120 rows") && said.out.contains("(120 objects)"), "{}", said.all());
 }
 
@@ -188,18 +180,19 @@ fn late_events_change_their_day_and_the_one_after_it_and_nothing_else() {
     road.run();
     let before = road.files();
     road.arrives(&hour(14, 5), &[event("3001", at(11, 1_435), 120), event("3001", at(11, 0), 1)]);
-    let said = road.land(&format!("{}/", hour(14, 5)));
+    let said = road.take(&format!("{}/", hour(14, 5)));
     assert_eq!(said.code, Some(0), "{}", said.all());
-    let said = road.roll();
-    assert!(said.out.contains("batches    2 done now, 2 already done before, 0 failed"), "{}", said.all());
+    assert!(said.out.contains("batches    2 done now, 0 already done before, 0 failed"), "{}", said.all());
     road.compared();
     let after = road.files();
     let changed: Vec<_> = after.iter().filter(|(place, bytes)| before.get(*place) != Some(bytes)).collect();
     assert!(changed.iter().all(|(place, _)| place.contains("/day=11/") || place.contains("/day=12/")), "{changed:?}");
     let of = |day: &str| changed.iter().any(|(place, _)| place.contains(day));
     assert!(of("/day=11/") && of("/day=12/hour=00/"), "{changed:?}");
-    let said = road.roll();
-    assert!(said.out.contains("batches    0 done now, 4 already done before, 0 failed"), "{}", said.all());
+    // The same hour once more: nothing is new.
+    let said = road.take(&format!("{}/", hour(14, 5)));
+    assert_eq!(said.out.matches(": nothing new to do").count(), 2, "{}", said.all());
+    assert_eq!(road.files(), after);
 }
 
 #[test]
@@ -210,12 +203,11 @@ fn hours_of_arrival_are_taken_as_they_come() {
     hours.retain(|hour| road.laptop.object(&format!("arrived/{hour}")).exists());
     assert!(hours.len() > 8, "{hours:?}");
     for hour in hours.iter().rev() {
-        let said = road.land(&format!("{hour}/"));
+        let said = road.take(&format!("{hour}/"));
         assert_eq!(said.code, Some(0), "{}", said.all());
     }
     let days = fs::read_dir(road.laptop.object("output/landed/year=2026/month=03")).unwrap();
     assert_eq!(days.count(), 2);
-    assert_eq!(road.roll().code, Some(0));
     road.compared();
 }
 
