@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::CatalogError;
-use super::definition::{Column, Storage};
+use super::definition::{Column, Definition, Storage};
 use super::known::{Entry, Known};
 use super::partition::folder_name;
 use crate::object::Location;
@@ -48,9 +48,28 @@ fn globs(entry: &Entry, objects: &Path) -> Result<Vec<String>, CatalogError> {
         if folder.contains('\\') {
             return Err(refused(&format!("there is a `\\` in its path {folder}; move the folder of `--local`")));
         }
+        if let Some(part) = hiding(folder, definition) {
+            return Err(refused(&format!(
+                "it would take `{part}` in the path {folder} for a column of the table; move the folder of `--local`"
+            )));
+        }
         globs.push(format!("{}/{}*.{ending}", escaped(folder), "*/".repeat(depth)));
     }
     Ok(globs)
+}
+
+/// A part of a path, further up than the partition keys, that DuckDB would read instead of a column of the table.
+fn hiding<'a>(folder: &'a str, table: &Definition) -> Option<&'a str> {
+    let keys = table.partition_keys.len();
+    let below = if table.projection.is_empty() { keys } else { 0 };
+    let is_column = |part: &&str| {
+        part.split_once('=').is_some_and(|(name, _)| {
+            let is = |column: &Column| folder_name(&column.name).eq_ignore_ascii_case(name);
+            table.columns.iter().chain(&table.partition_keys).any(is)
+        })
+    };
+    let mut above = folder.rsplit('/').skip(below);
+    if keys == 0 { None } else { above.find(is_column) }
 }
 
 /// Whether a file with this ending lies so many folders below.
@@ -160,5 +179,25 @@ mod tests {
         assert_eq!(identifier(r#"a"; DROP TABLE x; --"#), r#""a""; DROP TABLE x; --""#);
         assert_eq!(literal("it's'; --"), "'it''s''; --'");
         assert_eq!(escaped("/a[b]*?c"), "/a[[]b][*][?]c");
+    }
+
+    #[test]
+    fn a_folder_further_up_is_no_column() {
+        let column = |name| Column::new(name, "string");
+        let mut table = Definition {
+            location: "s3://b/t/".into(),
+            storage: Storage::Parquet,
+            columns: vec![column("id")],
+            partition_keys: vec![column("year"), column("k=ey")],
+            projection: std::collections::BTreeMap::new(),
+        };
+        assert_eq!(hiding("/x=1/b/t/year=1/k%3Dey=2", &table), None);
+        assert_eq!(hiding("/ID=1/b/t/year=1/k%3Dey=2", &table), Some("ID=1"));
+        assert_eq!(hiding("/b/year=0/t/year=1/k%3Dey=2", &table), Some("year=0"));
+        table.projection.insert("projection.enabled".into(), "true".into());
+        assert_eq!(hiding("/b/t", &table), None);
+        assert_eq!(hiding("/year=0/b/t", &table), Some("year=0"));
+        table.partition_keys.clear();
+        assert_eq!(hiding("/year=0/b/t", &table), None, "without keys no path is read");
     }
 }
