@@ -3,15 +3,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::time::Instant;
+
 use super::lease::Lease;
 use super::ready::Ready;
 use crate::ledger::fleet::Tally;
 use crate::ledger::{Claimed, GiveBack, LedgerError};
+use crate::telemetry::status::Running;
 
 /// One attempt at a batch: a claim, and for how long it is surely ours.
 pub(super) struct Attempt {
     pub(super) claimed: Claimed,
     pub(super) lease: Arc<Lease>,
+    /// What the status page has of the batch.
+    pub(super) shown: Arc<Running>,
     /// Whether something may be seen of the batch already.
     seen: AtomicBool,
     /// What is being shown without a record.
@@ -24,10 +29,12 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// `seen` says whether an earlier attempt may have made a part visible.
-    pub(super) fn new(claimed: Claimed, lease: Lease, seen: bool) -> Self {
+    pub(super) fn new(claimed: Claimed, lease: Lease, seen: bool, shown: Arc<Running>) -> Self {
+        shown.lease_until(lease.until());
         Self {
             claimed,
             lease: Arc::new(lease),
+            shown,
             seen: AtomicBool::new(seen),
             unrecorded: OnceLock::new(),
             runs_chosen: AtomicBool::new(false),
@@ -38,6 +45,12 @@ impl Attempt {
     /// How the claim is given back if the attempt ends here.
     pub(super) fn release(&self) -> GiveBack {
         if self.seen.load(Ordering::Relaxed) { GiveBack::Unfinished } else { GiveBack::Afresh }
+    }
+
+    /// The claim was renewed, by a request that was sent after this time.
+    pub(super) fn renewed(&self, asked: Instant) {
+        self.lease.renewed(asked);
+        self.shown.lease_until(self.lease.until());
     }
 
     /// An error when the lease is over by our own clock.

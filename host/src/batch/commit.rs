@@ -21,6 +21,7 @@ use crate::ledger::{GiveBack, LedgerError, Receipt};
 use crate::object::Uploads;
 use crate::report::BatchReport;
 use crate::sink::{Effect, LeaseCheck};
+use crate::telemetry::status::Stage;
 
 /// How long giving a batch back may take: its claim, and what it uploaded. The drain's last moments have room for it.
 pub(super) const GIVE_BACK: Duration = Duration::from_secs(3);
@@ -59,13 +60,14 @@ pub(super) async fn finish(
     ready: Arc<Ready>,
     recorded: bool,
 ) -> Result<(Answer, Option<BatchReport>), Fault> {
+    attempt.shown.stage(Stage::Writing);
     show(services, attempt, &ready, recorded).await?;
     if work.batch.conclude.is_some() {
         attempt.still_ours()?;
         conclude::make_known(services, &work.choice.loaded.clone().placed(&work.batch)?, &work.batch).await?;
     }
     let (report, answer) = (ready.report.clone(), ready.answer.clone());
-    services.metrics.items(&work.batch.dataset, &report);
+    services.metrics.items(&work.batch.dataset, work.batch.id.name(), &report);
     match &answer {
         Answer::Success { output } => {
             let evidence = Evidence::of(&ready, &work.choice.loaded.dataset, &services.stores).await?;

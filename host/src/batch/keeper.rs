@@ -90,7 +90,7 @@ impl Keeper {
         let asked = Instant::now();
         match in_time(beat, self.ledger.renew(&self.attempt.claimed, (self.now)(), self.lease)).await {
             Ok(()) => {
-                self.attempt.lease.renewed(asked);
+                self.attempt.renewed(asked);
                 None
             }
             Err(Late::Failed(error @ LedgerError::Lost(_))) => Some(Lost::Claim(error)),

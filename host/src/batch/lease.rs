@@ -42,6 +42,11 @@ impl Lease {
     }
 
     pub(super) fn is_ours(&self) -> bool {
-        Instant::now() < *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        Instant::now() < self.until()
+    }
+
+    /// When it ends unless it is renewed.
+    pub(super) fn until(&self) -> Instant {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

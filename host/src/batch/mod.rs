@@ -47,6 +47,7 @@ use crate::ledger::{Claim, ClaimRequest, LedgerError, Record};
 use crate::queue::Delivery;
 use crate::report::BatchReport;
 use crate::sink::SinkError;
+use crate::telemetry::status::{Example, Failed, Stage};
 
 /// How long a claim is waited for: nobody extends the message's visibility meanwhile, which is 30 s or more.
 const CLAIM: Duration = Duration::from_secs(20);
@@ -90,6 +91,11 @@ pub async fn process(services: &Services, delivery: &Delivery, give_up: &Cancell
     services.metrics.batch(dataset.unwrap_or_default(), &end.disposition, took);
     if let Some(kind) = end.kind() {
         services.metrics.fault(kind.label());
+        if let Some(why) = end.failure() {
+            let name = batch.as_ref().map_or(delivery.id.as_str(), |batch| batch.id.name());
+            let latest = Example::now(name, None, why);
+            services.metrics.board.failed(Failed::Batches, dataset.unwrap_or_default(), kind.label(), 1, Some(latest));
+        }
     }
     if end.report.as_ref().is_some_and(|report| !report.from_receipt) {
         services.metrics.ran(took);
@@ -134,7 +140,7 @@ async fn claim_and_run(
     // here.
     let unrecorded = loaded.has_only_tables() || claimed.component != work::begun(loaded);
     let seen = record.is_some() || (claimed.resumed && unrecorded);
-    let attempt = Arc::new(Attempt::new(claimed, lease, seen));
+    let attempt = Arc::new(Attempt::new(claimed, lease, seen, work.shown.running().clone()));
     run_or_carry_out(services, work, delivery, give_up, &attempt, record).await
 }
 
@@ -222,13 +228,19 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
     let loaded = &work::as_begun(services, batch, choice, claimed).await?.placed(batch)?;
     let is_chosen = loaded.identity() == choice.loaded.identity();
     attempt.runs(is_chosen);
+    if !is_chosen {
+        attempt.shown.runs_on(loaded.version());
+    }
     if let Some(results) = &batch.conclude {
+        attempt.shown.stage(Stage::Writing);
         let (ready, uploads) = conclude::prepare(services, loaded, batch, results, claimed.started).await?;
         let ready = Arc::new(ready);
         commit::record(services, attempt, &ready, uploads).await?;
         return commit::finish(services, work, attempt, ready, true).await;
     }
+    attempt.shown.stage(Stage::Items);
     let results = items::run(services, loaded, batch, attempt).await?;
+    attempt.shown.stage(Stage::Writing);
     if let Some(trouble) = results.trouble() {
         let fault = Fault::Objects(trouble);
         results.abort().await;
@@ -262,6 +274,7 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
 }
 
 async fn answer(services: &Services, work: &Work, (answer, report): Answered) -> Result<End, Fault> {
+    work.shown.running().stage(Stage::Answering);
     let waiting = services.callback.answer(&work.batch.token, &answer).await?;
     let answer = match answer {
         Answer::Success { .. } => "success".into(),

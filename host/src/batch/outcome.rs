@@ -60,6 +60,23 @@ impl End {
     }
 }
 
+impl End {
+    /// What somebody should know of a delivery that did not succeed; none where nothing failed.
+    pub(super) fn failure(&self) -> Option<&str> {
+        match (&self.disposition, self.kind()) {
+            (Disposition::Returned { reason, fault: true, .. } | Disposition::DeadLettered { reason }, _) => {
+                Some(reason)
+            }
+            (Disposition::Acked, Some(FaultKind::ItemsRejected)) => {
+                Some("more of its items were rejected than the dataset tolerates")
+            }
+            (Disposition::Acked, Some(FaultKind::ItemRetry)) => Some("an item asked for another attempt"),
+            (Disposition::Acked, Some(FaultKind::TokenGone)) => Some("nobody waits for its answer any more"),
+            _ => None,
+        }
+    }
+}
+
 /// How the services around served a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strain {

@@ -1,6 +1,7 @@
 //! From a message to work: the batch that it holds, and the version of its dataset that it runs on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::fault::Fault;
 use super::kind::FaultKind;
@@ -11,6 +12,8 @@ use crate::dataset::canonical;
 use crate::job::{Batch, Digest, Results, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
+use crate::runtime::ITEM_ATTEMPTS;
+use crate::telemetry::status::{BatchFacts, UnderWay};
 
 /// A batch with everything that is needed to work on it.
 pub(super) struct Work {
@@ -18,7 +21,12 @@ pub(super) struct Work {
     pub(super) choice: Choice,
     /// What makes a committed batch this one.
     pub(super) fingerprint: Digest,
+    /// What the status page has of it.
+    pub(super) shown: UnderWay,
 }
+
+/// How long a batch may be quiet beyond what its items may take: claims, uploads and commits are repeated for minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Why there is no work in a delivery.
 pub(super) enum Unread {
@@ -61,7 +69,16 @@ pub(super) async fn read(services: &Services, delivery: &Delivery) -> Result<Wor
         }
     };
     let fingerprint = fingerprint(services.identity, &batch, &choice.loaded);
-    Ok(Work { batch, choice, fingerprint })
+    let shown = services.metrics.board.batch(BatchFacts {
+        dataset: batch.dataset.clone(),
+        batch: batch.id.name().to_owned(),
+        version: choice.loaded.version(),
+        attempt: batch.attempt,
+        receives: delivery.receives,
+        items: batch.items.len() as u64,
+        patience: PATIENCE.saturating_add(choice.loaded.dataset.plugin.timeout.saturating_mul(ITEM_ATTEMPTS)),
+    });
+    Ok(Work { batch, choice, fingerprint, shown })
 }
 
 fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Digest {

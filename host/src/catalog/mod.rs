@@ -3,6 +3,7 @@
 mod choice;
 mod examine;
 mod folder;
+mod shown;
 mod source;
 mod version;
 mod versions;

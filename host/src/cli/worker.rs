@@ -38,7 +38,7 @@ pub struct WorkerArgs {
     /// less an eighth].
     #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
-    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    /// Where the status page (`/`, and `/status` as JSON), `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "GRISTMILL_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub admin: SocketAddr,
     /// Print what alarms need on stdout every minute, in CloudWatch's embedded metric format.

@@ -106,6 +106,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         );
     }
     catalog.admit(&admission);
+    metrics.board.shows(catalog.clone());
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");
     }
@@ -151,7 +152,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             shadowing = Some(tokio::spawn(shadows.run(stop.clone())));
         }
     }
-    tokio::spawn(warn_of_outputs(catalog.clone()));
+    tokio::spawn(warn_of_outputs(catalog.clone(), metrics.clone()));
     let urls: Vec<&str> = args.queues.iter().map(String::as_str).collect();
     let mut queues = Vec::new();
     for url in args.queues.clone() {
@@ -233,7 +234,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 
 /// Logs which datasets cannot be served, and why: one line each. The worker is ready for the others, and a dataset that is
 /// mended needs no restart.
-async fn warn_of_outputs(catalog: Arc<Catalog>) {
+async fn warn_of_outputs(catalog: Arc<Catalog>, metrics: Arc<Metrics>) {
     for dataset in catalog.names() {
         let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };
         let mut reasons = Vec::new();
@@ -242,6 +243,7 @@ async fn warn_of_outputs(catalog: Arc<Catalog>) {
         }
         if !reasons.is_empty() {
             let error = error_names::OUTPUT_REFUSED;
+            metrics.board.outputs_refused(&dataset, &reasons);
             tracing::warn!(
                 dataset,
                 error,

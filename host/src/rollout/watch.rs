@@ -74,6 +74,7 @@ impl Watch {
     /// process changes the registry: for people.
     pub fn new(catalog: Arc<Catalog>, releases: Arc<Releases>, metrics: Arc<Metrics>, by: impl Into<String>) -> Self {
         catalog.attach(releases.clone());
+        metrics.board.follows_a_registry();
         let ours = catalog.names().into_iter().collect();
         Self {
             canaries: Canaries::new(catalog.clone(), releases.registry.clone(), by.into()),
@@ -220,6 +221,8 @@ impl Watch {
                 self.catalog.set(name.as_str(), Versions { trial: None, ..versions });
             }
         }
+        let wanted = |release: &Digest| head.names.values().any(|in_use| in_use.wants(release));
+        self.metrics.board.forget_refusals(|release| !wanted(release));
         if let Some(seen) = &self.seen {
             seen.remember(head.number);
         }
@@ -335,12 +338,14 @@ impl Watch {
             }
             Ok(loaded) => {
                 self.said.remove(&chosen.release);
+                self.metrics.board.forget_refusals(|release| *release == chosen.release);
                 return Ok(Ok(loaded));
             }
             Err(NotOpened::Later(why)) => return Err(NotYet::Unread(why)),
             Err(NotOpened::Refused(why)) => why,
         };
         let why: Arc<str> = why.into();
+        self.metrics.board.refused(name.as_str(), &chosen.version.to_string(), chosen.release, &why);
         if self.said.insert(chosen.release, why.clone()).as_ref() != Some(&why) {
             self.refuse(name, chosen, &why);
         }

@@ -9,6 +9,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use wasmtime::Engine;
@@ -21,6 +22,15 @@ use crate::job::Digest;
 const MAGIC: &[u8; 16] = b"gristmill cwasm2";
 /// The magic bytes, the tag, and the length of what the component says of itself.
 const HEADER: usize = MAGIC.len() + TAG + size_of::<u64>();
+
+/// How look-ups of this process ended: what was there counted, nothing was there, or what was there did not count.
+static RESULTS: [(&str, AtomicU64); 3] =
+    [("hit", AtomicU64::new(0)), ("miss", AtomicU64::new(0)), ("refused", AtomicU64::new(0))];
+
+/// How often each result came about in this process.
+pub fn cache_results() -> impl Iterator<Item = (&'static str, u64)> {
+    RESULTS.iter().map(|(result, counted)| (*result, counted.load(Ordering::Relaxed)))
+}
 
 /// The place of one component in the cache.
 pub(super) struct Entry {
@@ -41,7 +51,15 @@ impl Entry {
     /// The digested component, if this user compiled it before and the file is whole.
     pub(super) fn load(&self) -> Option<Digested> {
         let path = self.path.display();
-        match self.read() {
+        let read = self.read();
+        let [(_, hits), (_, misses), (_, refused)] = &RESULTS;
+        let counter = match &read {
+            Ok(Read::Ours(_)) => hits,
+            Err(error) if error.kind() == ErrorKind::NotFound => misses,
+            _ => refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        match read {
             Ok(Read::Ours(digested)) => return Some(*digested),
             Ok(Read::Theirs) => {
                 tracing::warn!(%path, "a compiled component is damaged or was not made here; it is compiled again");

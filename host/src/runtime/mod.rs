@@ -36,6 +36,7 @@ use crate::job::FailureKind;
 use crate::object::ObjectStore;
 
 pub use bounds::Bounds;
+pub use cache::cache_results;
 pub use component::{Plugin, PluginError};
 pub use confined::digest_for_parent;
 pub use digester::Digester;

@@ -1,4 +1,5 @@
-//! The admin port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops containers.
+//! The admin port: a page for people, the same as JSON, `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts
+//! and stops containers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures::stream::{self, Stream, StreamExt as _};
@@ -21,7 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::metrics::Metrics;
-use crate::text::line;
+use super::status;
+use crate::text::{json, line};
 
 /// Whether the worker takes messages, or why it does not.
 #[derive(Clone)]
@@ -42,6 +44,11 @@ impl Readiness {
     /// Messages are not taken, for this reason.
     pub fn not_ready(&self, why: impl Into<String>) {
         self.say(Err(why.into()));
+    }
+
+    /// Why messages are not taken; none if they are.
+    fn why_not(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().err()
     }
 
     fn say(&self, state: Result<(), String>) {
@@ -77,6 +84,8 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Read
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
+        .route("/status", get(as_json))
+        .route("/", get(page))
         .with_state((metrics, readiness));
     let accept = async |listener: TcpListener| {
         let accepted = listener.accept().await;
@@ -121,14 +130,37 @@ async fn connection(stream: TcpStream, routes: Router) {
 }
 
 async fn ready(State((_, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
-    match &*readiness.0.lock().unwrap_or_else(PoisonError::into_inner) {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not taking messages: {}\n", line(why))),
+    match readiness.why_not() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not taking messages: {}\n", line(&why))),
     }
 }
 
 async fn render(State((metrics, _)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
+}
+
+/// What is served beside a text that shows a moment: nobody keeps it, and it is what it says it is.
+const OF_A_MOMENT: [(HeaderName, &str); 2] =
+    [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+
+/// `?pause` is the page without updates, for whoever reads slowly.
+async fn page(
+    State((metrics, readiness)): State<(Arc<Metrics>, Readiness)>,
+    RawQuery(query): RawQuery,
+) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, status::content_security_policy()),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    let is_live = query.as_deref() != Some("pause");
+    (headers, OF_A_MOMENT, status::page(&metrics.status(readiness.why_not()), is_live))
+}
+
+async fn as_json(State((metrics, readiness)): State<(Arc<Metrics>, Readiness)>) -> impl IntoResponse {
+    let text = serde_json::to_string_pretty(&metrics.status(readiness.why_not())).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], OF_A_MOMENT, json(&text).into_owned() + "\n")
 }
 
 /// How long a probe waits for its answer: less than the 5 s that ECS gives a health check by default.

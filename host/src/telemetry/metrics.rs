@@ -1,7 +1,7 @@
 //! The worker's metrics, and how each is counted. Their names are in `names.rs`. Labels are bounded: names of datasets come from
 //! files and codes from plugins, never from data.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use prometheus::{
 
 use super::names::{self, Metric};
 use super::pace::Pace;
+use super::status::{Board, Example, Failed, Gauges, Numbers, QueueStatus, RegistryStatus, Status, Total};
 use super::waits::Waits;
 use crate::aws;
 use crate::job::Disposition;
 use crate::queue::Depth;
 use crate::report::BatchReport;
+use crate::runtime;
 
 /// The most codes of item failures that are counted by name; the rest count as `other`.
 const CODES_PER_DATASET: usize = 32;
@@ -65,8 +67,11 @@ pub struct Metrics {
     bytes_read: IntCounterVec,
     bytes_written: IntCounterVec,
     rows: IntCounterVec,
+    component_cache: IntCounterVec,
     pub(super) guest_dropped: IntCounterVec,
     bounded: Mutex<Bounded>,
+    /// What the status page shows beside these numbers.
+    pub board: Board,
 }
 
 /// The names that were admitted so far. They are counted, so that strangers' names do not fill the memory. And what else is
@@ -81,6 +86,8 @@ pub(super) struct Bounded {
     versions: HashMap<String, String>,
     waits: Waits,
     pace: Pace,
+    /// How many messages each queue has, as far as that is known.
+    depths: BTreeMap<String, Depth>,
 }
 
 impl Metrics {
@@ -126,7 +133,9 @@ impl Metrics {
             bytes_written: counter(&names::BYTES_WRITTEN)?,
             rows: counter(&names::ROWS)?,
             guest_dropped: counter(&names::GUEST_DROPPED)?,
+            component_cache: counter(&names::COMPONENT_CACHE)?,
             bounded: Mutex::default(),
+            board: Board::default(),
             registry,
         })
     }
@@ -140,9 +149,11 @@ impl Metrics {
         }
         let (all, slots) = (visible + in_flight + delayed, self.slots.get());
         self.backlog_per_slot.with_label_values(&[queue]).set(all as f64 / slots.max(1) as f64);
-        if let Some(seconds) = self.bounded().pace.seconds_for(all, slots) {
+        let mut bounded = self.bounded();
+        if let Some(seconds) = bounded.pace.seconds_for(all, slots) {
             self.backlog_seconds.with_label_values(&[queue]).set(seconds);
         }
+        bounded.depths.insert(queue.to_owned(), depth);
     }
 
     /// Says that nobody knows how many messages a queue has: what was known once is no answer.
@@ -152,6 +163,7 @@ impl Metrics {
         }
         let _ = self.backlog_per_slot.remove_label_values(&[queue]);
         let _ = self.backlog_seconds.remove_label_values(&[queue]);
+        self.bounded().depths.remove(queue);
     }
 
     /// Counts how long a batch waited for its first worker. `heartbeat` is how long its waiting state waits for a sign of life.
@@ -182,11 +194,12 @@ impl Metrics {
 
     /// Counts a delivery whose fate is known.
     pub fn batch(&self, dataset: &str, disposition: &Disposition, took: Duration) {
-        let fate = match disposition {
-            Disposition::Acked => "acked",
-            Disposition::Returned { .. } => "returned",
-            Disposition::DeadLettered { .. } => "parked",
+        let (fate, total) = match disposition {
+            Disposition::Acked => ("acked", Total::Acked),
+            Disposition::Returned { .. } => ("returned", Total::Returned),
+            Disposition::DeadLettered { .. } => ("parked", Total::Parked),
         };
+        self.board.settled(total);
         self.batches.with_label_values(&[dataset, fate]).inc();
         self.batch_seconds.with_label_values(&[dataset]).observe(took.as_secs_f64());
     }
@@ -218,19 +231,33 @@ impl Metrics {
         self.rolled_forward.with_label_values(&[dataset]).inc();
     }
 
-    /// Counts what a committed batch did.
-    pub fn items(&self, dataset: &str, report: &BatchReport) {
+    /// Counts what a committed batch did; `batch` is its name.
+    pub fn items(&self, dataset: &str, batch: &str, report: &BatchReport) {
+        let outputs = || report.outputs.iter();
+        for (total, more) in [
+            (Total::Succeeded, report.items.succeeded),
+            (Total::Rejected, report.items.rejected),
+            (Total::Rows, outputs().map(|output| output.rows).sum()),
+            (Total::BytesRead, report.bytes_read),
+        ] {
+            self.board.add(total, more);
+        }
         self.items.with_label_values(&[dataset, "succeeded"]).inc_by(report.items.succeeded);
         self.items.with_label_values(&[dataset, "rejected"]).inc_by(report.items.rejected);
         self.bytes_read.with_label_values(&[dataset]).inc_by(report.bytes_read);
-        for output in &report.outputs {
+        for output in outputs() {
             self.bytes_written.with_label_values(&[dataset, &output.output]).inc_by(output.bytes);
             self.rows.with_label_values(&[dataset, &output.output]).inc_by(output.rows);
         }
         for (code, count) in &report.failures.by_code {
+            let latest = report.failures.first.iter().rfind(|failure| failure.code == *code).map(|failure| {
+                let item = failure.item.clone().unwrap_or_else(|| failure.index.to_string());
+                Example::now(batch, Some(&item), &failure.message)
+            });
             let known = self.bounded().codes.entry(dataset.into()).or_default().admit(code, CODES_PER_DATASET);
             let code = if known { code } else { "other" };
             self.item_failures.with_label_values(&[dataset, code]).inc_by(*count);
+            self.board.failed(Failed::Items, dataset, code, *count, latest);
         }
     }
 
@@ -258,15 +285,37 @@ impl Metrics {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// How the worker is now; `not_ready` says why it takes no messages.
+    pub fn status(&self, not_ready: Option<String>) -> Status {
+        let queue = |(queue, depth): (&String, &Depth), pace: Pace| {
+            let Depth { visible, in_flight, delayed } = *depth;
+            let backlog_seconds = pace.seconds_for(visible + in_flight + delayed, self.slots.get());
+            QueueStatus { queue: queue.clone(), visible, in_flight, delayed, backlog_seconds }
+        };
+        let queues = {
+            let bounded = self.bounded();
+            bounded.depths.iter().map(|depth| queue(depth, bounded.pace)).collect()
+        };
+        let gauges = Gauges {
+            in_flight: self.batches_in_flight.get(),
+            slots: self.slots.get(),
+            slots_busy: self.slots_busy.get(),
+            memory_bytes: self.memory.get(),
+            memory_busy_bytes: self.memory_busy.get(),
+        };
+        let registry = RegistryStatus { answers: self.registry_answers.get() == 1, head: self.registry_head.get() };
+        let pause_seconds = self.pressure.get();
+        self.board.look(Numbers { gauges, queues, pause_seconds, registry: Some(registry) }, not_ready)
+    }
+
     /// Everything as it is now.
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         for (service, counted) in aws::attempts() {
-            let catch_up = |counter: &IntCounterVec, now: u64| {
-                let counter = counter.with_label_values(&[service]);
-                counter.inc_by(now.saturating_sub(counter.get()));
-            };
-            catch_up(&self.retries, counted.retries);
-            catch_up(&self.throttles, counted.throttles);
+            catch_up(&self.retries, service, counted.retries);
+            catch_up(&self.throttles, service, counted.throttles);
+        }
+        for (result, counted) in runtime::cache_results() {
+            catch_up(&self.component_cache, result, counted);
         }
         self.registry.gather()
     }
@@ -274,6 +323,12 @@ impl Metrics {
     pub(super) fn bounded(&self) -> std::sync::MutexGuard<'_, Bounded> {
         self.bounded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Brings a counter to what was counted elsewhere, for the whole process.
+fn catch_up(counter: &IntCounterVec, label: &str, now: u64) {
+    let counter = counter.with_label_values(&[label]);
+    counter.inc_by(now.saturating_sub(counter.get()));
 }
 
 impl Metric {

@@ -9,5 +9,6 @@ pub mod logs;
 pub mod metrics;
 pub mod names;
 mod pace;
+pub mod status;
 pub mod stderr;
 mod waits;

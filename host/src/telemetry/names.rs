@@ -97,6 +97,8 @@ metrics! {
             "1 for the version that batches begin with.";
         SWAPS: Counter "gristmill_version_swaps_total" ["dataset"]
             "Changes from one version to another.";
+        COMPONENT_CACHE: Counter "gristmill_component_cache_total" ["result"]
+            "Look-ups of compiled components on disk: hit, miss, refused.";
         VERSIONS_REFUSED: Counter "gristmill_versions_refused_total" ["dataset"]
             "Versions that the registry wants and that were refused.";
         REGISTRY_ANSWERS: Gauge "gristmill_registry_answers" []

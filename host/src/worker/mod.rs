@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::pressure::Pressure;
@@ -90,6 +90,7 @@ impl Worker {
         let mut under_way = UnderWay::default();
         let result = self.take_work(&stop, &settled, &mut under_way).await;
         drop(settled);
+        self.services.metrics.board.drains(Instant::now() + self.drain);
         under_way.finish(self.drain, &hurry).await;
         if timeout(RETURN_TIME, deleter).await.is_err() {
             tracing::warn!("not every settled message could be deleted; they are answered again when they come back");

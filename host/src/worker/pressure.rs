@@ -56,6 +56,7 @@ impl Pressure {
             tracing::warn!(why, "services do not keep up: batches are taken one at a time, with growing pauses");
         }
         state.up(Instant::now());
+        metrics.board.held_back(why);
         metrics.pressure.set(state.pause.as_secs_f64());
     }
 
@@ -68,6 +69,7 @@ impl Pressure {
         state.down();
         if state.pause.is_zero() {
             tracing::info!("services keep up again: batches are taken as there is room for them");
+            metrics.board.keeps_up();
         }
         metrics.pressure.set(state.pause.as_secs_f64());
     }

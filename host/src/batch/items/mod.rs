@@ -26,6 +26,7 @@ use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
 use crate::sink::SinkError;
 use crate::telemetry::guest_metrics::DatasetMetrics;
+use crate::telemetry::status::Running;
 
 /// Runs all items. An error is the host's; items' own failures are in the outcome.
 pub(in crate::batch) async fn run(
@@ -49,7 +50,7 @@ pub(in crate::batch) async fn run(
         let mut lanes = Lanes::start(services, loaded, batch, &context, &holding);
         let ended = tokio::select! {
             biased;
-            ended = take_all(&mut stager, &mut lanes, batch, &holding) => Ok(ended?),
+            ended = take_all(&mut stager, &mut lanes, batch, &holding, &attempt.shown) => Ok(ended?),
             displaced = holding.displaced() => Err(displaced),
         };
         // Lanes end, too, when the batch is displaced, and may be heard of first.
@@ -77,6 +78,7 @@ pub(in crate::batch) async fn run(
                 tracing::debug!(dataset = batch.dataset, batch = %batch.id, "it begins again: other batches need the memory");
                 drop(lanes);
                 stager.abort().await;
+                attempt.shown.again();
                 holding = Arc::new(holding.again().await);
             }
         }
@@ -89,11 +91,13 @@ async fn take_all(
     lanes: &mut Lanes,
     batch: &Batch,
     holding: &Holding,
+    shown: &Running,
 ) -> Result<usize, SinkError> {
     // Lanes finish items out of order; what is ahead of its turn waits here.
     let (mut early, mut next) = (BTreeMap::new(), 0);
     while let Some(finished) = lanes.next().await {
         let (seen, begin) = (finished.len(), next);
+        shown.items_ended(seen as u64);
         early.extend(finished);
         let mut runs = Vec::new();
         while let Some(run) = early.remove(&next) {
