@@ -1,6 +1,7 @@
 //! The Distributed Map on this machine.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -48,6 +49,9 @@ pub struct MapArgs {
     /// Show neither progress nor what plugins print and log.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Serve a page that shows the run while it goes on, and print its address [default: any port that is free].
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:0")]
+    pub watch: Option<SocketAddr>,
     /// The variables.
     #[command(flatten)]
     pub variables: SetArgs,

@@ -5,6 +5,7 @@ mod folder;
 pub(super) mod plan;
 mod stage;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -35,6 +36,7 @@ use crate::map::attempt::Submit;
 use crate::map::summary::Status;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::sink::{SinkError, Stores};
+use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::guests::GuestLines;
 use crate::telemetry::metrics::Metrics;
 use crate::text::line;
@@ -48,6 +50,12 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(cores).max(1);
     let admission = Admission::new(slots, memory(args.memory).unwrap_or(u64::MAX));
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.slots.set(i64::try_from(slots)?);
+    let readiness = match args.watch {
+        Some(address) => Some(watch(address, &metrics).await?),
+        None => None,
+    };
     let (folder, new) = Folder::open(&args.local)?;
     if new && !args.quiet && !args.json {
         eprintln!("{} is new", line(&args.local.display().to_string()));
@@ -68,13 +76,15 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         make_tables(stage).await.context(file)?;
     }
 
+    let catalog = Arc::new(Catalog::of(loaded));
     let threads = GuestThreads::start(slots)?;
     let guests = threads.handle();
     let queue = Arc::new(EmbeddedQueue::new(Duration::from_secs(60)));
+    metrics.board.shows(catalog.clone());
     let callback = Arc::new(LocalCallback::new());
     let services = Arc::new(Services {
         data_catalog: Arc::new(LocalCatalog::new(&args.local, args.local.join("s3"))),
-        catalog: Arc::new(Catalog::of(loaded)),
+        catalog,
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
         callback: callback.clone(),
@@ -86,7 +96,7 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         lease: LEASE,
         // The run repeats batches by itself, as Step Functions would.
         deliveries: 1,
-        metrics: Arc::new(Metrics::new()?),
+        metrics: metrics.clone(),
         now: SystemTime::now,
     });
     let stop = CancellationToken::new();
@@ -95,6 +105,9 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         Worker { services, pressure: Arc::default(), batches: slots + 1, drain: DRAIN, activity: Activity::default() };
     let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
 
+    if let Some(readiness) = readiness {
+        readiness.ready();
+    }
     let interrupted = super::signals::interrupts();
     let submit = Embedded { queue: queue.clone(), callback };
     let run = LocalRun { args: &args, input: &input, folder: &folder, stores: &stores, submit: &submit, interrupted };
@@ -119,6 +132,16 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         // As shells report a program that SIGINT ended.
         Status::Interrupted => ExitCode::from(130),
     })
+}
+
+/// Serves the page of this run for as long as it lasts, and says where.
+async fn watch(address: SocketAddr, metrics: &Arc<Metrics>) -> anyhow::Result<Readiness> {
+    let listener = admin::listen(address).await.with_context(|| format!("--watch={address}"))?;
+    eprintln!("watch this run at http://{}/", listener.local_addr()?);
+    metrics.board.is_a_local_run();
+    let readiness = Readiness::default();
+    tokio::spawn(admin::serve(listener, metrics.clone(), readiness.clone()));
+    Ok(readiness)
 }
 
 /// Makes the tables, or checks that they have the right key: one error now instead of one per batch.
