@@ -198,7 +198,7 @@ bench-traffic: host plugin-traffic-events $(ARRIVALS)/.done ## 50 million traffi
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint deny plugins generator test-host test-plugins test-emulator deploy-check test-image ## everything but test-real-parts, fuzz and the long runs: chaos, outages, soak
+test: lint deny plugins generator test-host test-plugins test-emulator deploy-check test-image ## everything but test-real-parts, page-check, fuzz and the long runs: chaos, outages, soak
 
 # Clippy compiles our own crates, and what it compiled is what the tests run: neither they nor their dependencies are compiled twice.
 CLIPPY_DRIVER = $(shell rustup which clippy-driver 2>/dev/null || command -v clippy-driver)
@@ -283,6 +283,14 @@ test-image: tools plugin-noaa-precipitation emulator ## the Dockerfile with the 
 .PHONY: image
 image: plugin-noaa-precipitation emulator ## the same with the binary compiled in the image's own build, as `docker build .` does; at most 150 MB
 	$(VENV) deploy/image/test.py
+
+# PAGE_PICTURES=host/docs/pictures makes the pictures of the document, too.
+.PHONY: page-check
+page-check: tools ## the status page in Chromium: without JavaScript, with it, light and dark, and what a screen reader finds
+	host/tests/page/chromium.sh
+	$(LINTED_TEST) -p gristmill --test it --no-run
+	python3 host/tests/page/look.py $(if $(PAGE_PICTURES),--pictures $(PAGE_PICTURES)) -- \
+	    env $(LINTED_TEST) -p gristmill --test it page::to_be_looked_at -- --exact --ignored --nocapture
 
 FUZZ_TARGETS := $(notdir $(basename $(wildcard host/fuzz/fuzz_targets/*.rs)))
 

@@ -26,7 +26,8 @@ const UNDER_WORK: &[&str] = &[];
 fn documents() -> Vec<Document> {
     let folder = std::fs::read_dir(project("host/docs")).unwrap();
     let names = folder.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let mut paths: Vec<String> = names.map(|name| format!("host/docs/{name}")).collect();
+    let written = names.filter(|name| name.ends_with(".md"));
+    let mut paths: Vec<String> = written.map(|name| format!("host/docs/{name}")).collect();
     paths.extend(["README.md", "plugins/README.md", "host/ARCHITECTURE.md"].map(Into::into));
     paths.extend(["README.md", "costs.md", "permissions.md", "worker.md"].map(|name| format!("deploy/{name}")));
     paths.sort();

@@ -35,6 +35,7 @@ mod linters;
 mod local;
 mod model;
 mod oci_login;
+mod page;
 mod places;
 mod proxy;
 mod publishing;

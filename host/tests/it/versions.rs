@@ -265,6 +265,12 @@ async fn five_thousand_batches_while_versions_come_and_go() {
     load(&house, &found, RUNS[2], done(3000)).await;
     assert!(workers.iter().all(|worker| worker.stable() == b));
     assert!(workers.iter().all(|worker| worker.metric(r#"gristmill_versions_refused_total{dataset="d"}"#) == 1.0));
+    let refused = |worker: &Running| worker.metrics.status(None).datasets.into_iter().flat_map(|d| d.refused);
+    let says_why = |worker: &Running| {
+        let refused: Vec<_> = refused(worker).map(|refused| (refused.version, refused.release)).collect();
+        refused == [("0.3.0".to_owned(), c.to_string())]
+    };
+    assert!(workers.iter().all(says_why), "the status page says which");
     let refusals = shelf.attached(&"d".parse().unwrap(), &c, Attachment::Refusal).await.unwrap();
     assert_eq!(refusals.len(), 1, "the same reason is one reason");
     let why = String::from_utf8(refusals[0].to_vec()).unwrap();
@@ -288,6 +294,7 @@ async fn five_thousand_batches_while_versions_come_and_go() {
     .await;
     load(&house, &found, RUNS[4], done(5000)).await;
     assert!(workers.iter().all(|worker| worker.stable() == a));
+    assert!(workers.iter().all(|worker| refused(worker).count() == 0), "nobody wants it any more");
 
     let found = found.lock().unwrap();
     assert_eq!(found.failures, [""; 0]);
