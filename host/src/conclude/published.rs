@@ -189,7 +189,10 @@ mod tests {
     fn what_is_replaced_goes() {
         let first = record(1, Runs::Append, &["d=1/a", "d=2/a", "d=3/same"]);
         let all = record(2, Runs::Replace, &["d=2/b", "d=3/same"]);
-        assert_eq!(published(std::slice::from_ref(&first), &all), (list(&["d=2/b", "d=3/same"]), list(&["d=1/a", "d=2/a"])));
+        assert_eq!(
+            published(std::slice::from_ref(&first), &all),
+            (list(&["d=2/b", "d=3/same"]), list(&["d=1/a", "d=2/a"]))
+        );
         let some = record(2, Runs::ReplacePartitions, &["d=2/b"]);
         assert_eq!(published(&[first], &some), (list(&["d=1/a", "d=2/b", "d=3/same"]), list(&["d=2/a"])));
     }

@@ -2,12 +2,14 @@
 //! boundaries are is recorded from real runs: a new effect changes a snapshot, and is crashed around from then on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use gristmill::job::BatchId;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, OnceCell};
@@ -17,7 +19,7 @@ use crate::boundary::{Point, Recorder, Side, Trap, brings_messages};
 use crate::emulator;
 use crate::guest::Guest;
 use crate::proxy::{Answer, Call, Policy, Proxy, Service};
-use crate::rig::{LEASE, PATIENCE, Rig, copier, upload};
+use crate::rig::{LEASE, PATIENCE, Rig, copier, put, upload};
 use crate::victim::Victim;
 
 /// How many rigs are worked on at once: what they wait for is a lease, mostly. With more of them, workers on a busy machine
@@ -44,6 +46,9 @@ const REJECTED: Case = Case { name: "rejected", lines: Some(CSV), items: &["a", 
 const FOLDERS: Case = Case { name: "folders", lines: Some(DIVIDED), ..BOTH };
 const EMPTY: Case = Case { name: "empty", items: &["nosuch"], ..BOTH };
 const NOT_READY: Case = Case { name: "not-ready", items: &["a", "empty"], ..BOTH };
+/// No items, but what two batches of a stage have answered.
+const CONCLUSION: Case =
+    Case { name: "conclusion", dataset: "copies.cut", lines: Some(DIVIDED), items: &[] };
 const POISON: Case = Case { name: "poison", dataset: "nosuch", ..BOTH };
 
 /// A rig with the case's batch in its queue.
@@ -85,13 +90,16 @@ impl Case {
         let rig = Rig::with_lease(emulator::shared(), &format!("crash-{}-{name}", self.name), lease).await;
         data(&rig).await;
         let outputs = if self.lines.is_some() { &["rows", "lines"][..] } else { &["rows"] };
-        rig.dataset("datasets", &copier(outputs), DATA, "", self.lines);
+        let folder = rig.dataset("datasets", &copier(outputs), DATA, "", self.lines);
         let items: Vec<_> = self.items.iter().map(|key| format!("s3://{DATA}/{key}")).collect();
         // One name for the batch in all rigs, so that its objects have the same names.
-        let message = json!({
+        let mut message = json!({
             "gristmill": 1, "dataset": self.dataset, "task_token.$": "$$.Task.Token", "attempt": 0, "state": "Batch",
             "execution": "arn:aws:states:us-east-1:000000000000:execution:crash:batch", "input": {"Items": items},
         });
+        if self.items.is_empty() {
+            message["conclude"] = conclusion(&rig, &folder).await;
+        }
         let state = json!({
             "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "HeartbeatSeconds": 60,
             "Parameters": {"QueueUrl": rig.queue, "MessageBody": message}, "End": true,
@@ -132,16 +140,23 @@ impl Scene {
         }
     }
 
-    /// An object without the time and the names that are in a report.
+    /// An object without the time and the names that are in it.
     fn steady(&self, key: String, bytes: Bytes) -> (String, Bytes) {
-        if !key.starts_with("reports/") {
-            return (key, bytes);
-        }
-        let text = String::from_utf8(bytes.into()).unwrap().replace(&self.rig.name, "RIG");
-        let (first, rest) = text.split_once('\n').unwrap();
-        let mut first: Value = serde_json::from_str(first).unwrap();
-        assert!(first["batch"]["started"].take().is_string() && first["batch"]["message"].get("task_token").is_none());
-        (key, format!("{first}\n{rest}").into())
+        let Ok(text) = String::from_utf8(bytes.to_vec()) else { return (key, bytes) };
+        let text = text.replace(&self.rig.name, "RIG");
+        let text = if key.starts_with("reports/") {
+            let (first, rest) = text.split_once('\n').unwrap();
+            let mut first: Value = serde_json::from_str(first).unwrap();
+            assert!(first["batch"]["started"].take().is_string() && first["batch"]["message"].get("task_token").is_none());
+            format!("{first}\n{rest}")
+        } else if key.contains("/_run.batch-") {
+            let mut record: Value = serde_json::from_str(&text).unwrap();
+            assert!(record["at"].take().is_u64());
+            record.to_string()
+        } else {
+            text
+        };
+        (key, text.into())
     }
 
     async fn remains(&self) -> Remains {
@@ -184,6 +199,44 @@ impl Remains {
         let differences: Vec<_> = both.map(|(this, that)| format!("{this}\nundisturbed {that}\n")).collect();
         Err(if differences.is_empty() { "objects of the same size".into() } else { differences.join("") })
     }
+}
+
+/// Makes the dataset one of stages, whose first one has run: once before, and now. Says where its batches' answers are.
+async fn conclusion(rig: &Rig, folder: &Path) -> Value {
+    let name = &rig.name;
+    let stages = format!(
+        "dataset = \"copies\"\nplugin.component = \"copier.wasm\"\n[[stage]]\nname = \"cut\"\nmap.items = [1]\n\
+         [[stage.output]]\nname = \"lines\"\nprefix = \"s3://{name}/lines/\"\n{DIVIDED}\n\
+         columns = {{ pk = \"text\", n = \"int64\" }}\n[[stage.output]]\nname = \"rows\"\ntable = \"{name}-rows\"\n\
+         key = [\"pk\"]\ncolumns = {{ pk = \"text\", n = \"int64\" }}\n[[stage]]\nname = \"take\"\n\
+         map.item_reader = {{ stage = \"cut\", output = \"lines\", each = \"partition\", before = 1 }}\n"
+    );
+    std::fs::write(folder.join("dataset.toml"), stages).unwrap();
+    let child = BatchId { execution: "arn:aws:states:us-east-1:000000000000:execution:crash/cut:1".into(), state: "Batch".into() };
+    let answer = json!({
+        "dataset": "copies.cut", "component": {"name": "copier", "version": "1", "digest": format!("sha256:{:0>64}", 1)},
+        "items": {"total": 1, "succeeded": 1, "rejected": 0},
+        "outputs": [{"output": "lines", "place": format!("s3://{name}/lines/"), "files": 2, "rows": 2, "bytes": 9}],
+    });
+    let children = json!([{"ExecutionArn": child.execution, "Input": "{}", "Output": answer.to_string(), "Status": "SUCCEEDED"}]);
+    let manifest = json!({
+        "DestinationBucket": name, "MapRunArn": "arn:run",
+        "ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": "results/SUCCEEDED_0.json", "Size": 1}]},
+    });
+    let list = format!("lines/_gristmill/_{}.lines.json", child.object_name());
+    let objects = [
+        ("results/manifest.json".to_owned(), manifest.to_string()),
+        ("results/SUCCEEDED_0.json".to_owned(), children.to_string()),
+        (list, json!({"files": ["pk=a/new.csv", "pk=b/new.csv"]}).to_string()),
+        (
+            "lines/_gristmill/_run.old.lines.json".to_owned(),
+            json!({"at": 1, "runs": "append", "files": ["pk=a/old.csv", "pk=c/old.csv"]}).to_string(),
+        ),
+    ];
+    let rows = ["pk=a/new.csv", "pk=b/new.csv", "pk=a/old.csv", "pk=c/old.csv"];
+    let rows = rows.map(|key| (format!("lines/{key}"), "n\n1\n".to_owned()));
+    put(&rig.config, name, objects.into_iter().chain(rows)).await;
+    json!({"Bucket": name, "Key": "results/manifest.json"})
 }
 
 /// Crashes at both sides of every effect, and says which effects there are.
@@ -273,6 +326,11 @@ async fn a_crash_anywhere_in_a_batch_of_many_folders_leaves_no_trace() {
     SFN SendTaskSuccess
     SQS DeleteMessageBatch RIG
     ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_in_the_end_of_a_stage_leaves_no_trace() {
+    assert_snapshot!(crash_everywhere(CONCLUSION).await, @"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

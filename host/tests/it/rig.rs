@@ -232,8 +232,13 @@ pub(crate) fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
 
 /// Makes a bucket with these objects.
 pub(crate) async fn upload(config: &SdkConfig, bucket: &str, objects: impl IntoIterator<Item = (String, String)>) {
+    s3(config).create_bucket().bucket(bucket).send().await.unwrap();
+    put(config, bucket, objects).await;
+}
+
+/// Puts objects into a bucket that is there.
+pub(crate) async fn put(config: &SdkConfig, bucket: &str, objects: impl IntoIterator<Item = (String, String)>) {
     let s3 = s3(config);
-    s3.create_bucket().bucket(bucket).send().await.unwrap();
     let put = |(key, text): (String, String)| async {
         s3.put_object().bucket(bucket).key(key).body(ByteStream::from(text.into_bytes())).send().await.unwrap();
     };

@@ -26,6 +26,7 @@ pub fn message(data: &[u8]) -> bool {
     let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("what was taken is JSON");
     let written = Message {
         values: batch.values.clone(),
+        conclude: batch.conclude.clone(),
         run: batch.run.clone(),
         gristmill: MESSAGE_VERSION,
         dataset: batch.dataset.clone(),
