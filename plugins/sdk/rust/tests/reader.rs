@@ -53,6 +53,14 @@ proptest! {
 }
 
 #[test]
+fn pieces_may_be_smaller_than_the_size_suggests() {
+    let sparing = reader(20 << 20).pieces(64 << 10);
+    sparing.read_at(5, &mut [0; 10]).unwrap();
+    sparing.read_at(19 << 20, &mut [0; 100_000]).unwrap();
+    assert_eq!(sparing.stats(), Stats { reads: 2, bytes: (64 << 10) + (128 << 10) });
+}
+
+#[test]
 fn a_small_object_comes_at_once_and_a_large_one_in_what_is_wanted() {
     let small = reader(3 << 20);
     small.read_at(5, &mut [0; 10]).unwrap();

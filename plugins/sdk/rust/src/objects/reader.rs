@@ -66,6 +66,8 @@ pub struct Stats {
 struct Shared {
     name: String,
     ranges: Box<dyn Ranges>,
+    /// How much is read at least.
+    unit: u64,
     /// The bytes from a place on. They may overlap.
     pieces: BTreeMap<u64, Arc<[u8]>>,
     /// Where they begin, the oldest first.
@@ -81,6 +83,7 @@ impl Reader {
         let shared = Shared {
             name: name.to_owned(),
             ranges: Box::new(ranges),
+            unit: if size <= SMALL { LARGEST } else { PIECE },
             pieces: BTreeMap::new(),
             order: VecDeque::new(),
             kept: 0,
@@ -88,6 +91,14 @@ impl Reader {
             error: None,
         };
         Self { shared: Arc::new(Mutex::new(shared)), size, at: 0 }
+    }
+
+    /// Reads pieces of this size, at most 8 MiB, instead of those that the object's size suggests: for an object that is not
+    /// large, but of which little is wanted.
+    #[must_use]
+    pub fn pieces(self, bytes: u64) -> Self {
+        self.shared().unit = bytes.clamp(1, LARGEST);
+        self
     }
 
     /// The size of the object in bytes.
@@ -155,7 +166,7 @@ impl Shared {
         if let Some((start, piece)) = kept.filter(|(start, piece)| at - **start < piece.len() as u64) {
             return Ok((*start, piece.clone()));
         }
-        let unit = if size <= SMALL { LARGEST } else { PIECE };
+        let unit = self.unit;
         let start = at / unit * unit;
         // What is wanted beyond this piece is read along.
         let stop = end.next_multiple_of(unit).clamp(start + unit, start + LARGEST).min(size);
