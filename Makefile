@@ -30,6 +30,7 @@ GENERATE := plugins/target/release/ghcn-generate
 NOAA := plugins/noaa-precipitation/dataset.toml
 IOT := plugins/iot-anomalies
 TRAFFIC := plugins/traffic-events
+SATELLITE := plugins/satellite-timeseries
 BENCH := work/bench
 BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
 STATION_FILES := $(BENCH_DATA)/csv/by_station
@@ -80,6 +81,20 @@ $(DEMO)/.arrivals-$(SEED):
 	"$$($(IOT)/generate/setup.sh)" $(TRAFFIC)/generate/generate.py $(DEMO)/s3/traffic/arrived --seed $(SEED)
 	touch $@
 
+# Stage 2's items are what stage 1 left: one for each point.
+.PHONY: demo-satellite
+demo-satellite: quick plugin-satellite-timeseries $(DEMO)/.images ## 100 points out of 192 weather-satellite images, then a series of each
+	$(QUICK) map $(SATELLITE)/extract.toml --local $(DEMO) --set DATA_BUCKET=satellite
+	@python3 $(SATELLITE)/generate/partitions.py $(DEMO)/s3/satellite
+	$(QUICK) map $(SATELLITE)/series.toml --local $(DEMO) --set DATA_BUCKET=satellite
+	@"$$($(SATELLITE)/generate/setup.sh)" $(SATELLITE)/generate/show.py $(DEMO)/s3/satellite/output/final
+
+# The points' surroundings only, on the whole grid: 50 kB an image.
+$(DEMO)/.images:
+	rm -rf $(DEMO)/s3/satellite
+	"$$($(SATELLITE)/generate/setup.sh)" $(SATELLITE)/generate/generate.py $(DEMO)/s3/satellite --days 2 --sparse
+	touch $@
+
 # --- build -----------------------------------------------------------------------------------------------------------
 
 .PHONY: tools
@@ -112,7 +127,7 @@ plugins: tools ## every plugin: Rust and Python
 
 # Each part prints one line per figure: target, measured, both sides, machine, date. A missed target is no failure.
 .PHONY: bench
-bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot bench-partitions bench-traffic ## the figures of host/docs/speed.md, but for bench-swap and soak
+bench: bench-guest bench-items bench-memory bench-ticks bench-worker bench-price bench-compare bench-iot bench-partitions bench-satellite bench-traffic ## the figures of host/docs/speed.md, but for bench-swap and soak
 
 $(BENCH_DATA)/.done: | generator
 	rm -rf $(BENCH)/ghcn-*
@@ -195,6 +210,18 @@ $(ARRIVALS)/.done:
 bench-traffic: host plugin-traffic-events $(ARRIVALS)/.done ## 50 million traffic events (TRAFFIC_EVENTS=) by the hour, with averages, beside DuckDB's window functions
 	target/venv-bench/bin/python host/benches/traffic/windows.py --data $(ARRIVALS)/arrived --points $(TRAFFIC_POINTS)
 
+# 96 images of 3 MB.
+IMAGES := $(BENCH)/images-$(SEED)
+
+$(IMAGES)/.done:
+	rm -rf $(BENCH)/images-*
+	"$$($(SATELLITE)/generate/setup.sh)" $(SATELLITE)/generate/generate.py $(IMAGES)/images --days 2 --files 48 --seed $(SEED)
+	touch $@
+
+.PHONY: bench-satellite
+bench-satellite: host plugin-satellite-timeseries $(IMAGES)/.done ## points out of 96 images, beside Python's netCDF4
+	"$$($(SATELLITE)/generate/setup.sh)" host/benches/satellite/satellite.py --data $(IMAGES)/images
+
 # --- test ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -228,7 +255,7 @@ target/tools/bin/cargo-deny:
 	rm -rf target/tools/build
 
 .PHONY: test-host
-test-host: tools plugins generator emulator ## the host: units, flows, a real Step Functions on an emulator
+test-host: tools plugins generator emulator images ## the host: units, flows, a real Step Functions on an emulator
 	$(LINTED_TEST) $(HOST_CRATES)
 
 # CHAOS_BATCHES=, CHAOS_WORKERS=, CHAOS_KILLS=, CHAOS_FAULTS= (of 100 calls) and CHAOS_SEED= change what is done.
@@ -251,6 +278,10 @@ test-real-parts: tools emulator real-parts ## the contracts, and a map under kil
 .PHONY: soak
 soak: host plugin-noaa-precipitation emulator ## 200,000 small batches through one worker (BATCHES=): memory, files, threads
 	host/benches/soak.py --batches $(BATCHES)
+
+.PHONY: images
+images: ## what writes and reads satellite images in the tests: Python's netCDF4 and h5py
+	$(SATELLITE)/generate/setup.sh
 
 .PHONY: test-plugins
 test-plugins: tools ## the plugins' logic and their SDKs, natively

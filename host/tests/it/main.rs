@@ -46,6 +46,7 @@ mod rig;
 mod rollout;
 mod rooms;
 mod rows;
+mod satellite;
 mod shares;
 mod signing;
 mod simulate;

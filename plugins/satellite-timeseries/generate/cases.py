@@ -3,7 +3,8 @@
 
     cases.py FOLDER
 
-FOLDER stands for the bucket. One file each, all of the day 2018-01-02, and the points to read: FOLDER/cases.csv.
+FOLDER stands for the bucket. One file each, all of the day 2018-01-02, and the points to read: FOLDER/cases.csv. FOLDER/bad has
+files that netCDF4 reads, but which are no such images.
 """
 
 import random
@@ -137,6 +138,22 @@ STORED = {
 }
 
 
+def bad(folder: Path) -> None:
+    """What lacks something, or has too much of it."""
+    folder.mkdir(exist_ok=True)
+    for name in ("no-variable", "no-time", "bad-time", "other-grid", "two-times", "texts", "text-scale"):
+        with netCDF4.Dataset(folder / f"{name}.nc", "w") as image:
+            shape = (2 if name == "two-times" else 1, SHAPE[0], SHAPE[1] + (name == "other-grid"))
+            for dimension, length in zip(("time", "lat", "lon"), shape, strict=True):
+                image.createDimension(dimension, length)
+            for variable in NAMES[: 1 if name == "no-variable" else 2]:
+                made = image.createVariable(variable, str if name == "texts" else "i2", ("time", "lat", "lon"))
+                if name == "text-scale":
+                    made.scale_factor = "0.1"
+            if name != "no-time":
+                image.time_coverage_start = "yesterday" if name == "bad-time" else "2018-01-05T00:00:00Z"
+
+
 def main() -> None:
     bucket = Path(sys.argv[1])
     folder = bucket / "MSG/MDSSFTD/NETCDF/2018/01/02"
@@ -163,6 +180,7 @@ def main() -> None:
     points = corners + [(0, column) for column in range(1, 9)] + [(dice.randrange(SHAPE[0]), dice.randrange(SHAPE[1])) for _ in range(40)]
     lines = [f"{number},{row},{column}\n" for number, (row, column) in enumerate(points)]
     (bucket / "cases.csv").write_text("point_id,row,column\n" + "".join(lines))
+    bad(bucket / "bad")
     print(f"{number} images of {SHAPE[0]} x {SHAPE[1]} under {folder}")
 
 

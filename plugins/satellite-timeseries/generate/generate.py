@@ -37,14 +37,21 @@ def points(rows: int, columns: int, count: int) -> list[tuple[int, int]]:
     return [(row * rows // SIZE, column * columns // SIZE) for row, column in drawn]
 
 
+def dice(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], seed: int) -> np.ndarray:
+    """A number below 2**32 for each pixel, which follows from its place and the seed."""
+    mixed = rows[:, None].astype(np.uint64) * np.uint64(shape[1]) + columns[None, :].astype(np.uint64) + np.uint64(seed << 32)
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(factor)
+    return mixed >> np.uint64(32)
+
+
 def field(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], minutes: int, seed: int, spread: float) -> np.ndarray:
     """Numbers from 0 to 1, or none outside of the Earth's disk: smooth, with clouds, and with noise in the last digits."""
     y = (rows[:, None] / (shape[0] - 1) - 0.5) * 2
     x = (columns[None, :] / (shape[1] - 1) - 0.5) * 2
     sun = np.clip(np.cos(x * 1.2 + (minutes / 1440 - 0.5) * 6.28) * np.cos(y * 1.3), 0.02, 1)
     clouds = 0.5 + 0.25 * np.sin(9 * x + seed + minutes / 90) * np.cos(7 * y - minutes / 60) + 0.25 * np.sin(31 * x * y + seed)
-    cell = (rows[:, None].astype(np.uint64) * shape[1] + columns[None, :].astype(np.uint64) + np.uint64(minutes * 7919 + seed))
-    noise = ((cell * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)).astype(np.float64) / (1 << 24)
+    noise = dice(rows, columns, shape, minutes * 7919 + seed) / (1 << 32)
     return np.where(x * x + y * y < 0.96, sun * (0.3 + 0.7 * clouds) * (1 - spread) + spread * noise, np.nan)
 
 
@@ -85,7 +92,10 @@ def write(path: Path, time: datetime, given) -> None:
             at = (np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop))
             for name in VARIABLES:
                 image[name][0, rows, columns] = packed(name, *at, shape, minutes, given)
-            quality[0, rows, columns] = ((at[0][:, None] // 50 + at[1][None, :] // 70 + minutes) % 4).astype(np.int16)
+            flags = (at[0][:, None] // 50 + at[1][None, :] // 70 + minutes) % 4
+            # With noise, all of its bits are taken.
+            flags = dice(*at, shape, minutes) % 8192 if given.noise else flags
+            quality[0, rows, columns] = flags.astype(np.int16)
         image.createVariable("crs", "i4").setncatts({"grid_mapping_name": "latitude_longitude", "semi_major_axis": 6378137.0})
         for axis, length in (("lat", shape[0]), ("lon", shape[1])):
             degrees = np.linspace(80, -80, length) if axis == "lat" else np.linspace(-80, 80, length)

@@ -58,9 +58,8 @@ pub fn values(
     let mut values = vec![[None; VARIABLES.len()]; cells.len()];
     for (column, name) in VARIABLES.iter().enumerate() {
         let dataset = variable(file, reader, name, grid)?;
-        let (kind, order) = Kind::of(dataset.dtype()).ok_or_else(|| {
-            Failure::reject("BadVariable", format!("`{name}` has no numbers but {:?}", dataset.dtype()))
-        })?;
+        let (kind, order) = Kind::of(dataset.dtype())
+            .ok_or_else(|| Failure::reject("BadVariable", format!("the elements of `{name}` are no numbers")))?;
         let said = |error: &hdf5_reader::error::Error| {
             let failure = source::bad(reader, error);
             match failure.code() {

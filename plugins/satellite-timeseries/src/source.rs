@@ -21,7 +21,14 @@ const LARGEST_HEADER: usize = 1 << 20;
 pub fn open(reader: &Reader) -> std::result::Result<Hdf5File, Failure> {
     let options =
         OpenOptions { max_object_header_bytes: LARGEST_HEADER, chunk_cache_bytes: 0, ..OpenOptions::default() };
-    Hdf5File::from_storage_with_options(Arc::new(Bytes(reader.clone())), options).map_err(|error| bad(reader, &error))
+    let file = Hdf5File::from_storage_with_options(Arc::new(Bytes(reader.clone())), options);
+    let file = file.map_err(|error| bad(reader, &error))?;
+    let (wanted, size) = (file.superblock().eof_address, reader.size());
+    // What is left of it could look whole.
+    if wanted > size {
+        return Err(Failure::reject("BadImage", format!("it is cut off: of {wanted} bytes, {size} are there")));
+    }
+    Ok(file)
 }
 
 /// A reader that asks for little of a large object.
