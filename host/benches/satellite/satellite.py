@@ -124,6 +124,7 @@ def grind(options: argparse.Namespace, side: Side, items: str) -> pathlib.Path:
         f'[settings]\nimages = "s3://{BUCKET}/{IMAGES}/"\npoints = "s3://{BUCKET}/points.csv"\nunreadable = "reject"\n'
         f'[grants]\nread = ["s3://{BUCKET}/"]\n[map]\n{items}\n'
         f'[[output]]\nname = "values"\nprefix = "s3://{BUCKET}/answer/"\nformat = "parquet"\ncompression = "snappy"\n'
+        f'[[output]]\nname = "series"\nprefix = "s3://{BUCKET}/nothing/"\nformat = "parquet"\n'
     )
     run = processes.run_map(options, dataset, local)
     if run.summary["status"] != "succeeded" or run.summary["items"]["succeeded"] != run.summary["items"]["total"]:
