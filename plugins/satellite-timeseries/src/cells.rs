@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 
 use gristmill_plugin::objects::Reader;
-use hdf5_reader::chunk_index::{self, ChunkEntry};
+use hdf5_reader::chunk_index::ChunkEntry;
 use hdf5_reader::error::{Error, Result};
 use hdf5_reader::io::Cursor;
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::messages::filter_pipeline::FilterDescription;
 use hdf5_reader::messages::layout::{ChunkIndexing, DataLayout};
-use hdf5_reader::{Dataset, Hdf5File, btree_v1, extensible_array, filters, fixed_array};
+use hdf5_reader::{Dataset, Hdf5File, filters};
+
+use crate::index::Index;
 
 /// What is wanted lies in ranges, which come at once if no more than this lies between them: a request costs more time.
 const GAP: u64 = 128 << 10;
@@ -137,7 +139,7 @@ impl<'a> Stored<'a> {
             wanted.entry([row / height * height, column / width * width]).or_default().push((number, place));
         }
         let mut extents = Vec::with_capacity(wanted.len());
-        for entry in self.index(address, dims, indexing, bytes, &wanted)? {
+        for entry in self.index(address, dims, indexing, &wanted)? {
             let [before @ .., row, column] = &entry.offsets[..] else { continue };
             if before.iter().any(|offset| *offset != 0) || !self.is_somewhere(entry.address) {
                 continue;
@@ -159,64 +161,16 @@ impl<'a> Stored<'a> {
         address: u64,
         dims: &[u32],
         indexing: Option<&ChunkIndexing>,
-        bytes: u64,
         wanted: &HashMap<Cell, Vec<(usize, usize)>>,
     ) -> Result<Vec<ChunkEntry>> {
-        let (storage, shape) = (self.file.storage(), &self.shape[..]);
-        let (offsets, lengths) = (self.file.superblock().offset_size, self.file.superblock().length_size);
         let (mut first, mut last) = (vec![0; dims.len()], vec![0; dims.len()]);
         for (axis, dim) in [(0, dims.len() - 2), (1, dims.len() - 1)] {
             let numbers = wanted.keys().map(|corner| corner[axis] / u64::from(dims[dim]));
             first[dim] = numbers.clone().min().unwrap_or(0);
             last[dim] = numbers.max().unwrap_or(0);
         }
-        let bounds = Some((&first[..], &last[..]));
-        match indexing {
-            None => {
-                let rank = Some(dims.len() as u32);
-                let leaves =
-                    btree_v1::collect_btree_v1_leaves_storage(storage, address, offsets, lengths, rank, dims, bounds)?;
-                leaves.into_iter().map(|(key, address)| leaf(key, address, dims.len())).collect()
-            }
-            Some(ChunkIndexing::SingleChunk { filtered_size, filters }) => {
-                Ok(vec![chunk_index::single_chunk_entry(address, *filtered_size, *filters, dims.len())])
-            }
-            Some(ChunkIndexing::BTreeV2) => chunk_index::collect_v2_chunk_entries_storage(
-                storage,
-                address,
-                offsets,
-                lengths,
-                dims.len() as u32,
-                dims,
-                bounds,
-            ),
-            Some(ChunkIndexing::Implicit) => {
-                let element = bytes / dims.iter().map(|dim| u64::from(*dim)).product::<u64>();
-                chunk_index::collect_implicit_chunk_entries(
-                    address,
-                    shape,
-                    dims,
-                    element as usize,
-                    bounds,
-                    storage.len(),
-                )
-            }
-            Some(ChunkIndexing::FixedArray { .. }) => fixed_array::collect_fixed_array_chunk_entries_storage(
-                storage, address, offsets, lengths, shape, dims, bounds,
-            ),
-            Some(ChunkIndexing::ExtensibleArray { .. }) => {
-                extensible_array::collect_extensible_array_chunk_entries_storage(
-                    storage,
-                    address,
-                    offsets,
-                    lengths,
-                    shape,
-                    self.max_shape.as_deref(),
-                    dims,
-                    bounds,
-                )
-            }
-        }
+        let index = Index { file: self.file, address, dims, shape: &self.shape, max_shape: self.max_shape.as_deref() };
+        index.entries(indexing, self.element, (&first, &last))
     }
 
     /// Reads and decodes extents in the order of the file, neighbours at once.
@@ -275,15 +229,5 @@ impl<'a> Stored<'a> {
 
     fn is_somewhere(&self, address: u64) -> bool {
         !Cursor::is_undefined_offset(address, self.file.superblock().offset_size)
-    }
-}
-
-fn leaf(key: btree_v1::BTreeV1Key, address: u64, rank: usize) -> Result<ChunkEntry> {
-    match key {
-        btree_v1::BTreeV1Key::RawData { chunk_size, filter_mask, mut offsets } => {
-            offsets.truncate(rank);
-            Ok(ChunkEntry { address, size: chunk_size.into(), filter_mask, offsets })
-        }
-        _ => Err(Error::InvalidData("the index of its chunks has something else in it".into())),
     }
 }

@@ -7,6 +7,7 @@
 mod cells;
 pub mod extract;
 pub mod image;
+mod index;
 pub mod item;
 pub mod number;
 pub mod packing;
