@@ -81,12 +81,9 @@ $(DEMO)/.arrivals-$(SEED):
 	"$$($(IOT)/generate/setup.sh)" $(TRAFFIC)/generate/generate.py $(DEMO)/s3/traffic/arrived --seed $(SEED)
 	touch $@
 
-# Stage 2's items are what stage 1 left: one for each point.
 .PHONY: demo-satellite
 demo-satellite: quick plugin-satellite-timeseries $(DEMO)/.images ## 100 points out of 192 weather-satellite images, then a series of each
-	$(QUICK) map $(SATELLITE)/extract.toml --local $(DEMO) --set DATA_BUCKET=satellite
-	@python3 $(SATELLITE)/generate/partitions.py $(DEMO)/s3/satellite
-	$(QUICK) map $(SATELLITE)/series.toml --local $(DEMO) --set DATA_BUCKET=satellite
+	$(QUICK) map $(SATELLITE) --local $(DEMO) --set DATA_BUCKET=satellite
 	@"$$($(SATELLITE)/generate/setup.sh)" $(SATELLITE)/generate/show.py $(DEMO)/s3/satellite/output/final
 
 # The points' surroundings only, on the whole grid: 50 kB an image.

@@ -47,8 +47,7 @@ const FOLDERS: Case = Case { name: "folders", lines: Some(DIVIDED), ..BOTH };
 const EMPTY: Case = Case { name: "empty", items: &["nosuch"], ..BOTH };
 const NOT_READY: Case = Case { name: "not-ready", items: &["a", "empty"], ..BOTH };
 /// No items, but what two batches of a stage have answered.
-const CONCLUSION: Case =
-    Case { name: "conclusion", dataset: "copies.cut", lines: Some(DIVIDED), items: &[] };
+const CONCLUSION: Case = Case { name: "conclusion", dataset: "copies.cut", lines: Some(DIVIDED), items: &[] };
 const POISON: Case = Case { name: "poison", dataset: "nosuch", ..BOTH };
 
 /// A rig with the case's batch in its queue.
@@ -147,7 +146,9 @@ impl Scene {
         let text = if key.starts_with("reports/") {
             let (first, rest) = text.split_once('\n').unwrap();
             let mut first: Value = serde_json::from_str(first).unwrap();
-            assert!(first["batch"]["started"].take().is_string() && first["batch"]["message"].get("task_token").is_none());
+            assert!(
+                first["batch"]["started"].take().is_string() && first["batch"]["message"].get("task_token").is_none()
+            );
             format!("{first}\n{rest}")
         } else if key.contains("/_run.batch-") {
             let mut record: Value = serde_json::from_str(&text).unwrap();
@@ -212,13 +213,17 @@ async fn conclusion(rig: &Rig, folder: &Path) -> Value {
          map.item_reader = {{ stage = \"cut\", output = \"lines\", each = \"partition\", before = 1 }}\n"
     );
     std::fs::write(folder.join("dataset.toml"), stages).unwrap();
-    let child = BatchId { execution: "arn:aws:states:us-east-1:000000000000:execution:crash/cut:1".into(), state: "Batch".into() };
+    let child = BatchId {
+        execution: "arn:aws:states:us-east-1:000000000000:execution:crash/cut:1".into(),
+        state: "Batch".into(),
+    };
     let answer = json!({
         "dataset": "copies.cut", "component": {"name": "copier", "version": "1", "digest": format!("sha256:{:0>64}", 1)},
         "items": {"total": 1, "succeeded": 1, "rejected": 0},
         "outputs": [{"output": "lines", "place": format!("s3://{name}/lines/"), "files": 2, "rows": 2, "bytes": 9}],
     });
-    let children = json!([{"ExecutionArn": child.execution, "Input": "{}", "Output": answer.to_string(), "Status": "SUCCEEDED"}]);
+    let children =
+        json!([{"ExecutionArn": child.execution, "Input": "{}", "Output": answer.to_string(), "Status": "SUCCEEDED"}]);
     let manifest = json!({
         "DestinationBucket": name, "MapRunArn": "arn:run",
         "ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": "results/SUCCEEDED_0.json", "Size": 1}]},

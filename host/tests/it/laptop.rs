@@ -162,6 +162,7 @@ impl Laptop {
         let Ok(folder) = fs::read_dir(self.object(prefix)) else { return Vec::new() };
         let mut objects: Vec<_> = folder
             .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().is_file())
             .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
             .collect();
         objects.sort();

@@ -60,18 +60,36 @@ fn with_sample() -> Laptop {
     laptop
 }
 
-/// One of the plugin's dataset files, with other items, other settings, and rows as lines of JSON.
-fn dataset(laptop: &Laptop, stage: &str, items: &str, changes: &[(&str, &str)]) -> PathBuf {
-    let text = fs::read_to_string(project(&format!("plugins/satellite-timeseries/{stage}.toml"))).unwrap();
-    let (text, _) = text.split_once("[sample]").unwrap();
-    let reader = text.lines().find(|line| line.starts_with("item_reader")).unwrap();
+/// The parts of the plugin's dataset file: what stages share, and the two of them without their samples.
+fn parts() -> [String; 3] {
+    let text = fs::read_to_string(project("plugins/satellite-timeseries/dataset.toml")).unwrap();
     let component = format!("{:?}", plugin("satellite-timeseries"));
-    let mut text = text.replace("\"satellite-timeseries.wasm\"", &component).replace(reader, items);
-    for (from, to) in changes {
+    let text = text.replace("\"satellite-timeseries.wasm\"", &component);
+    let part = |part: &str| part.split("[stage.sample]").next().unwrap().to_owned();
+    let parts: Vec<_> = text.split("[[stage]]").map(part).collect();
+    parts.try_into().unwrap()
+}
+
+/// One of the plugin's stages alone, with other items, other settings, and rows as lines of JSON.
+fn dataset(laptop: &Laptop, stage: &str, items: &str, changes: &[(&str, &str)]) -> PathBuf {
+    let [shared, extract, series] = parts();
+    let (own, other) = if stage == "extract" { (extract, series) } else { (series, extract) };
+    let (own, output) = (with_items(&own, items), other.split_once("[[stage.output]]").unwrap().1.to_owned());
+    // Its component declares the output of the other stage, too.
+    let text = format!("{shared}[[stage]]{own}[[stage.output]]{output}");
+    laptop.write(&format!("{stage}.toml"), &changed(&text, changes))
+}
+
+fn with_items(stage: &str, items: &str) -> String {
+    let reader = stage.lines().find(|line| line.starts_with("item_reader")).unwrap();
+    stage.replace(reader, items)
+}
+
+fn changed(text: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from}");
-        text = text.replace(from, to);
-    }
-    laptop.write(&format!("{stage}.toml"), &text)
+        text.replace(from, to)
+    })
 }
 
 const LINES: [(&str, &str); 4] = [
@@ -97,7 +115,7 @@ fn rows(laptop: &Laptop, prefix: &str) -> Vec<Value> {
 fn run(laptop: &Laptop, dataset: &Path) -> Value {
     let (code, summary) = laptop.map_json(dataset, &["--set", "DATA_BUCKET=data"]);
     assert_eq!(code, Some(0), "{summary:#}");
-    summary
+    summary["stages"][0].clone()
 }
 
 /// The reports of the items that succeeded.
@@ -143,7 +161,12 @@ fn what_the_first_stage_left_of_a_point_becomes_its_series() {
     let items = format!("items = [{}, {}]", item(2), item(5));
     run(
         &laptop,
-        &dataset(&laptop, "series", &items, &with(&[("[map]\n", "[map]\nreports = \"s3://data/reports/\"\n")])),
+        &dataset(
+            &laptop,
+            "series",
+            &items,
+            &with(&[("[stage.map]\n", "[stage.map]\nreports = \"s3://data/reports/\"\n")]),
+        ),
     );
     same(&rows(&laptop, "output/final"), &golden("series.jsonl"));
     let expected = json!({"files": 2, "rows": 6, "repeated": 2, "differed": 1});
@@ -153,18 +176,22 @@ fn what_the_first_stage_left_of_a_point_becomes_its_series() {
 #[test]
 fn a_day_that_comes_again_gives_no_row_twice() {
     let laptop = with_sample();
-    let first = dataset(&laptop, "extract", "items = [\"20180101\"]", &[]);
-    run(&laptop, &first);
-    // In another execution the same day has another batch, whose files come beside those of the first one.
-    for point in
-        files(&laptop.object("output/intermediate")).iter().filter(|path| path.to_str().unwrap().contains("point_id="))
-    {
-        let [file] = &files(point)[..] else { panic!("{point:?}") };
-        fs::copy(file, point.join("again.parquet")).unwrap();
+    let [shared, extract, series] = parts();
+    let (extract, series) = (with_items(&extract, "items = [\"20180101\"]"), changed(&series, &LINES));
+    let both = laptop.write("dataset.toml", &format!("{shared}[[stage]]{extract}[[stage]]{series}"));
+    let written = || {
+        let folders = files(&laptop.object("output/intermediate"));
+        let points = folders.iter().filter(|folder| folder.to_str().unwrap().contains("/point_id="));
+        points.map(|point| files(point).len()).sum::<usize>()
+    };
+    for executions in 1..=2 {
+        // Another execution has another batch, whose files come beside those of the first one.
+        let input = json!({ "execution": executions }).to_string();
+        let (code, summary) = laptop.map_json(&both, &["--set", "DATA_BUCKET=data", "--input", &input]);
+        assert_eq!(code, Some(0), "{summary:#}");
+        assert_eq!(written(), executions * summary["stages"][1]["items"]["total"].as_u64().unwrap() as usize);
+        same(&rows(&laptop, "output/final"), &golden("values.jsonl"));
     }
-    python("partitions.py", &[laptop.object("").to_str().unwrap()]);
-    run(&laptop, &dataset(&laptop, "series", "item_reader = { json_lines = \"s3://data/partitions.jsonl\" }", &LINES));
-    same(&rows(&laptop, "output/final"), &golden("values.jsonl"));
 }
 
 #[test]
