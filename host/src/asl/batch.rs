@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::insert;
 use crate::dataset::{Dataset, Pin, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
@@ -126,6 +125,11 @@ fn waiting(dataset: &Dataset, parameters: Value) -> Map<String, Value> {
         ("TimeoutSeconds".to_owned(), dataset.map.timeout.as_secs().into()),
         ("Retry".to_owned(), json!([retrier(dataset.map.max_attempts)])),
     ])
+}
+
+/// Adds a field.
+pub(super) fn insert(into: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    into.insert(name.into(), value.into());
 }
 
 /// What is worth another attempt: what the worker reports as such, a worker that fell silent, and a queue that did not take

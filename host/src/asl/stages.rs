@@ -10,8 +10,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::batch::conclusion_state;
-use super::{AslError, insert, map_state};
+use super::batch::{conclusion_state, insert};
+use super::error::AslError;
+use super::map::map_state;
 use crate::dataset::{Dataset, HandOver, ItemReader, StageSpec};
 
 /// Where the execution's input lies behind `Begin`.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ByPartition, ConcludeError, PartitionKey};
+use super::error::ConcludeError;
+use super::partition::{ByPartition, PartitionKey};
 use crate::dataset::{Each, HandOver, MAX_INPUT_BYTES_PER_BATCH};
 use crate::job::BatchId;
 use crate::object::Location;
@@ -118,21 +119,38 @@ mod tests {
         let current = objects(&["day=1/a", "day=2/a", "day=2/late", "day=3/a", "day=4/a"]);
         let fresh = objects(&["day=2/late"]);
         let items: String = lines(&fresh, &current, Each::Partition { before: 1 }).collect::<Result<_, _>>().unwrap();
-        insta::assert_snapshot!(items, @"");
+        insta::assert_snapshot!(items, @r#"
+        {"before":["s3://b/out/day=1/a"],"files":["s3://b/out/day=2/a","s3://b/out/day=2/late"],"partition":{"day":"2"}}
+        {"before":["s3://b/out/day=2/a","s3://b/out/day=2/late"],"files":["s3://b/out/day=3/a"],"partition":{"day":"3"}}
+        "#);
         assert_eq!(lines(&fresh, &current, Each::File).count(), 1);
     }
 
     #[test]
     fn each_file_is_an_item() {
         let objects = objects(&["day=2/b", "day=1/a%20b", "c"]);
-        insta::assert_snapshot!(all(&objects, Each::File), @"");
+        insta::assert_snapshot!(all(&objects, Each::File), @r#"
+        {"uri":"s3://b/out/c"}
+        {"partition":{"day":"1"},"uri":"s3://b/out/day=1/a%20b"}
+        {"partition":{"day":"2"},"uri":"s3://b/out/day=2/b"}
+        "#);
     }
 
     #[test]
     fn each_partition_is_an_item_with_those_before_it() {
         let objects = objects(&["day=10/a", "day=9/b", "day=9/c", "day=__HIVE_DEFAULT_PARTITION__/d", "day=x/e"]);
-        insta::assert_snapshot!(all(&objects, Each::Partition { before: 0 }), @"");
-        insta::assert_snapshot!(all(&objects, Each::Partition { before: 2 }), @"");
+        insta::assert_snapshot!(all(&objects, Each::Partition { before: 0 }), @r#"
+        {"files":["s3://b/out/day=9/b","s3://b/out/day=9/c"],"partition":{"day":"9"}}
+        {"files":["s3://b/out/day=10/a"],"partition":{"day":"10"}}
+        {"files":["s3://b/out/day=x/e"],"partition":{"day":"x"}}
+        {"files":["s3://b/out/day=__HIVE_DEFAULT_PARTITION__/d"],"partition":{"day":null}}
+        "#);
+        insta::assert_snapshot!(all(&objects, Each::Partition { before: 2 }), @r#"
+        {"before":[],"files":["s3://b/out/day=9/b","s3://b/out/day=9/c"],"partition":{"day":"9"}}
+        {"before":["s3://b/out/day=9/b","s3://b/out/day=9/c"],"files":["s3://b/out/day=10/a"],"partition":{"day":"10"}}
+        {"before":["s3://b/out/day=9/b","s3://b/out/day=9/c","s3://b/out/day=10/a"],"files":["s3://b/out/day=x/e"],"partition":{"day":"x"}}
+        {"before":["s3://b/out/day=10/a","s3://b/out/day=x/e"],"files":["s3://b/out/day=__HIVE_DEFAULT_PARTITION__/d"],"partition":{"day":null}}
+        "#);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByPartition, ConcludeError, PartitionKey};
+use super::error::ConcludeError;
+use super::partition::{ByPartition, PartitionKey};
 use crate::dataset::Runs;
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::table::hive;

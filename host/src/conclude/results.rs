@@ -10,7 +10,7 @@ use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::ConcludeError;
+use super::error::ConcludeError;
 use crate::asl::BATCH_STATE;
 use crate::job::{BatchId, Results};
 use crate::ledger::Receipt;

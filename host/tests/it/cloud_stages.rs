@@ -5,6 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use aws_sdk_sfn::types::ExecutionStatus;
+use gristmill::data_catalog::contract::table;
+use gristmill::data_catalog::glue::Glue;
 use serde_json::{Value, json};
 
 use crate::cloud::{Account, BUCKET, upload};
@@ -51,6 +53,8 @@ async fn a_run_is_all_of_its_stages() {
     upload(&account.config, &account.folder.path().join("data")).await;
     let dataset = account.dataset_of("traffic-events", &[]);
     let machine = account.asl(&dataset);
+    let (glue, table) = (Glue::new(&account.config), table("lake", "traffic_events", &[]));
+    glue.make_database(&table).await;
     let _worker = account.worker();
     let golden = fs::read_to_string(project("plugins/traffic-events/golden/traffic.jsonl")).unwrap();
     let golden = lines(golden.lines());
@@ -59,17 +63,26 @@ async fn a_run_is_all_of_its_stages() {
     assert_eq!(account.execute(&machine, &json!({"arrived": "year="})).await, succeeded);
     same(&rows(&account, "output/traffic").await, &golden);
     let first = keys(&account, "output/traffic").await;
+    // The catalog is right when the run ends.
+    let known = async || glue.seen(&table).await.unwrap().partitions.into_values().collect::<BTreeSet<_>>();
+    assert_eq!(known().await, folders(&first));
 
     // The same once more: its objects take the place of the first ones, and no row is there twice.
     assert_eq!(account.execute(&machine, &json!({"arrived": "year="})).await, succeeded);
     same(&rows(&account, "output/traffic").await, &golden);
     let second = keys(&account, "output/traffic").await;
     assert!(first.len() == second.len() && first.is_disjoint(&second), "{first:?} {second:?}");
+    assert_eq!(known().await, folders(&second));
 
     // An hour that is not there has no items, and a stage that takes nothing is passed by.
     let (landed, before) = (keys(&account, "output/landed").await, second);
     assert_eq!(account.execute(&machine, &json!({"arrived": "year=1999"})).await, succeeded);
     assert_eq!((keys(&account, "output/landed").await, keys(&account, "output/traffic").await), (landed, before));
+}
+
+/// Where the partitions of these objects lie.
+fn folders(keys: &BTreeSet<String>) -> BTreeSet<String> {
+    keys.iter().map(|key| format!("s3://{BUCKET}/{}/", key.rsplit_once('/').unwrap().0)).collect()
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

@@ -335,7 +335,21 @@ async fn a_crash_anywhere_in_a_batch_of_many_folders_leaves_no_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_anywhere_in_the_end_of_a_stage_leaves_no_trace() {
-    assert_snapshot!(crash_everywhere(CONCLUSION).await, @"");
+    assert_snapshot!(crash_everywhere(CONCLUSION).await, @"
+    SQS ReceiveMessage RIG
+    DynamoDB UpdateItem RIG-ledger: fence, lease_until, expires, claim, begun, component, started, fingerprint
+    S3 CreateMultipartUpload RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.partitions-1.jsonl
+    S3 UploadPart RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.partitions-1.jsonl
+    S3 CreateMultipartUpload RIG/lines/_gristmill/_run.batch-37e3ffeb2787.lines.json
+    S3 UploadPart RIG/lines/_gristmill/_run.batch-37e3ffeb2787.lines.json
+    DynamoDB UpdateItem RIG-ledger: prepared
+    S3 CompleteMultipartUpload RIG/lines/_gristmill/_batch-37e3ffeb2787.lines.partitions-1.jsonl
+    S3 CompleteMultipartUpload RIG/lines/_gristmill/_run.batch-37e3ffeb2787.lines.json
+    S3 DeleteObject RIG/lines/pk%3Da/old.csv
+    DynamoDB UpdateItem RIG-ledger: output, fingerprint
+    SFN SendTaskSuccess
+    SQS DeleteMessageBatch RIG
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,32 +3,21 @@
 
 mod map;
 mod output;
+mod plugin;
 mod ranges;
 mod release;
 mod stage;
 mod values;
 
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 
-use self::values::{GIB, KIB, MIB, duration, location, name, object, size};
+use self::values::{name, object};
 use super::findings::Step;
-use super::names::is_name;
 use super::read::keys;
 use super::tree::{Kind, Node, Reader};
-use super::{
-    ComponentRef, Dataset, Finding, Grants, InstanceLife, ItemReader, PluginSpec, Position, ReleaseSpec, Variables,
-};
-use crate::registry::RegistryError;
-
-/// The longest time that an item may take: Amazon SQS hides its batch's message from other workers for at most 12 hours.
-const MAX_ITEM_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
-
-/// The linear memory of a 32-bit component has at most 4 GiB.
-const MEMORY: RangeInclusive<u64> = MIB..=4 * GIB;
+use super::{Dataset, Finding, Grants, ItemReader, Position, ReleaseSpec, Variables};
 
 /// The stages of the file, or the one dataset that it is, unless something that it needs is missing or wrong, and everything
 /// that is wrong.
@@ -84,9 +73,9 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
         let common = stage::Common { name: name?, plugin, settings, grants, release: release? };
         return Some(stage::tables(stages, file, &common));
     }
-    let plugin = plugin.required(|node| plugin_table(node, file));
+    let plugin = plugin.required(|node| plugin::plugin_table(node, file));
     let settings = settings.or(json!({}), object);
-    let grants = grants.or(Grants::default(), grants_table);
+    let grants = grants.or(Grants::default(), plugin::grants_table);
     let (map_node, map) = (map.node(), map.required(map::table));
     let (outputs_node, outputs) = (output.node(), output.or(Vec::new(), output::tables));
     let release = release.or(ReleaseSpec::default(), release::table);
@@ -108,7 +97,7 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
         return at
             .note("`item_reader`: this dataset has no stages", Some("`stage` names a `[[stage]]` before this one"));
     }
-    reports_beside(&dataset, outputs_node);
+    output::reports_beside(&dataset, outputs_node);
     for (n, _) in
         dataset.outputs.iter().enumerate().filter(|(_, output)| output.runs.is_some() || output.catalog.is_some())
     {
@@ -118,62 +107,6 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
         }
     }
     Some(vec![dataset])
-}
-
-/// Notes the outputs whose objects would have the names of the batches' reports.
-fn reports_beside(dataset: &Dataset, outputs_node: Option<&Node<'_>>) {
-    for (n, output) in dataset.outputs.iter().enumerate().filter(|(_, output)| dataset.reports_beside(&output.target)) {
-        let node = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]);
-        node.and_then(|node| {
-            node.note::<()>(format!("`{}` goes to the same place as `[map] reports`", output.name), None)
-        });
-    }
-}
-
-fn plugin_table(node: &Node<'_>, file: &Path) -> Option<PluginSpec> {
-    keys!(let { component, memory, timeout, max_output, max_log, instance, max_slots, max_batches } = node);
-    let component = component.required(|node| component_ref(node, file));
-    let memory = memory.or(64 * MIB, |node| size(node, MEMORY));
-    let timeout =
-        timeout.or(Duration::from_secs(30), |node| duration(node, Duration::from_millis(1)..=MAX_ITEM_TIMEOUT));
-    let max_output = max_output.or(16 * MIB, |node| size(node, 0..=4 * GIB));
-    let max_log = max_log.or(64 * KIB, |node| size(node, 0..=GIB));
-    let instance = instance
-        .or(InstanceLife::Item, |node| node.choice(&[("item", InstanceLife::Item), ("batch", InstanceLife::Batch)]));
-    let at_least_one = |node: &Node<'_>| node.integer(1..i64::from(u32::MAX), "a whole number, at least 1");
-    let (max_slots, max_batches) = (max_slots.optional(at_least_one), max_batches.optional(at_least_one));
-    Some(PluginSpec {
-        component: component?,
-        memory: memory?,
-        timeout: timeout?,
-        max_output: max_output?,
-        max_log: max_log?,
-        instance: instance?,
-        max_slots: max_slots?,
-        max_batches: max_batches?,
-    })
-}
-
-fn component_ref(node: &Node<'_>, file: &Path) -> Option<ComponentRef> {
-    let text = node.text()?;
-    let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
-    if text.starts_with("oci://") {
-        let refused = |error: RegistryError| node.note::<()>(error.to_string(), None);
-        text.parse().map(ComponentRef::Oci).map_err(refused).ok()
-    } else if text.ends_with(".wasm") && !text.contains("://") {
-        Some(ComponentRef::File(beside(text)))
-    } else if is_name(text) {
-        Some(ComponentRef::File(beside(&format!("{text}.wasm"))))
-    } else {
-        let help =
-            "give a name (`NAME.wasm` beside this file), a path that ends with `.wasm`, or `oci://HOST/REPOSITORY:TAG`";
-        node.note(format!("`{text}` is not a component that can be found"), Some(help))
-    }
-}
-
-fn grants_table(node: &Node<'_>) -> Option<Grants> {
-    keys!(let { read } = node);
-    Some(Grants { read: read.or(Vec::new(), |node| node.list(location))? })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::dataset::findings::{nearest, quoted};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{
-    CatalogName, Column, ColumnType, Format, Layout, OutputSpec, PageCompression, Prefix, Runs, Target,
+    CatalogName, Column, ColumnType, Dataset, Format, Layout, OutputSpec, PageCompression, Prefix, Runs, Target,
     TextCompression, limits,
 };
 
@@ -29,6 +29,16 @@ pub(super) fn tables(node: &Node<'_>) -> Option<Vec<OutputSpec>> {
         }
     }
     outputs.into_iter().collect()
+}
+
+/// Notes the outputs whose objects would have the names of the batches' reports.
+pub(super) fn reports_beside(dataset: &Dataset, outputs_node: Option<&Node<'_>>) {
+    for (n, output) in dataset.outputs.iter().enumerate().filter(|(_, output)| dataset.reports_beside(&output.target)) {
+        let node = outputs_node.and_then(|node| node.array()).map(|nodes| &nodes[n]);
+        node.and_then(|node| {
+            node.note::<()>(format!("`{}` goes to the same place as `[map] reports`", output.name), None)
+        });
+    }
 }
 
 fn output_table(node: &Node<'_>) -> Option<OutputSpec> {

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{grants_table, map, output, plugin_table, release, reports_beside};
+use super::output::reports_beside;
+use super::plugin::{grants_table, plugin_table};
+use super::values::{name as stage_name, object};
+use super::{map, output, release};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
 use crate::dataset::{Dataset, Each, Grants, ItemReader, PluginSpec, Prefix, ReleaseSpec, StageSpec, Target, Template};
@@ -38,7 +41,7 @@ pub(super) fn tables(node: &Node<'_>, file: &Path, common: &Common<'_>) -> Vec<D
     }
     // Read once, so that what is wrong is said once.
     let plugin = common.plugin.optional(|node| plugin_table(node, file));
-    let settings = common.settings.or(json!({}), super::object);
+    let settings = common.settings.or(json!({}), object);
     let grants = common.grants.or(Grants::default(), grants_table);
     let (Some(plugin), Some(settings), Some(grants)) = (plugin, settings, grants) else { return Vec::new() };
     let mut stages: Vec<(&Node<'_>, Dataset)> = Vec::new();
@@ -78,12 +81,12 @@ fn stage(
     common: &Common<'_>,
 ) -> Option<(String, Dataset)> {
     keys!(let { name, plugin, settings, grants, map, output, sample } = node);
-    let name = name.required(super::name);
+    let name = name.required(stage_name);
     let plugin = match shared_plugin {
         Some(shared) => plugin.or(shared.clone(), |node| plugin_table(node, file)),
         None => plugin.required(|node| plugin_table(node, file)),
     };
-    let settings = settings.or(shared_settings.clone(), super::object);
+    let settings = settings.or(shared_settings.clone(), object);
     let grants = grants.or(shared_grants.clone(), grants_table);
     let map = map.required(map::table);
     let (outputs_node, outputs) = (output.node(), output.or(Vec::new(), output::tables));

@@ -788,7 +788,7 @@ plugin.component = "p"
 name = "land"
 map.items = [1]
 output = [{ name = "events", prefix = "s3://b/landed/", format = "parquet", partition_by = ["day"] },
-          { name = "rows", table = "t", key = ["k"] }, { name = "plain", prefix = "s3://b/plain/", format = "csv" }]
+          { name = "rows", table = "rows", key = ["k"] }, { name = "plain", prefix = "s3://b/plain/", format = "csv" }]
 [[stage]]
 name = "roll"
 settings.n = 3
@@ -836,9 +836,25 @@ fn stages_that_do_not_fit_together_are_refused() {
         wrong("dataset = \"d\"", "dataset = \"d\"\nmap.items = []"),
         wrong("[[stage]]\nname = \"roll\"", "[[stages]]\nname = \"roll\""),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    d.toml:12:29: stage[1].map.item_reader.stage: there is no stage `roll` before this one
+    d.toml:12:29: stage[1].map.item_reader.stage: there is no stage `lend` before this one
+    d.toml:12:46: stage[1].map.item_reader.output: the stage `land` has no output `others`
+    d.toml:12:46: stage[1].map.item_reader.output: the output `rows` of `land` is a table: a stage takes objects
+    d.toml:12:62: stage[1].map.item_reader.each: the output `plain` of `land` has no partitions
+    d.toml:12:71: stage[1].map.item_reader.before: `before` belongs to `each = "partition"`
+    d.toml:9:1: stage[1]: there are two stages with the name `land`
+    d.toml:10:8: stage[1].name: `a.b` is not a name
+    d.toml:3:1: map: `map` belongs to each `[[stage]]`
+    d.toml:9:3: stages: unknown key `stages`
+    "#);
     let alone =
         parse("dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { stage = 'a', output = 'b', each = 'file' }");
-    insta::assert_snapshot!(alone.unwrap_err().to_string(), @"");
-    insta::assert_snapshot!(parse(TWO_STAGES).unwrap_err().to_string(), @"");
+    insta::assert_snapshot!(alone.unwrap_err().to_string(), @"
+    sets/d.toml:3:1: map: `item_reader`: this dataset has no stages
+        help: `stage` names a `[[stage]]` before this one
+    ");
+    insta::assert_snapshot!(parse(TWO_STAGES).unwrap_err().to_string(), @"
+    sets/d.toml: the dataset has stages, which this cannot be done with yet
+    ");
 }

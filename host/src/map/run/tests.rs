@@ -126,14 +126,18 @@ fn refused(_: &Batch) -> Answer {
     failure(error_names::BAD_PLUGIN, "no")
 }
 
+fn input() -> Box<RawValue> {
+    serde_json::value::to_raw_value(&json!({"day": "2018-01-01"})).unwrap()
+}
+
 /// `items` numbers, ten to a batch, four batches at once.
 fn plan(items: u64) -> Plan {
     let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap().into());
     Plan {
         values: Default::default(),
         dataset: "d".into(),
-        run: "run".into(),
-        input: serde_json::value::to_raw_value(&json!({"day": "2018-01-01"})).unwrap(),
+        run: names::run_name("d", &input()),
+        input: input(),
         items: stream::iter(0..items).map(raw).boxed(),
         source: "a test".into(),
         select: None,
@@ -250,7 +254,7 @@ async fn an_answer_that_is_no_report_is_a_fault() {
     let workers = Workers::new(|_| now(Answer::Success { output: "{}".into() }));
     let summary = run_plan(Plan { max_attempts: 0, ..plan(5) }, &workers).await;
     assert_eq!(summary.status, Status::Failed);
-    assert!(summary.failures.first[0].message.contains("not a batch's report"), "{summary}");
+    assert!(summary.failures.first[0].message.contains("not what was asked for"), "{summary}");
 }
 
 #[tokio::test]
