@@ -7,7 +7,7 @@ pub(super) struct Column {
     pub(super) kind: Type,
     pub(super) rows: usize,
     pub(super) nulls: usize,
-    /// A bit for each row; none of them is set where it is null.
+    /// A bit for each row; none of them is set where it is null. Empty while nothing is null.
     pub(super) validity: Vec<u8>,
     /// The ends of texts; empty for the other types.
     pub(super) offsets: Vec<u8>,
@@ -51,8 +51,15 @@ impl Column {
                 self.offsets.extend_from_slice(&(self.values.len() as u32).to_le_bytes());
             }
         }
-        self.row(false);
+        if self.nulls == 0 {
+            self.validity.resize(self.rows.div_ceil(8), 0xff);
+            // Bits beyond the last row are set when their rows come.
+            if let Some(last) = self.validity.last_mut().filter(|_| !self.rows.is_multiple_of(8)) {
+                *last &= !(0xff << (self.rows % 8));
+            }
+        }
         self.nulls += 1;
+        self.row(false);
     }
 
     /// Takes the last row back.
@@ -60,7 +67,10 @@ impl Column {
         let Some(last) = self.rows.checked_sub(1) else { return };
         self.rows = last;
         self.nulls -= usize::from(self.validity.get(last / 8).is_some_and(|bits| bits >> (last % 8) & 1 == 0));
-        pop(&mut self.validity, last);
+        match self.nulls {
+            0 => self.validity.clear(),
+            _ => pop(&mut self.validity, last),
+        }
         match self.kind {
             Type::Boolean => pop(&mut self.values, last),
             Type::Date => self.values.truncate(4 * last),
@@ -86,7 +96,9 @@ impl Column {
     }
 
     fn row(&mut self, is_valid: bool) {
-        push(&mut self.validity, self.rows, is_valid);
+        if self.nulls > 0 {
+            push(&mut self.validity, self.rows, is_valid);
+        }
         self.rows += 1;
     }
 }

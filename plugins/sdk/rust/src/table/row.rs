@@ -135,9 +135,12 @@ impl<'a, 'b> Place<'a, 'b> {
 
     fn integer(mut self, value: i64) -> Result<(), Refused> {
         let kind = self.kind.unwrap_or(Type::Int64);
-        let bytes = value.to_le_bytes();
-        let width = if kind == Type::Date { 4 } else { 8 };
-        self.column(kind)?.fixed(&bytes[..width]);
+        let column = self.column(kind)?;
+        match kind {
+            // A day has 32 bits, whatever was made of it on its way here.
+            Type::Date => column.fixed(&(value as i32).to_le_bytes()),
+            _ => column.fixed(&value.to_le_bytes()),
+        }
         Ok(())
     }
 }
