@@ -7,7 +7,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::cast::json_texts;
+use super::cut::bytes;
 use super::request::{Column, ValueType};
+
+/// About what a stream has beside its values, and for each of its columns.
+const BESIDE: usize = 512;
 
 /// How blocks are handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,9 @@ pub(super) fn encode<'a>(
 }
 
 fn arrow_ipc(block: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), &block.schema())?;
+    // With the metadata of both messages, so that the bytes are not moved as they grow.
+    let room = bytes(block).saturating_add(BESIDE).saturating_add(block.num_columns().saturating_mul(BESIDE));
+    let mut writer = StreamWriter::try_new(Vec::with_capacity(room), &block.schema())?;
     writer.write(block)?;
     writer.into_inner()
 }

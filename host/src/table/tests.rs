@@ -287,6 +287,20 @@ fn columns_come_from_the_key_the_file_or_nowhere() {
 }
 
 #[test]
+fn small_row_groups_are_a_block_together_and_no_more_than_one() {
+    let rows: Vec<_> = (0..36_000).map(Some).collect();
+    let bytes = written(&numbers(&rows), 4_500);
+    let sizes = |request: &Request| {
+        let blocks = scanned(&bytes, "t", request).unwrap();
+        assert_eq!(whole(&blocks), rows);
+        blocks.iter().map(RecordBatch::num_rows).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&request()), [13_500, 13_500, 9_000]);
+    let small = Request { block_rows: 5_000, ..request() };
+    assert_eq!(sizes(&small), [5_000, 5_000, 3_500, 5_000, 5_000, 3_500, 5_000, 4_000]);
+}
+
+#[test]
 fn row_groups_that_have_no_room_are_refused_before_they_are_fetched() {
     let different: Vec<_> = (0..10_000).map(Some).collect();
     let bytes = written(&numbers(&different), 10_000);

@@ -1,4 +1,4 @@
-//! One row group: what is wanted of its columns is fetched, looked over, and then decoded from memory.
+//! Row groups that follow each other: what is wanted of their columns is fetched, looked over, and then decoded from memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::object::ObjectError;
 /// About how many bytes are decoded at once.
 const DECODED: u64 = 4 << 20;
 
-/// Fetches a row group's columns, or those pages that may have what is asked for, and begins to decode them: so many rows at once that
-/// there is room for the widest ones. None if no row can meet the conditions.
+/// Fetches the columns, or of a single row group those pages that may have what is asked for, and begins to decode them: so many rows
+/// at once that there is room for the widest ones. None if no row can meet the conditions.
 pub(super) async fn open(
     source: &mut Source,
     part: Part<'_>,
@@ -51,12 +51,12 @@ pub(super) async fn open(
             Some(size) => size,
             // An index that is not one of these pages is as good as none.
             None if selection.take().is_some() => continue,
-            None => return Err(source.invalid(format!("a page of row group {} is damaged", part.number))),
+            None => return Err(source.invalid(format!("a page of {part} is damaged"))),
         };
         if size.taken > room {
-            let (number, taken) = (part.number, size.taken);
+            let taken = size.taken;
             return Err(source.too_large(format!(
-                "row group {number} takes {taken} bytes of memory, with the pages that are unpacked at once; there are {room}: read \
+                "reading {part} takes {taken} bytes of memory, with the pages that are unpacked at once; there are {room}: read \
                  fewer columns, or write smaller pages and row groups"
             )));
         }
@@ -74,21 +74,22 @@ pub(super) async fn open(
     }
 }
 
-/// The columns that are read, by the number of the leaf, and where they lie.
+/// The columns that are read, by the number of the leaf, and where they lie: of each column all row groups.
 fn chunks(source: &Source, part: &Part<'_>) -> Result<Vec<(usize, Range<u64>)>, ObjectError> {
-    let (group, of_file) = (part.metadata.metadata().row_group(part.number), part.metadata.parquet_schema());
-    let leaves = (0..group.num_columns()).filter(|leaf| part.needed.contains(&of_file.get_column_root_idx(*leaf)));
-    let within = leaves.map(|leaf| {
+    let of_file = part.metadata.parquet_schema();
+    let leaves = (0..of_file.num_columns()).filter(|leaf| part.needed.contains(&of_file.get_column_root_idx(*leaf)));
+    let chunk = |leaf: usize, number: usize| {
+        let group = part.metadata.metadata().row_group(number);
         // It panics where one of the two is negative.
         let (start, length) = source.calmly(|| Ok(group.column(leaf).byte_range()))?;
         let end = start.checked_add(length).filter(|end| *end <= source.object.size);
-        let end = end.ok_or_else(|| {
-            let number = part.number;
-            source.invalid(format!("a column of row group {number} lies outside of it"))
-        })?;
+        let end = end.ok_or_else(|| source.invalid(format!("a column of row group {number} lies outside of it")))?;
         Ok((leaf, start..end))
-    });
-    within.collect()
+    };
+    leaves
+        .flat_map(|leaf| part.groups.clone().map(move |number| (leaf, number)))
+        .map(|(leaf, number)| chunk(leaf, number))
+        .collect()
 }
 
 /// What is fetched of a column.
@@ -165,15 +166,15 @@ fn decoder(
     selection: Option<&Selection>,
     rows: usize,
 ) -> parquet::errors::Result<ParquetRecordBatchReader> {
-    let (metadata, number) = match selection {
-        Some(selection) => (alone(part, selection)?, 0),
-        None => (part.metadata.clone(), part.number),
+    let (metadata, groups) = match selection {
+        Some(selection) => (alone(part, selection)?, 0..1),
+        None => (part.metadata.clone(), part.groups.clone()),
     };
     let mask = ProjectionMask::roots(part.metadata.parquet_schema(), part.needed.iter().copied());
-    let total = metadata.metadata().row_group(number).num_rows() as usize;
+    let total = metadata.metadata().row_group(groups.start).num_rows() as usize;
     let mut decoder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
         .with_batch_size(rows)
-        .with_row_groups(vec![number])
+        .with_row_groups(groups.collect())
         .with_projection(mask);
     if let Some(selection) = selection {
         let wanted = selection.rows.iter().map(|rows| rows.start as usize..rows.end as usize);
@@ -188,7 +189,7 @@ fn decoder(
 /// A file that has this row group only, and knows where its pages lie.
 fn alone(part: &Part<'_>, selection: &Selection) -> parquet::errors::Result<ArrowReaderMetadata> {
     let (whole, of_file) = (part.metadata.metadata(), part.metadata.metadata().file_metadata());
-    let group = whole.row_group(part.number);
+    let group = whole.row_group(part.groups.start);
     let mut places = PageIndexBuilder::new(1, group.num_columns());
     for (leaf, pages) in &selection.columns {
         let mut index = OffsetIndexBuilder::new();

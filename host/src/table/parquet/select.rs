@@ -50,7 +50,7 @@ pub(super) async fn select(
     chunks: &[(usize, Range<u64>)],
     conditions: &[Prunable],
 ) -> Result<Selected, ObjectError> {
-    let group = part.metadata.metadata().row_group(part.number);
+    let group = part.metadata.metadata().row_group(part.groups.start);
     let Ok(rows) = u64::try_from(group.num_rows()) else { return Ok(Selected::All) };
     let Indexes { filters, values, pages } = Indexes::of(part, chunks, conditions);
     let has_values = values.iter().any(|range| !range.is_empty());
@@ -109,7 +109,7 @@ struct Indexes {
 
 impl Indexes {
     fn of(part: &Part<'_>, chunks: &[(usize, Range<u64>)], conditions: &[Prunable]) -> Self {
-        let group = part.metadata.metadata().row_group(part.number);
+        let group = part.metadata.metadata().row_group(part.groups.start);
         let filter = |condition: &Prunable| {
             let column = group.column(condition.leaf);
             condition
