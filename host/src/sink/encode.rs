@@ -14,6 +14,7 @@ use super::cells::{self, Cell, Cells};
 use super::compress::Compressor;
 use super::error::SinkError;
 use super::schema::OutputSchema;
+use super::values;
 use crate::dataset::{Format, Layout, PageCompression, SortBy, Target, TextCompression};
 
 /// A Parquet row group is closed when its rows take this much memory, in bytes, unless the layout says otherwise.
@@ -215,12 +216,31 @@ pub(super) fn append(out: &mut Vec<u8>, cell: Cell<'_>) -> std::io::Result<()> {
         Cell::Boolean(value) => serde_json::to_writer(out, &value)?,
         Cell::Int64(value) => serde_json::to_writer(out, &value)?,
         Cell::Float64(value) => serde_json::to_writer(out, &value)?,
+        Cell::Text(text) if needs_no_escape(text) => quoted(out, text.as_bytes()),
         Cell::Text(text) => serde_json::to_writer(out, text)?,
-        Cell::Date(days) => write!(out, "\"{}\"", cells::date(days))?,
-        Cell::Timestamp(micros) => write!(out, "\"{}\"", cells::timestamp(micros))?,
+        Cell::Date(days) => match values::date_text(days) {
+            Some(text) => quoted(out, &text),
+            None => write!(out, "\"{}\"", cells::date(days))?,
+        },
+        Cell::Timestamp(micros) => match values::timestamp_text(micros) {
+            Some(text) => quoted(out, &text),
+            None => write!(out, "\"{}\"", cells::timestamp(micros))?,
+        },
         Cell::Json(text) => out.extend_from_slice(text.as_bytes()),
     }
     Ok(())
+}
+
+fn quoted(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
+}
+
+/// Whether a text is in JSON as it is. All bytes are looked at, because many of them at once are looked at faster than some in turn.
+fn needs_no_escape(text: &str) -> bool {
+    let escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    !text.bytes().fold(false, |found, byte| found | escape(byte))
 }
 
 /// A null is an empty field, because RFC 4180 has no other way to write it.
@@ -244,6 +264,8 @@ fn write_csv(writer: &mut csv::Writer<Vec<u8>>, cells: &Cells<'_>) -> csv::Resul
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::compress::decompress;
     use super::super::tests::{CSV, FORMATS, JSON_LINES, PARQUET, all_types, objects, rows};
     use super::*;
@@ -277,6 +299,17 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_those_of_serde_json(text in any::<String>(), plain in "[a-z \\[\u{7f}é]{0,40}", escaped in "[\"\\\\\\x00-\\x1f]{0,2}") {
+            for text in [text, plain.clone(), plain + &escaped] {
+                let mut out = Vec::new();
+                append(&mut out, Cell::Text(&text)).unwrap();
+                prop_assert_eq!(out, serde_json::to_vec(&text).unwrap());
+            }
+        }
     }
 
     #[test]

@@ -33,8 +33,25 @@ pub(super) fn parse_date(text: &str) -> Option<i32> {
 
 /// Writes a day of [`DATES`] as `YYYY-MM-DD`.
 pub(super) fn format_date(days: i32) -> Option<String> {
+    String::from_utf8(date_text(days)?.into()).ok()
+}
+
+/// What [`format_date`] writes, in ASCII. Every row of an output may have one, which is why this is not left to `format!`.
+pub(super) fn date_text(days: i32) -> Option<[u8; 10]> {
     let (year, month, day) = calendar(days)?;
-    Some(format!("{year:04}-{month:02}-{day:02}"))
+    let mut text = *b"0000-00-00";
+    digits(&mut text[..4], year.unsigned_abs());
+    digits(&mut text[5..7], month.into());
+    digits(&mut text[8..], day.into());
+    Some(text)
+}
+
+/// Writes a number over zeros.
+fn digits(zeros: &mut [u8], mut number: u32) {
+    for zero in zeros.iter_mut().rev() {
+        *zero += (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// The year, month and day of a day of [`DATES`].
@@ -61,15 +78,30 @@ pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
 
 /// Writes an instant of [`TIMESTAMPS`] as `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
 pub(super) fn format_timestamp(micros: i64) -> Option<String> {
+    String::from_utf8(timestamp_text(micros)?.into()).ok()
+}
+
+/// What [`format_timestamp`] writes, in ASCII; see [`date_text`].
+pub(super) fn timestamp_text(micros: i64) -> Option<[u8; 27]> {
+    const SECOND: i64 = 1_000_000;
+    const DAY: i64 = 86_400 * SECOND;
     let micros = TIMESTAMPS.contains(&micros).then_some(micros)?;
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
-    let (year, month, day) = at.to_calendar_date();
-    let (hour, minute, second, micros) = at.to_hms_micro();
-    Some(format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", u8::from(month)))
+    // Both fit: there are not so many days, and no day has so many seconds.
+    let (day, of_day) = (micros.div_euclid(DAY) as i32, micros.rem_euclid(DAY));
+    let (second, micros) = ((of_day / SECOND) as u32, (of_day % SECOND) as u32);
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    text[..10].copy_from_slice(&date_text(day)?);
+    digits(&mut text[11..13], second / 3_600);
+    digits(&mut text[14..16], second / 60 % 60);
+    digits(&mut text[17..19], second % 60);
+    digits(&mut text[20..26], micros);
+    Some(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -100,6 +132,18 @@ mod tests {
         assert_eq!(read("2024-01-31T14:00:00.5+02:00"), "2024-01-31T12:00:00.500000Z");
         assert_eq!(read("1969-12-31T23:59:59.999999Z"), "1969-12-31T23:59:59.999999Z");
         assert!(read("2024-01-31T12:00:00Z") < read("2024-01-31T12:00:00.5Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn days_and_instants_are_written_as_the_library_writes_them(days in DATES, micros in TIMESTAMPS) {
+            let date = Date::from_julian_day(days + EPOCH).unwrap();
+            prop_assert_eq!(format_date(days).unwrap(), date.to_string());
+            let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap();
+            let text = format_timestamp(micros).unwrap();
+            prop_assert_eq!(OffsetDateTime::parse(&text, &Rfc3339).unwrap(), at);
+            prop_assert_eq!(text.len(), 27);
+        }
     }
 
     #[test]

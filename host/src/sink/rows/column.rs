@@ -75,7 +75,7 @@ impl Builder {
             Self::Date(builder) => builder.append_value(with_string(raw, values::parse_date)??),
             Self::Timestamp(builder) => builder.append_value(with_string(raw, values::parse_timestamp)??),
             // A line break in JSON is white space between tokens. A blank in its place keeps the value on one line.
-            Self::Json(builder) if raw.contains(['\n', '\r']) => builder.append_value(raw.replace(['\n', '\r'], " ")),
+            Self::Json(builder) if has_line_break(raw) => builder.append_value(raw.replace(['\n', '\r'], " ")),
             Self::Json(builder) => builder.append_value(raw),
         }
         Some(())
@@ -91,6 +91,11 @@ impl Builder {
             Self::Timestamp(mut builder) => ArrayBuilder::finish(&mut builder),
         }
     }
+}
+
+/// Whether a text is on several lines.
+pub(super) fn has_line_break(text: &str) -> bool {
+    memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
 }
 
 /// Whether a valid JSON text is a number.

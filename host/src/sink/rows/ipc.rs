@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use super::super::schema::OutputSchema;
 use super::super::values;
-use super::column::Builder;
+use super::column::{Builder, has_line_break};
 use super::error::{BadRows, MAX_DECODED_BYTES, check_size, excerpt, no_value, takes};
 use crate::dataset::{Column, ColumnType};
 
@@ -142,7 +142,7 @@ fn widen(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, Ba
     let misfit = match column.kind {
         ColumnType::Float64 => misfit(cast.as_primitive::<Float64Type>(), f64::is_finite),
         ColumnType::Date => misfit(cast.as_primitive::<Date32Type>(), |days| values::DATES.contains(&days)),
-        ColumnType::Json => return json(column, cast.as_string(), first),
+        ColumnType::Json => return json(column, &cast, first),
         _ => None,
     };
     misfit.map_or(Ok(cast), |row| Err(refuse(row)))
@@ -185,17 +185,32 @@ fn check_views(column: &Column, views: &StringViewArray) -> Result<(), BadRows> 
 }
 
 /// JSON text as JSON lines would have brought it: valid and on one line. The text `null` is a null.
-fn json(column: &Column, texts: &StringArray, first: usize) -> Result<ArrayRef, BadRows> {
-    let mut builder = Builder::new(ColumnType::Json, texts.len(), texts.value_data().len());
-    for (row, text) in texts.iter().enumerate() {
-        let raw: &RawValue = serde_json::from_str(text.unwrap_or("null")).map_err(|error| {
-            let (name, text) = (&column.name, excerpt(text.unwrap_or_default()));
+fn json(column: &Column, array: &ArrayRef, first: usize) -> Result<ArrayRef, BadRows> {
+    let texts: &StringArray = array.as_string();
+    let parse = |row: usize| -> Result<&str, BadRows> {
+        let text = if texts.is_null(row) { "null" } else { texts.value(row) };
+        // Without the blanks around it.
+        serde_json::from_str(text).map(RawValue::get).map_err(|error| {
+            let (name, text) = (&column.name, excerpt(text));
             BadRows::Invalid(format!(
                 "row {}: column `{name}` takes a JSON value, found `{text}`: {error}",
                 first + row
             ))
-        })?;
-        builder.append(column, first + row, raw.get())?;
+        })
+    };
+    // Most columns are taken as they are, without a copy.
+    let mut is_as_it_should_be = true;
+    for row in 0..texts.len() {
+        let raw = parse(row)?;
+        let is_whole = || raw.len() == texts.value(row).len() && raw != "null" && !has_line_break(raw);
+        is_as_it_should_be &= texts.is_null(row) || is_whole();
+    }
+    if is_as_it_should_be {
+        return Ok(Arc::clone(array));
+    }
+    let mut builder = Builder::new(ColumnType::Json, texts.len(), texts.value_data().len());
+    for row in 0..texts.len() {
+        builder.append(column, first + row, parse(row)?)?;
     }
     Ok(builder.finish())
 }
@@ -271,6 +286,21 @@ mod tests {
             ),
         );
         assert_eq!(rows, same.unwrap());
+    }
+
+    #[test]
+    fn json_is_the_same_whether_it_is_taken_over_or_made_again() {
+        let texts = [Some("[1]"), Some("{\"a\": 1}"), None];
+        let extra = |texts: Vec<Option<&str>>| {
+            let rows = read(vec![ids(texts.len()), ("extra", array(StringArray::from(texts)))]).unwrap();
+            rows.column_by_name("extra").unwrap().clone()
+        };
+        let taken = extra(texts.to_vec());
+        assert_eq!(*taken, StringArray::from(texts.to_vec()));
+        for (odd, made) in [(" 2", Some("2")), ("2\t", Some("2")), ("[2,\r3]", Some("[2, 3]")), ("null", None)] {
+            let with = |last| texts.into_iter().chain([last]).collect::<Vec<_>>();
+            assert_eq!(*extra(with(Some(odd))), StringArray::from(with(made)), "{odd:?}");
+        }
     }
 
     #[test]
