@@ -5,9 +5,6 @@ use serde_json::{Map, Value, json};
 use crate::dataset::{Dataset, Pin, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
-/// The name of the state that waits for a batch's answer, here and in local runs.
-pub const BATCH_STATE: &str = "Batch";
-
 /// The batcher, and what all batches share. A child does not know the execution and the input of the Distributed Map, so its
 /// `BatchInput` has them beside the dataset's own: the run's name if the run stays with one version, and the values of its
 /// places.

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::batch::{BATCH_STATE, batch_state, insert, item_batcher};
+use super::batch::{batch_state, insert, item_batcher};
 use super::error::AslError;
 use super::readers::{item_reader, result_writer};
-use crate::dataset::{Dataset, ItemReader, MapSpec};
+use crate::dataset::{Dataset, ItemReader, MapSpec, StageSpec};
 
 /// The Distributed Map. `root` is where the execution's input lies in the state's input, and `items` where items are that do not come
 /// from what the dataset file names: the array itself, or where the object is that a stage before has left.
@@ -31,10 +31,11 @@ pub(super) fn map_state(
     if let Some(place) = &dataset.map.result_writer {
         insert(&mut map, "ResultWriter", result_writer(&place.template(), root)?);
     }
+    let state = StageSpec::batch_state(&dataset.name);
     let processor = json!({
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": BATCH_STATE,
-        "States": {BATCH_STATE: batch_state(dataset, queue_url)},
+        "StartAt": state,
+        "States": {&state: batch_state(dataset, queue_url)},
     });
     insert(&mut map, "ItemProcessor", processor);
     Ok(map)

@@ -13,7 +13,6 @@ mod stages;
 
 use serde_json::{Map, Value, json};
 
-pub use self::batch::BATCH_STATE;
 use self::batch::insert;
 pub use self::error::AslError;
 use self::map::map_state;

@@ -2,7 +2,7 @@
 //! state that has the stage concluded.
 //!
 //! ```text
-//! Begin ─► land (Map) ─► land: conclude ─► roll: are there items? ─► roll (Map)
+//! Begin ─► land (Map) ─► land: conclude ─► roll: any items? ─► roll (Map)
 //! ```
 //!
 //! Under `$.input` lies the execution's input, and under `$.stage1`, `$.stage2`, … what the stages came to: pointers, however many
@@ -34,7 +34,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
             }
             ItemReader::Stage { stage: from, takes } => {
                 let place = place(stages, from, takes);
-                states.push((format!("{}: are there items?", stage.name), is_any(&place, &stage.name)));
+                states.push((format!("{}: any items?", stage.name), is_any(&place, &stage.name)));
                 states.push((format!("{}: nothing to do", stage.name), nothing(stage, &result)));
                 Some(place)
             }

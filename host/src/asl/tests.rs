@@ -409,9 +409,9 @@ fn stages_are_maps_in_a_row() {
               "ExecutionType": "STANDARD",
               "Mode": "DISTRIBUTED"
             },
-            "StartAt": "Batch",
+            "StartAt": "land: batch",
             "States": {
-              "Batch": {
+              "land: batch": {
                 "End": true,
                 "HeartbeatSeconds": 43200,
                 "Parameters": {
@@ -476,7 +476,7 @@ fn stages_are_maps_in_a_row() {
         },
         "land: conclude": {
           "HeartbeatSeconds": 43200,
-          "Next": "roll: are there items?",
+          "Next": "roll: any items?",
           "Parameters": {
             "MessageBody": {
               "attempt.$": "$$.State.RetryCount",
@@ -532,9 +532,9 @@ fn stages_are_maps_in_a_row() {
               "ExecutionType": "STANDARD",
               "Mode": "DISTRIBUTED"
             },
-            "StartAt": "Batch",
+            "StartAt": "roll: batch",
             "States": {
-              "Batch": {
+              "roll: batch": {
                 "End": true,
                 "HeartbeatSeconds": 43200,
                 "Parameters": {
@@ -601,7 +601,7 @@ fn stages_are_maps_in_a_row() {
           "ToleratedFailurePercentage": 0,
           "Type": "Map"
         },
-        "roll: are there items?": {
+        "roll: any items?": {
           "Choices": [
             {
               "Next": "roll",
@@ -696,13 +696,13 @@ fn a_stage_without_items_is_passed_by() {
     assert_snapshot!(way.join("\n"), @"
     Begin -> a
     a -> a: conclude
-    a: conclude -> b: are there items?
+    a: conclude -> b: any items?
     b -> b: conclude
-    b: are there items? -> b: nothing to do
-    b: conclude -> c: are there items?
-    b: nothing to do -> c: are there items?
+    b: any items? -> b: nothing to do
+    b: conclude -> c: any items?
+    b: nothing to do -> c: any items?
     c -> c: conclude
-    c: are there items? -> c: nothing to do
+    c: any items? -> c: nothing to do
     c: conclude -> (end)
     c: nothing to do -> (end)
     ");

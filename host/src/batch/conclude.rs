@@ -37,7 +37,7 @@ pub(super) async fn prepare(
     let hands_over = loaded.dataset.stage.as_ref().map_or(&[][..], |stage| &stage.hands_over);
     for (output, prefix) in loaded.dataset.concluded() {
         let Some(prefix) = prefix.fixed() else { continue };
-        let fresh = conclude::committed(&store, results, &output.name).await.map_err(fault)?;
+        let fresh = conclude::committed(&store, results, &batch.dataset, &output.name).await.map_err(fault)?;
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         let record = RunRecord::new(at, output.runs(), prefix, &fresh);
         let Published { current, gone } = conclude::publish(prefix, others, &record);

@@ -20,9 +20,10 @@ const LISTS_AT_ONCE: usize = 16;
 pub async fn committed(
     store: &Arc<dyn ObjectStore>,
     results: &Results,
+    stage: &str,
     output: &str,
 ) -> Result<ByPartition, ConcludeError> {
-    let batches = results::read(store.clone(), results, output).await?;
+    let batches = results::read(store.clone(), results, stage, output).await?;
     let lists = batches.into_iter().map(|batch| objects_of(&**store, batch, output));
     let found = stream::iter(lists).buffer_unordered(LISTS_AT_ONCE);
     let mut objects: ByPartition = found

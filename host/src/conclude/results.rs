@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::error::ConcludeError;
-use crate::asl::BATCH_STATE;
+use crate::dataset::StageSpec;
 use crate::job::{BatchId, Results};
 use crate::ledger::Receipt;
 use crate::object::{ContentType, Location, Metadata, ObjectError, ObjectStore, ObjectWriter, Upload};
@@ -61,10 +61,11 @@ struct Child {
     output: Option<String>,
 }
 
-/// The batches that have objects in the output.
+/// The batches of a stage that have objects in the output.
 pub(super) async fn read(
     store: Arc<dyn ObjectStore>,
     results: &Results,
+    stage: &str,
     output: &str,
 ) -> Result<Vec<Committed>, ConcludeError> {
     let at = Location { bucket: results.bucket.clone(), key: results.key.clone() };
@@ -82,8 +83,9 @@ pub(super) async fn read(
     for file in manifest.result_files.succeeded {
         let at = Location { bucket: manifest.destination_bucket.clone(), key: file.key };
         let (store, output, runtime) = (store.clone(), output.to_owned(), Handle::current());
+        let state = StageSpec::batch_state(stage);
         // As many batches as there are: nothing for the threads that wait for the network.
-        let found = tokio::task::spawn_blocking(move || file_of(&runtime, &*store, &at, &output)).await;
+        let found = tokio::task::spawn_blocking(move || file_of(&runtime, &*store, &at, (&state, &output))).await;
         let lost =
             |error: tokio::task::JoinError| ConcludeError::Unavailable(ObjectError::Unavailable(error.to_string()));
         committed.extend(found.map_err(lost).flatten()?);
@@ -105,12 +107,12 @@ fn file_of(
     runtime: &Handle,
     store: &dyn ObjectStore,
     at: &Location,
-    output: &str,
+    (state, output): (&str, &str),
 ) -> Result<Vec<Committed>, ConcludeError> {
     let (metadata, first) = runtime.block_on(store.open(at, READ)).map_err(|error| of_store(at, error))?;
     let offset = first.len() as u64;
     let mut input = Ranges { runtime, store, metadata, bytes: first, offset, failed: None };
-    let mut children = Children { output, found: Vec::new() };
+    let mut children = Children { state, output, found: Vec::new() };
     let mut parser = serde_json::Deserializer::from_reader(&mut input);
     let read = (&mut parser).deserialize_seq(&mut children).and_then(|()| parser.end());
     match (input.failed, read) {
@@ -122,6 +124,8 @@ fn file_of(
 
 /// Takes child executions one by one: their inputs and outputs together may be larger than memory.
 struct Children<'o> {
+    /// The name of the state that waited for each batch.
+    state: &'o str,
     output: &'o str,
     found: Vec<Committed>,
 }
@@ -135,21 +139,21 @@ impl<'de> Visitor<'de> for &mut Children<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut children: A) -> Result<(), A::Error> {
         while let Some(child) = children.next_element::<Child>()? {
-            self.found.extend(child.committed(self.output).map_err(serde::de::Error::custom)?);
+            self.found.extend(child.committed(self.state, self.output).map_err(serde::de::Error::custom)?);
         }
         Ok(())
     }
 }
 
 impl Child {
-    fn committed(self, output: &str) -> Result<Option<Committed>, String> {
+    fn committed(self, state: &str, output: &str) -> Result<Option<Committed>, String> {
         let said = |why: &dyn fmt::Display| format!("the answer of {}: {why}", self.execution_arn);
         let answer = self.output.as_deref().ok_or_else(|| said(&"it is not there"))?;
         let report: BatchReport = serde_json::from_str(answer).map_err(|error| said(&error))?;
         let written = report.outputs.into_iter().find(|written| written.output == output);
         let Some(written) = written.filter(|written| written.rows > 0) else { return Ok(None) };
         let place = written.place.parse().map_err(|error: ObjectError| said(&error))?;
-        let id = BatchId { execution: self.execution_arn, state: BATCH_STATE.into() };
+        let id = BatchId { execution: self.execution_arn, state: state.into() };
         Ok(Some(Committed { id, place, listed: written.files.is_some() }))
     }
 }

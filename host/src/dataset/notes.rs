@@ -8,7 +8,9 @@ use crate::object::Location;
 impl Dataset {
     /// Notes for a run in the cloud.
     pub fn notes(&self) -> Vec<String> {
-        let objects = self.outputs.iter().filter_map(|output| match &output.target {
+        // Where a run is concluded, `runs` says what becomes of earlier ones.
+        let alone = self.outputs.iter().filter(|_| self.stage.is_none());
+        let objects = alone.filter_map(|output| match &output.target {
             Target::Objects { prefix, .. } => Some((&output.name, prefix)),
             Target::Table { .. } => None,
         });

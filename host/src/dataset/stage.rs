@@ -50,6 +50,11 @@ impl StageSpec {
         format!("{of}{SEPARATOR}{name}")
     }
 
+    /// The name of the state that waits for a batch: a state machine may not have one name twice, wherever its states lie.
+    pub fn batch_state(full_name: &str) -> String {
+        full_name.split_once(SEPARATOR).map_or_else(|| "Batch".into(), |(_, stage)| format!("{stage}: batch"))
+    }
+
     /// The name of the dataset that a name is of, be it a stage's or its own.
     pub fn dataset_of(full_name: &str) -> &str {
         full_name.split(SEPARATOR).next().unwrap_or_default()

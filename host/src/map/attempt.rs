@@ -14,12 +14,9 @@ use super::summary::BatchFailure;
 use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
 use crate::conclude::Concluded;
-use crate::dataset::RunValues;
+use crate::dataset::{RunValues, StageSpec};
 use crate::job::{MESSAGE_VERSION, Message, MessageInput, Results, TaskToken, error_names};
 use crate::report::BatchReport;
-
-/// The name of the waiting state, here and in the generated state machine.
-pub const STATE: &str = crate::asl::BATCH_STATE;
 
 /// The name of the state that concludes a stage, in local runs.
 const CONCLUSION_STATE: &str = "Conclude";
@@ -104,7 +101,7 @@ impl Attempts<'_> {
             dataset: self.dataset.into(),
             task_token: TaskToken::new(""),
             execution,
-            state: STATE.into(),
+            state: StageSpec::batch_state(self.dataset),
             attempt: 0,
             component: None,
             values: self.values.clone(),

@@ -215,7 +215,7 @@ async fn conclusion(rig: &Rig, folder: &Path) -> Value {
     std::fs::write(folder.join("dataset.toml"), stages).unwrap();
     let child = BatchId {
         execution: "arn:aws:states:us-east-1:000000000000:execution:crash/cut:1".into(),
-        state: "Batch".into(),
+        state: "cut: batch".into(),
     };
     let answer = json!({
         "dataset": "copies.cut", "component": {"name": "copier", "version": "1", "digest": format!("sha256:{:0>64}", 1)},
