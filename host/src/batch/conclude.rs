@@ -39,6 +39,8 @@ pub(super) async fn prepare(
         let Some(prefix) = prefix.fixed() else { continue };
         let fresh = conclude::committed(&store, results, &batch.dataset, &output.name).await.map_err(fault)?;
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
+        // Behind those that are there, whatever the clocks of their workers said.
+        let at = others.iter().map(|(_, other)| other.at.saturating_add(1)).fold(at, u64::max);
         let record = RunRecord::new(at, output.runs(), prefix, &fresh);
         let Published { current, gone } = conclude::publish(prefix, others, &record);
         let text = serde_json::to_string(&record).map_err(|error| Fault::Record(error.to_string()))?;
@@ -70,7 +72,8 @@ pub(super) async fn make_known(services: &Services, loaded: &Arc<DatasetVersion>
     for (output, prefix) in loaded.dataset.concluded() {
         let (Some(name), Some(prefix)) = (&output.catalog, prefix.fixed()) else { continue };
         let Some(schema) = loaded.outputs.iter().find(|schema| schema.name == output.name) else { continue };
-        let ours = conclude::own(&store, prefix, &run, &output.name).await.map_err(fault)?;
+        // Another version may have recorded the conclusion, of which the output was none.
+        let Some(ours) = conclude::own(&store, prefix, &run, &output.name).await.map_err(fault)? else { continue };
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         let (written, gone) = conclude::partitions(prefix, others, &ours);
         let table = Table::of_output(schema, prefix, &name.database, &name.table).map_err(of_catalog)?;

@@ -99,7 +99,9 @@ impl Catalog {
         }
         let key = batch.id.key();
         let on_trial = |kind| versions.trial.as_ref().filter(|trial| trial.kind == kind);
-        let canary = on_trial(TrialKind::Canary);
+        // A version that has no such stage takes none of its batches.
+        let has_stage = |trial: &&OnTrial| trial.loaded.called(&batch.dataset).is_some();
+        let canary = on_trial(TrialKind::Canary).filter(has_stage);
         if let Some(trial) = canary.filter(|trial| trial.share.takes(&trial.loaded.identity(), &key)) {
             return Ok(Choice { loaded: trial.loaded.clone(), trial: Some((trial.head, true)), shadow: None });
         }

@@ -45,21 +45,39 @@ async fn objects_of(
     batch: Committed,
     output: &str,
 ) -> Result<(Location, Vec<Location>), ConcludeError> {
-    let Committed { id, place, listed } = batch;
-    if !listed {
+    let Committed { id, place, files: Some(count) } = batch else {
+        let place = batch.place;
         let end = place.key.rfind('/').map_or(0, |slash| slash + 1);
         return Ok((place.with_key(&place.key[..end]), vec![place]));
-    }
+    };
     let at = file_list::place(&place, &id, output);
-    let files = file_list::read(store, &at).await.map_err(|error| match error {
+    let listed = file_list::read(store, &at).await.map_err(|error| match error {
         SinkError::Unavailable(why) => ConcludeError::Unavailable(ObjectError::Unavailable(why)),
         other => ConcludeError::Refused(other.to_string()),
     })?;
-    if files.is_empty() {
+    let mut files: Vec<_> = listed.into_iter().map(|key| place.with_key(format!("{}{key}", place.key))).collect();
+    if files.len() as u64 > count {
+        // What an earlier run of the batch had is in its list for good, and was removed when this one was committed.
+        files = there(store, files).await?;
+    }
+    if files.len() as u64 != count {
         return Err(ConcludeError::Refused(format!(
-            "{at} is not there, or names no object: it lists what batch {id} committed to `{output}`; run the stage again"
+            "batch {id} has committed {count} objects to `{output}`, and {} of those that {at} lists are there; run the stage again",
+            files.len()
         )));
     }
-    let files = files.into_iter().map(|key| place.with_key(format!("{}{key}", place.key))).collect();
     Ok((place, files))
+}
+
+/// Those of the objects that are there.
+async fn there(store: &dyn ObjectStore, files: Vec<Location>) -> Result<Vec<Location>, ConcludeError> {
+    let looked = stream::iter(files).map(|file| async move {
+        match store.open(&file, 0).await {
+            Ok(_) => Ok(Some(file)),
+            Err(ObjectError::NotFound(_)) => Ok(None),
+            Err(error) => Err(ConcludeError::Unavailable(error)),
+        }
+    });
+    let found: Vec<_> = looked.buffered(LISTS_AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
 }

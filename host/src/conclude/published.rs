@@ -53,14 +53,18 @@ impl RunRecord {
     }
 }
 
-/// The record of a run that was concluded.
+/// The record of a run that was concluded, if it has one of this output.
 pub async fn own(
     store: &Arc<dyn ObjectStore>,
     prefix: &Location,
     run: &str,
     output: &str,
-) -> Result<RunRecord, ConcludeError> {
-    read(&**store, &RunRecord::place(prefix, run, output)).await
+) -> Result<Option<RunRecord>, ConcludeError> {
+    let at = RunRecord::place(prefix, run, output);
+    match store.open(&at, 0).await {
+        Err(ObjectError::NotFound(_)) => Ok(None),
+        _ => read(&**store, &at).await.map(Some),
+    }
 }
 
 /// The records of the other runs.

@@ -28,8 +28,8 @@ pub(super) struct Committed {
     pub(super) id: BatchId,
     /// The object, or the prefix of several.
     pub(super) place: Location,
-    /// Whether the place is the prefix of several, which a list names.
-    pub(super) listed: bool,
+    /// How many objects there are, if the place is the prefix of several, which a list names.
+    pub(super) files: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,7 +154,7 @@ impl Child {
         let Some(written) = written.filter(|written| written.rows > 0) else { return Ok(None) };
         let place = written.place.parse().map_err(|error: ObjectError| said(&error))?;
         let id = BatchId { execution: self.execution_arn, state: state.into() };
-        Ok(Some(Committed { id, place, listed: written.files.is_some() }))
+        Ok(Some(Committed { id, place, files: written.files }))
     }
 }
 

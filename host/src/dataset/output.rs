@@ -104,7 +104,7 @@ pub enum PageCompression {
 
 impl Target {
     /// Whether what a batch writes here would have the name of what it writes there.
-    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+    pub(in crate::dataset) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Objects { prefix, format, .. }, Self::Objects { prefix: theirs, format: other, .. }) => {
                 prefix == theirs && format.extension() == other.extension()

@@ -19,7 +19,7 @@ use crate::job::{MESSAGE_VERSION, Message, MessageInput, Results, TaskToken, err
 use crate::report::BatchReport;
 
 /// The name of the state that concludes a stage, in local runs.
-const CONCLUSION_STATE: &str = "Conclude";
+pub(super) const CONCLUSION_STATE: &str = "Conclude";
 
 /// The pauses of the generated `Retry`: its `IntervalSeconds` is 1, its `BackoffRate` 2.
 const RETRIES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1024));

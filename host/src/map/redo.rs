@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use super::attempt::CONCLUSION_STATE;
 use super::names::{batch_number, child_executions, conclusion};
 use crate::batch::{Cause, Evidence};
 use crate::dataset::Dataset;
+use crate::job::BatchId;
 use crate::ledger::LedgerError;
 use crate::ledger::sqlite::{Kept, SqliteLedger};
 use crate::sink::{SinkError, Stores};
@@ -58,12 +60,11 @@ impl Redo {
         }
     }
 
-    /// Marks what concluded a stage of an earlier run to be done again: other runs may have left something since.
+    /// Forgets what concluded a stage of an earlier run, also if it came no further than to its record: the stage may have other
+    /// objects now, and other runs may have left something since.
     pub async fn forget_conclusion(ledger: &SqliteLedger, dataset: &Dataset, run: &str) -> Result<(), LedgerError> {
-        for kept in ledger.kept_under(&conclusion(&dataset.name, run), None, 1).await? {
-            ledger.outdate(&kept).await?;
-        }
-        Ok(())
+        let (execution, state) = (conclusion(&dataset.name, run), CONCLUSION_STATE.into());
+        ledger.forget(&BatchId { execution, state }).await
     }
 
     /// Why a batch is done again, and the place that has changed.

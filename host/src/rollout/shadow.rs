@@ -91,7 +91,7 @@ impl Shadows {
             };
             let Some(work) = work else { break };
             let Some(release) = work.new.release else { continue };
-            let Ok(name) = work.batch.dataset.parse::<Name>() else { continue };
+            let Ok(name) = work.new.dataset.of().parse::<Name>() else { continue };
             let key = (name, release, work.head);
             let compared = tokio::select! {
                 compared = self.compare(&work) => compared,

@@ -177,7 +177,10 @@ fn what_the_first_stage_left_of_a_point_becomes_its_series() {
 fn a_day_that_comes_again_gives_no_row_twice() {
     let laptop = with_sample();
     let [shared, extract, series] = parts();
-    let (extract, series) = (with_items(&extract, "items = [\"20180101\"]"), changed(&series, &LINES));
+    let (extract, series) = (
+        with_items(&extract, "items = [\"20180101\"]"),
+        changed(&series, &with(&[("catalog ", "runs = \"replace\"\ncatalog ")])),
+    );
     let both = laptop.write("dataset.toml", &format!("{shared}[[stage]]{extract}[[stage]]{series}"));
     let written = || {
         let folders = files(&laptop.object("output/intermediate"));

@@ -45,6 +45,15 @@ pub(super) fn check(dataset: &Dataset, input: &RawValue) -> anyhow::Result<()> {
     }
 }
 
+/// The items that a stage before has handed to this one.
+fn items_of<'h>(dataset: &Dataset, handed: &'h Handed) -> anyhow::Result<&'h ItemsFile> {
+    let ItemReader::Stage { stage, takes } = &dataset.map.item_reader else {
+        anyhow::bail!("{} takes nothing of another stage", dataset.name)
+    };
+    let items = handed.get(&(stage.clone(), takes.clone()));
+    items.with_context(|| format!("{}: stage {stage} handed nothing over", dataset.name))
+}
+
 impl LocalRun<'_> {
     /// Runs the stages until one does not succeed, and says what became of each.
     pub(super) async fn stages(&self, stages: &[Arc<DatasetVersion>]) -> anyhow::Result<Vec<Summary>> {
@@ -73,8 +82,7 @@ impl LocalRun<'_> {
         let dataset = &loaded.dataset;
         let source = match &dataset.map.item_reader {
             ItemReader::Stage { stage, takes } => {
-                let items = handed.get(&(stage.clone(), takes.clone()));
-                let items = items.with_context(|| format!("{}: stage {stage} handed nothing over", dataset.name))?;
+                let items = items_of(dataset, handed)?;
                 let at = Location { bucket: items.bucket.clone(), key: items.key.clone() };
                 Source::Stage { at, of: format!("`{}` by stage {stage}", takes.output) }
             }
@@ -88,6 +96,16 @@ impl LocalRun<'_> {
         let mut progress = Progress::for_stderr(self.args.json || self.args.quiet);
         let mut summary = run::run(plan, self.submit, &WallClock::start(), &mut progress, &self.interrupted).await;
         if summary.status != Status::Succeeded {
+            return Ok(summary);
+        }
+        if summary.items.total == 0 && matches!(dataset.map.item_reader, ItemReader::Stage { .. }) {
+            // As in the state machine, a stage that takes nothing is passed by, and what it has stays.
+            let nothing = ItemsFile { count: 0, ..items_of(dataset, handed)?.clone() };
+            let keys = dataset
+                .stage
+                .iter()
+                .flat_map(|stage| stage.hands_over.iter().map(|takes| (stage.name.clone(), takes.clone())));
+            handed.extend(keys.map(|key| (key, nothing.clone())));
             return Ok(summary);
         }
         self.folder.forget_stale(dataset, &run, summary.batches.total()).await?;

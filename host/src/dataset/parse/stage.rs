@@ -10,7 +10,9 @@ use super::values::{name as stage_name, object};
 use super::{map, output, release};
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
-use crate::dataset::{Dataset, Each, Grants, ItemReader, PluginSpec, Prefix, ReleaseSpec, StageSpec, Target, Template};
+use crate::dataset::{
+    Dataset, Each, Grants, ItemReader, OutputSpec, PluginSpec, Prefix, ReleaseSpec, Runs, StageSpec, Target, Template,
+};
 
 /// How many stages a dataset has at most: each is some states of one state machine, whose text has at most 1 MiB.
 const MAX_STAGES: usize = 20;
@@ -56,6 +58,16 @@ pub(super) fn tables(node: &Node<'_>, file: &Path, common: &Common<'_>) -> Vec<D
         dataset.stage =
             Some(StageSpec { of, name, index, count: nodes.len(), kept_by_others: Vec::new(), hands_over: Vec::new() });
         link(node, &dataset, &mut stages);
+        for own in &dataset.outputs {
+            let mut others = stages.iter().flat_map(|(_, other)| &other.outputs);
+            let same = |other: &&OutputSpec| {
+                matches!(own.target, Target::Objects { .. }) && other.target.is_same_place(&own.target)
+            };
+            if let Some(other) = others.find(same) {
+                let message = format!("`{}` goes to the same place as `{}` of a stage before", own.name, other.name);
+                node.note::<()>(message, Some("give each output a prefix of its own"));
+            }
+        }
         stages.push((node, dataset));
     }
     let mut stages: Vec<Dataset> = stages.into_iter().map(|(_, dataset)| dataset).collect();
@@ -130,6 +142,19 @@ fn link(node: &Node<'_>, dataset: &Dataset, before: &mut [(&Node<'_>, Dataset)])
         let message = format!("the output `{}` of `{stage}` has no partitions", takes.output);
         at("each").note::<()>(message, Some("give it `partition_by`, or take it by `each = \"file\"`"));
         return;
+    }
+    let partial = matches!(takes.each, Each::Partition { .. }) || output.runs() == Runs::Append;
+    for (n, own) in dataset.outputs.iter().enumerate().filter(|_| partial) {
+        let Target::Objects { prefix, .. } = &own.target else { continue };
+        if own.runs.is_none() && own.runs() == Runs::Replace && prefix.fixed().is_some() {
+            let help = "give it `partition_by`, or say it with `runs`";
+            let message = format!(
+                "the output `{}` would lose all that earlier runs have left, because a run brings only what is new",
+                own.name
+            );
+            let outputs = below(node, &["output"]);
+            outputs.array().and_then(|nodes| nodes.get(n)).unwrap_or(node).note::<()>(message, Some(help));
+        }
     }
     if let Some(spec) = source.stage.as_mut().filter(|spec| !spec.hands_over.contains(takes)) {
         spec.hands_over.push(takes.clone());

@@ -359,7 +359,7 @@ columns = { pk = "text?", PRCP = "integer" }
     sets/d.toml:1:11: dataset: `noaa precipitation` is not a name
         help: a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit
     sets/d.toml:2:1: colour: unknown key `colour`
-        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`, `stage`
     sets/d.toml:6:10: plugin.memory: expected a size such as "64 MiB", found the text "64 MB of it"
     sets/d.toml:9:32: map.item_reader.list_objects: `${INPUT_BUCKET}` is not set
         help: give `--set INPUT_BUCKET=...`, or set the environment variable `INPUT_BUCKET`
@@ -415,7 +415,7 @@ fn mistakes_in_the_map_are_named() {
         batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
         timeout = "1500ms"
     "#).unwrap_err(), @r#"
-    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, `athena_files`, `athena_rows`, `numbers` and `dates`
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, `athena_files`, `athena_rows`, `numbers`, `dates` and `stage`
     sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
     sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
     sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds
@@ -553,9 +553,9 @@ fn outputs_beside_each_other_have_other_names() {
 
 #[test]
 fn what_is_to_come_is_refused_today() {
-    assert_snapshot!(outputs("[[stage]]\nname = 'a'").unwrap_err(), @r"
-    sets/d.toml:4:3: stage: unknown key `stage`
-        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`
+    assert_snapshot!(outputs("[window]\ncolumn = 't'").unwrap_err(), @r"
+    sets/d.toml:4:2: window: unknown key `window`
+        help: valid here: `dataset`, `plugin`, `settings`, `grants`, `map`, `output`, `release`, `sample`, `stage`
     ");
 }
 
@@ -848,6 +848,12 @@ fn stages_that_do_not_fit_together_are_refused() {
     d.toml:3:1: map: `map` belongs to each `[[stage]]`
     d.toml:9:3: stages: unknown key `stages`
     "#);
+    let with_output = |prefix: &str| {
+        let output = format!("before = 1 }}\noutput = [{{ name = 'x', prefix = 's3://b/{prefix}/', format = 'csv' }}]");
+        stages(&TWO_STAGES.replace("before = 1 }", &output)).unwrap_err()
+    };
+    assert!(with_output("x").contains("the output `x` would lose all that earlier runs have left"));
+    assert!(with_output("plain").contains("`x` goes to the same place as `plain` of a stage before"));
     let alone =
         parse("dataset = 'd'\nplugin.component = 'p'\nmap.item_reader = { stage = 'a', output = 'b', each = 'file' }");
     insta::assert_snapshot!(alone.unwrap_err().to_string(), @"
