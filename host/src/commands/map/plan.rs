@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use serde_json::value::RawValue;
 
 use crate::commands::inputs::MAX_GIVEN;
-use crate::dataset::{Dataset, Scope};
+use crate::dataset::{Dataset, RunValues, Scope};
 use crate::files;
 use crate::map::batcher::Limits;
 use crate::map::reader::{self, Items, Source};
@@ -55,6 +55,17 @@ pub(in crate::commands) fn items(dataset: &Dataset, source: Source, objects: Arc
     }
 }
 
+/// What stands in the places of the run, and what its batches share.
+pub(super) fn filled(dataset: &Dataset, input: &RawValue) -> anyhow::Result<(RunValues, Option<Box<RawValue>>)> {
+    let scope = scope(dataset, input)?;
+    let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
+    // A place that cannot be made for one batch cannot be made for any.
+    dataset.placed(&values)?;
+    let shared = dataset.map.batch_input.as_ref();
+    let shared = shared.map(|template| template.render(&scope).context("[map] batch_input")).transpose()?;
+    Ok((values, shared))
+}
+
 /// The dataset's `[map]` with the input's fields filled in.
 pub(super) fn plan(
     dataset: &Dataset,
@@ -63,11 +74,7 @@ pub(super) fn plan(
     objects: Arc<dyn ObjectStore>,
 ) -> anyhow::Result<Plan> {
     let map = &dataset.map;
-    let scope = scope(dataset, input)?;
-    let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
-    // A place that cannot be made for one batch cannot be made for any.
-    dataset.placed(&values)?;
-    let batch_input = map.batch_input.as_ref().map(|template| template.render(&scope).context("[map] batch_input"));
+    let (values, batch_input) = filled(dataset, input)?;
     Ok(Plan {
         dataset: dataset.name.clone(),
         run: names::run_of(dataset, input),
@@ -75,7 +82,7 @@ pub(super) fn plan(
         source: source.to_string(),
         items: items(dataset, source, objects),
         select: map.item_selector.clone(),
-        batch_input: batch_input.transpose()?,
+        batch_input,
         values,
         limits: Limits { items: map.max_items_per_batch as usize, bytes: map.max_input_bytes_per_batch as usize },
         max_concurrency: map.max_concurrency,

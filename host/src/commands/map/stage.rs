@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
-use super::plan::{plan, source};
+use super::plan::{filled, plan, source};
 use crate::catalog::DatasetVersion;
 use crate::cli::MapArgs;
 use crate::commands::output::{print, warn};
@@ -39,10 +39,10 @@ type Handed = HashMap<(String, HandOver), ItemsFile>;
 
 /// Looks at what can be known of a stage before anything runs.
 pub(super) fn check(dataset: &Dataset, input: &RawValue) -> anyhow::Result<()> {
-    match dataset.map.item_reader {
-        ItemReader::Stage { .. } => Ok(()),
-        _ => source(dataset, input).map(|_| ()),
+    if !matches!(dataset.map.item_reader, ItemReader::Stage { .. }) {
+        source(dataset, input)?;
     }
+    filled(dataset, input).map(|_| ())
 }
 
 /// The items that a stage before has handed to this one.
