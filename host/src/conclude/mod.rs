@@ -16,3 +16,6 @@ pub use self::items::{Concluded, ItemsFile, lines, place};
 pub use self::partition::{ByPartition, Partition, PartitionKey};
 pub use self::published::{Published, RunRecord, others, own, partitions, publish};
 pub use self::results::ResultsWriter;
+
+#[cfg(test)]
+mod tests;

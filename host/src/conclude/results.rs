@@ -44,6 +44,8 @@ struct Manifest {
 struct Files {
     #[serde(default)]
     succeeded: Vec<File>,
+    #[serde(default)]
+    failed: Vec<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,8 +59,11 @@ struct File {
 #[serde(rename_all = "PascalCase")]
 struct Child {
     execution_arn: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<String>,
+    /// Of one that failed: what the worker said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
 }
 
 /// The batches of a stage that have objects in the output.
@@ -80,7 +85,8 @@ pub(super) async fn read(
     }
     let manifest: Manifest = serde_json::from_slice(&first).map_err(|error| unreadable(&error))?;
     let mut committed = Vec::new();
-    for file in manifest.result_files.succeeded {
+    let Files { succeeded, failed } = manifest.result_files;
+    for file in succeeded.into_iter().chain(failed) {
         let at = Location { bucket: manifest.destination_bucket.clone(), key: file.key };
         let (store, output, runtime) = (store.clone(), output.to_owned(), Handle::current());
         let state = StageSpec::batch_state(stage);
@@ -148,8 +154,16 @@ impl<'de> Visitor<'de> for &mut Children<'_> {
 impl Child {
     fn committed(self, state: &str, output: &str) -> Result<Option<Committed>, String> {
         let said = |why: &dyn fmt::Display| format!("the answer of {}: {why}", self.execution_arn);
-        let answer = self.output.as_deref().ok_or_else(|| said(&"it is not there"))?;
-        let report: BatchReport = serde_json::from_str(answer).map_err(|error| said(&error))?;
+        let report: BatchReport = match (&self.output, &self.cause) {
+            (Some(answer), _) => serde_json::from_str(answer).map_err(|error| said(&error))?,
+            // The rows of a batch that failed because too many of its items were rejected count, where the map tolerates it. One
+            // that failed in another way has not come so far.
+            (None, Some(cause)) => match serde_json::from_str(cause) {
+                Ok(report) => report,
+                Err(_) => return Ok(None),
+            },
+            (None, None) => return Err(said(&"it is not there")),
+        };
         let written = report.outputs.into_iter().find(|written| written.output == output);
         let Some(written) = written.filter(|written| written.rows > 0) else { return Ok(None) };
         let place = written.place.parse().map_err(|error: ObjectError| said(&error))?;
@@ -195,47 +209,71 @@ impl Read for Ranges<'_> {
 pub struct ResultsWriter<'s> {
     store: &'s dyn ObjectWriter,
     folder: Location,
-    file: Box<dyn Upload>,
-    bytes: u64,
+    succeeded: Array,
 }
 
 impl<'s> ResultsWriter<'s> {
     /// The folder is the run's own.
     pub async fn begin(store: &'s dyn ObjectWriter, folder: &Location) -> Result<Self, ObjectError> {
-        let file = store.upload(&Self::file(folder), ContentType::Json).await?;
-        Ok(Self { store, folder: folder.clone(), file, bytes: 0 })
+        let succeeded = Array::begin(store, below(folder, "SUCCEEDED_0.json")).await?;
+        Ok(Self { store, folder: folder.clone(), succeeded })
     }
 
-    fn file(folder: &Location) -> Location {
-        folder.with_key(format!("{}SUCCEEDED_0.json", folder.key))
-    }
-
-    /// The next batch's answer.
+    /// The answer of the next batch that succeeded.
     pub async fn push(&mut self, id: &BatchId, receipt: &Receipt) -> Result<(), ObjectError> {
-        let child = Child { execution_arn: id.execution.clone(), output: Some(receipt.output.clone()) };
+        let child = Child { execution_arn: id.execution.clone(), output: Some(receipt.output.clone()), cause: None };
+        self.succeeded.push(&child).await
+    }
+
+    /// Shows the answers, with those of the batches that failed and left rows, and the manifest that names the files.
+    pub async fn finish(self, failed: impl IntoIterator<Item = (String, BatchReport)>) -> Result<Results, ObjectError> {
+        let mut array = Array::begin(self.store, below(&self.folder, "FAILED_0.json")).await?;
+        for (execution_arn, report) in failed {
+            array.push(&Child { execution_arn, output: None, cause: Some(json(&report)) }).await?;
+        }
+        let succeeded = vec![self.succeeded.finish(self.store).await?];
+        let files = Files { succeeded, failed: vec![array.finish(self.store).await?] };
+        let manifest = Manifest { destination_bucket: self.folder.bucket.clone(), result_files: files };
+        let at = below(&self.folder, "manifest.json");
+        let mut upload = self.store.upload(&at, ContentType::Json).await?;
+        upload.write(json(&manifest).into()).await?;
+        self.store.complete(&upload.finish().await?).await?;
+        Ok(Results { bucket: at.bucket, key: at.key })
+    }
+}
+
+/// A file of child executions that is being written.
+struct Array {
+    key: String,
+    upload: Box<dyn Upload>,
+    bytes: u64,
+}
+
+impl Array {
+    async fn begin(store: &dyn ObjectWriter, at: Location) -> Result<Self, ObjectError> {
+        Ok(Self { upload: store.upload(&at, ContentType::Json).await?, key: at.key, bytes: 0 })
+    }
+
+    async fn push(&mut self, child: &Child) -> Result<(), ObjectError> {
         let before = if self.bytes == 0 { "[" } else { "," };
-        self.write(format!("{before}{}", json(&child))).await
+        self.write(format!("{before}{}", json(child))).await
     }
 
     async fn write(&mut self, text: String) -> Result<(), ObjectError> {
         self.bytes += text.len() as u64;
-        self.file.write(text.into()).await
+        self.upload.write(text.into()).await
     }
 
-    /// Shows the file, and the manifest that names it.
-    pub async fn finish(mut self) -> Result<Results, ObjectError> {
+    async fn finish(mut self, store: &dyn ObjectWriter) -> Result<File, ObjectError> {
         let end = if self.bytes == 0 { "[]" } else { "]" };
         self.write(end.into()).await?;
-        self.store.complete(&self.file.finish().await?).await?;
-        let Location { bucket, key } = Self::file(&self.folder);
-        let files = Files { succeeded: vec![File { key, size: self.bytes }] };
-        let manifest = Manifest { destination_bucket: bucket.clone(), result_files: files };
-        let at = self.folder.with_key(format!("{}manifest.json", self.folder.key));
-        let mut upload = self.store.upload(&at, ContentType::Json).await?;
-        upload.write(json(&manifest).into()).await?;
-        self.store.complete(&upload.finish().await?).await?;
-        Ok(Results { bucket, key: at.key })
+        store.complete(&self.upload.finish().await?).await?;
+        Ok(File { key: self.key, size: self.bytes })
     }
+}
+
+fn below(folder: &Location, name: &str) -> Location {
+    folder.with_key(format!("{}{name}", folder.key))
 }
 
 /// These types have string keys and no maps of other keys, so that writing them cannot fail.

@@ -195,6 +195,45 @@ fn late_events_change_their_day_and_the_one_after_it_and_nothing_else() {
     assert_eq!(road.files(), after);
 }
 
+/// The batch is done again with fewer objects than it had: what is gone is handed to nobody.
+#[test]
+fn an_object_that_loses_a_day_loses_its_rows() {
+    let road = Road::new("traffic-events");
+    let of = |days: std::ops::Range<i64>| days.map(|day| event("3001", at(day, 600), 50)).collect::<Vec<_>>();
+    road.arrives(&hour(14, 0), &of(10..14));
+    road.run();
+    assert_eq!(road.compared()["rows"], 4);
+    road.arrives(&hour(14, 0), &of(12..14));
+    road.run();
+    assert_eq!(road.compared()["rows"], 2);
+}
+
+/// As in the state machine, which passes by a stage that takes nothing.
+#[test]
+fn an_hour_without_objects_changes_nothing() {
+    let road = Road::new("traffic-events");
+    road.arrives(&hour(14, 0), &[event("3001", at(12, 600), 50)]);
+    road.run();
+    let before = road.files();
+    let said = road.take(&format!("{}/", hour(15, 0)));
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert_eq!(road.files(), before);
+}
+
+/// Places are filled in for every stage before the first one runs.
+#[test]
+fn a_stage_without_a_place_is_found_before_any_runs() {
+    let road = Road::new("traffic-events");
+    road.arrives(&hour(14, 0), &[event("3001", at(12, 600), 50)]);
+    let text = fs::read_to_string(road.dataset().join("dataset.toml")).unwrap();
+    let text = text.replace("\"traffic-events.wasm\"", &format!("{:?}", crate::support::plugin("traffic-events")));
+    let text = text.replace("output/traffic/\"", "output/{$.nowhere}/\"").replace("catalog = ", "# catalog = ");
+    let dataset = road.laptop.write("dataset.toml", &text);
+    let said = road.laptop.map(&dataset, &["--set", "DATA_BUCKET=data", "--input", "{\"arrived\": \"year=\"}"]);
+    assert!(said.code == Some(2) && said.err.contains("nowhere"), "{}", said.all());
+    assert!(!road.laptop.object("output").exists());
+}
+
 #[test]
 fn hours_of_arrival_are_taken_as_they_come() {
     let road = Road::generated(&["--first", "2026-03-28T20:00:00", "--hours", "8", "--step", "5", "--late", "4"]);

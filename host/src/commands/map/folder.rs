@@ -90,6 +90,7 @@ impl Folder {
         dataset: &Dataset,
         run: &str,
         prefix: &Location,
+        rejected: &[(u64, BatchReport)],
     ) -> anyhow::Result<Results> {
         let folder = prefix.with_key(format!("{}{run}/", prefix.key));
         let mut results = ResultsWriter::begin(&*self.objects, &folder).await?;
@@ -98,7 +99,9 @@ impl Folder {
                 results.push(&id, &receipt).await?;
             }
         }
-        Ok(results.finish().await?)
+        let failed =
+            rejected.iter().map(|(batch, report)| (names::child_execution(&dataset.name, run, *batch), report.clone()));
+        Ok(results.finish(failed).await?)
     }
 
     /// The objects that a batch has, and the lists of them.

@@ -128,7 +128,7 @@ impl LocalRun<'_> {
     ) -> anyhow::Result<()> {
         let Some(stage) = &dataset.stage else { return Ok(()) };
         let Some(conclusion) = Conclusion::of(dataset, run, values)? else { return Ok(()) };
-        let results = self.folder.write_results(dataset, run, &conclusion.results).await?;
+        let results = self.folder.write_results(dataset, run, &conclusion.results, &summary.rejected).await?;
         Redo::forget_conclusion(&self.folder.ledger, dataset, run).await?;
         match conclusion.run(results, self.submit, &WallClock::start(), &self.interrupted).await {
             Some(Ok(concluded)) => {

@@ -54,6 +54,9 @@ pub struct Summary {
     pub bytes_per_second: f64,
     /// How many items ran a second.
     pub items_per_second: f64,
+    /// The batches that failed because too many of their items were rejected, by number: the rows of the others count.
+    #[serde(skip)]
+    pub rejected: Vec<(u64, BatchReport)>,
 }
 
 /// How a run ended.
@@ -134,6 +137,7 @@ impl Summary {
             elapsed_seconds: 0.0,
             bytes_per_second: 0.0,
             items_per_second: 0.0,
+            rejected: Vec::new(),
         }
     }
 
@@ -163,6 +167,7 @@ impl Summary {
             self.failures.show(Example { batch, item: None, code: failure.error, message });
             return;
         };
+        self.rejected.push((batch, report.clone()));
         self.add(batch, report);
     }
 
