@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dataset::{Dataset, Pin, TemplateError};
+use crate::dataset::{Dataset, HandOver, Pin, TemplateError};
 use crate::job::{MESSAGE_VERSION, error_names};
 
 /// The batcher, and what all batches share. A child does not know the execution and the input of the Distributed Map, so its
@@ -44,18 +44,7 @@ fn ours(dataset: &Dataset, root: &str) -> Map<String, Value> {
 
 /// The state that sends the batch and waits for the worker's answer.
 pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
-    let mut parameters = json!({
-        "QueueUrl": queue_url,
-        "MessageBody": {
-            "gristmill": MESSAGE_VERSION,
-            "dataset": dataset.name,
-            "task_token.$": "$$.Task.Token",
-            "execution.$": "$$.Execution.Id",
-            "state.$": "$$.State.Name",
-            "attempt.$": "$$.State.RetryCount",
-        },
-    });
-    let message = &mut parameters["MessageBody"];
+    let mut message = message(dataset);
     let ours = ours(dataset, "$");
     if ours.is_empty() {
         message["input.$"] = "$".into();
@@ -68,8 +57,7 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
     for name in ours.keys().map(|name| name.trim_end_matches(".$")) {
         message[format!("{name}.$")] = format!("$.BatchInput.{name}").into();
     }
-    grouped(&mut parameters, dataset, queue_url);
-    let mut state = waiting(dataset, parameters);
+    let mut state = waiting(dataset, queue_url, message);
     insert(&mut state, "End", true);
     if dataset.map.result_writer.is_none() {
         insert(&mut state, "OutputPath", Value::Null);
@@ -78,29 +66,39 @@ pub(super) fn batch_state(dataset: &Dataset, queue_url: &str) -> Value {
 }
 
 /// The state that has a stage concluded: its batches' answers are where `result` says, and what comes of them takes that place.
-pub(super) fn conclusion_state(dataset: &Dataset, queue_url: &str, root: &str, result: &str) -> Map<String, Value> {
-    let mut message = json!({
+pub(super) fn conclusion_state(
+    dataset: &Dataset,
+    takes: &[HandOver],
+    queue_url: &str,
+    root: &str,
+    result: &str,
+) -> Map<String, Value> {
+    let mut message = message(dataset);
+    message["input"] = json!({"Items": []});
+    message["conclude"] = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
+    for (name, value) in ours(dataset, root) {
+        message[name] = value;
+    }
+    let mut state = waiting(dataset, queue_url, message);
+    insert(&mut state, "ResultPath", result);
+    state
+}
+
+/// What every message says.
+fn message(dataset: &Dataset) -> Value {
+    json!({
         "gristmill": MESSAGE_VERSION,
         "dataset": dataset.name,
         "task_token.$": "$$.Task.Token",
         "execution.$": "$$.Execution.Id",
         "state.$": "$$.State.Name",
         "attempt.$": "$$.State.RetryCount",
-        "conclude.$": format!("{result}.ResultWriterDetails"),
-        "input": {"Items": []},
-    });
-    for (name, value) in ours(dataset, root) {
-        message[name] = value;
-    }
-    let mut parameters = json!({"QueueUrl": queue_url, "MessageBody": message});
-    grouped(&mut parameters, dataset, queue_url);
-    let mut state = waiting(dataset, parameters);
-    insert(&mut state, "ResultPath", result);
-    state
+    })
 }
 
-/// Adds the message's group.
-fn grouped(parameters: &mut Value, dataset: &Dataset, queue_url: &str) {
+/// A state that sends a message and waits for the worker's answer.
+fn waiting(dataset: &Dataset, queue_url: &str, message: Value) -> Map<String, Value> {
+    let mut parameters = json!({"QueueUrl": queue_url, "MessageBody": message});
     if !queue_url.ends_with(".fifo") {
         // On a standard queue a group is no order but a tenant: when one dataset has very many messages, Amazon SQS delivers those
         // of the others first ("Amazon SQS fair queues").
@@ -110,10 +108,6 @@ fn grouped(parameters: &mut Value, dataset: &Dataset, queue_url: &str) {
         parameters["MessageGroupId.$"] = "$$.Execution.Name".into();
         parameters["MessageDeduplicationId.$"] = "States.Hash($$.Task.Token, 'SHA-256')".into();
     }
-}
-
-/// A state that sends a message and waits for the worker's answer.
-fn waiting(dataset: &Dataset, parameters: Value) -> Map<String, Value> {
     Map::from_iter([
         ("Type".to_owned(), "Task".into()),
         ("Resource".to_owned(), "arn:aws:states:::sqs:sendMessage.waitForTaskToken".into()),

@@ -480,7 +480,19 @@ fn stages_are_maps_in_a_row() {
           "Parameters": {
             "MessageBody": {
               "attempt.$": "$$.State.RetryCount",
-              "conclude.$": "$.stage1.ResultWriterDetails",
+              "conclude": {
+                "results.$": "$.stage1.ResultWriterDetails",
+                "takes": [
+                  {
+                    "each": {
+                      "partition": {
+                        "before": 1
+                      }
+                    },
+                    "output": "events"
+                  }
+                ]
+              },
               "dataset": "traffic.land",
               "execution.$": "$$.Execution.Id",
               "gristmill": 1,
@@ -618,7 +630,10 @@ fn stages_are_maps_in_a_row() {
           "Parameters": {
             "MessageBody": {
               "attempt.$": "$$.State.RetryCount",
-              "conclude.$": "$.stage2.ResultWriterDetails",
+              "conclude": {
+                "results.$": "$.stage2.ResultWriterDetails",
+                "takes": []
+              },
               "dataset": "traffic.roll",
               "execution.$": "$$.Execution.Id",
               "gristmill": 1,

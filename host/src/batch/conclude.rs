@@ -14,10 +14,11 @@ use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
 use crate::conclude::{self, ConcludeError, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
 use crate::data_catalog::{CatalogError, Change, Table};
-use crate::job::{Batch, Results};
+use crate::dataset::{HandOver, OutputSpec, Prefix};
+use crate::job::{Batch, Conclude};
 use crate::object::{ContentType, Location, ObjectStore, Uploaded, Uploads};
 use crate::report::BatchReport;
-use crate::sink::{Effect, SinkError};
+use crate::sink::{Effect, SinkError, object_error};
 
 /// How many bytes of items are written at once.
 const WRITE: usize = 1 << 20;
@@ -27,17 +28,25 @@ pub(super) async fn prepare(
     services: &Services,
     loaded: &Arc<DatasetVersion>,
     batch: &Batch,
-    results: &Results,
+    conclude: &Conclude,
     started: SystemTime,
 ) -> Result<(Ready, Uploads), Fault> {
+    let takes = takes(loaded, conclude)?;
+    // Who refuses a table refuses it before anything of it goes.
+    for (output, prefix) in loaded.dataset.concluded() {
+        if let Some(table) = table(loaded, output, prefix)? {
+            let change = Change { table, present: Vec::new(), gone: Vec::new(), files: Vec::new() };
+            services.data_catalog.publish(&change).await.map_err(of_catalog)?;
+        }
+    }
     let store: Arc<dyn ObjectStore> = services.stores.objects.clone();
     let mut uploads = Uploads::new(services.stores.objects.clone());
     let (mut effects, mut items) = (Vec::new(), HashMap::new());
     let (run, at) = (batch.id.object_name(), millis(started));
-    let hands_over = loaded.dataset.stage.as_ref().map_or(&[][..], |stage| &stage.hands_over);
     for (output, prefix) in loaded.dataset.concluded() {
         let Some(prefix) = prefix.fixed() else { continue };
-        let fresh = conclude::committed(&store, results, &batch.dataset, &output.name).await.map_err(fault)?;
+        let fresh =
+            conclude::committed(&store, &conclude.results, &batch.dataset, &output.name).await.map_err(fault)?;
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         // Behind those that are there, whatever the clocks of their workers said.
         let at = others.iter().map(|(_, other)| other.at.saturating_add(1)).fold(at, u64::max);
@@ -49,7 +58,7 @@ pub(super) async fn prepare(
         uploads.watch(uploaded.clone());
         effects.push(Effect::List(uploaded));
         effects.extend(gone.into_iter().map(Effect::Remove));
-        for takes in hands_over.iter().filter(|takes| takes.output == output.name) {
+        for takes in takes.iter().filter(|takes| takes.output == output.name) {
             let at = conclude::place(prefix, &batch.id, takes);
             let (uploaded, count) = write(services, &at, conclude::lines(&fresh, &current, takes.each)).await?;
             uploads.watch(uploaded.clone());
@@ -58,11 +67,36 @@ pub(super) async fn prepare(
         }
     }
     effects.sort_by_key(Effect::turn);
-    let items = hands_over.iter().filter_map(|takes| items.remove(takes)).collect();
+    let items = takes.iter().filter_map(|takes| items.remove(takes)).collect();
     let concluded = Concluded { stage: batch.dataset.clone(), items };
     let output = serde_json::to_string(&concluded).map_err(|error| Fault::Record(error.to_string()))?;
     let report = BatchReport::of_no_items(&batch.dataset, loaded.component());
     Ok((Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None }, uploads))
+}
+
+/// What the state machine wants of the stage, if this version has it.
+fn takes(loaded: &DatasetVersion, conclude: &Conclude) -> Result<Vec<HandOver>, Fault> {
+    let refused = |why: String| {
+        Fault::Sink(SinkError::Refused(format!(
+            "{why}; the state machine and the version of {} that concludes the stage are of different files: generate the machine again \
+             with `gristmill asl`",
+            loaded.dataset.of()
+        )))
+    };
+    let known = |takes: &HandOver| loaded.dataset.concluded().any(|(output, _)| output.name == takes.output);
+    let read = |value: &serde_json::Value| match serde_json::from_value::<HandOver>(value.clone()) {
+        Ok(takes) if known(&takes) => Ok(takes),
+        Ok(takes) => Err(refused(format!("the stage hands over no output `{}`", takes.output))),
+        Err(error) => Err(refused(format!("{value} says nothing that a stage could take: {error}"))),
+    };
+    conclude.takes.iter().map(read).collect()
+}
+
+/// The table that an output is in a data catalog, if it is to be one.
+fn table(loaded: &DatasetVersion, output: &OutputSpec, prefix: &Prefix) -> Result<Option<Table>, Fault> {
+    let schema = loaded.outputs.iter().find(|schema| schema.name == output.name);
+    let (Some(name), Some(prefix), Some(schema)) = (&output.catalog, prefix.fixed(), schema) else { return Ok(None) };
+    Table::of_output(schema, prefix, &name.database, &name.table).map(Some).map_err(of_catalog)
 }
 
 /// Makes known where people look for tables what the outputs hold now. It is done before the batch is committed, and may be repeated.
@@ -70,13 +104,12 @@ pub(super) async fn make_known(services: &Services, loaded: &Arc<DatasetVersion>
     let store: Arc<dyn ObjectStore> = services.stores.objects.clone();
     let run = batch.id.object_name();
     for (output, prefix) in loaded.dataset.concluded() {
-        let (Some(name), Some(prefix)) = (&output.catalog, prefix.fixed()) else { continue };
-        let Some(schema) = loaded.outputs.iter().find(|schema| schema.name == output.name) else { continue };
+        let Some(table) = table(loaded, output, prefix)? else { continue };
+        let prefix = &table.location;
         // Another version may have recorded the conclusion, of which the output was none.
         let Some(ours) = conclude::own(&store, prefix, &run, &output.name).await.map_err(fault)? else { continue };
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         let (written, gone) = conclude::partitions(prefix, others, &ours);
-        let table = Table::of_output(schema, prefix, &name.database, &name.table).map_err(of_catalog)?;
         let values = |partition: PartitionKey| partition.columns().iter().map(|(_, value)| value.clone()).collect();
         let (present, gone) = match table.partition_keys.is_empty() {
             true => (Vec::new(), Vec::new()),
@@ -87,11 +120,8 @@ pub(super) async fn make_known(services: &Services, loaded: &Arc<DatasetVersion>
         };
         let change = Change { table, present, gone, files: Vec::new() };
         let published = services.data_catalog.publish(&change).await.map_err(of_catalog)?;
-        tracing::info!(
-            table = format!("{}.{}", name.database, name.table),
-            ?published,
-            "the data catalog knows the run"
-        );
+        let table = format!("{}.{}", change.table.database, change.table.name);
+        tracing::info!(table, ?published, "the data catalog knows the run");
     }
     Ok(())
 }
@@ -115,18 +145,18 @@ async fn write(
     lines: impl Iterator<Item = Result<String, ConcludeError>>,
 ) -> Result<(Uploaded, u64), Fault> {
     // What an earlier attempt left of it, it cannot make visible any more.
-    services.stores.objects.abort_uploads(at).await?;
-    let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await?;
+    services.stores.objects.abort_uploads(at).await.map_err(object_error)?;
+    let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await.map_err(object_error)?;
     let (mut text, mut count) = (String::new(), 0);
     for line in lines {
         text += &line.map_err(fault)?;
         count += 1;
         if text.len() >= WRITE {
-            upload.write(std::mem::take(&mut text).into()).await?;
+            upload.write(std::mem::take(&mut text).into()).await.map_err(object_error)?;
         }
     }
-    upload.write(text.into()).await?;
-    Ok((upload.finish().await?, count))
+    upload.write(text.into()).await.map_err(object_error)?;
+    Ok((upload.finish().await.map_err(object_error)?, count))
 }
 
 fn fault(error: ConcludeError) -> Fault {

@@ -231,9 +231,9 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
     if !is_chosen {
         attempt.shown.runs_on(loaded.version());
     }
-    if let Some(results) = &batch.conclude {
+    if let Some(concluded) = &batch.conclude {
         attempt.shown.stage(Stage::Writing);
-        let (ready, uploads) = conclude::prepare(services, loaded, batch, results, claimed.started).await?;
+        let (ready, uploads) = conclude::prepare(services, loaded, batch, concluded, claimed.started).await?;
         let ready = Arc::new(ready);
         commit::record(services, attempt, &ready, uploads).await?;
         return commit::finish(services, work, attempt, ready, true).await;

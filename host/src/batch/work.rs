@@ -9,7 +9,7 @@ use super::outcome::Refusal;
 use super::services::{Identity, Services};
 use crate::catalog::{Choice, DatasetVersion, NoVersion};
 use crate::dataset::canonical;
-use crate::job::{Batch, Digest, Results, error_names};
+use crate::job::{Batch, Conclude, Digest, Results, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
 use crate::runtime::ITEM_ATTEMPTS;
@@ -90,11 +90,11 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
     add(&batch.dataset);
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
-    if let Some(Results { bucket, key }) = &batch.conclude {
+    if let Some(Conclude { results: Results { bucket, key }, takes }) = &batch.conclude {
         add("conclude");
         add(bucket);
         add(key);
-        loaded.dataset.stage.iter().flat_map(|stage| &stage.hands_over).for_each(|takes| add(&canonical::takes(takes)));
+        takes.iter().for_each(|takes| add(&canonical::value(takes)));
     }
     if !batch.values.is_empty() {
         add(&canonical::values(&batch.values));

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Column, ColumnType, Dataset, Each, Format, Grants, HandOver, Layout, OutputSpec, PageCompression, Part,
-    PartitionBy, PluginSpec, Prefix, RunValues, SortBy, Target, Template, TextCompression,
+    Column, ColumnType, Dataset, Format, Grants, Layout, OutputSpec, PageCompression, Part, PartitionBy, PluginSpec,
+    Prefix, RunValues, SortBy, Target, Template, TextCompression,
 };
 use crate::object::Location;
 
@@ -44,14 +44,9 @@ pub fn values(values: &RunValues) -> String {
     text(&json!(values))
 }
 
-/// What a stage takes of another one.
-pub fn takes(takes: &HandOver) -> String {
-    let HandOver { output, each } = takes;
-    let each = match each {
-        Each::File => json!("file"),
-        Each::Partition { before } => json!({"partition": before}),
-    };
-    text(&json!({"output": output, "each": each}))
+/// A value of a message.
+pub fn value(value: &Value) -> String {
+    text(value)
 }
 
 /// The limits and grants under which items may have been rejected that others would let through.

@@ -55,6 +55,6 @@ fn whole((stages, findings): (Vec<Dataset>, Vec<Finding>)) -> Result<Vec<Dataset
 fn only(mut stages: Vec<Dataset>, file: &Path) -> Result<Dataset, Findings> {
     match stages.pop() {
         Some(dataset) if stages.is_empty() => Ok(dataset),
-        _ => Err(Findings(vec![Finding::of_file(file, "the dataset has stages, which this cannot be done with yet")])),
+        _ => Err(Findings(vec![Finding::of_file(file, "the dataset has stages; this command knows those of one map")])),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::digest::Digest;
 use super::id::BatchId;
 use super::item::Item;
-use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, Results};
+use super::message::{Conclude, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput};
 use super::token::{MAX_TOKEN_BYTES, TaskToken};
 
 /// The longest name in a message, in bytes. An execution's ARN and a state's name have fewer characters than this, and
@@ -40,8 +40,8 @@ pub struct Batch {
     pub values: BTreeMap<String, Value>,
     /// `BatchInput`, or `null`.
     pub batch_input: Arc<str>,
-    /// Where the answers of a stage's batches are, if this is what concludes the stage.
-    pub conclude: Option<Results>,
+    /// What is to be concluded, if this is the end of a stage.
+    pub conclude: Option<Conclude>,
     /// At least one item, unless it concludes a stage.
     pub items: Vec<Item>,
 }

@@ -44,11 +44,22 @@ pub struct Message {
     /// What the placeholders of the dataset's places stand for: fields of the Distributed Map's input and context object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
-    /// In the message that concludes a stage: where the answers of the stage's batches are. It has no items.
+    /// In the message that concludes a stage, which has no items: what there is and what it is to become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conclude: Option<Results>,
+    pub conclude: Option<Conclude>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
+}
+
+/// What concludes a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conclude {
+    /// Where the answers of the stage's batches are.
+    pub results: Results,
+    /// What other stages take of it, in the words of the dataset file: what the state machine reads is what it asked for, whatever
+    /// version the worker has.
+    #[serde(default)]
+    pub takes: Vec<Value>,
 }
 
 /// Where Step Functions wrote the answers of all batches: a manifest (`ResultWriterDetails` in the output of a Map state).

@@ -20,6 +20,6 @@ pub use self::failure::{FailureKind, ItemFailure};
 pub use self::id::BatchId;
 pub use self::item::{Item, item_name, left_out};
 pub use self::message::{
-    MAX_MESSAGE_BYTES, MAX_STEP_FUNCTIONS_PAYLOAD, MESSAGE_VERSION, Message, MessageInput, Results,
+    Conclude, MAX_MESSAGE_BYTES, MAX_STEP_FUNCTIONS_PAYLOAD, MESSAGE_VERSION, Message, MessageInput, Results,
 };
 pub use self::token::TaskToken;

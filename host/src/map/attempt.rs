@@ -15,7 +15,7 @@ use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
 use crate::conclude::Concluded;
 use crate::dataset::{RunValues, StageSpec};
-use crate::job::{MESSAGE_VERSION, Message, MessageInput, Results, TaskToken, error_names};
+use crate::job::{Conclude, MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
 use crate::report::BatchReport;
 
 /// The name of the state that concludes a stage, in local runs.
@@ -120,7 +120,7 @@ impl Attempts<'_> {
     }
 
     /// Has the stage concluded whose batches answered this. None if the run stopped before it could be tried again.
-    pub(super) async fn conclude(&self, results: Results) -> Option<Result<Concluded, BatchFailure>> {
+    pub(super) async fn conclude(&self, conclude: Conclude) -> Option<Result<Concluded, BatchFailure>> {
         let mut message = Message {
             run: None,
             gristmill: MESSAGE_VERSION,
@@ -131,7 +131,7 @@ impl Attempts<'_> {
             attempt: 0,
             component: None,
             values: self.values.clone(),
-            conclude: Some(results),
+            conclude: Some(conclude),
             input: MessageInput { batch_input: None, items: Vec::new() },
         };
         self.answered(&mut message).await

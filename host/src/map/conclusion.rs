@@ -6,7 +6,7 @@ use super::attempt::{Attempts, Clock, Submit};
 use super::summary::{BatchFailure, RunError};
 use crate::conclude::Concluded;
 use crate::dataset::{BadPlace, Dataset, RunValues};
-use crate::job::Results;
+use crate::job::{Conclude, Results};
 use crate::object::Location;
 
 /// What concludes a stage of one run.
@@ -44,7 +44,9 @@ impl<'a> Conclusion<'a> {
             max_attempts: self.dataset.map.max_attempts,
             stop: shutdown.clone(),
         };
-        let concluded = attempts.conclude(results).await?;
+        let takes = self.dataset.stage.iter().flat_map(|stage| &stage.hands_over);
+        let takes = takes.filter_map(|takes| serde_json::to_value(takes).ok()).collect();
+        let concluded = attempts.conclude(Conclude { results, takes }).await?;
         Some(concluded.map_err(|BatchFailure { error, cause }| RunError {
             name: "States.TaskFailed",
             cause: format!("the batches are done, and what they committed could not be handed over: {error}: {cause}"),

@@ -21,7 +21,7 @@ pub enum SinkError {
 }
 
 /// A store's error as the sink's. Its sentence names the object already.
-pub(super) fn object_error(error: ObjectError) -> SinkError {
+pub(crate) fn object_error(error: ObjectError) -> SinkError {
     match error {
         ObjectError::Unavailable(_) | ObjectError::Changed(_) => SinkError::Unavailable(error.to_string()),
         ObjectError::Gone(_) => SinkError::Gone(error.to_string()),

@@ -43,6 +43,7 @@ mod writing;
 pub use self::digest::RowsDigest;
 pub use self::effect::Effect;
 pub use self::error::SinkError;
+pub(crate) use self::error::object_error;
 pub(crate) use self::laid_out::SORTED;
 pub use self::lease_check::LeaseCheck;
 pub(crate) use self::pieces::memory;

@@ -241,7 +241,8 @@ async fn conclusion(rig: &Rig, folder: &Path) -> Value {
     let rows = ["pk=a/new.csv", "pk=b/new.csv", "pk=a/old.csv", "pk=c/old.csv"];
     let rows = rows.map(|key| (format!("lines/{key}"), "n\n1\n".to_owned()));
     put(&rig.config, name, objects.into_iter().chain(rows)).await;
-    json!({"Bucket": name, "Key": "results/manifest.json"})
+    let takes = json!([{"output": "lines", "each": {"partition": {"before": 1}}}]);
+    json!({"results": {"Bucket": name, "Key": "results/manifest.json"}, "takes": takes})
 }
 
 /// Crashes at both sides of every effect, and says which effects there are.

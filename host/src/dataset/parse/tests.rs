@@ -861,6 +861,6 @@ fn stages_that_do_not_fit_together_are_refused() {
         help: `stage` names a `[[stage]]` before this one
     ");
     insta::assert_snapshot!(parse(TWO_STAGES).unwrap_err().to_string(), @"
-    sets/d.toml: the dataset has stages, which this cannot be done with yet
+    sets/d.toml: the dataset has stages; this command knows those of one map
     ");
 }
