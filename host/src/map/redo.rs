@@ -94,3 +94,36 @@ async fn outdated(
         Some(Err(_)) | None => Ok(Some((Cause::InputsChanged, String::new()))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::dataset::Variables;
+    use crate::job::Digest;
+    use crate::ledger::{Claim, ClaimRequest, Ledger as _, Record};
+
+    /// Its record would be carried out over what the stage has by now.
+    #[tokio::test]
+    async fn a_conclusion_that_came_no_further_than_to_its_record_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let text = "dataset = 'd'\nplugin.component = 'p'\n[[stage]]\nname = 's'\nmap.items = [1]";
+        let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
+        let request = ClaimRequest {
+            id: BatchId { execution: conclusion("d.s", "run"), state: CONCLUSION_STATE.into() },
+            fingerprint: Digest::of(b"work"),
+            component: Digest::of(b"component"),
+            now: SystemTime::now(),
+            lease: Duration::ZERO,
+        };
+        let Claim::Taken(claimed) = ledger.claim(&request).await.unwrap() else { panic!("it is new") };
+        let record = Record::made(|| std::iter::once(b"what there was".to_vec()));
+        ledger.prepare(&claimed, &record).await.unwrap();
+        assert!(matches!(ledger.claim(&request).await.unwrap(), Claim::Prepared(..)));
+        Redo::forget_conclusion(&ledger, &stages[0], "run").await.unwrap();
+        assert!(matches!(ledger.claim(&request).await.unwrap(), Claim::Taken(_)));
+    }
+}

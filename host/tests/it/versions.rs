@@ -38,6 +38,7 @@ use self::shelf::Shelf;
 use crate::guest::Guest;
 
 pub(crate) mod shelf;
+mod stages;
 mod tampering;
 
 /// Emits one row, whose key is the item's place.
