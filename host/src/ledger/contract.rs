@@ -1,4 +1,4 @@
-//! What every [`Ledger`] and every [`Fleet`] has to do, as suites that run against SQLite and against DynamoDB.
+//! What every [`Ledger`], every [`Fleet`] and all [`Registers`] have to do, as suites that run against SQLite and against DynamoDB.
 
 // A suite fails by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::fleet::{Fleet, Tally};
+use super::registers::Registers;
 use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 use crate::job::{BatchId, Digest};
 
@@ -208,6 +209,23 @@ async fn states_of_one_execution_are_apart(ledger: &dyn Ledger, name: &str) {
     other.id.state = "Another".into();
     take(ledger, &request(name, 0)).await;
     take(ledger, &other).await;
+}
+
+/// What all [`Registers`] have to do. They must not have one of the name yet.
+pub async fn registers_suite(ledger: &dyn Registers, name: &str) {
+    assert_eq!(ledger.register(name).await.unwrap(), None);
+    assert!(!ledger.write_register(name, "out of nothing", 3).await.unwrap());
+    let racing = ["a", "b", "c", "d"].map(|text| ledger.write_register(name, text, 0));
+    let written: Vec<bool> = futures::future::join_all(racing).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(written.iter().filter(|written| **written).count(), 1, "{written:?}");
+    let first = ledger.register(name).await.unwrap().unwrap();
+    assert_eq!(first.revision, 1);
+    assert!(!ledger.write_register(name, "as if it were new", 0).await.unwrap());
+    assert!(ledger.write_register(name, "é\n{}", 1).await.unwrap());
+    assert!(!ledger.write_register(name, "late", 1).await.unwrap());
+    let second = ledger.register(name).await.unwrap().unwrap();
+    assert_eq!((second.text.as_str(), second.revision), ("é\n{}", 2));
+    assert_eq!(ledger.register(&format!("{name}x")).await.unwrap(), None);
 }
 
 /// What every [`Fleet`] has to do. All keys that it makes start with `prefix`.

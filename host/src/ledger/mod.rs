@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod none;
 mod owners;
 mod record;
+pub mod registers;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime};

@@ -5,11 +5,27 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::registers::{Register, Registers};
 use super::{Claim, ClaimRequest, Claimed, GiveBack, Ledger, LedgerError, Receipt, Record};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct NoLedger;
+
+#[async_trait]
+impl Registers for NoLedger {
+    async fn register(&self, name: &str) -> Result<Option<Register>, LedgerError> {
+        Err(nowhere(name))
+    }
+
+    async fn write_register(&self, name: &str, _: &str, _: u64) -> Result<bool, LedgerError> {
+        Err(nowhere(name))
+    }
+}
+
+fn nowhere(name: &str) -> LedgerError {
+    LedgerError::Refused(format!("{name} is kept in the ledger, and this worker has none: start it with `--ledger`"))
+}
 
 #[async_trait]
 impl Ledger for NoLedger {

@@ -109,6 +109,7 @@ async fn dynamodb_keeps_the_contract_of_ledgers() {
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
     ledger::contract::fleet_suite(&ledger, "run").await;
+    ledger::contract::registers_suite(&ledger, "register").await;
 }
 
 /// A state machine whose only state sends a task token through the queue and waits for the answer.

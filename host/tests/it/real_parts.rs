@@ -133,6 +133,7 @@ async fn dynamodb_local_keeps_the_contract_of_ledgers() {
     let ledger = DynamoLedger::new(&config, "contract-ledger");
     ledger::contract::suite(&ledger, "run").await;
     ledger::contract::fleet_suite(&ledger, "run").await;
+    ledger::contract::registers_suite(&ledger, "register").await;
 }
 
 /// What the tables of a laptop do (`sink/tests.rs`), DynamoDB does: nothing is seen of what is staged, and what is seen is the same

@@ -6,6 +6,7 @@
 mod entry;
 mod fleet;
 mod parts;
+mod registers;
 #[cfg(test)]
 mod tests;
 

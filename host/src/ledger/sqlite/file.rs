@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::super::LedgerError;
 use super::super::owners::{self, Owner};
+use super::registers;
 use crate::sqlite;
 
 /// The ledger's path below its folder.
@@ -66,6 +67,7 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Owner), LedgerError>
             connection.execute_batch(SCHEMA)?;
         }
         connection.execute_batch(PARTS)?;
+        connection.execute_batch(registers::SCHEMA)?;
         let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
         for dead in owners::remove_dead(&owners).map_err(io_error)? {
             release.execute([dead])?;

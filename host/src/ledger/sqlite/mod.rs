@@ -6,6 +6,7 @@
 mod claim;
 mod committed;
 mod file;
+mod registers;
 #[cfg(test)]
 mod tests;
 

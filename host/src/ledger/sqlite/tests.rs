@@ -10,7 +10,9 @@ use super::file::{FILE, VERSION};
 #[tokio::test]
 async fn keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
-    contract::suite(&SqliteLedger::open(directory.path()).unwrap(), "run").await;
+    let ledger = SqliteLedger::open(directory.path()).unwrap();
+    contract::suite(&ledger, "run").await;
+    contract::registers_suite(&ledger, "register").await;
 }
 
 #[tokio::test]
