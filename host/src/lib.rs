@@ -35,4 +35,5 @@ pub mod table;
 pub mod telemetry;
 mod text;
 pub mod trust;
+pub mod windows;
 pub mod worker;

@@ -71,11 +71,38 @@ pub(super) fn conclusion_state(
     takes: &[HandOver],
     queue_url: &str,
     root: &str,
-    result: &str,
+    (result, has_window): (&str, bool),
+) -> Map<String, Value> {
+    let mut conclude = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
+    if has_window {
+        conclude["run.$"] = "$$.Execution.Id".into();
+    }
+    step(dataset, queue_url, root, ("conclude", conclude), Value::from(result))
+}
+
+/// The state that has a run over a table planned: what it takes comes to `result`.
+pub(super) fn plan_state(dataset: &Dataset, queue_url: &str, root: &str, result: &str) -> Map<String, Value> {
+    let plan = json!({"run.$": "$$.Execution.Id", "input.$": root});
+    step(dataset, queue_url, root, ("plan", plan), Value::from(result))
+}
+
+/// The state that has the window of a run closed, which was planned at `planned`.
+pub(super) fn close_state(dataset: &Dataset, queue_url: &str, root: &str, planned: &str) -> Map<String, Value> {
+    let close = json!({"run.$": "$$.Execution.Id", "window.$": format!("{planned}.window.number")});
+    step(dataset, queue_url, root, ("close", close), Value::Null)
+}
+
+/// A state that sends a message without items.
+fn step(
+    dataset: &Dataset,
+    queue_url: &str,
+    root: &str,
+    (name, what): (&str, Value),
+    result: Value,
 ) -> Map<String, Value> {
     let mut message = message(dataset);
     message["input"] = json!({"Items": []});
-    message["conclude"] = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
+    message[name] = what;
     for (name, value) in ours(dataset, root) {
         message[name] = value;
     }

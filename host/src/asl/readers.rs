@@ -36,7 +36,7 @@ pub(super) fn item_reader(
         }
         ItemReader::Items(Template(value)) => return Err(TemplateError::NoUri(value.to_string()).into()),
         ItemReader::Range(range) => return Err(AslError::Range(range.beyond_a_payload())),
-        ItemReader::Stage { .. } => {
+        ItemReader::Stage { .. } | ItemReader::Table(_) => {
             let place = stage.unwrap_or(root);
             let parameters = json!({"Bucket.$": format!("{place}.Bucket"), "Key.$": format!("{place}.Key")});
             return Ok(configured("getObject", parameters, Some(json!({"InputType": "JSONL"})), max_items));

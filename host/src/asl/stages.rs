@@ -5,12 +5,13 @@
 //! Begin the run ─► land (Map) ─► land: conclude ─► roll: any items? ─► roll (Map)
 //! ```
 //!
+//! A stage that reads a table begins with a state that has its slices planned, and the last state of a run over a window closes it.
 //! Under `$.input` lies the execution's input, and under `$.stage1`, `$.stage2`, … what the stages came to: pointers, however many
 //! items there are.
 
 use serde_json::{Map, Value, json};
 
-use super::batch::{conclusion_state, insert};
+use super::batch::{close_state, conclusion_state, insert, plan_state};
 use super::error::AslError;
 use super::map::map_state;
 use crate::dataset::{Dataset, HandOver, ItemReader, StageSpec};
@@ -26,9 +27,11 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
     let stages: Vec<_> = stages.iter().filter_map(|dataset| Some((dataset, dataset.stage.as_ref()?))).collect();
     let mut begin = Map::from_iter([("input.$".to_owned(), Value::from("$"))]);
     let mut states = Map::new();
+    let window = stages.iter().find(|(dataset, _)| dataset.window().is_some());
+    let close = window.map(|(_, stage)| format!("{}: close the window", stage.name));
     for (n, (dataset, stage)) in stages.iter().enumerate() {
         let (name, result) = (&stage.name, format!("$.stage{}", stage.index + 1));
-        let next = stages.get(n + 1).map(|(dataset, stage)| first_state(dataset, stage));
+        let next = stages.get(n + 1).map(|(dataset, stage)| first_state(dataset, stage)).or_else(|| close.clone());
         let items = match &dataset.map.item_reader {
             // What the file itself has travels from the start.
             ItemReader::Items(template) if template.sole_path().is_none() => {
@@ -43,6 +46,16 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
                 states.insert(nothing, followed(hands_over_nothing(stage, &result), next.as_deref()));
                 Some(place)
             }
+            ItemReader::Table(_) => {
+                let planned = planned(stage);
+                let plan = plan_state(dataset, queue_url, INPUT, &planned);
+                let any = format!("{name}: any slices?");
+                states.insert(first_state(dataset, stage), followed(plan, Some(&any)));
+                let (place, nothing) = (format!("{planned}.items"), format!("{name}: nothing to do"));
+                states.insert(any, is_any(&place, name, &nothing));
+                states.insert(nothing, followed(hands_over_nothing(stage, &result), next.as_deref()));
+                Some(place)
+            }
             _ => None,
         };
         let mut map = map_state(dataset, queue_url, INPUT, items.as_deref())?;
@@ -53,12 +66,16 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
         }
         if concluded {
             let end = format!("{name}: conclude");
-            let conclusion = conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, &result);
+            let conclusion =
+                conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, (&result, window.is_some()));
             states.insert(name.clone(), followed(map, Some(&end)));
             states.insert(end, followed(conclusion, next.as_deref()));
         } else {
             states.insert(name.clone(), followed(map, next.as_deref()));
         }
+    }
+    if let Some(((dataset, stage), name)) = window.zip(close) {
+        states.insert(name, followed(close_state(dataset, queue_url, INPUT, &planned(stage)), None));
     }
     let first = stages.first().map(|(dataset, stage)| first_state(dataset, stage));
     states.insert(BEGIN.into(), followed(pass([("Parameters", begin.into())]), first.as_deref()));
@@ -73,8 +90,14 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
 fn first_state(dataset: &Dataset, stage: &StageSpec) -> String {
     match dataset.map.item_reader {
         ItemReader::Stage { .. } => format!("{}: any items?", stage.name),
+        ItemReader::Table(_) => format!("{}: plan", stage.name),
         _ => stage.name.clone(),
     }
+}
+
+/// Where it lies what the run takes of a table.
+fn planned(stage: &StageSpec) -> String {
+    format!("$.plan{}", stage.index + 1)
 }
 
 /// A state with its successor, or the last one.

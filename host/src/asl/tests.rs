@@ -725,3 +725,62 @@ fn a_stage_without_items_is_passed_by() {
     assert_eq!(states["a"]["ItemsPath"], "$.items1");
     assert_eq!(states["b: nothing to do"]["Result"]["items"][0]["Count"], 0);
 }
+
+/// A run over a table is planned first, and its window is closed last, whichever stages had nothing to do.
+#[test]
+fn a_table_is_planned_first_and_its_window_closed_last() {
+    let text = r#"
+        dataset = "shipments"
+        plugin.component = "p.wasm"
+        [[stage]]
+        name = "land"
+        [stage.map.item_reader]
+        table = "shipments"
+        connection = "shop"
+        slices = { count = 4 }
+        window = { column = "at" }
+        [[stage.output]]
+        name = "rows"
+        prefix = "s3://b/raw/"
+        format = "parquet"
+        runs = "append"
+        [[stage]]
+        name = "format"
+        map.item_reader = { stage = "land", output = "rows", each = "file" }
+        [[stage.output]]
+        name = "masked"
+        prefix = "s3://b/masked/"
+        format = "parquet"
+        runs = "append"
+    "#;
+    let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
+    let machine = state_machine(&stages, QUEUE).unwrap();
+    let states = machine["States"].as_object().unwrap();
+    let next = |name: &str| -> Vec<String> {
+        let state = &states[name];
+        let choice = state["Choices"].as_array().into_iter().flatten().map(|choice| &choice["Next"]);
+        let all = [&state["Next"], &state["Default"]].into_iter().chain(choice);
+        all.filter_map(|next| next.as_str().map(Into::into)).collect()
+    };
+    let flow: Vec<String> = states.keys().map(|name| format!("{name} -> {}", next(name).join(" | "))).collect();
+    assert_snapshot!(flow.join("\n"), @r#"
+    Begin the run -> land: plan
+    format -> land: close the window
+    format: any items? -> format: nothing to do | format
+    format: nothing to do -> land: close the window
+    land -> land: conclude
+    land: any slices? -> land: nothing to do | land
+    land: close the window -> 
+    land: conclude -> format: any items?
+    land: nothing to do -> format: any items?
+    land: plan -> land: any slices?
+    "#);
+    let message = |name: &str| states[name]["Parameters"]["MessageBody"].clone();
+    let result = |name: &str| states[name]["ResultPath"].clone();
+    assert_snapshot!(message("land: plan")["plan"], @r#"{"input.$":"$.input","run.$":"$$.Execution.Id"}"#);
+    assert_snapshot!(result("land: plan"), @r#""$.plan1""#);
+    assert_snapshot!(states["land"]["ItemReader"], @r#"{"Parameters":{"Bucket.$":"$.plan1.items.Bucket","Key.$":"$.plan1.items.Key"},"ReaderConfig":{"InputType":"JSONL"},"Resource":"arn:aws:states:::s3:getObject"}"#);
+    assert_snapshot!(message("land: conclude")["conclude"], @r#"{"results.$":"$.stage1.ResultWriterDetails","run.$":"$$.Execution.Id","takes":[{"each":"file","output":"rows"}]}"#);
+    assert_snapshot!(message("land: close the window")["close"], @r#"{"run.$":"$$.Execution.Id","window.$":"$.plan1.window.number"}"#);
+    assert_snapshot!(states["land: close the window"]["End"], @"true");
+}

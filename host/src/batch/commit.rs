@@ -17,6 +17,7 @@ use super::ready::Ready;
 use super::services::Services;
 use super::work::Work;
 use crate::callback::Answer;
+use crate::job::Step;
 use crate::ledger::{GiveBack, LedgerError, Receipt};
 use crate::object::Uploads;
 use crate::report::BatchReport;
@@ -62,7 +63,7 @@ pub(super) async fn finish(
 ) -> Result<(Answer, Option<BatchReport>), Fault> {
     attempt.shown.stage(Stage::Writing);
     show(services, attempt, &ready, recorded).await?;
-    if work.batch.conclude.is_some() {
+    if let Some(Step::Conclude(_)) = work.batch.step {
         attempt.still_ours()?;
         conclude::make_known(services, &work.choice.loaded.clone().placed(&work.batch)?, &work.batch).await?;
     }

@@ -8,20 +8,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::fault::Fault;
+use super::plan::{self, Stepped};
 use super::ready::Ready;
 use super::services::Services;
+use super::uploading::{fault, write};
 use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
-use crate::conclude::{self, ConcludeError, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
+use crate::conclude::{self, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
 use crate::data_catalog::{CatalogError, Change, Table};
 use crate::dataset::{HandOver, OutputSpec, Prefix};
 use crate::job::{Batch, Conclude};
-use crate::object::{ContentType, Location, ObjectStore, Uploaded, Uploads};
+use crate::object::{ObjectStore, Uploads};
 use crate::report::BatchReport;
-use crate::sink::{Effect, SinkError, object_error};
-
-/// How many bytes of items are written at once.
-const WRITE: usize = 1 << 20;
+use crate::sink::{Effect, SinkError};
 
 /// Does all that can be done unseen.
 pub(super) async fn prepare(
@@ -30,7 +29,12 @@ pub(super) async fn prepare(
     batch: &Batch,
     conclude: &Conclude,
     started: SystemTime,
-) -> Result<(Ready, Uploads), Fault> {
+) -> Result<Stepped, Fault> {
+    if let Some(run) = &conclude.run
+        && let Some(answer) = plan::lost(services, loaded.dataset.of(), run).await?
+    {
+        return Ok(Err(answer));
+    }
     let takes = takes(loaded, conclude)?;
     // Who refuses a table refuses it before anything of it goes.
     for (output, prefix) in loaded.dataset.concluded() {
@@ -71,7 +75,7 @@ pub(super) async fn prepare(
     let concluded = Concluded { stage: batch.dataset.clone(), items };
     let output = serde_json::to_string(&concluded).map_err(|error| Fault::Record(error.to_string()))?;
     let report = BatchReport::of_no_items(&batch.dataset, loaded.component());
-    Ok((Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None }, uploads))
+    Ok(Ok((Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None }, uploads)))
 }
 
 /// What the state machine wants of the stage, if this version has it.
@@ -136,32 +140,4 @@ fn of_catalog(error: CatalogError) -> Fault {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Uploads lines, and says how many there are.
-async fn write(
-    services: &Services,
-    at: &Location,
-    lines: impl Iterator<Item = Result<String, ConcludeError>>,
-) -> Result<(Uploaded, u64), Fault> {
-    // What an earlier attempt left of it, it cannot make visible any more.
-    services.stores.objects.abort_uploads(at).await.map_err(object_error)?;
-    let mut upload = services.stores.objects.upload(at, ContentType::JsonLines).await.map_err(object_error)?;
-    let (mut text, mut count) = (String::new(), 0);
-    for line in lines {
-        text += &line.map_err(fault)?;
-        count += 1;
-        if text.len() >= WRITE {
-            upload.write(std::mem::take(&mut text).into()).await.map_err(object_error)?;
-        }
-    }
-    upload.write(text.into()).await.map_err(object_error)?;
-    Ok((upload.finish().await.map_err(object_error)?, count))
-}
-
-fn fault(error: ConcludeError) -> Fault {
-    match error {
-        ConcludeError::Unavailable(error) => Fault::Objects(error),
-        ConcludeError::Refused(why) => Fault::Sink(SinkError::Refused(why)),
-    }
 }

@@ -26,6 +26,8 @@ pub(super) enum Fault {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    #[error("{0}")]
+    Source(String),
     #[error("what the items read could not be had: {0}")]
     Objects(ObjectError),
     #[error("the full report was not written: {0}")]
@@ -66,6 +68,7 @@ impl Fault {
             Self::Sink(SinkError::Refused(_)) => FaultKind::SinkRefused,
             Self::Sink(SinkError::Gone(_)) => FaultKind::StagedGone,
             Self::Sink(SinkError::Lost) => FaultKind::ClaimLost,
+            Self::Source(_) => FaultKind::SourceUnavailable,
             Self::Objects(_) => FaultKind::ObjectsUnavailable,
             Self::Report(_) if self.is_refusal() => FaultKind::ReportRefused,
             Self::Report(_) => FaultKind::ReportUnavailable,
@@ -100,7 +103,7 @@ impl Fault {
             Self::Place(_) => true,
             // A table that one worker may not use, because it was started with the wrong name, another one may: the
             // message goes back.
-            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) => false,
+            Self::Ledger(_) | Self::Lost(_) | Self::Stopped | Self::Callback(_) | Self::Source(_) => false,
             Self::Objects(error) => matches!(error, ObjectError::Exhausted(_)),
             // Another worker may have what this one lacks.
             Self::Record(_) | Self::OtherComponent { .. } | Self::Version(_) | Self::NoRoom(_) => false,

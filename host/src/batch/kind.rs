@@ -22,6 +22,8 @@ pub(crate) enum FaultKind {
     ItemRetry,
     /// What items read could not be had.
     ObjectsUnavailable,
+    /// The database whose table a run reads did not answer.
+    SourceUnavailable,
     /// The dataset has its `max_batches` under way.
     Crowded,
     /// Another worker has the batch.
@@ -79,6 +81,7 @@ impl FaultKind {
             Self::ItemsRejected => "items_rejected",
             Self::ItemRetry => "item_retry",
             Self::ObjectsUnavailable => "objects_unavailable",
+            Self::SourceUnavailable => "source_unavailable",
             Self::Crowded => "crowded",
             Self::ClaimHeld => "claim_held",
             Self::ClaimLost => "claim_lost",

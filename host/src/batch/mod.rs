@@ -18,8 +18,10 @@ mod keeper;
 mod kind;
 mod lease;
 mod outcome;
+mod plan;
 mod ready;
 mod services;
+mod uploading;
 mod wait;
 mod work;
 
@@ -41,7 +43,7 @@ pub use self::services::{Identity, LEASE, Services};
 use self::work::{Unread, Work};
 use crate::callback::Answer;
 use crate::catalog::Choice;
-use crate::job::{Disposition, error_names};
+use crate::job::{Disposition, Step, error_names};
 use crate::ledger::fleet::Tally;
 use crate::ledger::{Claim, ClaimRequest, LedgerError, Record};
 use crate::queue::Delivery;
@@ -231,9 +233,21 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
     if !is_chosen {
         attempt.shown.runs_on(loaded.version());
     }
-    if let Some(concluded) = &batch.conclude {
+    if let Some(step) = &batch.step {
         attempt.shown.stage(Stage::Writing);
-        let (ready, uploads) = conclude::prepare(services, loaded, batch, concluded, claimed.started).await?;
+        let now = (services.now)();
+        let stepped = match step {
+            Step::Plan(plan) => plan::prepare(services, loaded, batch, plan, now).await?,
+            Step::Close(close) => plan::close(services, loaded, batch, close, now).await?,
+            Step::Conclude(concluded) => conclude::prepare(services, loaded, batch, concluded, claimed.started).await?,
+        };
+        let (ready, uploads) = match stepped {
+            Ok(ready) => ready,
+            Err(answer) => {
+                services.ledger.release(claimed, attempt.release()).await?;
+                return Ok((answer, None));
+            }
+        };
         let ready = Arc::new(ready);
         commit::record(services, attempt, &ready, uploads).await?;
         return commit::finish(services, work, attempt, ready, true).await;

@@ -10,9 +10,11 @@ use crate::callback::Callback;
 use crate::catalog::Catalog;
 use crate::data_catalog::DataCatalog;
 use crate::ledger::Ledger;
+use crate::ledger::registers::Registers;
 use crate::queue::Queue;
 use crate::sink::Stores;
 use crate::telemetry::metrics::Metrics;
+use crate::windows::ask::Sources;
 
 /// How long a claim lasts unless it is renewed, where nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -25,6 +27,10 @@ pub struct Services {
     pub queue: Arc<dyn Queue>,
     /// Who works on what, and what is done.
     pub ledger: Arc<dyn Ledger>,
+    /// Texts that outlive batches: what runs took of tables.
+    pub registers: Arc<dyn Registers>,
+    /// Databases by the names of their connections.
+    pub sources: Arc<dyn Sources>,
     /// Who waits.
     pub callback: Arc<dyn Callback>,
     /// What plugins read, and where rows and reports go.

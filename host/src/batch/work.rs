@@ -9,7 +9,7 @@ use super::outcome::Refusal;
 use super::services::{Identity, Services};
 use crate::catalog::{Choice, DatasetVersion, NoVersion};
 use crate::dataset::canonical;
-use crate::job::{Batch, Conclude, Digest, Results, error_names};
+use crate::job::{Batch, CloseWindow, Conclude, Digest, PlanRun, Results, Step, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
 use crate::runtime::ITEM_ATTEMPTS;
@@ -90,11 +90,25 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
     add(&batch.dataset);
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
-    if let Some(Conclude { results: Results { bucket, key }, takes }) = &batch.conclude {
-        add("conclude");
-        add(bucket);
-        add(key);
-        takes.iter().for_each(|takes| add(&canonical::value(takes)));
+    match &batch.step {
+        Some(Step::Conclude(Conclude { results: Results { bucket, key }, takes, run })) => {
+            add("conclude");
+            add(bucket);
+            add(key);
+            takes.iter().for_each(|takes| add(&canonical::value(takes)));
+            run.iter().for_each(|run| add(run));
+        }
+        Some(Step::Plan(PlanRun { run, input })) => {
+            add("plan");
+            add(run);
+            add(&canonical::value(input));
+        }
+        Some(Step::Close(CloseWindow { run, window })) => {
+            add("close");
+            add(run);
+            add(&window.to_string());
+        }
+        None => {}
     }
     if !batch.values.is_empty() {
         add(&canonical::values(&batch.values));

@@ -48,4 +48,10 @@ pub trait Callback: Send + Sync + 'static {
 
     /// Says that the batch is still being worked on.
     async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError>;
+
+    /// Whether an execution is under way, or may be for all that can be known.
+    async fn is_running(&self, execution: &str) -> Result<bool, CallbackError> {
+        let _ = execution;
+        Ok(true)
+    }
 }

@@ -20,6 +20,9 @@ const MAX_CAUSE: usize = 32_768;
 /// What Step Functions calls a token that nobody waits for.
 const NOBODY_WAITS: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 
+/// What an execution is that has not ended. One that waits for its redrive goes on.
+const UNDER_WAY: [&str; 2] = ["RUNNING", "PENDING_REDRIVE"];
+
 /// All attempts end before a message becomes visible again by itself. An answer that does not get through is given by the next
 /// delivery.
 const CALLS: Calls = Calls {
@@ -62,6 +65,27 @@ impl Callback for StepFunctions {
 
     async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError> {
         waiting(self.client.send_task_heartbeat().task_token(token.reveal()).send().await)
+    }
+
+    async fn is_running(&self, execution: &str) -> Result<bool, CallbackError> {
+        let error = match self.client.describe_execution().execution_arn(execution).send().await {
+            Ok(described) => return Ok(UNDER_WAY.contains(&described.status().as_str())),
+            Err(error) => error,
+        };
+        let fault = ServiceError::new(&error);
+        match fault.code.as_str() {
+            // Step Functions forgets executions 90 days after their end.
+            "ExecutionDoesNotExist" => Ok(false),
+            _ if fault.is_refusal() => {
+                tracing::warn!(
+                    execution,
+                    why = fault.message,
+                    "whether an execution is over cannot be asked: allow states:DescribeExecution"
+                );
+                Ok(true)
+            }
+            _ => Err(CallbackError(fault.message)),
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub struct MapArgs {
     /// Do every batch again, even those that are done and whose inputs have not changed.
     #[arg(long)]
     pub again: bool,
+    /// Take the whole table and not a window of it, for a dataset that reads one. In the cloud this is `"full": true` in the input.
+    #[arg(long)]
+    pub full: bool,
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,

@@ -10,6 +10,7 @@ mod plugin;
 mod registry;
 mod simulate;
 mod variables;
+mod windows;
 mod worker;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,7 @@ pub use self::registry::{
 };
 pub use self::simulate::{Processor, SimulateArgs};
 pub use self::variables::SetArgs;
+pub use self::windows::WindowsArgs;
 pub use self::worker::{HealthArgs, WorkerArgs};
 use crate::telemetry::logs::LogFormat;
 
@@ -84,6 +86,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Run a recorded batch again, and say whether it comes to the same.
     Replay(ReplayArgs),
+    /// Show what runs took of a table, window by window, and where the next one starts; or set that.
+    Windows(WindowsArgs),
     /// Compile a component or apply a schema for another gristmill, within limits.
     #[command(hide = true)]
     Digest(DigestArgs),

@@ -31,7 +31,7 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let new = Arc::new(open(&desk, &*registry, &args.name, &args.new).await?);
     let batch = Arc::new(Batch {
         values: Default::default(),
-        conclude: None,
+        step: None,
         id: BatchId { execution: "diff".into(), state: "Diff".into() },
         dataset: args.name.to_string(),
         token: TaskToken::default(),

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 
 use super::inputs::{objects, variables};
 use super::listing::Listing;
-use super::map::plan::{items, read_input, source};
+use super::map::plan::{Given, items, read_input, source};
 use super::output::{print, print_json_lines};
 use crate::cli::{ItemsArgs, Out};
 use crate::dataset::Dataset;
@@ -20,7 +20,8 @@ const WRITE: usize = 64 * 1024;
 
 pub(super) async fn run(args: ItemsArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::load(&args.dataset, &variables(args.variables, &args.dataset)?)?;
-    let source = source(&dataset, &read_input(&args.input)?)?;
+    let input = read_input(&args.input)?;
+    let source = source(&dataset, &Given::of(&dataset, &input))?;
     let store: Arc<dyn ObjectWriter> = match (&args.local, &source, &args.out) {
         // These are in the file or the input: nothing is read.
         (None, Source::Items(_) | Source::Range(_), None | Some(Out::File(_))) => Arc::new(FolderStore::new(".")),

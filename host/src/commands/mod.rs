@@ -23,6 +23,7 @@ mod signals;
 mod simulate;
 mod status;
 mod waiting;
+mod windows;
 mod worker;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Promote(args) => io.block_on(Box::pin(promote::run(args))),
         Command::Rollback(args) => io.block_on(Box::pin(promote::roll_back(args))),
         Command::Status(args) => io.block_on(Box::pin(status::run(args))),
+        Command::Windows(args) => io.block_on(Box::pin(windows::run(args))),
         Command::Diff(args) => io.block_on(Box::pin(diff::run(args))),
         Command::Replay(args) => io.block_on(Box::pin(replay::run(args))),
         Command::Digest(args) => compiler::digest(&args),

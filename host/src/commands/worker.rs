@@ -24,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::ledger::dynamodb::DynamoLedger;
 use crate::ledger::fleet::{Fleet, FleetOfOne};
 use crate::ledger::none::NoLedger;
+use crate::ledger::registers::Registers;
 use crate::object::s3::S3Store;
 use crate::queue::Queue as _;
 use crate::queue::sqs::SqsQueue;
@@ -35,6 +36,7 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::emf;
 use crate::telemetry::metrics::Metrics;
 use crate::trust::{Kms, Policy};
+use crate::windows::ask::NoSources;
 use crate::worker::pressure::Pressure;
 use crate::worker::protection::{self, EcsAgent};
 use crate::worker::{Activity, Worker, depth};
@@ -77,7 +79,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     );
     let runtime = compiler::runtime(slots, &args.compile, memory)?;
     let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
-    let (ledger, fleet): (Arc<dyn Ledger>, Arc<dyn Fleet>) = match &args.ledger {
+    let (ledger, fleet, registers): (Arc<dyn Ledger>, Arc<dyn Fleet>, Arc<dyn Registers>) = match &args.ledger {
         Some(table) => {
             let ledger = DynamoLedger::new(&config, table);
             let probe = async || Ok(ledger.probe().await?);
@@ -85,11 +87,11 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
                 return stopped_early();
             };
             let ledger = Arc::new(ledger);
-            (ledger.clone(), ledger)
+            (ledger.clone(), ledger.clone(), ledger)
         }
         None => {
             tracing::warn!("no --ledger: a batch that is delivered twice is worked on twice, with the same result");
-            (Arc::new(NoLedger), Arc::new(FleetOfOne::default()))
+            (Arc::new(NoLedger), Arc::new(FleetOfOne::default()), Arc::new(NoLedger))
         }
     };
     let variables = args.variables.variables();
@@ -176,6 +178,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         deliveries: queue.max_receives().unwrap_or(DELIVERIES),
         queue,
         ledger: ledger.clone(),
+        registers: registers.clone(),
+        sources: Arc::new(NoSources),
         callback: callback.clone(),
         stores: stores.clone(),
         guests: guests.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HandOver, Prefix, Range, Template};
+use super::{HandOver, Prefix, Range, TableSpec, Template};
 use crate::job::MAX_STEP_FUNCTIONS_PAYLOAD;
 
 /// The most that `max_input_bytes_per_batch` may be, and its default. The task that sends the message has a payload of
@@ -112,6 +112,8 @@ pub enum ItemReader {
         /// What is taken of it.
         takes: HandOver,
     },
+    /// Every slice of a database's table is an item. A worker plans them when a run begins.
+    Table(Box<TableSpec>),
 }
 
 /// What the objects of a listing are, where they are read.

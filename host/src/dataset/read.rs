@@ -81,6 +81,13 @@ impl<'r> Node<'r> {
         elements.into_iter().collect()
     }
 
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Boolean(value) => Some(value),
+            _ => self.wrong("true or false"),
+        }
+    }
+
     pub(super) fn integer<N: TryFrom<i64>>(&self, range: Range<i64>, expected: &str) -> Option<N> {
         match self.kind {
             Kind::Integer(number) if range.contains(&number) => N::try_from(number).ok(),

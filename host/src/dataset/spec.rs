@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Grants, MapSpec, OutputSpec, Place, PluginSpec, Prefix, ReleaseSpec, Runs, SampleSpec, StageSpec, Target};
+use super::{
+    Grants, ItemReader, MapSpec, OutputSpec, Place, PluginSpec, Prefix, ReleaseSpec, Runs, SampleSpec, StageSpec,
+    TableSpec, Target, WindowSpec,
+};
 
 /// A dataset file that is valid by itself. Whether its component fits is known only after that was opened.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +50,27 @@ impl Dataset {
                 let concluded = taken || output.runs() != Runs::Append || output.catalog.is_some();
                 concluded.then_some((output, prefix))
             }
+            Target::Table { .. } => None,
+        })
+    }
+
+    /// The table of a database whose slices are the items.
+    pub fn table(&self) -> Option<&TableSpec> {
+        match &self.map.item_reader {
+            ItemReader::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The window of the table that a run takes.
+    pub fn window(&self) -> Option<&WindowSpec> {
+        self.table()?.window.as_ref()
+    }
+
+    /// The place below which the slices of a run are written.
+    pub fn plan_prefix(&self) -> Option<&Prefix> {
+        self.outputs.iter().find_map(|output| match &output.target {
+            Target::Objects { prefix, .. } => Some(prefix),
             Target::Table { .. } => None,
         })
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::digest::Digest;
 use super::id::BatchId;
 use super::item::Item;
-use super::message::{Conclude, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput};
+use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, Step};
 use super::token::{MAX_TOKEN_BYTES, TaskToken};
 
 /// The longest name in a message, in bytes. An execution's ARN and a state's name have fewer characters than this, and
@@ -40,9 +40,9 @@ pub struct Batch {
     pub values: BTreeMap<String, Value>,
     /// `BatchInput`, or `null`.
     pub batch_input: Arc<str>,
-    /// What is to be concluded, if this is the end of a stage.
-    pub conclude: Option<Conclude>,
-    /// At least one item, unless it concludes a stage.
+    /// What it does, if it has no items.
+    pub step: Option<Step>,
+    /// At least one item, unless it is a step.
     pub items: Vec<Item>,
 }
 
@@ -89,9 +89,18 @@ impl Batch {
                 return Err(refuse(format!("`{name}` of the message has {} bytes; at most {most}", value.len())));
             }
         }
-        match (&message.conclude, message.input.items.is_empty()) {
+        let step = match (message.plan, message.conclude, message.close) {
+            (None, None, None) => None,
+            (Some(plan), None, None) => Some(Step::Plan(plan)),
+            (None, Some(conclude), None) => Some(Step::Conclude(conclude)),
+            (None, None, Some(close)) => Some(Step::Close(close)),
+            _ => return Err(refuse("a message plans, concludes or closes, and this does several of it".into())),
+        };
+        match (&step, message.input.items.is_empty()) {
             (None, true) => return Err(refuse("the batch has no items: `input.Items` is empty".into())),
-            (Some(_), false) => return Err(refuse("what concludes a stage has no items, and this has some".into())),
+            (Some(_), false) => {
+                return Err(refuse("what plans, concludes or closes has no items, and this has some".into()));
+            }
             _ => {}
         }
         let items = message.input.items.into_iter().zip(0..);
@@ -103,7 +112,7 @@ impl Batch {
             component: message.component,
             run: message.run,
             values: message.values,
-            conclude: message.conclude,
+            step,
             batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
             items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
         })
@@ -113,6 +122,7 @@ impl Batch {
     /// that the message fits a line.
     pub fn message(&self) -> Result<Message, serde_json::Error> {
         let raw = |text: &str| RawValue::from_string(text.replace(['\n', '\r'], " "));
+        let (plan, conclude, close) = self.step.clone().map(Step::into_fields).unwrap_or_default();
         Ok(Message {
             gristmill: MESSAGE_VERSION,
             dataset: self.dataset.clone(),
@@ -123,7 +133,9 @@ impl Batch {
             component: self.component,
             run: self.run.clone(),
             values: self.values.clone(),
-            conclude: self.conclude.clone(),
+            plan,
+            conclude,
+            close,
             input: MessageInput {
                 batch_input: Some(&*self.batch_input).filter(|input| *input != "null").map(raw).transpose()?,
                 items: self.items.iter().map(|item| raw(&item.body)).collect::<Result<_, _>>()?,

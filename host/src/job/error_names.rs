@@ -13,6 +13,10 @@ pub const OUTPUT_REFUSED: &str = "Gristmill.OutputRefused";
 pub const BAD_MESSAGE: &str = "Gristmill.BadMessage";
 /// The dataset's component cannot be used: missing, no component, another contract.
 pub const BAD_PLUGIN: &str = "Gristmill.BadPlugin";
+/// The database of a run refuses what the run wants to read, or late rows would be lost. The generated state machine does not retry it.
+pub const SOURCE_REFUSED: &str = "Gristmill.SourceRefused";
+/// Another run of the dataset is under way and has its window, or took it over.
+pub const WINDOW_HELD: &str = "Gristmill.WindowHeld";
 /// An item trapped.
 pub const TRAP: &str = "Gristmill.Trap";
 /// An item ran longer than the dataset's `timeout`.

@@ -47,8 +47,55 @@ pub struct Message {
     /// In the message that concludes a stage, which has no items: what there is and what it is to become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conclude: Option<Conclude>,
+    /// In the message that plans a run over a table, which has no items either: what there is to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRun>,
+    /// In the message that ends a run over a window of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<CloseWindow>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
+}
+
+/// What a batch without items does: a step of a run between its Distributed Maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Before the first one: decide what the run takes of a table.
+    Plan(PlanRun),
+    /// Behind a stage.
+    Conclude(Conclude),
+    /// Behind the last one: what the run took is done.
+    Close(CloseWindow),
+}
+
+impl Step {
+    /// As the fields of a message, of which one is there.
+    pub fn into_fields(self) -> (Option<PlanRun>, Option<Conclude>, Option<CloseWindow>) {
+        match self {
+            Self::Plan(plan) => (Some(plan), None, None),
+            Self::Conclude(conclude) => (None, Some(conclude), None),
+            Self::Close(close) => (None, None, Some(close)),
+        }
+    }
+}
+
+/// What there is to know where a run over a table is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRun {
+    /// `$$.Execution.Id`: whose run it is.
+    pub run: String,
+    /// The execution's input. With `"full": true` the run takes the whole table.
+    #[serde(default)]
+    pub input: Value,
+}
+
+/// Which window of which run is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseWindow {
+    /// `$$.Execution.Id`: whose run it is.
+    pub run: String,
+    /// The window's number; 0 if the run took none.
+    pub window: u64,
 }
 
 /// What concludes a stage.
@@ -60,6 +107,9 @@ pub struct Conclude {
     /// version the worker has.
     #[serde(default)]
     pub takes: Vec<Value>,
+    /// `$$.Execution.Id`, if the run has a window: what another run has taken over meanwhile is not concluded any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// Where Step Functions wrote the answers of all batches: a manifest (`ResultWriterDetails` in the output of a Map state).

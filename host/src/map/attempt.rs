@@ -9,17 +9,18 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::NumberedBatch;
-use super::names::{child_execution, conclusion};
+use super::names::child_execution;
 use super::summary::BatchFailure;
 use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
-use crate::conclude::Concluded;
 use crate::dataset::{RunValues, StageSpec};
-use crate::job::{Conclude, MESSAGE_VERSION, Message, MessageInput, TaskToken, error_names};
+use crate::job::{MESSAGE_VERSION, Message, MessageInput, Step, TaskToken, error_names};
 use crate::report::BatchReport;
 
-/// The name of the state that concludes a stage, in local runs.
+/// The names of the states of a run's steps, in local runs.
+pub(super) const PLAN_STATE: &str = "Plan";
 pub(super) const CONCLUSION_STATE: &str = "Conclude";
+pub(super) const CLOSE_STATE: &str = "Close";
 
 /// The pauses of the generated `Retry`: its `IntervalSeconds` is 1, its `BackoffRate` 2.
 const RETRIES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1024));
@@ -95,19 +96,8 @@ impl Attempts<'_> {
     pub(super) async fn run(&self, NumberedBatch { number, batch }: NumberedBatch) -> (u64, u64, Fate) {
         let items = batch.items.len() as u64;
         let execution = child_execution(self.dataset, self.run, number);
-        let mut message = Message {
-            run: None,
-            gristmill: MESSAGE_VERSION,
-            dataset: self.dataset.into(),
-            task_token: TaskToken::new(""),
-            execution,
-            state: StageSpec::batch_state(self.dataset),
-            attempt: 0,
-            component: None,
-            values: self.values.clone(),
-            conclude: None,
-            input: MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items },
-        };
+        let input = MessageInput { batch_input: self.batch_input.map(ToOwned::to_owned), items: batch.items };
+        let mut message = self.message(execution, StageSpec::batch_state(self.dataset), None, input);
         let fate = match self.answered(&mut message).await {
             Some(Ok(report)) => Fate::Succeeded(report),
             Some(Err(failure)) => {
@@ -119,22 +109,38 @@ impl Attempts<'_> {
         (number, items, fate)
     }
 
-    /// Has the stage concluded whose batches answered this. None if the run stopped before it could be tried again.
-    pub(super) async fn conclude(&self, conclude: Conclude) -> Option<Result<Concluded, BatchFailure>> {
-        let mut message = Message {
+    /// Has a step of the run done. None if the run stopped before it could be tried again.
+    pub(super) async fn step<T: DeserializeOwned>(
+        &self,
+        execution: String,
+        step: Step,
+    ) -> Option<Result<T, BatchFailure>> {
+        let state = match step {
+            Step::Plan(_) => PLAN_STATE,
+            Step::Conclude(_) => CONCLUSION_STATE,
+            Step::Close(_) => CLOSE_STATE,
+        };
+        let input = MessageInput { batch_input: None, items: Vec::new() };
+        self.answered(&mut self.message(execution, state.into(), Some(step), input)).await
+    }
+
+    fn message(&self, execution: String, state: String, step: Option<Step>, input: MessageInput) -> Message {
+        let (plan, conclude, close) = step.map(Step::into_fields).unwrap_or_default();
+        Message {
             run: None,
             gristmill: MESSAGE_VERSION,
             dataset: self.dataset.into(),
             task_token: TaskToken::new(""),
-            execution: conclusion(self.dataset, self.run),
-            state: CONCLUSION_STATE.into(),
+            execution,
+            state,
             attempt: 0,
             component: None,
             values: self.values.clone(),
-            conclude: Some(conclude),
-            input: MessageInput { batch_input: None, items: Vec::new() },
-        };
-        self.answered(&mut message).await
+            plan,
+            conclude,
+            close,
+            input,
+        }
     }
 
     /// What the message is answered, after as many attempts as the dataset allows. None if the run stopped before the next one.

@@ -56,9 +56,17 @@ pub fn child_execution(dataset: &str, run: &str, batch: u64) -> String {
     format!("{}{batch:06}", child_executions(dataset, run))
 }
 
-/// The ARN of the execution that concludes a stage.
-pub fn conclusion(dataset: &str, run: &str) -> String {
-    format!("{}conclude", child_executions(dataset, run))
+/// The ARN of the execution that has a step of a run.
+pub fn step(dataset: &str, run: &str, step: &str) -> String {
+    format!("{}{step}", child_executions(dataset, run))
+}
+
+/// The run that has this window: each window is a run of its own.
+pub fn run_of_window(run: &str, window: u64) -> String {
+    match window {
+        0 => run.into(),
+        window => format!("{run}-{window}"),
+    }
 }
 
 /// The number of the batch that this child execution has.

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::attempt::CONCLUSION_STATE;
-use super::names::{batch_number, child_executions, conclusion};
+use super::names::{batch_number, child_executions};
 use crate::batch::{Cause, Evidence};
 use crate::dataset::Dataset;
 use crate::job::BatchId;
@@ -60,11 +59,9 @@ impl Redo {
         }
     }
 
-    /// Forgets what concluded a stage of an earlier run, also if it came no further than to its record: the stage may have other
-    /// objects now, and other runs may have left something since.
-    pub async fn forget_conclusion(ledger: &SqliteLedger, dataset: &Dataset, run: &str) -> Result<(), LedgerError> {
-        let (execution, state) = (conclusion(&dataset.name, run), CONCLUSION_STATE.into());
-        ledger.forget(&BatchId { execution, state }).await
+    /// Forgets a step of an earlier run, also if it came no further than to its record: what it would find now is another thing.
+    pub async fn forget_step(ledger: &SqliteLedger, step: BatchId) -> Result<(), LedgerError> {
+        ledger.forget(&step).await
     }
 
     /// Why a batch is done again, and the place that has changed.
@@ -97,23 +94,20 @@ async fn outdated(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::dataset::Variables;
     use crate::job::Digest;
     use crate::ledger::{Claim, ClaimRequest, Ledger as _, Record};
+    use crate::map::steps::conclusion_id;
 
     /// Its record would be carried out over what the stage has by now.
     #[tokio::test]
     async fn a_conclusion_that_came_no_further_than_to_its_record_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(folder.path()).unwrap();
-        let text = "dataset = 'd'\nplugin.component = 'p'\n[[stage]]\nname = 's'\nmap.items = [1]";
-        let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
         let request = ClaimRequest {
-            id: BatchId { execution: conclusion("d.s", "run"), state: CONCLUSION_STATE.into() },
+            id: conclusion_id("d.s", "run"),
             fingerprint: Digest::of(b"work"),
             component: Digest::of(b"component"),
             now: SystemTime::now(),
@@ -123,7 +117,7 @@ mod tests {
         let record = Record::made(|| std::iter::once(b"what there was".to_vec()));
         ledger.prepare(&claimed, &record).await.unwrap();
         assert!(matches!(ledger.claim(&request).await.unwrap(), Claim::Prepared(..)));
-        Redo::forget_conclusion(&ledger, &stages[0], "run").await.unwrap();
+        Redo::forget_step(&ledger, conclusion_id("d.s", "run")).await.unwrap();
         assert!(matches!(ledger.claim(&request).await.unwrap(), Claim::Taken(_)));
     }
 }

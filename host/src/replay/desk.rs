@@ -14,12 +14,14 @@ use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, DatasetVersion};
 use crate::data_catalog::NoCatalog;
 use crate::job::{Batch, Disposition, Message, TaskToken};
+use crate::ledger::none::NoLedger;
 use crate::object::{Location, ObjectError, ObjectStore};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{Queue as _, QueueError};
 use crate::report::FullReport;
 use crate::sink::Stores;
 use crate::telemetry::metrics::Metrics;
+use crate::windows::ask::NoSources;
 
 /// The largest report that is read, in bytes.
 const MAX_REPORT: u64 = 256 << 20;
@@ -81,6 +83,8 @@ impl Desk {
         let metrics = Metrics::new().map_err(|error| NotReplayed::Metrics(error.to_string()))?;
         let services = Services {
             data_catalog: Arc::new(NoCatalog),
+            registers: Arc::new(NoLedger),
+            sources: Arc::new(NoSources),
             catalog: Arc::new(Catalog::of(loaded)),
             queue: queue.clone(),
             ledger: Arc::new(Clock(started)),

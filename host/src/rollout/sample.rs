@@ -88,7 +88,7 @@ fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
     let items = sample.items.iter().zip(0..);
     Batch {
         values: Default::default(),
-        conclude: None,
+        step: None,
         id: BatchId { execution: "sample".into(), state: "Sample".into() },
         dataset: loaded.dataset.name.clone(),
         token: TaskToken::new("nobody"),

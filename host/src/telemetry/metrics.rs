@@ -59,6 +59,7 @@ pub struct Metrics {
     batch_wait: HistogramVec,
     batch_seconds: HistogramVec,
     rolled_forward: IntCounterVec,
+    late_rows: IntCounterVec,
     items: IntCounterVec,
     item_failures: IntCounterVec,
     retries: IntCounterVec,
@@ -124,6 +125,7 @@ impl Metrics {
             batch_wait: histogram(&names::BATCH_WAIT, WAITS)?,
             batch_seconds: histogram(&names::BATCH_DURATION, DURATIONS)?,
             rolled_forward: counter(&names::ROLLED_FORWARD)?,
+            late_rows: counter(&names::LATE_ROWS)?,
             items: counter(&names::ITEMS)?,
             item_failures: counter(&names::ITEM_FAILURES)?,
             retries: counter(&names::RETRIES)?,
@@ -229,6 +231,11 @@ impl Metrics {
     /// Counts a batch that an earlier attempt had prepared, and this one finished.
     pub fn rolled_forward(&self, dataset: &str) {
         self.rolled_forward.with_label_values(&[dataset]).inc();
+    }
+
+    /// Counts rows that came into windows of a table that were read before.
+    pub fn late_rows(&self, dataset: &str, rows: u64) {
+        self.late_rows.with_label_values(&[dataset]).inc_by(rows);
     }
 
     /// Counts what a committed batch did; `batch` is its name.

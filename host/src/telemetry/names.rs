@@ -57,6 +57,8 @@ metrics! {
             "Batches of dead attempts that a later one ended.";
         ITEMS: Counter "gristmill_items_total" ["dataset", "outcome"]
             "Items of committed batches: succeeded, rejected.";
+        LATE_ROWS: Counter "gristmill_window_late_rows_total" ["dataset"]
+            "Rows that came into windows that had been read.";
         ITEM_FAILURES: Counter "gristmill_item_failures_total" ["dataset", "code"]
             "Rejected items by code.";
         PRESSURE: Gauge "gristmill_pressure_seconds" []

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["asl", "runtime", "sink"],
     &["account", "data_catalog", "lint", "report", "simulate"],
     &["admission", "conclude", "telemetry"],
-    &["catalog"],
+    &["catalog", "windows"],
     &["batch", "rollout"],
     &["map", "replay", "worker"],
     &["cli"],

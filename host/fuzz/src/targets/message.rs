@@ -1,6 +1,6 @@
 //! A message's body, as SQS delivers it.
 
-use gristmill::job::{Batch, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, item_name};
+use gristmill::job::{Batch, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, Step, item_name};
 use serde_json::value::RawValue;
 
 use super::short;
@@ -16,7 +16,7 @@ pub fn message(data: &[u8]) -> bool {
             return false;
         }
     };
-    assert!(!batch.items.is_empty());
+    assert_eq!(batch.items.is_empty(), batch.step.is_some());
     assert!((0..).zip(&batch.items).all(|(index, item)| item.index == index));
     let name = batch.id.object_name();
     assert!(name.len() <= 77 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
@@ -24,9 +24,12 @@ pub fn message(data: &[u8]) -> bool {
         assert!(item_name(&item.body).is_none_or(|name| name.len() <= 1024));
     }
     let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("what was taken is JSON");
+    let (plan, conclude, close) = batch.step.clone().map(Step::into_fields).unwrap_or_default();
     let written = Message {
         values: batch.values.clone(),
-        conclude: batch.conclude.clone(),
+        plan,
+        conclude,
+        close,
         run: batch.run.clone(),
         gristmill: MESSAGE_VERSION,
         dataset: batch.dataset.clone(),
@@ -44,6 +47,7 @@ pub fn message(data: &[u8]) -> bool {
     if written.len() <= MAX_MESSAGE_BYTES {
         let again = Batch::parse(&written).expect("a message that was written can be read");
         assert_eq!(again.token, batch.token);
+        assert_eq!(again.step, batch.step);
         assert_eq!((again.id, again.dataset, again.attempt), (batch.id, batch.dataset, batch.attempt));
         assert_eq!(
             (again.component, again.batch_input, again.items),

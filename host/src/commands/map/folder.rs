@@ -1,6 +1,6 @@
 //! The folder that stands for the cloud: objects, tables and the ledger.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +56,20 @@ impl Folder {
             ledger: Arc::new(SqliteLedger::open(root)?),
         };
         Ok((opened, new))
+    }
+
+    /// Takes the window of a dataset for this process. Whoever had it before and has not closed it is dead.
+    pub(super) fn lock_window(&self, dataset: &str) -> anyhow::Result<File> {
+        let path = self.root.join(".gristmill").join(format!("{dataset}.window.lock"));
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => anyhow::bail!(
+                "another run of {dataset} is under way in {} and has its window: wait for its end, or stop it",
+                self.root.display()
+            ),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+        }
     }
 
     /// The file or folder of a place of the summary.

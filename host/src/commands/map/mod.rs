@@ -32,7 +32,7 @@ use crate::cli::MapArgs;
 use crate::data_catalog::local::LocalCatalog;
 use crate::dataset::{Dataset, Target};
 use crate::job::{BatchId, TaskToken, error_names};
-use crate::map::attempt::Submit;
+use crate::map::attempt::{Submit, WallClock};
 use crate::map::summary::Status;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::sink::{SinkError, Stores};
@@ -40,6 +40,7 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::guests::GuestLines;
 use crate::telemetry::metrics::Metrics;
 use crate::text::line;
+use crate::windows::ask::NoSources;
 use crate::worker::{Activity, Worker};
 
 /// How long what is left after the grace may take to let go of its batch.
@@ -87,6 +88,8 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         catalog,
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
+        registers: folder.ledger.clone(),
+        sources: Arc::new(NoSources),
         callback: callback.clone(),
         stores: stores.clone(),
         guests: guests.clone(),
@@ -110,7 +113,15 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     }
     let interrupted = super::signals::interrupts();
     let submit = Embedded { queue: queue.clone(), callback };
-    let run = LocalRun { args: &args, input: &input, folder: &folder, stores: &stores, submit: &submit, interrupted };
+    let run = LocalRun {
+        args: &args,
+        input: &input,
+        folder: &folder,
+        stores: &stores,
+        submit: &submit,
+        interrupted,
+        clock: WallClock::start(),
+    };
     let ran = run.stages(&opened).await;
     stop.cancel();
     queue.close();

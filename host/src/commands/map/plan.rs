@@ -34,15 +34,30 @@ pub(in crate::commands) fn read_input(argument: &str) -> anyhow::Result<Box<RawV
     serde_json::from_str(without_mark(&text)).with_context(|| format!("--input {argument}: this is no JSON"))
 }
 
-/// The values of placeholders: the input, and the context object of this run.
-fn scope<'i>(dataset: &Dataset, input: &'i RawValue) -> anyhow::Result<Scope<'i>> {
-    let id = names::execution(&dataset.name, &names::run_of(dataset, input));
-    Ok(Scope::new(input).with_context("Execution", select::execution(&id, input)?))
+/// A run, and what it was given.
+#[derive(Clone)]
+pub(in crate::commands) struct Given<'i> {
+    /// The run's own name.
+    pub(super) run: String,
+    pub(super) input: &'i RawValue,
+}
+
+impl<'i> Given<'i> {
+    /// The run that a dataset, or the one that it is a stage of, has with an input.
+    pub(in crate::commands) fn of(dataset: &Dataset, input: &'i RawValue) -> Self {
+        Self { run: names::run_of(dataset, input), input }
+    }
+
+    /// The values of placeholders: the input, and the context object of this run.
+    fn scope(&self, dataset: &Dataset) -> anyhow::Result<Scope<'i>> {
+        let id = names::execution(&dataset.name, &self.run);
+        Ok(Scope::new(self.input).with_context("Execution", select::execution(&id, self.input)?))
+    }
 }
 
 /// Where the items are, with the input's fields filled in.
-pub(in crate::commands) fn source(dataset: &Dataset, input: &RawValue) -> anyhow::Result<Source> {
-    Source::resolve(&dataset.map.item_reader, &scope(dataset, input)?)
+pub(in crate::commands) fn source(dataset: &Dataset, given: &Given<'_>) -> anyhow::Result<Source> {
+    Source::resolve(&dataset.map.item_reader, &given.scope(dataset)?)
         .map_err(|error| anyhow::anyhow!("{}: [map] {error}", dataset.file.display()))
 }
 
@@ -56,8 +71,8 @@ pub(in crate::commands) fn items(dataset: &Dataset, source: Source, objects: Arc
 }
 
 /// What stands in the places of the run, and what its batches share.
-pub(super) fn filled(dataset: &Dataset, input: &RawValue) -> anyhow::Result<(RunValues, Option<Box<RawValue>>)> {
-    let scope = scope(dataset, input)?;
+pub(super) fn filled(dataset: &Dataset, given: &Given<'_>) -> anyhow::Result<(RunValues, Option<Box<RawValue>>)> {
+    let scope = given.scope(dataset)?;
     let values = dataset.run_values(&scope).context("a place of the outputs or of `[map]`")?;
     // A place that cannot be made for one batch cannot be made for any.
     dataset.placed(&values)?;
@@ -69,16 +84,16 @@ pub(super) fn filled(dataset: &Dataset, input: &RawValue) -> anyhow::Result<(Run
 /// The dataset's `[map]` with the input's fields filled in.
 pub(super) fn plan(
     dataset: &Dataset,
-    input: &RawValue,
+    given: &Given<'_>,
     source: Source,
     objects: Arc<dyn ObjectStore>,
 ) -> anyhow::Result<Plan> {
     let map = &dataset.map;
-    let (values, batch_input) = filled(dataset, input)?;
+    let (values, batch_input) = filled(dataset, given)?;
     Ok(Plan {
         dataset: dataset.name.clone(),
-        run: names::run_of(dataset, input),
-        input: input.to_owned(),
+        run: given.run.clone(),
+        input: given.input.to_owned(),
         source: source.to_string(),
         items: items(dataset, source, objects),
         select: map.item_selector.clone(),

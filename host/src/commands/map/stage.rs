@@ -8,21 +8,24 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
-use super::plan::{filled, plan, source};
+use super::plan::{Given, filled, plan, source};
 use crate::catalog::DatasetVersion;
 use crate::cli::MapArgs;
 use crate::commands::output::{print, warn};
 use crate::conclude::ItemsFile;
-use crate::dataset::{Dataset, HandOver, ItemReader, RunValues};
+use crate::dataset::{Dataset, HandOver, ItemReader, RunValues, TableSpec};
+use crate::job::{CloseWindow, PlanRun};
 use crate::map::attempt::{Submit, WallClock};
-use crate::map::conclusion::Conclusion;
+use crate::map::names;
 use crate::map::progress::Progress;
 use crate::map::reader::Source;
 use crate::map::redo::Redo;
 use crate::map::run::{self, Plan};
-use crate::map::summary::{Status, Summary};
+use crate::map::steps::{Steps, conclusion_id, plan_id};
+use crate::map::summary::{RunError, Status, Summary};
 use crate::object::Location;
 use crate::sink::Stores;
+use crate::windows::{Planned, PlannedWindow};
 
 /// What all stages of a run share.
 pub(super) struct LocalRun<'a> {
@@ -32,6 +35,7 @@ pub(super) struct LocalRun<'a> {
     pub(super) stores: &'a Stores,
     pub(super) submit: &'a dyn Submit,
     pub(super) interrupted: CancellationToken,
+    pub(super) clock: WallClock,
 }
 
 /// What stages handed over: by the stage, what is taken of it.
@@ -39,27 +43,32 @@ type Handed = HashMap<(String, HandOver), ItemsFile>;
 
 /// Looks at what can be known of a stage before anything runs.
 pub(super) fn check(dataset: &Dataset, input: &RawValue) -> anyhow::Result<()> {
-    if !matches!(dataset.map.item_reader, ItemReader::Stage { .. }) {
-        source(dataset, input)?;
+    let given = Given::of(dataset, input);
+    if !takes_of_steps(dataset) {
+        source(dataset, &given)?;
     }
-    filled(dataset, input).map(|_| ())
+    filled(dataset, &given).map(|_| ())
 }
 
-/// The items that a stage before has handed to this one.
-fn items_of<'h>(dataset: &Dataset, handed: &'h Handed) -> anyhow::Result<&'h ItemsFile> {
-    let ItemReader::Stage { stage, takes } = &dataset.map.item_reader else {
-        anyhow::bail!("{} takes nothing of another stage", dataset.name)
-    };
-    let items = handed.get(&(stage.clone(), takes.clone()));
-    items.with_context(|| format!("{}: stage {stage} handed nothing over", dataset.name))
+/// Whether its items come of a step of the run.
+fn takes_of_steps(dataset: &Dataset) -> bool {
+    matches!(dataset.map.item_reader, ItemReader::Stage { .. } | ItemReader::Table(_))
 }
 
 impl LocalRun<'_> {
     /// Runs the stages until one does not succeed, and says what became of each.
     pub(super) async fn stages(&self, stages: &[Arc<DatasetVersion>]) -> anyhow::Result<Vec<Summary>> {
+        let Some(first) = stages.first() else { return Ok(Vec::new()) };
         let (mut handed, mut summaries) = (Handed::default(), Vec::new());
+        let mut given = Given::of(&first.dataset, self.input);
+        if self.args.full {
+            given.run += "-full";
+        }
+        let has_window = stages.iter().any(|loaded| loaded.dataset.window().is_some());
+        let _lock = has_window.then(|| self.folder.lock_window(first.dataset.of())).transpose()?;
+        let mut window = None;
         for loaded in stages {
-            let mut summary = self.stage(loaded, &mut handed).await?;
+            let mut summary = self.stage(loaded, &mut given, &mut window, &mut handed).await?;
             summary.locate(|place| self.folder.place(place));
             let succeeded = summary.status == Status::Succeeded;
             if !self.args.json {
@@ -74,22 +83,45 @@ impl LocalRun<'_> {
         if !left.is_empty() {
             warn(&format!("not begun: {}; the same command goes on from here", left.join(", ")));
         }
+        if let Some((dataset, close)) = window
+            && let Some(last) = summaries.last_mut().filter(|last| last.status == Status::Succeeded && left.is_empty())
+        {
+            self.close(dataset, &given, close, last).await?;
+        }
         Ok(summaries)
     }
 
     /// Runs one stage to its end.
-    async fn stage(&self, loaded: &DatasetVersion, handed: &mut Handed) -> anyhow::Result<Summary> {
+    async fn stage<'s>(
+        &self,
+        loaded: &'s DatasetVersion,
+        given: &mut Given<'_>,
+        window: &mut Option<(&'s Dataset, CloseWindow)>,
+        handed: &mut Handed,
+    ) -> anyhow::Result<Summary> {
         let dataset = &loaded.dataset;
         let source = match &dataset.map.item_reader {
             ItemReader::Stage { stage, takes } => {
-                let items = items_of(dataset, handed)?;
-                let at = Location { bucket: items.bucket.clone(), key: items.key.clone() };
-                Source::Stage { at, of: format!("`{}` by stage {stage}", takes.output) }
+                let items = handed.get(&(stage.clone(), takes.clone()));
+                let items = items.with_context(|| format!("{}: stage {stage} handed nothing over", dataset.name))?;
+                let what = format!("what was committed to `{}` by stage {stage}", takes.output);
+                Source::Step { at: place_of(items), what }
             }
-            _ => source(dataset, self.input)?,
+            ItemReader::Table(table) => match self.plan(dataset, given).await? {
+                Ok(planned) => {
+                    *window = close_of(dataset, given, &planned.window);
+                    given.run = names::run_of_window(&given.run, planned.window.number);
+                    Source::Step { at: place_of(&planned.items), what: slices_of(table, &planned.window) }
+                }
+                Err(failed) => {
+                    let what = format!("the slices of {}", table.table);
+                    return Ok(Summary::without_items(&dataset.name, what, failed));
+                }
+            },
+            _ => source(dataset, given)?,
         };
         let looked_at = source.location().map(ToString::to_string);
-        let plan = plan(dataset, self.input, source, self.folder.objects.clone())?;
+        let plan = plan(dataset, given, source, self.folder.objects.clone())?;
         let (run, values) = (plan.run.clone(), plan.values.clone());
         let redo = Redo::look(&self.folder.ledger, self.stores, dataset, &run, self.args.again).await?;
         let plan = Plan { redo, ..plan };
@@ -98,14 +130,12 @@ impl LocalRun<'_> {
         if summary.status != Status::Succeeded {
             return Ok(summary);
         }
-        if summary.items.total == 0 && matches!(dataset.map.item_reader, ItemReader::Stage { .. }) {
+        if summary.items.total == 0 && takes_of_steps(dataset) {
             // As in the state machine, a stage that takes nothing is passed by, and what it has stays.
-            let nothing = ItemsFile { count: 0, ..items_of(dataset, handed)?.clone() };
-            let keys = dataset
-                .stage
-                .iter()
-                .flat_map(|stage| stage.hands_over.iter().map(|takes| (stage.name.clone(), takes.clone())));
-            handed.extend(keys.map(|key| (key, nothing.clone())));
+            let nothing = ItemsFile { bucket: String::new(), key: String::new(), count: 0 };
+            let takes =
+                dataset.stage.iter().flat_map(|stage| stage.hands_over.iter().map(|takes| (&stage.name, takes)));
+            handed.extend(takes.map(|(stage, takes)| ((stage.clone(), takes.clone()), nothing.clone())));
             return Ok(summary);
         }
         self.folder.forget_stale(dataset, &run, summary.batches.total()).await?;
@@ -114,8 +144,22 @@ impl LocalRun<'_> {
             let place = place.map_or_else(String::new, |place| format!(", which is {place} here"));
             warn(&format!("nothing was done: there are no items. They would be {}{place}", summary.source));
         }
-        self.conclude(dataset, (&run, &values), handed, &mut summary).await?;
+        let run_of_window = window.as_ref().map(|(_, close)| close.run.clone());
+        self.conclude(dataset, (&run, &values), run_of_window, handed, &mut summary).await?;
         Ok(summary)
+    }
+
+    /// Has it decided what the run takes of a table.
+    async fn plan(&self, dataset: &Dataset, given: &Given<'_>) -> anyhow::Result<Result<Planned, Option<RunError>>> {
+        let (values, _) = filled(dataset, given)?;
+        let steps = self.steps(dataset, &given.run, &values);
+        Redo::forget_step(&self.folder.ledger, plan_id(&dataset.name, &given.run)).await?;
+        let input = serde_json::json!({"full": self.args.full});
+        let plan = PlanRun { run: names::execution(dataset.of(), &given.run), input };
+        Ok(match steps.plan(plan).await {
+            Some(planned) => planned.map_err(Some),
+            None => Err(None),
+        })
     }
 
     /// Has a stage that succeeded concluded, if others take something of it.
@@ -123,14 +167,16 @@ impl LocalRun<'_> {
         &self,
         dataset: &Dataset,
         (run, values): (&str, &RunValues),
+        run_of_window: Option<String>,
         handed: &mut Handed,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         let Some(stage) = &dataset.stage else { return Ok(()) };
-        let Some(conclusion) = Conclusion::of(dataset, run, values)? else { return Ok(()) };
-        let results = self.folder.write_results(dataset, run, &conclusion.results, &summary.rejected).await?;
-        Redo::forget_conclusion(&self.folder.ledger, dataset, run).await?;
-        match conclusion.run(results, self.submit, &WallClock::start(), &self.interrupted).await {
+        let steps = self.steps(dataset, run, values);
+        let Some(results) = steps.results()? else { return Ok(()) };
+        let results = self.folder.write_results(dataset, run, &results, &summary.rejected).await?;
+        Redo::forget_step(&self.folder.ledger, conclusion_id(&dataset.name, run)).await?;
+        match steps.conclude(results, run_of_window).await {
             Some(Ok(concluded)) => {
                 let keys = stage.hands_over.iter().map(|takes| (stage.name.clone(), takes.clone()));
                 handed.extend(keys.zip(concluded.items));
@@ -139,5 +185,49 @@ impl LocalRun<'_> {
             None => summary.status = Status::Interrupted,
         }
         Ok(())
+    }
+
+    /// Has the window closed when everything is done: the next run starts where it stops.
+    async fn close(
+        &self,
+        dataset: &Dataset,
+        given: &Given<'_>,
+        close: CloseWindow,
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
+        let (values, _) = filled(dataset, given)?;
+        match self.steps(dataset, &given.run, &values).close(close).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => summary.fail(error),
+            None => summary.status = Status::Interrupted,
+        }
+        Ok(())
+    }
+
+    fn steps<'s>(&'s self, dataset: &'s Dataset, run: &'s str, values: &'s RunValues) -> Steps<'s> {
+        Steps { dataset, run, values, submit: self.submit, clock: &self.clock, shutdown: &self.interrupted }
+    }
+}
+
+/// Where the items of a step are.
+fn place_of(items: &ItemsFile) -> Option<Location> {
+    (items.count > 0).then(|| Location { bucket: items.bucket.clone(), key: items.key.clone() })
+}
+
+/// What closes the window of a run, if it has taken one.
+fn close_of<'s>(dataset: &'s Dataset, given: &Given<'_>, window: &PlannedWindow) -> Option<(&'s Dataset, CloseWindow)> {
+    dataset.window()?;
+    let run = names::execution(dataset.of(), &given.run);
+    (window.number > 0).then_some((dataset, CloseWindow { run, window: window.number }))
+}
+
+fn slices_of(table: &TableSpec, window: &PlannedWindow) -> String {
+    let of = format!("the slices of {} in {}", table.table, table.connection);
+    let Some((spec, stop)) = table.window.as_ref().zip(window.stop) else { return of };
+    let column = &spec.column;
+    match (window.number, window.start) {
+        (0, _) => format!("{of} with a `{column}` since {stop}: nothing can be taken yet"),
+        (_, Some(start)) => format!("{of} with {start} <= `{column}` < {stop}"),
+        (_, None) => format!("{of} with `{column}` < {stop}"),
     }
 }

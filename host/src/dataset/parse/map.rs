@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ranges;
 use super::values::{MAX_ITEMS, distinct, duration, location, name, object, size};
+use super::{ranges, slices};
 use crate::dataset::findings::nearest;
 use crate::dataset::read::{Slot, keys};
 use crate::dataset::tree::{Kind, Node};
@@ -84,7 +84,7 @@ pub(super) fn table(node: &Node<'_>) -> Option<MapSpec> {
 fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     keys!(let {
         list_objects, csv, json, json_lines, parquet, s3_inventory, athena_files, athena_rows, numbers, dates, stage,
-        headers, delimiter, pointer, load, output, each, before, max_items
+        table, headers, delimiter, pointer, load, output, each, before, connection, columns, slices, window, max_items
     } = node);
     let sources = [
         &list_objects,
@@ -98,12 +98,13 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         &numbers,
         &dates,
         &stage,
+        &table,
     ];
     let given: Vec<_> = sources.iter().filter_map(|slot| slot.node()).collect();
     if given.len() != 1 {
         if matches!(node.kind, Kind::Table(_)) {
             let message = "expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, \
-                           `athena_files`, `athena_rows`, `numbers`, `dates` and `stage`";
+                           `athena_files`, `athena_rows`, `numbers`, `dates`, `stage` and `table`";
             node.note::<()>(message, None);
         }
         return None;
@@ -127,6 +128,13 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
         for (slot, key) in [(&output, "output"), (&each, "each"), (&before, "before")] {
             slot.refuse(&format!("`{key}` belongs to `stage`"));
         }
+    }
+    let of_table =
+        slices::Keys { table: &table, connection: &connection, columns: &columns, slices: &slices, window: &window };
+    if table.node().is_none() {
+        of_table.refuse_without_table();
+    } else {
+        max_items.refuse("`max_items` belongs to what is read; a table has as many items as `slices` says");
     }
     if numbers.node().or(dates.node()).is_some() {
         max_items.refuse("`max_items` belongs to what is read; here `to` says where the items end");
@@ -166,6 +174,8 @@ fn item_reader_table(node: &Node<'_>) -> Option<(ItemReader, Option<u32>)> {
     } else if let Some(node) = stage.node() {
         let (stage, takes) = (name(node), hand_over(&output, &each, &before));
         ItemReader::Stage { stage: stage?, takes: takes? }
+    } else if table.node().is_some() {
+        of_table.reader()?
     } else {
         csv_table(&csv, &headers, &delimiter)?
     };

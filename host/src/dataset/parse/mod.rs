@@ -6,6 +6,7 @@ mod output;
 mod plugin;
 mod ranges;
 mod release;
+mod slices;
 mod stage;
 mod values;
 
@@ -96,6 +97,10 @@ fn root_table(root: &Node<'_>, file: &Path) -> Option<Vec<Dataset>> {
         let at = map_node.unwrap_or(root);
         return at
             .note("`item_reader`: this dataset has no stages", Some("`stage` names a `[[stage]]` before this one"));
+    }
+    if let ItemReader::Table { .. } = dataset.map.item_reader {
+        let help = "write the map as `[[stage]]` with a `name`: then a run begins with a step that plans the slices";
+        return map_node.unwrap_or(root).note("`item_reader`: a table is read by a `[[stage]]`", Some(help));
     }
     output::reports_beside(&dataset, outputs_node);
     for (n, _) in

@@ -58,6 +58,7 @@ pub(super) fn tables(node: &Node<'_>, file: &Path, common: &Common<'_>) -> Vec<D
         dataset.stage =
             Some(StageSpec { of, name, index, count: nodes.len(), kept_by_others: Vec::new(), hands_over: Vec::new() });
         link(node, &dataset, &mut stages);
+        of_table(node, &dataset, &stages);
         for own in &dataset.outputs {
             let mut others = stages.iter().flat_map(|(_, other)| &other.outputs);
             let same = |other: &&OutputSpec| {
@@ -158,6 +159,22 @@ fn link(node: &Node<'_>, dataset: &Dataset, before: &mut [(&Node<'_>, Dataset)])
     }
     if let Some(spec) = source.stage.as_mut().filter(|spec| !spec.hands_over.contains(takes)) {
         spec.hands_over.push(takes.clone());
+    }
+}
+
+/// Looks at a stage that reads a table: who plans its slices writes them below an output, and a run has one window.
+fn of_table(node: &Node<'_>, dataset: &Dataset, before: &[(&Node<'_>, Dataset)]) {
+    let ItemReader::Table(table) = &dataset.map.item_reader else { return };
+    if dataset.plan_prefix().is_none() {
+        let help = "the slices of a run are written to an object below it, which the state machine reads";
+        below(node, &["output"]).note::<()>("a stage that reads a table needs an output with a `prefix`", Some(help));
+    }
+    if table.window.is_some()
+        && let Some((_, other)) = before.iter().find(|(_, other)| other.window().is_some())
+    {
+        let at = below(node, &["map", "item_reader", "window"]);
+        let help = "a dataset has one window: write another dataset file";
+        at.note::<()>(format!("the stage `{}` has a window already", other.name), Some(help));
     }
 }
 

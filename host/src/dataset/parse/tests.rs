@@ -415,7 +415,7 @@ fn mistakes_in_the_map_are_named() {
         batch_input = { n = [ "{$.n}", true ], "a.$" = 1 }
         timeout = "1500ms"
     "#).unwrap_err(), @r#"
-    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, `athena_files`, `athena_rows`, `numbers`, `dates` and `stage`
+    sets/d.toml:5:23: map.item_reader: expected one of the keys `list_objects`, `csv`, `json`, `json_lines`, `parquet`, `s3_inventory`, `athena_files`, `athena_rows`, `numbers`, `dates`, `stage` and `table`
     sets/d.toml:6:25: map.item_selector: expected a table, found the text "{$$.Map.Item.Value}"
     sets/d.toml:7:23: map.batch_input: the name `a.$` ends with `.$`, which Step Functions would read as a path
     sets/d.toml:8:19: map.timeout: Step Functions counts in whole seconds
@@ -863,4 +863,99 @@ fn stages_that_do_not_fit_together_are_refused() {
     insta::assert_snapshot!(parse(TWO_STAGES).unwrap_err().to_string(), @"
     sets/d.toml: the dataset has stages; this command knows those of one map
     ");
+}
+
+const TABLE: &str = r#"
+dataset = "shipments"
+plugin.component = "p.wasm"
+
+[[stage]]
+name = "land"
+[stage.map.item_reader]
+table = "public.shipments"
+connection = "shop"
+columns = ["id", "at"]
+slices = { column = "quarter", lower = 1, upper = 5, count = 4 }
+window = { column = "at", lag = "10min" }
+[[stage.output]]
+name = "rows"
+prefix = "s3://b/raw/"
+format = "parquet"
+"#;
+
+#[test]
+fn a_table_is_read_in_slices_and_windows() {
+    let stages = stages(TABLE).unwrap();
+    let table = stages[0].table().unwrap();
+    assert_eq!((table.table.to_string(), table.connection.as_str()), ("public.shipments".into(), "shop"));
+    assert_eq!(table.slices, Slices::Strides { column: "quarter".into(), lower: 1, upper: 5, count: 4 });
+    let window = stages[0].window().unwrap();
+    assert_eq!((window.column.as_str(), window.lag), ("at", Some(Duration::from_secs(600))));
+    assert!(window.count_late);
+    let slices = |text: &str| {
+        let text = TABLE.replace("slices = { column = \"quarter\", lower = 1, upper = 5, count = 4 }", text);
+        self::stages(&text).unwrap()[0].table().unwrap().slices.clone()
+    };
+    assert_eq!(slices(""), Slices::Pages { count: 1 });
+    assert_eq!(slices("slices = { count = 8 }"), Slices::Pages { count: 8 });
+    let quantiles = Slices::Quantiles { column: "id".into(), count: 8 };
+    assert_eq!(slices("slices = { column = \"id\", count = 8 }"), quantiles);
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_refused() {
+    let wrong = |from: &str, to: &str| {
+        assert!(TABLE.contains(from), "{from}");
+        stages(&TABLE.replace(from, to)).unwrap_err()
+    };
+    assert_snapshot!([
+        wrong("public.shipments", "a.b.c"),
+        wrong("\"public.shipments\"", "\"\""),
+        wrong("connection = \"shop\"", ""),
+        wrong("lower = 1, upper = 5", "lower = 5, upper = 5"),
+        wrong("lower = 1, ", ""),
+        wrong("column = \"quarter\", ", ""),
+        wrong("count = 4", "count = 0"),
+        wrong("column = \"at\", ", ""),
+        wrong("lag = \"10min\"", "lag = \"-1s\""),
+        wrong("lag = \"10min\"", "count_late = 1"),
+        wrong("[\"id\", \"at\"]", "[\"id\", \"id\"]"),
+        wrong("window = {", "max_items = 3\nwindow = {"),
+        wrong("table = \"public.shipments\"", "json_lines = \"s3://b/k\""),
+        wrong("prefix = \"s3://b/raw/\"\nformat = \"parquet\"", "table = \"rows\"\nkey = [\"id\"]"),
+    ].join("\n"), @r#"
+    d.toml:8:9: stage[0].map.item_reader.table: `a.b.c` names neither a table nor a table of a schema
+        help: write `table` or `schema.table`; a database is the connection's
+    d.toml:8:9: stage[0].map.item_reader.table: a name of PostgreSQL has 1 to 63 bytes and no NUL: ``
+    d.toml:7:1: stage[0].map.item_reader: the key `connection` is missing
+    d.toml:11:10: stage[0].map.item_reader.slices: `lower` is not below `upper`
+    d.toml:11:10: stage[0].map.item_reader.slices: of `lower` and `upper` one is missing
+        help: give both, or none of them
+    d.toml:11:10: stage[0].map.item_reader.slices: `lower` and `upper` are values of a `column`
+        help: name the column too
+    d.toml:11:62: stage[0].map.item_reader.slices.count: expected a number of slices, from 1 to 10,000, found 0
+    d.toml:12:10: stage[0].map.item_reader.window: the key `column` is missing
+    d.toml:12:33: stage[0].map.item_reader.window.lag: expected a time span such as "30s" or "2h 30m", found the text "-1s"
+    d.toml:12:40: stage[0].map.item_reader.window.count_late: expected true or false, found 1
+    d.toml:10:11: stage[0].map.item_reader.columns: `id` is there twice
+    d.toml:12:1: stage[0].map.item_reader.max_items: `max_items` belongs to what is read; a table has as many items as `slices` says
+    d.toml:9:1: stage[0].map.item_reader.connection: `connection` belongs to `table`: it is about a table of a database
+    d.toml:10:1: stage[0].map.item_reader.columns: `columns` belongs to `table`: it is about a table of a database
+    d.toml:11:1: stage[0].map.item_reader.slices: `slices` belongs to `table`: it is about a table of a database
+    d.toml:12:1: stage[0].map.item_reader.window: `window` belongs to `table`: it is about a table of a database
+    d.toml:13:1: stage[0].output: a stage that reads a table needs an output with a `prefix`
+        help: the slices of a run are written to an object below it, which the state machine reads
+    "#);
+    let of_one_map = TABLE.replace("[[stage]]\nname = \"land\"\n", "").replace("stage.", "");
+    assert_snapshot!(stages(&of_one_map).unwrap_err(), @r#"
+    d.toml:5:2: map: `item_reader`: a table is read by a `[[stage]]`
+        help: write the map as `[[stage]]` with a `name`: then a run begins with a step that plans the slices
+    "#);
+    let twice = format!("{TABLE}{}", &TABLE[TABLE.find("[[stage]]").unwrap()..])
+        .replacen("land", "first", 1)
+        .replacen("raw", "first", 1);
+    assert_snapshot!(stages(&twice).unwrap_err(), @r#"
+    d.toml:24:10: stage[1].map.item_reader.window: the stage `shipments.first` has a window already
+        help: a dataset has one window: write another dataset file
+    "#);
 }

@@ -40,7 +40,8 @@ pub fn read(store: Arc<dyn ObjectStore>, source: Source) -> Items {
             parse(store, at, move |input, emit| csv::read(input, headers, delimiter, emit))
         }
         Source::Json { at, pointer } => parse(store, at, move |input, emit| json::read(input, &pointer, emit)),
-        Source::JsonLines { at } | Source::Stage { at, .. } => {
+        Source::Step { at: None, .. } => stream::empty().boxed(),
+        Source::JsonLines { at } | Source::Step { at: Some(at), .. } => {
             parse(store, at, |input, emit| json_lines::read(input, emit))
         }
         Source::Inventory { manifest } => {

@@ -58,12 +58,12 @@ pub enum Source {
         /// The manifest of the query.
         manifest: Location,
     },
-    /// What a stage before has committed.
-    Stage {
-        /// The items: an object of JSON lines.
-        at: Location,
-        /// The output and the stage.
-        of: String,
+    /// What a step of the run has written: what a stage before has committed, or the slices of a table.
+    Step {
+        /// An object of JSON lines; none if there are no items.
+        at: Option<Location>,
+        /// What they are.
+        what: String,
     },
     /// These.
     Items(Vec<Item>),
@@ -83,7 +83,7 @@ impl fmt::Display for Source {
             Self::Inventory { manifest } => write!(f, "the objects in the inventory {manifest}"),
             Self::Parquet { at } => write!(f, "the rows of {at}"),
             Self::AthenaRows { manifest } => write!(f, "the rows of the files in {manifest}"),
-            Self::Stage { of, .. } => write!(f, "what was committed to {of}"),
+            Self::Step { what, .. } => f.write_str(what),
             Self::Items(_) => f.write_str("`items` of the dataset file"),
             Self::Range(_) => f.write_str("the range in the dataset file"),
         }
@@ -95,7 +95,8 @@ impl Source {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::ListObjects(at) | Self::Csv { at, .. } | Self::Json { at, .. } | Self::JsonLines { at } => Some(at),
-            Self::Load { at, .. } | Self::Parquet { at } | Self::Stage { at, .. } => Some(at),
+            Self::Load { at, .. } | Self::Parquet { at } => Some(at),
+            Self::Step { at, .. } => at.as_ref(),
             Self::Inventory { manifest } | Self::AthenaRows { manifest } => Some(manifest),
             Self::Items(_) | Self::Range(_) => None,
         }
@@ -125,6 +126,9 @@ impl Source {
             ItemReader::AthenaRows { uri } => Self::AthenaRows { manifest: location("athena_rows", uri)? },
             ItemReader::Items(items) => Self::Items(all_of(&filled("items", items)?)?),
             ItemReader::Range(range) => Self::Range(*range),
+            ItemReader::Table(table) => {
+                return Err(format!("`item_reader`: the slices of {} are known when a run has begun", table.table));
+            }
             ItemReader::Stage { stage, .. } => {
                 return Err(format!("`item_reader`: what the stage `{stage}` commits is known when it has run"));
             }

@@ -141,6 +141,12 @@ impl Summary {
         }
     }
 
+    /// A run that has come to no items: why, or none if it was interrupted.
+    pub fn without_items(dataset: &str, source: String, failed: Option<RunError>) -> Self {
+        let status = if failed.is_some() { Status::Failed } else { Status::Interrupted };
+        Self { status, error: failed, ..Self::new(dataset, source) }
+    }
+
     /// Fails the run after its last batch.
     pub fn fail(&mut self, error: RunError) {
         self.status = Status::Failed;

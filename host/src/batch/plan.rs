@@ -1,0 +1,227 @@
+//! A batch without items that begins a run over a table: it decides what the run takes, and writes its slices as items.
+//!
+//! Whoever begins has the window until it is closed or the run is dead. A run that begins again, because its message came twice or
+//! its execution was redriven, has the same window.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+
+use super::fault::Fault;
+use super::ready::Ready;
+use super::services::Services;
+use super::uploading::write;
+use crate::callback::Answer;
+use crate::catalog::DatasetVersion;
+use crate::conclude::ItemsFile;
+use crate::dataset::TableSpec;
+use crate::job::{Batch, CloseWindow, PlanRun, error_names};
+use crate::ledger::LedgerError;
+use crate::object::Uploads;
+use crate::report::BatchReport;
+use crate::sink::Effect;
+use crate::windows::ask::{Ask, SourceError};
+use crate::windows::history::{Closed, Next, Window, WindowRun};
+use crate::windows::{Planned, PlannedWindow, Table, kept, place, stop};
+
+/// How often a run looks again because others begin or end at the same time.
+const RACES: usize = 5;
+
+/// A step of a run that is ready to be seen, or what the run is told instead.
+pub(super) type Stepped = Result<(Ready, Uploads), Answer>;
+
+/// Decides what the run takes.
+pub(super) async fn prepare(
+    services: &Services,
+    loaded: &Arc<DatasetVersion>,
+    batch: &Batch,
+    plan: &PlanRun,
+    now: SystemTime,
+) -> Result<Stepped, Fault> {
+    let dataset = &loaded.dataset;
+    let Some((spec, prefix)) = dataset.table().zip(dataset.plan_prefix().and_then(|prefix| prefix.fixed())) else {
+        return Ok(Err(refused(&format!("{} reads no table", batch.dataset))));
+    };
+    let planned = async {
+        let source = services.sources.source(&spec.connection)?;
+        let table = Table::open(&*source, spec).await?;
+        let window = match &spec.window {
+            Some(_) => Some(open(services, &*source, &table, spec, dataset.of(), plan, now.into()).await?),
+            None => None,
+        };
+        let items = match &window {
+            Some(PlannedWindow { number: 0, .. }) => Vec::new(),
+            window => table.items(window.as_ref().and_then(window_of).as_ref()).await?,
+        };
+        Ok((window.unwrap_or_default(), items))
+    };
+    let (window, items) = match planned.await {
+        Ok(planned) => planned,
+        Err(NotPlanned::Held(why)) => return Ok(Err(failure(error_names::WINDOW_HELD, &why))),
+        Err(NotPlanned::Source(SourceError::Refused(why))) => return Ok(Err(refused(&in_table(spec, &why)))),
+        Err(NotPlanned::Source(SourceError::Unavailable(why))) => return Err(Fault::Source(in_table(spec, &why))),
+        Err(NotPlanned::Fault(fault)) => return Err(fault),
+    };
+    if let Some(late) = window.late.filter(|late| *late > 0) {
+        services.metrics.late_rows(&batch.dataset, late);
+        tracing::warn!(dataset = batch.dataset, table = %spec.table, late, "rows came into windows that were read before");
+    }
+    let mut uploads = Uploads::new(services.stores.objects.clone());
+    let (mut effects, mut file) = (Vec::new(), ItemsFile { bucket: String::new(), key: String::new(), count: 0 });
+    if !items.is_empty() {
+        let at = place(prefix, &batch.id);
+        let lines = items.iter().map(|item| Ok(format!("{item}\n")));
+        let (uploaded, count) = write(services, &at, lines).await?;
+        uploads.watch(uploaded.clone());
+        effects.push(Effect::Complete(uploaded));
+        file = ItemsFile { bucket: at.bucket, key: at.key, count };
+    }
+    let planned = Planned { stage: batch.dataset.clone(), items: file, window };
+    ready(loaded, batch, &planned, effects).map(|ready| Ok((ready, uploads)))
+}
+
+/// The window of the run is done: the next one starts where it stops.
+pub(super) async fn close(
+    services: &Services,
+    loaded: &Arc<DatasetVersion>,
+    batch: &Batch,
+    close: &CloseWindow,
+    now: SystemTime,
+) -> Result<Stepped, Fault> {
+    let of = loaded.dataset.of();
+    let closed = match close.window {
+        // There was nothing to take.
+        0 => Closed::Already,
+        window => {
+            kept::change(&*services.registers, of, |history| history.close(window, &close.run, now.into())).await?
+        }
+    };
+    let said = match closed {
+        Closed::Moved => "moved",
+        Closed::Already if close.window == 0 => "empty",
+        Closed::Already => "moved before",
+        Closed::NotOurs => return Ok(Err(failure(error_names::WINDOW_HELD, &taken_over(of)))),
+    };
+    let answer = serde_json::json!({"window": said, "number": close.window});
+    ready(loaded, batch, &answer, Vec::new()).map(|ready| Ok((ready, Uploads::new(services.stores.objects.clone()))))
+}
+
+/// What the run is told whose window another one has by now; none if it still has it.
+pub(super) async fn lost(services: &Services, of: &str, run: &str) -> Result<Option<Answer>, Fault> {
+    let (history, _) = kept::history(&*services.registers, of).await?;
+    Ok((!history.is_with(run)).then(|| failure(error_names::WINDOW_HELD, &taken_over(of))))
+}
+
+/// Why there is no plan.
+enum NotPlanned {
+    Held(String),
+    Source(SourceError),
+    Fault(Fault),
+}
+
+impl From<SourceError> for NotPlanned {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<LedgerError> for NotPlanned {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused(why) => Self::Source(SourceError::Refused(why)),
+            error => Self::Fault(error.into()),
+        }
+    }
+}
+
+/// Takes the window that is the run's turn.
+async fn open(
+    services: &Services,
+    source: &dyn Ask,
+    table: &Table<'_>,
+    spec: &TableSpec,
+    of: &str,
+    plan: &PlanRun,
+    now: OffsetDateTime,
+) -> Result<PlannedWindow, NotPlanned> {
+    let full = plan.input.get("full").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let registers = &*services.registers;
+    for _ in 0..RACES {
+        let (mut history, revision) = kept::history(registers, of).await?;
+        let (window, late) = match history.next(&plan.run, full) {
+            Next::Held(other) => {
+                give_way(services, of, &other, now).await?;
+                continue;
+            }
+            Next::Again(window) => (window, None),
+            Next::New(number, start) => {
+                let seen = stop::look(source).await?;
+                let lag = spec.window.as_ref().and_then(|window| window.lag);
+                let stop = stop::decide(&seen, lag)?;
+                let late = match start.zip(history.horizon()) {
+                    Some((start, horizon)) => table.late(start, horizon).await?,
+                    None => None,
+                };
+                if start.is_some_and(|start| stop <= start) {
+                    return Ok(PlannedWindow { number: 0, start, stop: start, late });
+                }
+                (Window { number, start, stop, horizon: seen.horizon }, late)
+            }
+        };
+        history.open(window.clone(), &plan.run, late, now);
+        if kept::write(registers, of, &history, revision).await? {
+            return Ok(PlannedWindow::of(&window, late));
+        }
+    }
+    Err(NotPlanned::Fault(LedgerError::Unavailable(format!("others keep changing the window of {of}")).into()))
+}
+
+/// Takes the window from a run that is dead. One that is alive keeps it.
+async fn give_way(services: &Services, of: &str, other: &WindowRun, now: OffsetDateTime) -> Result<(), NotPlanned> {
+    let Some(run) = other.run.as_deref() else { return Ok(()) };
+    let alive = services.callback.is_running(run).await.map_err(|error| NotPlanned::Fault(error.into()))?;
+    if alive {
+        return Err(NotPlanned::Held(format!(
+            "another run of {of} is under way and has its window: {run}, since {}. Wait for its end, or stop it",
+            other.began
+        )));
+    }
+    tracing::info!(dataset = of, run, "a run ended without closing its window: it is taken again");
+    kept::change(&*services.registers, of, |history| history.fail(run, now)).await?;
+    Ok(())
+}
+
+fn window_of(planned: &PlannedWindow) -> Option<Window> {
+    Some(Window { number: planned.number, start: planned.start, stop: planned.stop?, horizon: None })
+}
+
+fn ready(
+    loaded: &Arc<DatasetVersion>,
+    batch: &Batch,
+    output: &impl serde::Serialize,
+    effects: Vec<Effect>,
+) -> Result<Ready, Fault> {
+    let output = serde_json::to_string(output).map_err(|error| Fault::Record(error.to_string()))?;
+    let report = BatchReport::of_no_items(&batch.dataset, loaded.component());
+    Ok(Ready { report, answer: Answer::Success { output }, effects, _holding: None, read: None })
+}
+
+fn refused(why: &str) -> Answer {
+    failure(error_names::SOURCE_REFUSED, why)
+}
+
+fn failure(error: &str, why: &str) -> Answer {
+    Answer::Failure { error: error.into(), cause: why.into() }
+}
+
+fn in_table(spec: &TableSpec, why: &str) -> String {
+    format!("the table {} of the connection {}: {why}", spec.table, spec.connection)
+}
+
+fn taken_over(of: &str) -> String {
+    format!(
+        "the window of {of} is not this run's any more: another run took it over, or somebody corrected it. What this run has \
+         written is in no record; `gristmill windows {of}` shows who has it"
+    )
+}
