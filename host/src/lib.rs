@@ -15,6 +15,7 @@ pub mod commands;
 pub mod conclude;
 mod cpu;
 pub mod data_catalog;
+pub mod database;
 pub mod dataset;
 pub mod files;
 pub mod job;

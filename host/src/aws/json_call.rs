@@ -68,6 +68,24 @@ pub(crate) static GLUE: Service = Service {
     target: "AWSGlue",
 };
 
+/// AWS Secrets Manager.
+pub(crate) static SECRETS_MANAGER: Service = Service {
+    names: Names {
+        id: "Secrets Manager",
+        host: ["secretsmanager", "secretsmanager-fips"],
+        dual_stack: ["secretsmanager", "secretsmanager-fips"],
+    },
+    signing: "secretsmanager",
+    target: "secretsmanager",
+};
+
+/// AWS Systems Manager: its Parameter Store.
+pub(crate) static SSM: Service = Service {
+    names: Names { id: "SSM", host: ["ssm", "ssm-fips"], dual_stack: ["ssm", "ssm-fips"] },
+    signing: "ssm",
+    target: "AmazonSSM",
+};
+
 /// Why there is no answer: for [`super::ServiceError::new`].
 pub(crate) type CallError = SdkError<ErrorMetadata, HttpResponse>;
 

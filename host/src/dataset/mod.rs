@@ -39,6 +39,7 @@ pub use self::load::MAX_FILE;
 pub use self::manifest::{Manifest, OutputShape};
 pub(crate) use self::map::DELIMITERS;
 pub use self::map::{ItemReader, LoadAs, MAX_INPUT_BYTES_PER_BATCH, MapSpec};
+pub(crate) use self::names::is_name;
 pub use self::output::{CatalogName, Format, OutputSpec, PageCompression, Runs, Target, TextCompression};
 pub use self::parse::{is_dataset, locate};
 pub use self::places::{BadPlace, RunValues};

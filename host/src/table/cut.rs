@@ -4,13 +4,13 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::DataType;
 
 /// About the most bytes of a block: half of what `wit/tables.wit` says, so that a single row may have twice as many.
-pub(super) const BLOCK: usize = 4 << 20;
+pub(crate) const BLOCK: usize = 4 << 20;
 
 /// What blocks take in memory at once: as decoded, as asked for, as bytes (which JSON has more of), and those on their way.
 pub(super) const BLOCKS: u64 = 6 * BLOCK as u64;
 
 /// The most rows of a block.
-pub(super) const ROWS: usize = 16 << 10;
+pub(crate) const ROWS: usize = 16 << 10;
 
 /// How many bytes the rows of a batch take, once every text stands for itself.
 pub(super) fn bytes(rows: &RecordBatch) -> usize {

@@ -22,7 +22,7 @@ pub enum Encoding {
     JsonLines,
 }
 
-pub(super) fn encode<'a>(
+pub(crate) fn encode<'a>(
     block: &RecordBatch,
     columns: impl Iterator<Item = &'a Column>,
     encoding: Encoding,

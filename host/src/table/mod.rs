@@ -16,6 +16,8 @@ mod source;
 mod tests;
 mod text;
 
+pub(crate) use self::cut::{BLOCK, ROWS};
 pub use self::encode::Encoding;
+pub(crate) use self::encode::encode;
 pub use self::request::{Column, Comparison, CsvOptions, Format, Literal, Predicate, Request, ValueType, Wanted};
 pub use self::scan::Scan;

@@ -11,6 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["aws", "backoff", "cpu", "files", "sqlite", "job", "text"],
     &["callback", "ledger", "object", "queue", "registry", "trust"],
     &["dataset", "table"],
+    &["database"],
     &["asl", "runtime", "sink"],
     &["account", "data_catalog", "lint", "report", "simulate"],
     &["admission", "conclude", "telemetry"],
