@@ -14,6 +14,7 @@ use gristmill::callback::Answer;
 use gristmill::callback::local::LocalCallback;
 use gristmill::catalog::Catalog;
 use gristmill::data_catalog::NoCatalog;
+use gristmill::database::Connections;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::sqlite::SqliteLedger;
@@ -128,6 +129,7 @@ async fn services(
     let stores = Stores {
         objects: Arc::new(FolderStore::new(folder.join("s3"))),
         tables: Arc::new(SqliteSink::open(&folder.join("tables.sqlite")).unwrap()),
+        databases: Connections::default(),
     };
     let (catalog, complaints) = Catalog::load(&datasets, &Variables::default(), &runtime, &stores).await.unwrap();
     assert!(complaints.is_empty() && catalog.broken().is_empty(), "{complaints:?} {:?}", catalog.broken());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::data_catalog::Table;
+use crate::database::Connections;
 use crate::dataset::{self, ComponentRef, Dataset, Finding, Findings, Target, check};
 use crate::files;
 use crate::registry::{MAX_BLOB, fetch_component};
@@ -80,6 +81,18 @@ pub(super) async fn fit(
         }
     }
     if findings.is_empty() { Ok((plugin, outputs)) } else { Err(located(text, findings)) }
+}
+
+/// Complains about connections that the dataset is granted and nobody here knows.
+pub(super) fn connected(dataset: &Dataset, text: &str, databases: &Connections) -> Result<(), Findings> {
+    let grants = dataset.place().key("grants").key("sql");
+    let lacking = dataset.grants.sql.iter().enumerate().filter_map(|(number, name)| {
+        let why = databases.lacks(name)?;
+        let message = format!("there is no connection `{name}`: {why}");
+        Some(Finding { file: dataset.file.clone(), position: None, place: grants.index(number), message, help: None })
+    });
+    let lacking: Vec<Finding> = lacking.collect();
+    if lacking.is_empty() { Ok(()) } else { Err(located(text, lacking)) }
 }
 
 /// What no data catalog could hold of an output that is to be in one.

@@ -121,6 +121,7 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
+    use crate::database::Connections;
     use crate::object::folder::FolderStore;
     use crate::runtime::RuntimeConfig;
     use crate::sink::sqlite::SqliteSink;
@@ -147,6 +148,7 @@ mod tests {
         let stores = Stores {
             objects: Arc::new(FolderStore::new(folder.path())),
             tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
+            databases: Connections::default(),
         };
         let loaded = Catalog::load(&at(""), &Variables::default(), &runtime, &stores).await;
         let (catalog, complaints) = loaded.unwrap();

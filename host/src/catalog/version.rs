@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::examine::{fit, read};
+use super::examine::{connected, fit, read};
 use crate::admission::Need;
+use crate::database::{Connections, WatchedConnections};
 use crate::dataset::{BadPlace, Dataset, Finding, Findings, Target};
 use crate::job::{Batch, Digest};
 use crate::object::{Location, ObjectStore};
@@ -28,6 +29,8 @@ pub struct DatasetVersion {
     pub outputs: Vec<Arc<OutputSchema>>,
     /// Where each output's rows go.
     pub sinks: Vec<Arc<dyn Sink>>,
+    /// The databases that its items may ask.
+    pub databases: Connections,
     /// The release that it is, if it came from a registry.
     pub release: Option<Digest>,
     /// The stages behind this one: the first stage of a file brings the others along, so that all of a run are of one version.
@@ -50,6 +53,7 @@ impl DatasetVersion {
         runtime: &Runtime,
         stores: &Stores,
     ) -> Result<Self, Findings> {
+        connected(&dataset, text, &stores.databases)?;
         let (plugin, outputs) = fit(&dataset, text, component, runtime).await?;
         let sink = |output: &Arc<OutputSchema>| -> Arc<dyn Sink> {
             match &output.target {
@@ -59,7 +63,17 @@ impl DatasetVersion {
         };
         let sinks = outputs.iter().map(sink).collect();
         let settings = dataset.settings.to_string().into();
-        Ok(Self { dataset, plugin: Arc::new(plugin), settings, outputs, sinks, release: None, behind: Vec::new() })
+        let databases = stores.databases.clone();
+        Ok(Self {
+            dataset,
+            plugin: Arc::new(plugin),
+            settings,
+            outputs,
+            sinks,
+            databases,
+            release: None,
+            behind: Vec::new(),
+        })
     }
 
     /// The stages of a file, each with the component that it names.
@@ -131,8 +145,13 @@ impl DatasetVersion {
 
     /// Opens the dataset's component and checks both against each other. What is wrong comes all at once, each with its
     /// place in the dataset file.
-    pub async fn examine(dataset: &Dataset, runtime: &Runtime) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
+    pub async fn examine(
+        dataset: &Dataset,
+        runtime: &Runtime,
+        databases: &Connections,
+    ) -> Result<(Plugin, Vec<Arc<OutputSchema>>), Findings> {
         let (text, component) = read(dataset).await?;
+        connected(dataset, &text, databases)?;
         fit(dataset, &text, &component, runtime).await
     }
 
@@ -151,6 +170,7 @@ impl DatasetVersion {
             plugin: self.plugin.clone(),
             settings: self.settings.clone(),
             sinks: self.sinks.clone(),
+            databases: self.databases.clone(),
             release: self.release,
             behind: Vec::new(),
             dataset,
@@ -212,6 +232,7 @@ impl DatasetVersion {
         batch: &Batch,
         started: SystemTime,
         objects: &Arc<dyn ObjectStore>,
+        databases: &Arc<WatchedConnections>,
         metrics: Arc<dyn GuestMetrics>,
     ) -> BatchContext {
         let plugin = &self.dataset.plugin;
@@ -230,6 +251,7 @@ impl DatasetVersion {
             },
             grants: self.dataset.grants.clone(),
             objects: objects.clone(),
+            databases: databases.clone(),
             rows: Arc::new(Decoder(self.outputs.clone())),
             metrics,
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CompileArgs, SetArgs};
+use super::{CompileArgs, ConnectionsArgs, SetArgs};
 
 /// `gristmill asl`
 #[derive(Debug, Args)]
@@ -31,6 +31,9 @@ Exit codes:
 pub struct CheckArgs {
     /// The dataset file, or a folder with a `dataset.toml`.
     pub dataset: PathBuf,
+    /// Where databases are.
+    #[command(flatten)]
+    pub connections: ConnectionsArgs,
     /// Where the component is compiled.
     #[command(flatten)]
     pub compile: CompileArgs,

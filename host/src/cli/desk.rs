@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CompileArgs, RegistryArgs, SetArgs};
+use super::{CompileArgs, ConnectionsArgs, RegistryArgs, SetArgs};
 use crate::registry::{Name, Version};
 
 const DIFF_EXIT_CODES: &str = "\
@@ -31,6 +31,9 @@ pub struct DeskArgs {
     /// How many items run at once [default: the cores of this machine].
     #[arg(long, value_name = "N")]
     pub slots: Option<usize>,
+    /// Where databases are.
+    #[command(flatten)]
+    pub connections: ConnectionsArgs,
     /// Where components are compiled.
     #[command(flatten)]
     pub compile: CompileArgs,

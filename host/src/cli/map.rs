@@ -8,7 +8,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::{CompileArgs, SetArgs};
+use super::{CompileArgs, ConnectionsArgs, SetArgs};
 use crate::object::{Location, ObjectError};
 
 const MAP_EXIT_CODES: &str = "\
@@ -43,6 +43,9 @@ pub struct MapArgs {
     /// less an eighth].
     #[arg(long, env = "GRISTMILL_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Where databases are.
+    #[command(flatten)]
+    pub connections: ConnectionsArgs,
     /// Where the component is compiled.
     #[command(flatten)]
     pub compile: CompileArgs,

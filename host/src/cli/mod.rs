@@ -2,6 +2,7 @@
 //! configured so.
 
 mod compile;
+mod connections;
 mod dataset;
 mod desk;
 mod lint;
@@ -16,6 +17,7 @@ mod worker;
 use clap::{Parser, Subcommand};
 
 pub use self::compile::{CompileArgs, DigestArgs};
+pub use self::connections::ConnectionsArgs;
 pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
 pub use self::lint::LintArgs;

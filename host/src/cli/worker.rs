@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::{CompileArgs, SetArgs};
+use super::{CompileArgs, ConnectionsArgs, SetArgs};
 
 /// `gristmill worker`
 #[derive(Debug, Args)]
@@ -44,6 +44,9 @@ pub struct WorkerArgs {
     /// Print what alarms need on stdout every minute, in CloudWatch's embedded metric format.
     #[arg(long, env = "GRISTMILL_EMF", value_parser = FalseyValueParser::new())]
     pub emf: bool,
+    /// Where databases are.
+    #[command(flatten)]
+    pub connections: ConnectionsArgs,
     /// Where components are compiled.
     #[command(flatten)]
     pub compile: CompileArgs,

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use super::compiler::{runtime_here, with_notice};
-use super::inputs::variables;
+use super::inputs::{connections, variables};
 use super::output::print;
 use crate::account;
 use crate::aws;
 use crate::catalog::DatasetVersion;
 use crate::cli::CheckArgs;
+use crate::database::Connections;
 use crate::dataset::{self, Dataset, Finding, Findings};
 use crate::files;
 use crate::text::line;
@@ -19,10 +20,14 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut is_fine = findings.is_empty();
     // What the file's own text says comes before the component, which may take long to compile.
     print_findings(findings)?;
+    let databases = match &args.connections.connections {
+        Some(_) => connections(&args.connections, None)?,
+        None => Connections::unasked(),
+    };
     let runtime = runtime_here(1, &args.compile)?;
     let mut fitting = Vec::new();
     for dataset in &stages {
-        match with_notice(&dataset.plugin.component, DatasetVersion::examine(dataset, &runtime)).await {
+        match with_notice(&dataset.plugin.component, DatasetVersion::examine(dataset, &runtime, &databases)).await {
             Ok((plugin, outputs)) if is_fine => fitting.push((dataset, plugin, outputs)),
             Ok(_) => {}
             Err(more) => {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::compiler::{runtime_here, with_notice};
+use super::inputs::connections;
 use super::inputs::objects;
 use super::machine::{GuestThreads, cores};
 use crate::catalog::DatasetVersion;
@@ -47,6 +48,7 @@ impl Desk {
         let stores = Stores {
             objects: Arc::new(Aside { inputs: inputs.clone(), outputs: aside.clone() }),
             tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite"))?),
+            databases: connections(&args.connections, None)?,
         };
         let policy = match &args.trust {
             Some(file) => Policy::load(file, &Kms::default()).await?,

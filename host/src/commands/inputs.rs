@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::aws;
-use crate::cli::SetArgs;
+use anyhow::Context as _;
+
+use crate::aws::{self, SdkConfig};
+use crate::cli::{ConnectionsArgs, SetArgs};
+use crate::database::Connections;
 use crate::dataset::{Dataset, MAX_FILE, Variables};
 use crate::files;
 use crate::object::ObjectWriter;
@@ -26,6 +29,13 @@ pub(super) fn variables(args: SetArgs, dataset: &Path) -> anyhow::Result<Variabl
         }
     }
     Ok(args.variables())
+}
+
+/// The databases of the file that `--connections` names, none without one.
+pub(super) fn connections(args: &ConnectionsArgs, config: Option<&SdkConfig>) -> anyhow::Result<Connections> {
+    args.connections
+        .as_deref()
+        .map_or_else(|| Ok(Connections::default()), |file| Connections::load(file, config).context("--connections"))
 }
 
 /// The objects of the folder that `--local` names, or of S3.

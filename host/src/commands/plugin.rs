@@ -107,6 +107,7 @@ fn reach(import: &str) -> Option<&'static str> {
     match import.split('@').next().unwrap_or(import) {
         "gristmill:plugin/objects" => Some("reads the objects that the dataset file grants"),
         "gristmill:plugin/tables" => Some("reads columns and rows of the same objects, which the host decodes"),
+        "gristmill:plugin/sql" => Some("asks the databases whose connections the dataset file grants"),
         "gristmill:plugin/output" => Some("emits rows"),
         "gristmill:plugin/metrics" => Some("counts what an operator wants to see"),
         "gristmill:plugin/types" => None,

@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::aws;
 use crate::catalog::DatasetVersion;
 use crate::cli::PublishArgs;
+use crate::database::Connections;
 use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
 use crate::files;
 use crate::job::Digest;
@@ -51,6 +52,7 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let stores = Stores {
         objects: Arc::new(FolderStore::new(nowhere.path())),
         tables: Arc::new(SqliteSink::open(&nowhere.path().join("tables.sqlite"))?),
+        databases: Connections::unasked(),
     };
     let runtime = runtime_here(1, &args.compile)?;
     let opened = DatasetVersion::of_release(stages, &text, &bytes, None, &runtime, &stores);

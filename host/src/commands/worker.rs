@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::inputs::connections;
 use super::machine::{GuestThreads, cores, memory};
 use super::waiting::wait_for;
 use super::{compiler, signals};
@@ -78,7 +79,11 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         "no AWS region is known: set AWS_REGION, or a region in the profile that AWS_PROFILE names"
     );
     let runtime = compiler::runtime(slots, &args.compile, memory)?;
-    let stores = Stores { objects: Arc::new(S3Store::new(&config)), tables: Arc::new(DynamoDbSink::new(&config)) };
+    let stores = Stores {
+        objects: Arc::new(S3Store::new(&config)),
+        tables: Arc::new(DynamoDbSink::new(&config)),
+        databases: connections(&args.connections, Some(&config))?,
+    };
     let (ledger, fleet, registers): (Arc<dyn Ledger>, Arc<dyn Fleet>, Arc<dyn Registers>) = match &args.ledger {
         Some(table) => {
             let ledger = DynamoLedger::new(&config, table);

@@ -15,6 +15,8 @@ use crate::aws::SdkConfig;
 #[derive(Clone, Default)]
 pub struct Connections {
     by_name: Arc<BTreeMap<String, Database>>,
+    /// Whether nobody looks whether there are those that datasets are granted.
+    unasked: bool,
 }
 
 impl Connections {
@@ -26,19 +28,25 @@ impl Connections {
             let database = Database::new(&name, settings, vaults.clone());
             database.map(|database| (name, database)).map_err(|error| FileError(format!("{}: {error}", file.display())))
         });
-        Ok(Self { by_name: Arc::new(databases.collect::<Result<_, _>>()?) })
+        Ok(Self { by_name: Arc::new(databases.collect::<Result<_, _>>()?), unasked: false })
+    }
+
+    /// None, where nothing is asked of any: datasets are only looked at.
+    pub fn unasked() -> Self {
+        Self { unasked: true, ..Self::default() }
     }
 
     /// The database behind a name.
     pub fn named(&self, name: &str) -> Result<&Database, DatabaseError> {
         self.by_name.get(name).ok_or_else(|| {
-            DatabaseError::NoSuchConnection(format!("connection `{name}`: {}", self.lacks(name).unwrap_or_default()))
+            let why = self.lacks(name).unwrap_or_else(|| "nothing is asked of databases here".into());
+            DatabaseError::NoSuchConnection(format!("connection `{name}`: {why}"))
         })
     }
 
     /// What is to be said of a name that is not there.
     pub fn lacks(&self, name: &str) -> Option<String> {
-        if self.by_name.contains_key(name) {
+        if self.unasked || self.by_name.contains_key(name) {
             return None;
         }
         if self.by_name.is_empty() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Client;
 
 use super::classify::{Fault, classify};
@@ -19,6 +20,18 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// How long cleaning up may take before the session is closed.
 const CLEANUP: Duration = Duration::from_secs(10);
+
+/// The right to have one of a connection's sessions, for one statement.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Arc::new(permit) }
+    }
+}
 
 /// Opens sessions for the pool.
 pub(super) struct Opener(pub(super) Arc<Server>);
@@ -47,6 +60,7 @@ impl managed::Manager for Opener {
 pub(super) struct Leased {
     session: Option<Object<Opener>>,
     server: Arc<Server>,
+    turn: Turn,
     /// Where it is cleaned up.
     io: Handle,
     /// Whether the server may be at work for it.
@@ -54,8 +68,8 @@ pub(super) struct Leased {
 }
 
 impl Leased {
-    pub(super) fn new(session: Object<Opener>, server: Arc<Server>) -> Self {
-        Self { session: Some(session), server, io: Handle::current(), busy: false }
+    pub(super) fn new(session: Object<Opener>, server: Arc<Server>, turn: Turn) -> Self {
+        Self { session: Some(session), server, turn, io: Handle::current(), busy: false }
     }
 
     /// Who speaks with the server. There is none only while this is dropped.
@@ -79,7 +93,11 @@ impl Leased {
 impl Drop for Leased {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.io.spawn(clean_up(session, self.server.clone(), self.busy));
+            let (server, turn, busy) = (self.server.clone(), self.turn.clone(), self.busy);
+            self.io.spawn(async move {
+                clean_up(session, server, busy).await;
+                drop(turn);
+            });
         }
     }
 }

@@ -27,6 +27,7 @@ mod watch;
 pub use self::connections::Connections;
 pub use self::error::DatabaseError;
 pub use self::file::FileError;
+pub use self::leased::Turn;
 pub use self::query::{Database, Patience};
 pub use self::rows::{MEMORY, Rows};
 pub use self::value::Value;

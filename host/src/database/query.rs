@@ -1,17 +1,18 @@
 //! A database: asked by statements that only read, through at most so many sessions.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool::managed::{Pool, PoolError, Timeouts};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_postgres::{Row, Statement};
 
 use super::classify::Fault;
 use super::error::DatabaseError;
 use super::file::Settings;
-use super::leased::{Leased, Opener};
+use super::leased::{Leased, Opener, Turn};
 use super::password::Vaults;
 use super::rows::{Rows, Source, block_rows};
 use super::session::Server;
@@ -31,7 +32,7 @@ const MAX_STATEMENT: usize = 1 << 20;
 /// The most bytes of the answer to [`Database::ask`].
 const MAX_ANSWER: usize = 64 << 20;
 
-/// How long a query waits for one of the connection's sessions to be free.
+/// How long somebody waits for their turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// As long as it takes: whoever waits holds no session meanwhile, so that those who do go on.
@@ -53,6 +54,7 @@ impl Patience {
 #[derive(Clone)]
 pub struct Database {
     server: Arc<Server>,
+    turns: Arc<Semaphore>,
     pool: Pool<Opener>,
 }
 
@@ -62,7 +64,8 @@ impl Database {
         let server = Server::new(name, settings, vaults).map_err(|error| format!("{name:?}: {error}"))?;
         let server = Arc::new(server);
         let pool = Pool::builder(Opener(server.clone())).max_size(sessions).build();
-        Ok(Self { server, pool: pool.map_err(|error| format!("{name:?}: {error}"))? })
+        let turns = Arc::new(Semaphore::new(sessions));
+        Ok(Self { server, turns, pool: pool.map_err(|error| format!("{name:?}: {error}"))? })
     }
 
     /// The connection's name.
@@ -70,33 +73,52 @@ impl Database {
         &self.server.name
     }
 
+    /// Waits until fewer statements are under way than the connection has sessions.
+    pub async fn turn(&self, patience: Patience) -> Result<Turn, DatabaseError> {
+        let unavailable = |why: String| DatabaseError::Unavailable(format!("connection `{}`: {why}", self.name()));
+        let wait = self.turns.clone().acquire_owned();
+        let permit = match patience.time() {
+            None => wait.await,
+            Some(time) => tokio::time::timeout(time, wait).await.map_err(|_| {
+                unavailable(format!(
+                    "all {} sessions are in use, some by this item: end the rows that it reads before it asks for others, or raise \
+                     `connections`",
+                    self.server.settings.connections
+                ))
+            })?,
+        };
+        // Nobody ever closes it.
+        permit.map(Turn::new).map_err(|closed| unavailable(closed.to_string()))
+    }
+
     /// Asks for rows in blocks of at most so many, 0 for a good number. The statement is tried again if the connection fails before
     /// the first row; an error of the statement comes from here, too, if it comes before that.
     ///
     /// Has to be polled on a runtime for I/O, which outlives the rows.
-    pub async fn query(
+    pub async fn query(&self, statement: &str, parameters: &[Value], rows: usize) -> Result<Rows, DatabaseError> {
+        let turn = self.turn(Patience::Endless).await?;
+        self.query_in(&turn, statement, parameters, rows).await
+    }
+
+    /// The same for somebody whose turn it is.
+    pub async fn query_in(
         &self,
+        turn: &Turn,
         statement: &str,
         parameters: &[Value],
         rows: usize,
-        patience: Patience,
     ) -> Result<Rows, DatabaseError> {
-        tried(|| self.query_once(statement, parameters, rows, patience).boxed()).await
+        tried(|| self.query_once(turn, statement, parameters, rows).boxed()).await
     }
 
     /// Asks for a few rows: for the host's own questions. Their values have PostgreSQL's own types.
     pub async fn ask(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        tried(|| self.ask_once(statement, parameters).boxed()).await
+        let turn = self.turn(Patience::Endless).await?;
+        tried(|| self.ask_once(&turn, statement, parameters).boxed()).await
     }
 
-    async fn query_once(
-        &self,
-        statement: &str,
-        parameters: &[Value],
-        rows: usize,
-        patience: Patience,
-    ) -> Result<Rows, Fault> {
-        let (mut leased, waited) = self.leased(patience).await?;
+    async fn query_once(&self, turn: &Turn, statement: &str, parameters: &[Value], rows: usize) -> Result<Rows, Fault> {
+        let mut leased = self.leased(turn).await?;
         let described = self.described(&mut leased, statement, parameters).await?;
         let Typed { columns, reads, wrapped } = typed(self.name(), statement, described.columns())?;
         let prepared = match wrapped {
@@ -107,11 +129,11 @@ impl Database {
         let next = source.row().await?;
         let source = next.is_some().then_some(source);
         let (name, block_rows) = (self.name().to_owned(), block_rows(rows));
-        Ok(Rows { name, columns, reads, block_rows, source, next, fetched: Vec::new(), bytes: 0, waited })
+        Ok(Rows { name, columns, reads, block_rows, source, next, fetched: Vec::new(), bytes: 0 })
     }
 
-    async fn ask_once(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, Fault> {
-        let (mut leased, _) = self.leased(Patience::Endless).await?;
+    async fn ask_once(&self, turn: &Turn, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, Fault> {
+        let mut leased = self.leased(turn).await?;
         let prepared = self.described(&mut leased, statement, parameters).await?;
         let mut source = run(leased, &prepared, parameters).await?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -128,23 +150,9 @@ impl Database {
         Ok(rows)
     }
 
-    /// A session, and how long it took until one was free.
-    async fn leased(&self, patience: Patience) -> Result<(Leased, Duration), Fault> {
-        let start = Instant::now();
-        let timeouts = Timeouts::default();
-        let wait = Box::pin(self.pool.timeout_get(&timeouts));
-        let full = || {
-            DatabaseError::Unavailable(format!(
-                "connection `{}`: all {} sessions are in use, some by this item: end the rows that it reads before it asks for \
-                 others, or raise `connections`",
-                self.name(),
-                self.server.settings.connections
-            ))
-        };
-        let got = match patience.time() {
-            None => wait.await,
-            Some(time) => tokio::time::timeout(time, wait).await.map_err(|_| full())?,
-        };
+    /// A session, which there is room for: what may still be waited for is that the one before is cleaned up.
+    async fn leased(&self, turn: &Turn) -> Result<Leased, Fault> {
+        let got = Box::pin(self.pool.timeout_get(&Timeouts::default())).await;
         let session = got.map_err(|error| match error {
             PoolError::Backend(fault) => fault,
             PoolError::Closed
@@ -154,7 +162,7 @@ impl Database {
                 Fault::passing(format!("connection `{}`: no session of it can be had", self.name()))
             }
         })?;
-        Ok((Leased::new(session, self.server.clone()), start.elapsed()))
+        Ok(Leased::new(session, self.server.clone(), turn.clone()))
     }
 
     /// Begins a transaction that only reads, and asks what the statement gives.

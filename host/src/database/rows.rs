@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -35,8 +34,6 @@ pub struct Rows {
     pub(super) next: Option<Row>,
     pub(super) fetched: Vec<Row>,
     pub(super) bytes: u64,
-    /// How long the query waited for its turn.
-    pub(super) waited: Duration,
 }
 
 /// Where rows come from. The stream goes first.
@@ -67,11 +64,6 @@ impl Rows {
     /// How many bytes the server has sent.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// How long the query waited for one of the connection's sessions to be free.
-    pub fn waited(&self) -> Duration {
-        self.waited
     }
 
     /// The next block, never without rows; none at the end. After an error there is nothing more.

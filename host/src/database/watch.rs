@@ -4,9 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::connections::Connections;
 use super::error::DatabaseError;
-use super::query::{Database, Patience};
-use super::rows::Rows;
-use super::value::Value;
+use super::query::Database;
 
 /// The connections as the items of one batch use them.
 #[derive(Debug, Default)]
@@ -26,20 +24,12 @@ impl WatchedConnections {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// See [`Database::query`].
-    pub async fn query(
-        &self,
-        connection: &str,
-        statement: &str,
-        parameters: &[Value],
-        rows: usize,
-        patience: Patience,
-    ) -> Result<Rows, DatabaseError> {
-        let database: &Database = self.connections.named(connection)?;
-        database.query(statement, parameters, rows, patience).await.inspect_err(|error| self.note(error))
+    /// The database behind a name.
+    pub fn named(&self, name: &str) -> Result<&Database, DatabaseError> {
+        self.connections.named(name)
     }
 
-    /// Remembers what went wrong with rows that it gave.
+    /// Remembers what went wrong with one of them.
     pub fn note(&self, error: &DatabaseError) {
         if error.is_passing() {
             self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.clone());

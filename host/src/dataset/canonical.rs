@@ -53,12 +53,17 @@ pub fn value(value: &Value) -> String {
 pub fn rules(dataset: &Dataset) -> String {
     let PluginSpec { memory, timeout, max_output, max_log, component: _, instance: _, max_slots: _, max_batches: _ } =
         &dataset.plugin;
-    let Grants { read } = &dataset.grants;
+    let Grants { read, sql } = &dataset.grants;
     let read: Vec<String> = read.iter().map(Location::to_string).collect();
     let timeout = timeout.as_micros().to_string();
-    text(&json!({
+    let mut rules = json!({
         "memory": memory, "timeout": timeout, "max_output": max_output, "max_log": max_log, "read": read,
-    }))
+    });
+    // None adds nothing: it is how the rules were written when there were no databases.
+    if !sql.is_empty() {
+        rules["sql"] = json!(sql);
+    }
+    text(&rules)
 }
 
 fn output(output: &OutputSpec) -> (&str, Value) {

@@ -60,4 +60,6 @@ pub enum InstanceLife {
 pub struct Grants {
     /// Prefixes whose objects may be opened and listed.
     pub read: Vec<Location>,
+    /// Connections whose databases may be asked.
+    pub sql: Vec<String>,
 }

@@ -51,7 +51,7 @@ pub async fn test(
     // Numbers of their own: what a sample counts has not happened.
     let metrics = Metrics::new().map_err(|error| failed(0, "Gristmill.HostFault", error.to_string()))?;
     let metrics = Arc::new(DatasetMetrics::new(Arc::new(metrics), &loaded.dataset.name));
-    let context = Arc::new(loaded.context(&batch, SystemTime::UNIX_EPOCH, &store, metrics));
+    let context = Arc::new(loaded.context(&batch, SystemTime::UNIX_EPOCH, &store, &Arc::default(), metrics));
     let need = loaded.need();
     let mut keys: Vec<KeySet> = loaded.outputs.iter().map(|_| KeySet::default()).collect();
     let mut left = limit;

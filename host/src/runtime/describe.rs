@@ -36,6 +36,7 @@ pub(super) async fn describe(pre: &PluginPre<Guest>, io: &Handle) -> Result<Mani
         },
         grants: Grants::default(),
         objects: Arc::new(Nothing),
+        databases: Arc::default(),
         rows: Arc::new(Nothing),
         metrics: Arc::new(Nothing),
     });

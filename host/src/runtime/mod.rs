@@ -31,6 +31,7 @@ use std::time::{Duration, SystemTime};
 use arrow::array::RecordBatch;
 
 use crate::backoff::Backoff;
+use crate::database::WatchedConnections;
 use crate::dataset::{Grants, InstanceLife};
 use crate::job::FailureKind;
 use crate::object::ObjectStore;
@@ -58,10 +59,12 @@ pub struct BatchContext {
     pub started: SystemTime,
     /// What an item may use up.
     pub limits: Limits,
-    /// What may be opened and listed.
+    /// What may be opened, listed and asked.
     pub grants: Grants,
     /// Where objects are.
     pub objects: Arc<dyn ObjectStore>,
+    /// Where databases are.
+    pub databases: Arc<WatchedConnections>,
     /// What becomes of emitted rows.
     pub rows: Arc<dyn RowDecoder>,
     /// Where a guest's numbers go.

@@ -10,6 +10,7 @@ use super::lease_check::LeaseCheck;
 use super::prepared::Prepared;
 use super::schema::OutputSchema;
 use super::table_rows::TableRows;
+use crate::database::Connections;
 use crate::job::BatchId;
 use crate::object::ObjectWriter;
 
@@ -20,6 +21,8 @@ pub struct Stores {
     pub objects: Arc<dyn ObjectWriter>,
     /// Tables.
     pub tables: Arc<dyn TableSink>,
+    /// Databases that plugins ask.
+    pub databases: Connections,
 }
 
 /// One place that takes rows of one output.

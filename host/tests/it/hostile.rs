@@ -130,8 +130,12 @@ impl Case {
             settings: "{}".into(),
             started: self.started,
             limits: self.limits,
-            grants: Grants { read: self.grants.iter().map(|grant| grant.parse().unwrap()).collect() },
+            grants: Grants {
+                read: self.grants.iter().map(|grant| grant.parse().unwrap()).collect(),
+                ..Grants::default()
+            },
             objects: self.objects.clone(),
+            databases: Arc::default(),
             rows: self.rows.clone(),
             metrics: self.metrics.clone(),
         })
@@ -257,6 +261,7 @@ async fn neighbour(done: Arc<AtomicBool>) {
         limits: LIMITS,
         grants: Grants::default(),
         objects: Arc::new(Objects::default()),
+        databases: Arc::default(),
         rows,
         metrics: Arc::new(Numbers::default()),
     });

@@ -17,6 +17,7 @@ use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
 use gristmill::data_catalog::NoCatalog;
+use gristmill::database::Connections;
 use gristmill::dataset::Variables;
 use gristmill::job::TaskToken;
 use gristmill::ledger::Ledger;
@@ -167,7 +168,7 @@ impl House {
             Some(tables) => tables,
             None => Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
         };
-        let stores = Stores { objects: objects.clone(), tables };
+        let stores = Stores { objects: objects.clone(), tables, databases: Connections::default() };
         let (datasets, variables) = (folder.path().join("datasets"), Variables::default());
         let (catalog, complaints) = Catalog::load(&datasets, &variables, &runtime, &stores).await.unwrap();
         assert!(complaints.is_empty(), "{complaints:?}");

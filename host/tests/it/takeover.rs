@@ -21,6 +21,7 @@ use gristmill::callback::local::LocalCallback;
 use gristmill::callback::{Answer, Callback, CallbackError, Waiting};
 use gristmill::catalog::Catalog;
 use gristmill::data_catalog::NoCatalog;
+use gristmill::database::Connections;
 use gristmill::dataset::Variables;
 use gristmill::job::{BatchId, Digest, Disposition, TaskToken};
 use gristmill::ledger::sqlite::SqliteLedger;
@@ -321,7 +322,7 @@ impl World {
         let watch = Arc::new(Watch { stop_at, ..Watch::default() });
         let objects = Arc::new(Watched { inner: Arc::new(self.objects.clone()), watch: watch.clone() });
         let tables = Arc::new(Watched { inner: self.tables.clone(), watch: watch.clone() });
-        let stores = Stores { objects, tables };
+        let stores = Stores { objects, tables, databases: Connections::default() };
         let datasets = self.root().join(format!("datasets-{}", rows[0]));
         let (catalog, complaints) =
             Catalog::load(&datasets, &Variables::default(), &self.runtime, &stores).await.unwrap();

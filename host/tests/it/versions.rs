@@ -12,6 +12,7 @@ use gristmill::batch::{Identity, Services};
 use gristmill::callback::Answer;
 use gristmill::catalog::{Catalog, DatasetVersion};
 use gristmill::data_catalog::NoCatalog;
+use gristmill::database::Connections;
 use gristmill::dataset::{Dataset, Variables};
 use gristmill::job::{Digest, TaskToken};
 use gristmill::ledger::fleet::{Fleet, FleetOfOne};
@@ -93,6 +94,7 @@ impl House {
         let stores = Stores {
             objects: Arc::new(FolderStore::new(self.folder.path().join("s3"))),
             tables: Arc::new(SqliteSink::open(&tables).unwrap()),
+            databases: Connections::default(),
         };
         let (admission, metrics) = (Admission::new(2, u64::MAX), Arc::new(Metrics::new().unwrap()));
         let releases = Releases {
@@ -590,6 +592,7 @@ async fn a_sample_has_one_time_limit_for_all_its_items() {
     let stores = Stores {
         objects: Arc::new(FolderStore::new(folder.path())),
         tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
+        databases: Connections::default(),
     };
     let tried = async |process: &str, limit: Duration| {
         let text = text("[sample]\nitems = [1]").replace("map.items", "plugin.timeout = \"10h\"\nmap.items");

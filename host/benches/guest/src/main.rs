@@ -192,8 +192,9 @@ fn context(plugin: &Plugin, objects: Arc<Memory>) -> anyhow::Result<BatchContext
             max_log: 64 << 10,
             instance: InstanceLife::Item,
         },
-        grants: Grants { read: vec![Location { bucket: BUCKET.into(), key: String::new() }] },
+        grants: Grants { read: vec![Location { bucket: BUCKET.into(), key: String::new() }], ..Grants::default() },
         objects,
+        databases: Arc::default(),
         rows: Arc::new(Decoder(outputs.collect::<Result<_, _>>()?)),
         metrics: Arc::new(NoMetrics),
     })

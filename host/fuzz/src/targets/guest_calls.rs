@@ -108,8 +108,9 @@ fn run(plugin: Arc<Plugin>, object: One, item: &str) -> ItemRun {
         settings: "{}".into(),
         started: SystemTime::UNIX_EPOCH,
         limits: LIMITS,
-        grants: Grants { read: vec!["s3://b/dir/".parse().unwrap()] },
+        grants: Grants { read: vec!["s3://b/dir/".parse().unwrap()], ..Grants::default() },
         objects: Arc::new(object),
+        databases: Arc::default(),
         rows: Arc::new(Ids),
         metrics: Arc::new(DatasetMetrics::new(house.metrics.clone(), "d")),
     };

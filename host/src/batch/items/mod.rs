@@ -21,9 +21,10 @@ use super::services::{Identity, Services};
 use crate::admission::{Displaced, Holding};
 use crate::aws::only_while;
 use crate::catalog::DatasetVersion;
+use crate::database::WatchedConnections;
 use crate::job::Batch;
-use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
+use crate::object::{ObjectError, ObjectStore};
 use crate::sink::SinkError;
 use crate::telemetry::guest_metrics::DatasetMetrics;
 use crate::telemetry::status::Running;
@@ -42,8 +43,9 @@ pub(in crate::batch) async fn run(
     let watched = WatchedStore::new(services.stores.objects.clone(), loaded.dataset.plugin.timeout);
     let watched = Arc::new(watched.traced(services.identity == Identity::Contents));
     let objects: Arc<dyn ObjectStore> = watched.clone();
+    let databases = Arc::new(WatchedConnections::new(loaded.databases.clone()));
     let metrics = Arc::new(DatasetMetrics::new(services.metrics.clone(), &batch.dataset));
-    let context = Arc::new(loaded.context(batch, claimed.started, &objects, metrics));
+    let context = Arc::new(loaded.context(batch, claimed.started, &objects, &databases, metrics));
     let mut holding = Arc::new(services.admission.holding(&loaded.need()));
     loop {
         let mut stager = Stager::begin(loaded, batch, holding.clone()).await?;
@@ -61,7 +63,7 @@ pub(in crate::batch) async fn run(
         match ended {
             Ok(items) if items == batch.items.len() => {
                 return Ok(ItemResults {
-                    trouble: watched.trouble(),
+                    trouble: watched.trouble().or_else(|| of_databases(&databases)),
                     read: watched.trace(),
                     holding: Some(holding),
                     ..stager.results
@@ -83,6 +85,11 @@ pub(in crate::batch) async fn run(
             }
         }
     }
+}
+
+/// What a database did wrong is nobody's fault here, as with a store.
+fn of_databases(databases: &WatchedConnections) -> Option<ObjectError> {
+    databases.trouble().map(|error| ObjectError::Unavailable(error.to_string()))
 }
 
 /// Takes what lanes finish, in order, and says how many items that was.

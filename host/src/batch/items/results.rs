@@ -29,7 +29,7 @@ pub(in crate::batch) struct ItemResults {
     pub(super) bytes_read: u64,
     /// How long items ran, together.
     pub(super) ran: Duration,
-    /// What the store of objects did wrong meanwhile.
+    /// What the store of objects, or a database, did wrong meanwhile.
     pub(super) trouble: Option<ObjectError>,
     /// What the rows take, as long as they are there.
     pub(super) holding: Option<Arc<Holding>>,
@@ -64,7 +64,7 @@ impl ItemResults {
         self.failures.iter().find(|failure| failure.kind == FailureKind::Retryable)
     }
 
-    /// What the store of objects did wrong, if that may be why an item has no result: it asks for another attempt, or its
+    /// What the store of objects, or a database, did wrong, if that may be why an item has no result: it asks for another attempt, or its
     /// time was over.
     pub(in crate::batch) fn trouble(&self) -> Option<ObjectError> {
         let waited =

@@ -20,7 +20,7 @@ use self::folder::Folder;
 use self::plan::read_input;
 use self::stage::LocalRun;
 use super::compiler::{runtime_here, with_notice};
-use super::inputs::variables;
+use super::inputs::{connections, variables};
 use super::machine::{GuestThreads, cores, memory};
 use super::output::{print_json, warn};
 use crate::admission::Admission;
@@ -64,7 +64,11 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
     // Before anything is compiled, so that wrong placeholders are reported at once.
     stages.iter().try_for_each(|stage| stage::check(stage, &input))?;
     let runtime = runtime_here(slots, &args.compile)?;
-    let stores = Stores { objects: folder.objects.clone(), tables: folder.tables.clone() };
+    let stores = Stores {
+        objects: folder.objects.clone(),
+        tables: folder.tables.clone(),
+        databases: connections(&args.connections, None)?,
+    };
     let component = stages.first().context("no stage")?.plugin.component.clone();
     let opened = with_notice(&component, DatasetVersion::open_stages(stages, &runtime, &stores)).await?;
     let loaded = Arc::new(opened);

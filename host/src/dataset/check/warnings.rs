@@ -17,7 +17,23 @@ pub fn warnings(dataset: &Dataset, imports: &[String]) -> Vec<Finding> {
         note(dataset.place().key("plugin").key("instance"), message.into(), Some(help.into()));
     }
     grants(dataset, imports, &mut note);
+    connections(dataset, imports, &mut note);
     warnings
+}
+
+fn connections(dataset: &Dataset, imports: &[String], note: &mut dyn FnMut(Place, String, Option<String>)) {
+    let (place, granted) = (dataset.place().key("grants").key("sql"), &dataset.grants.sql);
+    let interface = |import: &&String| import.split('@').next() == Some("gristmill:plugin/sql");
+    match imports.iter().find(interface) {
+        None if !granted.is_empty() => {
+            note(place, "the plugin asks no databases: this grants nothing".into(), Some("leave it out".into()));
+        }
+        Some(import) if granted.is_empty() => {
+            let help = "if it asks one, grant its connection by name: `[grants]` with `sql = [\"NAME\"]`".into();
+            note(place, format!("the plugin imports `{import}`, and no connection is granted"), Some(help));
+        }
+        _ => {}
+    }
 }
 
 fn grants(dataset: &Dataset, imports: &[String], note: &mut dyn FnMut(Place, String, Option<String>)) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::values::{GIB, KIB, MIB, duration, location, size};
-use crate::dataset::names::is_name;
+use crate::dataset::names::{NAME_RULE, is_name};
 use crate::dataset::read::keys;
 use crate::dataset::tree::Node;
 use crate::dataset::{ComponentRef, Grants, InstanceLife, PluginSpec};
@@ -59,6 +59,18 @@ fn component_ref(node: &Node<'_>, file: &Path) -> Option<ComponentRef> {
 }
 
 pub(super) fn grants_table(node: &Node<'_>) -> Option<Grants> {
-    keys!(let { read } = node);
-    Some(Grants { read: read.or(Vec::new(), |node| node.list(location))? })
+    keys!(let { read, sql } = node);
+    let read = read.or(Vec::new(), |node| node.list(location));
+    let sql = sql.or(Vec::new(), |node| node.list(connection));
+    Some(Grants { read: read?, sql: sql? })
+}
+
+/// The name of a connection: where the database is, the worker knows.
+fn connection(node: &Node<'_>) -> Option<String> {
+    let name = node.text()?;
+    if is_name(name) {
+        return Some(name.to_owned());
+    }
+    let help = format!("give the name that the worker's `--connections` file has for it; {NAME_RULE}");
+    node.note(format!("`{name}` is no name of a connection"), Some(&help))
 }

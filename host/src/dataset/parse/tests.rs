@@ -107,7 +107,7 @@ fn a_whole_file_is_understood() {
                 max_batches: Some(2),
             },
             settings: json!({"since": "1900-01-01", "limits": {"high": 3.5, "flags": ["A", true], "literal": "${X}"}}),
-            grants: Grants { read: vec!["s3://data/csv/".parse().unwrap()] },
+            grants: Grants { read: vec!["s3://data/csv/".parse().unwrap()], sql: Vec::new() },
             map: MapSpec {
                 item_reader: ItemReader::ListObjects { uri: template(json!("s3://data/csv/{$.year}/")) },
                 max_items: None,

@@ -8,6 +8,7 @@ use super::keys::check_keys;
 use super::ran::Ran;
 use super::rows;
 use crate::catalog::DatasetVersion;
+use crate::database::WatchedConnections;
 use crate::job::{Batch, FailureKind, Item, error_names};
 use crate::object::ObjectStore;
 use crate::object::watch::WatchedStore;
@@ -53,16 +54,18 @@ struct Side {
     lane: Lane,
     outputs: Vec<Arc<OutputSchema>>,
     watched: Arc<WatchedStore>,
+    databases: Arc<WatchedConnections>,
 }
 
 impl Side {
     fn new(loaded: &DatasetVersion, batch: &Batch, started: SystemTime, objects: &Arc<dyn ObjectStore>) -> Self {
         let watched = Arc::new(WatchedStore::new(objects.clone(), loaded.dataset.plugin.timeout));
         let store: Arc<dyn ObjectStore> = watched.clone();
-        let mut context = loaded.context(batch, started, &store, Arc::new(Unheard));
+        let databases = Arc::new(WatchedConnections::new(loaded.databases.clone()));
+        let mut context = loaded.context(batch, started, &store, &databases, Arc::new(Unheard));
         context.limits.max_log = 0;
         let lane = Lane::new(loaded.plugin.clone(), Arc::new(context));
-        Self { lane, outputs: loaded.outputs.clone(), watched }
+        Self { lane, outputs: loaded.outputs.clone(), watched, databases }
     }
 
     /// Runs one item. None when a store kept the item from a result, which says nothing about the version.
@@ -78,7 +81,7 @@ impl Side {
             call += 1;
         };
         let waited = matches!(&run.result, Err(fault) if fault.kind == FailureKind::Retryable || fault.code == error_names::TIMEOUT);
-        if waited && self.watched.trouble().is_some() {
+        if waited && (self.watched.trouble().is_some() || self.databases.trouble().is_some()) {
             return None;
         }
         let ItemRun { result, rows, took, memory, .. } = run;

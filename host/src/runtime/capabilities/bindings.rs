@@ -13,6 +13,8 @@ wasmtime::component::bindgen!({
         "gristmill:plugin/objects.[drop]object": trappable,
         "gristmill:plugin/tables.[method]scan.columns": trappable,
         "gristmill:plugin/tables.[drop]scan": trappable,
+        "gristmill:plugin/sql.[method]rows.columns": trappable,
+        "gristmill:plugin/sql.[drop]rows": trappable,
         "gristmill:plugin/objects.[drop]chunks": trappable,
         "gristmill:plugin/objects.[drop]listing": trappable,
         default: async | trappable,
@@ -23,5 +25,6 @@ wasmtime::component::bindgen!({
         "gristmill:plugin/objects.chunks": super::objects::handles::ChunkReader,
         "gristmill:plugin/objects.listing": super::objects::handles::ObjectListing,
         "gristmill:plugin/tables.scan": super::tables::handles::TableScan,
+        "gristmill:plugin/sql.rows": super::sql::handles::QueryRows,
     },
 });

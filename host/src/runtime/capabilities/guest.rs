@@ -10,6 +10,7 @@ use super::logging::LoggingCtx;
 use super::metrics::MetricsCtx;
 use super::objects::{ObjectsCtx, ObjectsView};
 use super::output::OutputCtx;
+use super::sql::{SqlCtx, SqlView};
 use super::tables::TablesView;
 use super::wasi::LazyWasiCtx;
 use crate::job::Item;
@@ -28,6 +29,7 @@ pub(in crate::runtime) struct Guest {
     /// The handles of all capabilities.
     pub(super) table: ResourceTable,
     pub(in crate::runtime) objects: ObjectsCtx,
+    sql: SqlCtx,
     pub(in crate::runtime) output: OutputCtx,
     pub(super) metrics: MetricsCtx,
     pub(super) logging: LoggingCtx,
@@ -39,11 +41,14 @@ impl Guest {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let logging = LoggingCtx::new(&batch, item);
+        // What the host holds for the instance is one sum.
+        let held = HostMemory::new();
         Self {
             memory: MemoryBudget::new(batch.limits.memory),
             time,
             table,
-            objects: ObjectsCtx::new(batch.clone(), io, HostMemory::new()),
+            objects: ObjectsCtx::new(batch.clone(), io.clone(), held.clone()),
+            sql: SqlCtx::new(batch.clone(), io, held),
             output: OutputCtx::new(&batch),
             metrics: MetricsCtx::new(&batch),
             wasi: LazyWasiCtx::new(&batch, item, logging.clone()),
@@ -65,6 +70,11 @@ impl Guest {
     /// What the functions of `tables` work on.
     pub(super) fn tables(&mut self) -> TablesView<'_> {
         TablesView { objects: &mut self.objects, table: &mut self.table, time: &self.time, logging: &self.logging }
+    }
+
+    /// What the functions of `sql` work on.
+    pub(super) fn sql(&mut self) -> SqlView<'_> {
+        SqlView { ctx: &mut self.sql, table: &mut self.table, time: &self.time, objects: &mut self.objects }
     }
 
     /// What the functions of `objects` work on.

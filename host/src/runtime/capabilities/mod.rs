@@ -5,7 +5,8 @@
 //! - one `add_to_linker`, which is told where a store's data has the context.
 //!
 //! No capability knows the store's data ([`Guest`]). None knows another one either, but for `wasi`, whose standard streams are
-//! lines of `logging`, and `tables`, which reads what `objects` grants and has a note for `logging`.
+//! lines of `logging`; `tables`, which reads what `objects` grants and has a note for `logging`; and `sql`, which has the words of
+//! `tables`, and counts what it reads with `objects`.
 //!
 //! To add one, write a file like `metrics.rs`, or a folder like `objects/` if it has handles. Give [`Guest`] its context, call its
 //! `add_to_linker` in [`add_to_linker`], and name it in [`offered`].
@@ -16,6 +17,7 @@ mod logging;
 mod metrics;
 mod objects;
 mod output;
+mod sql;
 mod tables;
 mod wasi;
 
@@ -34,6 +36,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     types::add_to_linker::<Guest, Types>(linker, |_| Types)?;
     objects::add_to_linker(linker, Guest::objects)?;
     tables::add_to_linker(linker, Guest::tables)?;
+    sql::add_to_linker(linker, Guest::sql)?;
     output::add_to_linker(linker, |guest| &mut guest.output)?;
     metrics::add_to_linker(linker, |guest| &mut guest.metrics)?;
     logging::add_to_linker(linker, |guest| &mut guest.logging)?;
@@ -57,7 +60,7 @@ pub(super) fn compatible(version: &str) -> bool {
 /// Whether the host offers an interface of this name. Linking checks afterwards that its functions are the expected
 /// ones.
 pub(super) fn offered(name: &str) -> bool {
-    const OURS: [&str; 5] = ["types", "objects", "tables", "output", "metrics"];
+    const OURS: [&str; 6] = ["types", "objects", "tables", "sql", "output", "metrics"];
     const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
     let Some((interface, version)) = name.split_once('@') else { return false };
     match interface.split_once('/') {

@@ -13,6 +13,7 @@ pub(super) use super::contract::{Subject, all_types, batch_id, commit, rows, sui
 use super::objects::ObjectsSink;
 use super::sqlite::SqliteSink;
 use super::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink, Written, cells};
+use crate::database::Connections;
 use crate::dataset::{Column, ColumnType, Format, Layout, PageCompression, Target, TextCompression};
 use crate::job::BatchId;
 use crate::object::{
@@ -178,7 +179,7 @@ impl TableSink for Nowhere {
 
 /// Stores with these tables.
 pub(super) fn with_tables(tables: Arc<dyn TableSink>) -> Stores {
-    Stores { objects: Arc::new(MemoryStore::default()), tables }
+    Stores { objects: Arc::new(MemoryStore::default()), tables, databases: Connections::default() }
 }
 
 struct Objects {
@@ -277,7 +278,7 @@ impl Subject for Objects {
     }
 
     fn stores(&self) -> Stores {
-        Stores { objects: Arc::new(self.store.clone()), tables: Arc::new(Nowhere) }
+        Stores { objects: Arc::new(self.store.clone()), tables: Arc::new(Nowhere), databases: Connections::default() }
     }
 
     fn target(&self) -> Target {

@@ -2,7 +2,7 @@
 
 mod ahead;
 pub(super) mod handles;
-mod words;
+pub(super) mod words;
 
 use std::time::Instant;
 

@@ -33,14 +33,14 @@ fn format(format: wit::Format) -> Format {
     }
 }
 
-pub(super) fn encoding(encoding: wit::Encoding) -> Encoding {
+pub(in crate::runtime::capabilities) fn encoding(encoding: wit::Encoding) -> Encoding {
     match encoding {
         wit::Encoding::ArrowIpc => Encoding::ArrowIpc,
         wit::Encoding::JsonLines => Encoding::JsonLines,
     }
 }
 
-pub(super) fn column(column: &Column) -> wit::Column {
+pub(in crate::runtime::capabilities) fn column(column: &Column) -> wit::Column {
     let type_ = match column.value_type {
         ValueType::Boolean => wit::ValueType::Boolean,
         ValueType::Int64 => wit::ValueType::Int64,
