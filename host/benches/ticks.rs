@@ -24,7 +24,6 @@ use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::Stores;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
-use gristmill::windows::ask::NoSources;
 use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle};
@@ -137,7 +136,6 @@ async fn services(
     let services = Services {
         data_catalog: Arc::new(NoCatalog),
         registers: Arc::new(SqliteLedger::open(folder).unwrap()),
-        sources: Arc::new(NoSources),
         catalog: Arc::new(catalog),
         queue: queue.clone(),
         ledger: Arc::new(SqliteLedger::open(folder).unwrap()),

@@ -732,6 +732,7 @@ fn a_table_is_planned_first_and_its_window_closed_last() {
     let text = r#"
         dataset = "shipments"
         plugin.component = "p.wasm"
+        grants.sql = ["shop"]
         [[stage]]
         name = "land"
         [stage.map.item_reader]

@@ -44,10 +44,10 @@ pub(super) async fn prepare(
         return Ok(Err(refused(&format!("{} reads no table", batch.dataset))));
     };
     let planned = async {
-        let source = services.sources.source(&spec.connection)?;
-        let table = Table::open(&*source, spec).await?;
+        let source = services.stores.databases.named(&spec.connection).map_err(SourceError::from)?;
+        let table = Table::open(source, spec).await?;
         let window = match &spec.window {
-            Some(_) => Some(open(services, &*source, &table, spec, dataset.of(), plan, now.into()).await?),
+            Some(_) => Some(open(services, source, &table, spec, dataset.of(), plan, now.into()).await?),
             None => None,
         };
         let items = match &window {

@@ -14,7 +14,6 @@ use crate::ledger::registers::Registers;
 use crate::queue::Queue;
 use crate::sink::Stores;
 use crate::telemetry::metrics::Metrics;
-use crate::windows::ask::Sources;
 
 /// How long a claim lasts unless it is renewed, where nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -29,8 +28,6 @@ pub struct Services {
     pub ledger: Arc<dyn Ledger>,
     /// Texts that outlive batches: what runs took of tables.
     pub registers: Arc<dyn Registers>,
-    /// Databases by the names of their connections.
-    pub sources: Arc<dyn Sources>,
     /// Who waits.
     pub callback: Arc<dyn Callback>,
     /// What plugins read, and where rows and reports go.

@@ -37,7 +37,6 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::emf;
 use crate::telemetry::metrics::Metrics;
 use crate::trust::{Kms, Policy};
-use crate::windows::ask::NoSources;
 use crate::worker::pressure::Pressure;
 use crate::worker::protection::{self, EcsAgent};
 use crate::worker::{Activity, Worker, depth};
@@ -184,7 +183,6 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         queue,
         ledger: ledger.clone(),
         registers: registers.clone(),
-        sources: Arc::new(NoSources),
         callback: callback.clone(),
         stores: stores.clone(),
         guests: guests.clone(),

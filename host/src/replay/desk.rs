@@ -21,7 +21,6 @@ use crate::queue::{Queue as _, QueueError};
 use crate::report::FullReport;
 use crate::sink::Stores;
 use crate::telemetry::metrics::Metrics;
-use crate::windows::ask::NoSources;
 
 /// The largest report that is read, in bytes.
 const MAX_REPORT: u64 = 256 << 20;
@@ -84,7 +83,6 @@ impl Desk {
         let services = Services {
             data_catalog: Arc::new(NoCatalog),
             registers: Arc::new(NoLedger),
-            sources: Arc::new(NoSources),
             catalog: Arc::new(Catalog::of(loaded)),
             queue: queue.clone(),
             ledger: Arc::new(Clock(started)),

@@ -1,7 +1,5 @@
 //! Questions to a database whose answers are texts.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
 /// A row of an answer.
@@ -23,24 +21,6 @@ pub enum SourceError {
 pub trait Ask: Send + Sync {
     /// The rows of a statement all of whose columns and parameters are texts.
     async fn ask(&self, statement: &str, parameters: &[String]) -> Result<Vec<Texts>, SourceError>;
-}
-
-/// Databases by the names of their connections.
-pub trait Sources: Send + Sync {
-    /// The database of this name.
-    fn source(&self, connection: &str) -> Result<Arc<dyn Ask>, SourceError>;
-}
-
-/// No database.
-#[derive(Clone, Copy, Debug)]
-pub struct NoSources;
-
-impl Sources for NoSources {
-    fn source(&self, connection: &str) -> Result<Arc<dyn Ask>, SourceError> {
-        Err(SourceError::Refused(format!(
-            "nobody has said what the connection `{connection}` is: give `--connections FILE`"
-        )))
-    }
 }
 
 /// The one value of an answer; none where it is null or there is no row.

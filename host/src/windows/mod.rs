@@ -8,6 +8,7 @@ pub mod history;
 pub mod kept;
 mod plan;
 mod planned;
+mod postgres;
 mod slices;
 mod statement;
 pub mod stop;

@@ -35,7 +35,6 @@ use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{Stores, TableSink};
 use gristmill::telemetry::metrics::Metrics;
 use gristmill::trust::Policy;
-use gristmill::windows::ask::{NoSources, Sources};
 use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -83,8 +82,6 @@ pub(crate) struct Setup {
     /// The ledger, if not SQLite.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     pub(crate) deliveries: u32,
-    /// The databases.
-    pub(crate) sources: Arc<dyn Sources>,
     /// One more dataset, `guest`: the body of its plugin's `process`, as `guest.rs` has it, and keys of `[plugin]`.
     pub(crate) guest: Option<(&'static str, &'static str)>,
     /// How many columns its rows have beside `id`: numbers that may be null.
@@ -112,7 +109,6 @@ impl House {
             tables: None,
             ledger: None,
             deliveries: 3,
-            sources: Arc::new(NoSources),
             guest: None,
             columns: 0,
             guests: None,
@@ -187,7 +183,6 @@ impl House {
             queue: queue.clone(),
             ledger: ledger.clone(),
             registers,
-            sources: setup.sources,
             callback: callback.clone(),
             stores,
             guests: setup.guests.unwrap_or_else(Handle::current),

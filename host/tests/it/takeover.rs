@@ -36,7 +36,6 @@ use gristmill::runtime::{Runtime, RuntimeConfig};
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::sink::{LeaseCheck, OutputSchema, Sink, SinkError, Staging, Stores, TableRows, TableSink};
 use gristmill::telemetry::metrics::Metrics;
-use gristmill::windows::ask::NoSources;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -335,7 +334,6 @@ impl World {
         let services = Services {
             data_catalog: Arc::new(NoCatalog),
             registers: self.ledger.clone(),
-            sources: Arc::new(NoSources),
             catalog: Arc::new(catalog),
             queue: self.queue.clone(),
             ledger: Arc::new(Watched { inner: self.ledger.clone(), watch: watch.clone() }),

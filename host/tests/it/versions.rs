@@ -26,7 +26,6 @@ use gristmill::sink::Stores;
 use gristmill::sink::sqlite::SqliteSink;
 use gristmill::telemetry::metrics::Metrics;
 use gristmill::trust::Policy;
-use gristmill::windows::ask::NoSources;
 use gristmill::worker::{Activity, Worker};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -116,7 +115,6 @@ impl House {
             queue: self.queue.clone(),
             ledger: Arc::new(SqliteLedger::open(self.folder.path()).unwrap()),
             registers: Arc::new(SqliteLedger::open(self.folder.path()).unwrap()),
-            sources: Arc::new(NoSources),
             callback: self.callback.clone(),
             stores,
             guests: Handle::current(),

@@ -40,7 +40,6 @@ use crate::telemetry::admin::{self, Readiness};
 use crate::telemetry::guests::GuestLines;
 use crate::telemetry::metrics::Metrics;
 use crate::text::line;
-use crate::windows::ask::NoSources;
 use crate::worker::{Activity, Worker};
 
 /// How long what is left after the grace may take to let go of its batch.
@@ -93,7 +92,6 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         queue: queue.clone(),
         ledger: folder.ledger.clone(),
         registers: folder.ledger.clone(),
-        sources: Arc::new(NoSources),
         callback: callback.clone(),
         stores: stores.clone(),
         guests: guests.clone(),

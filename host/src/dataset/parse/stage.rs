@@ -169,6 +169,11 @@ fn of_table(node: &Node<'_>, dataset: &Dataset, before: &[(&Node<'_>, Dataset)])
         let help = "the slices of a run are written to an object below it, which the state machine reads";
         below(node, &["output"]).note::<()>("a stage that reads a table needs an output with a `prefix`", Some(help));
     }
+    if !dataset.grants.sql.contains(&table.connection) {
+        let at = below(node, &["map", "item_reader", "connection"]);
+        let help = format!("grant it: `sql = [\"{}\"]` in `[grants]`", table.connection);
+        at.note::<()>(format!("the connection `{}` is not granted", table.connection), Some(&help));
+    }
     if table.window.is_some()
         && let Some((_, other)) = before.iter().find(|(_, other)| other.window().is_some())
     {

@@ -868,6 +868,7 @@ fn stages_that_do_not_fit_together_are_refused() {
 const TABLE: &str = r#"
 dataset = "shipments"
 plugin.component = "p.wasm"
+grants.sql = ["shop"]
 
 [[stage]]
 name = "land"
@@ -912,6 +913,7 @@ fn tables_that_cannot_be_read_are_refused() {
         wrong("public.shipments", "a.b.c"),
         wrong("\"public.shipments\"", "\"\""),
         wrong("connection = \"shop\"", ""),
+        wrong("grants.sql = [\"shop\"]", ""),
         wrong("lower = 1, upper = 5", "lower = 5, upper = 5"),
         wrong("lower = 1, ", ""),
         wrong("column = \"quarter\", ", ""),
@@ -924,38 +926,40 @@ fn tables_that_cannot_be_read_are_refused() {
         wrong("table = \"public.shipments\"", "json_lines = \"s3://b/k\""),
         wrong("prefix = \"s3://b/raw/\"\nformat = \"parquet\"", "table = \"rows\"\nkey = [\"id\"]"),
     ].join("\n"), @r#"
-    d.toml:8:9: stage[0].map.item_reader.table: `a.b.c` names neither a table nor a table of a schema
+    d.toml:9:9: stage[0].map.item_reader.table: `a.b.c` names neither a table nor a table of a schema
         help: write `table` or `schema.table`; a database is the connection's
-    d.toml:8:9: stage[0].map.item_reader.table: a name of PostgreSQL has 1 to 63 bytes and no NUL: ``
-    d.toml:7:1: stage[0].map.item_reader: the key `connection` is missing
-    d.toml:11:10: stage[0].map.item_reader.slices: `lower` is not below `upper`
-    d.toml:11:10: stage[0].map.item_reader.slices: of `lower` and `upper` one is missing
+    d.toml:9:9: stage[0].map.item_reader.table: a name of PostgreSQL has 1 to 63 bytes and no NUL: ``
+    d.toml:8:1: stage[0].map.item_reader: the key `connection` is missing
+    d.toml:10:14: stage[0].map.item_reader.connection: the connection `shop` is not granted
+        help: grant it: `sql = ["shop"]` in `[grants]`
+    d.toml:12:10: stage[0].map.item_reader.slices: `lower` is not below `upper`
+    d.toml:12:10: stage[0].map.item_reader.slices: of `lower` and `upper` one is missing
         help: give both, or none of them
-    d.toml:11:10: stage[0].map.item_reader.slices: `lower` and `upper` are values of a `column`
+    d.toml:12:10: stage[0].map.item_reader.slices: `lower` and `upper` are values of a `column`
         help: name the column too
-    d.toml:11:62: stage[0].map.item_reader.slices.count: expected a number of slices, from 1 to 10,000, found 0
-    d.toml:12:10: stage[0].map.item_reader.window: the key `column` is missing
-    d.toml:12:33: stage[0].map.item_reader.window.lag: expected a time span such as "30s" or "2h 30m", found the text "-1s"
-    d.toml:12:40: stage[0].map.item_reader.window.count_late: expected true or false, found 1
-    d.toml:10:11: stage[0].map.item_reader.columns: `id` is there twice
-    d.toml:12:1: stage[0].map.item_reader.max_items: `max_items` belongs to what is read; a table has as many items as `slices` says
-    d.toml:9:1: stage[0].map.item_reader.connection: `connection` belongs to `table`: it is about a table of a database
-    d.toml:10:1: stage[0].map.item_reader.columns: `columns` belongs to `table`: it is about a table of a database
-    d.toml:11:1: stage[0].map.item_reader.slices: `slices` belongs to `table`: it is about a table of a database
-    d.toml:12:1: stage[0].map.item_reader.window: `window` belongs to `table`: it is about a table of a database
-    d.toml:13:1: stage[0].output: a stage that reads a table needs an output with a `prefix`
+    d.toml:12:62: stage[0].map.item_reader.slices.count: expected a number of slices, from 1 to 10,000, found 0
+    d.toml:13:10: stage[0].map.item_reader.window: the key `column` is missing
+    d.toml:13:33: stage[0].map.item_reader.window.lag: expected a time span such as "30s" or "2h 30m", found the text "-1s"
+    d.toml:13:40: stage[0].map.item_reader.window.count_late: expected true or false, found 1
+    d.toml:11:11: stage[0].map.item_reader.columns: `id` is there twice
+    d.toml:13:1: stage[0].map.item_reader.max_items: `max_items` belongs to what is read; a table has as many items as `slices` says
+    d.toml:10:1: stage[0].map.item_reader.connection: `connection` belongs to `table`: it is about a table of a database
+    d.toml:11:1: stage[0].map.item_reader.columns: `columns` belongs to `table`: it is about a table of a database
+    d.toml:12:1: stage[0].map.item_reader.slices: `slices` belongs to `table`: it is about a table of a database
+    d.toml:13:1: stage[0].map.item_reader.window: `window` belongs to `table`: it is about a table of a database
+    d.toml:14:1: stage[0].output: a stage that reads a table needs an output with a `prefix`
         help: the slices of a run are written to an object below it, which the state machine reads
     "#);
     let of_one_map = TABLE.replace("[[stage]]\nname = \"land\"\n", "").replace("stage.", "");
     assert_snapshot!(stages(&of_one_map).unwrap_err(), @r#"
-    d.toml:5:2: map: `item_reader`: a table is read by a `[[stage]]`
+    d.toml:6:2: map: `item_reader`: a table is read by a `[[stage]]`
         help: write the map as `[[stage]]` with a `name`: then a run begins with a step that plans the slices
     "#);
     let twice = format!("{TABLE}{}", &TABLE[TABLE.find("[[stage]]").unwrap()..])
         .replacen("land", "first", 1)
         .replacen("raw", "first", 1);
     assert_snapshot!(stages(&twice).unwrap_err(), @r#"
-    d.toml:24:10: stage[1].map.item_reader.window: the stage `shipments.first` has a window already
+    d.toml:25:10: stage[1].map.item_reader.window: the stage `shipments.first` has a window already
         help: a dataset has one window: write another dataset file
     "#);
 }
