@@ -36,7 +36,8 @@ impl Date {
     }
 
     /// Year, month and day.
-    fn ymd(self) -> (i64, i64, i64) {
+    #[must_use]
+    pub fn ymd(self) -> (i64, i64, i64) {
         const DAYS_OF_400_YEARS: i64 = 146_097;
         let days = i64::from(self.0) + 719_468;
         let (era, day) = (days.div_euclid(DAYS_OF_400_YEARS), days.rem_euclid(DAYS_OF_400_YEARS));

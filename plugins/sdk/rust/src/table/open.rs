@@ -96,6 +96,14 @@ pub struct Blocks {
     scan: Option<host::Scan>,
 }
 
+impl Blocks {
+    /// The names and types of the columns, in order; none behind the end.
+    pub fn columns(&self) -> Vec<(String, Type)> {
+        let columns = self.scan.iter().flat_map(host::Scan::columns);
+        columns.map(|column| (column.name, column.type_.into())).collect()
+    }
+}
+
 impl Iterator for Blocks {
     type Item = Result<Block, Failure>;
 
