@@ -233,3 +233,27 @@ async fn tried<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Fault>>) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Connections;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_may_hold_up_others_does_not_wait_for_ever() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let shop = "[shop]\nurl = 'postgresql://reader@localhost/shop'\ntls = 'off'\nconnections = 2";
+        std::fs::write(file.path(), shop).unwrap();
+        let connections = Connections::load(file.path(), None).unwrap();
+        let shop = connections.named("shop").unwrap();
+        let held = [shop.turn(Patience::Endless).await.unwrap(), shop.turn(Patience::Short).await.unwrap()];
+        let refused = shop.turn(Patience::Short).await.unwrap_err();
+        assert!(
+            matches!(&refused, DatabaseError::Unavailable(why) if why.contains("all 2 sessions are in use")),
+            "{refused:?}"
+        );
+        assert!(tokio::time::timeout(Duration::from_secs(3600), shop.turn(Patience::Endless)).await.is_err());
+        drop(held);
+        shop.turn(Patience::Short).await.unwrap();
+    }
+}
