@@ -24,7 +24,7 @@ WHERE = [("n", ">=", 1), ("x", "<", 0.5), ("id", "!=", "z"), ("on", "==", True),
     name="rain",
     version="1.2.3",
     outputs={"rows": {"pk": "text", "n": "int64?"}},
-    settings={"fail": "", "columns": False},
+    settings={"fail": "", "columns": False, "sql": False},
 )
 def rain(item: Any, ctx: Context) -> Any:
     """Rain."""
@@ -42,6 +42,12 @@ def rain(item: Any, ctx: Context) -> Any:
         for row in readings.rows():
             ctx.emit("rows", {"pk": row["id"], "n": row["n"]})
         return None
+    if ctx.settings["sql"]:
+        found = ctx.query("shop", "select $1", [None, True, 7, 0.5, "a", b"b"], block_rows=9)
+        assert found.columns == {"id": "text", "n": "int64"}
+        for row in found.rows():
+            ctx.emit("rows", {"pk": row["id"], "n": row["n"]})
+        return None
     for row in ctx.open(ctx.uri(item)).csv():
         ctx.emit("rows", {"pk": row["ID"], "n": int(row["N"])})
     ctx.count("files")
@@ -54,7 +60,7 @@ class World:
 
     def __init__(self, component: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         self.objects, self.output, self.types = component.objects, component.output, component.types
-        self.tables = component.tables
+        self.tables, self.sql = component.tables, component.sql
         self.err: type[Any] = component.Err
         self.error: Any = None
         self.emit_error: Any = None
@@ -66,6 +72,7 @@ class World:
         self.closed = 0
         monkeypatch.setattr(component.objects, "open", self.open)
         monkeypatch.setattr(component.tables, "open", self.scan)
+        monkeypatch.setattr(component.sql, "query", lambda *asked: self.scan("sql", asked))
         monkeypatch.setattr(component.output, "emit", self.emit)
         monkeypatch.setattr(component.metrics, "count", lambda *a: self.metrics.append(("count", *a)))
         monkeypatch.setattr(component.metrics, "observe", lambda *a: self.metrics.append(("observe", *a)))
@@ -213,6 +220,34 @@ def test_an_objects_error_decides_the_items_fate(world: World, case: str, kind: 
     assert world.closed == 2
 
 
+def test_a_statement_and_its_parameters_are_the_contracts(world: World) -> None:
+    world.process('{"sql":true}')
+    sql = world.sql
+    parameters = [
+        sql.Value_Null(), sql.Value_Boolean(True), sql.Value_Int64(7), sql.Value_Float64(0.5), sql.Value_Text("a"),
+        sql.Value_Binary(b"b"),
+    ]
+    options = sql.QueryOptions(9, world.tables.Encoding.ARROW_IPC)
+    assert world.asked == [("sql", ("shop", "select $1", parameters, options))]
+    assert world.emitted == [("rows", b'{"pk":"a","n":1}\n{"pk":"b","n":null}\n{"pk":"c","n":3}\n')]
+    assert world.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "code"),
+    [
+        ("Error_Denied", "Failure_Reject", "DatabaseDenied"),
+        ("Error_Invalid", "Failure_Reject", "DatabaseInvalid"),
+        ("Error_TooLarge", "Failure_Reject", "DatabaseTooLarge"),
+        ("Error_Unavailable", "Failure_Retry", "DatabaseUnavailable"),
+    ],
+)
+def test_a_databases_error_decides_the_items_fate(world: World, case: str, kind: str, code: str) -> None:
+    world.error = getattr(world.sql, case)("connection `shop`: why")
+    assert world.failure('{"sql":true}') == (kind, code, "connection `shop`: why")
+    assert world.closed == 1
+
+
 @pytest.mark.parametrize(
     ("case", "code"),
     [("Error_NoSuchOutput", "NoSuchOutput"), ("Error_Invalid", "OutputInvalid"), ("Error_TooLarge", "OutputTooLarge")],
@@ -234,6 +269,7 @@ def test_other_exceptions_reject_with_their_name_and_leave_a_traceback(world: Wo
 
 def test_every_error_of_the_contract_is_mapped(component: ModuleType) -> None:
     assert set(component._OBJECT_ERRORS) == set(component.objects.Error.__args__)
+    assert set(component._DATABASE_ERRORS) == set(component.sql.Error.__args__)
     assert set(component._OUTPUT_ERRORS) == set(component.output.Error.__args__)
 
 

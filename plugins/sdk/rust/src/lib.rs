@@ -33,6 +33,7 @@
 //! - [`objects`] reads from S3 (or a folder, on a laptop); [`csv`] splits what was read, at more than a gigabyte a second.
 //! - [`table`] reads Parquet, CSV and JSON lines as typed columns, which the host decodes. [`table::Columnar`] takes many rows,
 //!   and hands them over as columns; [`table::Columns`] takes columns. The feature `arrow` adds record batches of arrow-rs.
+//! - [`sql`] asks the databases whose connections the dataset file grants, and gives the same columns.
 //! - [`Rows`] takes rows, [`metrics`] numbers for operators, and the macros of the [`log`] crate write to the host's log.
 //! - [`Failure`] is what to return instead of a result: *reject* where the input is bad and will always be, *retry* where
 //!   something outside was not ready. Errors of this crate know which of the two they are; `?` is enough.
@@ -42,6 +43,7 @@
 
 pub mod csv;
 pub mod objects;
+pub mod sql;
 pub mod table;
 
 #[doc(hidden)]

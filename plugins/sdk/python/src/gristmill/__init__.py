@@ -22,6 +22,10 @@ ordinary Python, for pytest.
 from .block import Block
 from .context import Context
 from .failure import (
+    DatabaseDenied,
+    DatabaseInvalid,
+    DatabaseTooLarge,
+    DatabaseUnavailable,
     Failure,
     ObjectChanged,
     ObjectDenied,
@@ -40,6 +44,10 @@ from .table import Table
 __all__ = [
     "Block",
     "Context",
+    "DatabaseDenied",
+    "DatabaseInvalid",
+    "DatabaseTooLarge",
+    "DatabaseUnavailable",
     "Failure",
     "Object",
     "ObjectChanged",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from componentize_py_types import Err
 from wit_world.imports import logging as wasi_logging
-from wit_world.imports import metrics, objects, output, tables, types
+from wit_world.imports import metrics, objects, output, sql, tables, types
 
 from . import failure
 from .block import Block, arrow
@@ -23,6 +23,7 @@ from .call import call, verdict
 from .host import Compression, Entry, Tabular
 from .plugin import Plugin
 from .request import COMPARISONS, VALUE_TYPES, Condition, Layout, Request, ValueType
+from .statement import Parameter, Statement
 
 for _late in ("_strptime", "encodings.ascii", "encodings.cp1252", "encodings.latin_1", "encodings.utf_16"):
     importlib.import_module(_late)
@@ -34,6 +35,12 @@ _OBJECT_ERRORS = {
     objects.Error_Unavailable: failure.ObjectUnavailable,
     objects.Error_TooLarge: failure.ObjectTooLarge,
     objects.Error_Changed: failure.ObjectChanged,
+}
+_DATABASE_ERRORS = {
+    sql.Error_Denied: failure.DatabaseDenied,
+    sql.Error_Invalid: failure.DatabaseInvalid,
+    sql.Error_Unavailable: failure.DatabaseUnavailable,
+    sql.Error_TooLarge: failure.DatabaseTooLarge,
 }
 _OUTPUT_ERRORS = {
     output.Error_NoSuchOutput: "NoSuchOutput",
@@ -127,6 +134,16 @@ class _WasmHost:
         columns = {column.name: _TYPE_NAMES[column.type] for column in handle.columns()}
         return Tabular(columns, _blocks(handle, columns, uri))
 
+    def query(self, statement: Statement) -> Tabular:
+        options = sql.QueryOptions(statement.block_rows, tables.Encoding.ARROW_IPC)
+        parameters = [_value(parameter) for parameter in statement.parameters]
+        try:
+            handle = sql.query(statement.connection, statement.text, parameters, options)
+        except Err as error:
+            _raise_database_error(error)
+        columns = {column.name: _TYPE_NAMES[column.type] for column in handle.columns()}
+        return Tabular(columns, _rows(handle, columns, f"connection {statement.connection}"))
+
     def emit(self, name: str, json_lines: bytes) -> None:
         try:
             output.emit(name, output.Rows_JsonLines(json_lines))
@@ -206,6 +223,36 @@ def _predicate(condition: Condition) -> Any:
         case str():
             value = tables.Literal_Text(condition.value)
     return tables.Predicate(condition.column, _COMPARISONS[condition.comparison], value)
+
+
+def _value(parameter: Parameter) -> Any:
+    match parameter:
+        case None:
+            return sql.Value_Null()
+        # bool before int: True is an int to Python.
+        case bool():
+            return sql.Value_Boolean(parameter)
+        case int():
+            return sql.Value_Int64(parameter)
+        case float():
+            return sql.Value_Float64(parameter)
+        case str():
+            return sql.Value_Text(parameter)
+        case bytes():
+            return sql.Value_Binary(parameter)
+
+
+def _rows(handle: Any, columns: Mapping[str, ValueType], place: str) -> Iterator[Block]:
+    try:
+        with handle:
+            while (content := handle.next()) is not None:
+                yield arrow(content, columns, place)
+    except Err as error:
+        _raise_database_error(error)
+
+
+def _raise_database_error(error: Any) -> NoReturn:
+    raise _DATABASE_ERRORS[type(error.value)](error.value.value) from None
 
 
 def _blocks(handle: Any, columns: Mapping[str, ValueType], uri: str) -> Iterator[Block]:

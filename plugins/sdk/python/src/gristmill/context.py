@@ -13,6 +13,7 @@ from .plugin import Plugin
 from .request import Columns, Where, layout, request
 from .rows import RowBuffer
 from .scan import Scan
+from .statement import statement as ask
 
 
 class Context:
@@ -77,6 +78,18 @@ class Context:
         asked = request(columns, where, block_rows, layout(format, header, delimiter))
         opened = self._host.scan(uri, asked)
         return Scan(uri, opened.columns, opened.blocks)
+
+    def query(
+        self, connection: str, statement: str, parameters: Sequence[Any] = (), *, block_rows: int = 0
+    ) -> Scan:
+        """Asks a database, by the name of a connection that the dataset file must grant (`[grants] sql`).
+
+        `statement` can only read; `parameters` are its `$1`, `$2`, and so on: numbers, texts, bytes, None, or what
+        `datetime`, `decimal` and `uuid` have. They are bound, never spliced into it.
+        `block_rows`: the most rows of a block; 0 leaves it to the host.
+        """
+        asked = self._host.query(ask(connection, statement, parameters, block_rows))
+        return Scan(f"connection {connection}", asked.columns, asked.blocks)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose URI starts with `prefix`, in ascending order. The prefix must lie within one grant."""

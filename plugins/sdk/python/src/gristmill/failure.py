@@ -66,3 +66,31 @@ class ObjectChanged(Retry):
 
     def __init__(self, message: str) -> None:
         super().__init__("ObjectChanged", message)
+
+
+class DatabaseDenied(Reject):
+    """The dataset file does not grant the connection, nobody knows it, or the database refused its user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DatabaseDenied", message)
+
+
+class DatabaseInvalid(Reject):
+    """A statement that makes no sense there, or a value that no block can hold."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DatabaseInvalid", message)
+
+
+class DatabaseTooLarge(Reject):
+    """A row with more bytes than a block may have."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DatabaseTooLarge", message)
+
+
+class DatabaseUnavailable(Retry):
+    """The database did not answer, broke off, or took too long."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DatabaseUnavailable", message)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from .block import Block
 from .request import Request, ValueType
+from .statement import Statement
 
 Compression = Literal["auto", "none", "gzip", "zstd", "bzip2"]
 
@@ -46,6 +47,8 @@ class Host(Protocol):
     def list(self, prefix: str) -> Iterator[Entry]: ...
 
     def scan(self, uri: str, request: Request) -> Tabular: ...
+
+    def query(self, statement: Statement) -> Tabular: ...
 
     def emit(self, output: str, json_lines: bytes) -> None: ...
 

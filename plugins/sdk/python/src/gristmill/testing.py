@@ -18,18 +18,22 @@ import gzip
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from .call import call
-from .failure import ObjectInvalid, ObjectNotFound, ObjectTooLarge, Reject
+from .failure import DatabaseDenied, ObjectInvalid, ObjectNotFound, ObjectTooLarge, Reject
 from .given import Given, scan
 from .host import Compression, Entry, Tabular
 from .plugin import Column, Plugin
-from .request import Request
+from .request import Layout, Request
+from .statement import Parameter, Statement
+
+Database = Callable[[str, Sequence[Parameter]], Given]
+"""What stands for a database: a statement and its parameters in, rows or columns out."""
 
 CHUNK = 1024 * 1024
 MAX_READ = 8 * 1024 * 1024
@@ -55,6 +59,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     objects: Mapping[str, bytes | str | Path] | None = None,
     tables: Mapping[str, Given] | None = None,
+    databases: Mapping[str, Database] | None = None,
     folder: Path | str | None = None,
     dataset: str = "desk",
     index: int = 0,
@@ -63,9 +68,10 @@ def run(
 
     `objects` maps URIs to their bytes, text, or a local file; `folder` stands for the store, `s3://bucket/key` being
     `folder/bucket/key`. `tables` maps the URIs that the plugin gives to `ctx.table` to rows (dicts) or columns (lists):
-    the desk decodes no Parquet.
+    the desk decodes no Parquet. `databases` maps the connections that the plugin gives to `ctx.query` to a function from a
+    statement and its parameters to rows or columns.
     """
-    desk = _Desk(plugin, objects or {}, tables or {}, Path(folder) if folder is not None else None)
+    desk = _Desk(plugin, objects or {}, tables or {}, databases or {}, Path(folder) if folder is not None else None)
     value = call(
         plugin,
         desk,
@@ -85,11 +91,13 @@ class _Desk:
         plugin: Plugin,
         objects: Mapping[str, bytes | str | Path],
         tables: Mapping[str, Given],
+        databases: Mapping[str, Database],
         folder: Path | None,
     ) -> None:
         self._plugin = plugin
         self._objects = objects
         self._tables = tables
+        self._databases = databases
         self._folder = folder
         self.result = Result(
             rows={name: [] for name in plugin.outputs}, counts=defaultdict(int), observations=defaultdict(list)
@@ -120,6 +128,13 @@ class _Desk:
         if uri not in self._tables:
             raise ObjectNotFound(f"{uri}: there is no such table; the desk has those that `tables` gives")
         return scan(uri, self._tables[uri], request)
+
+    def query(self, statement: Statement) -> Tabular:
+        place = f"connection {statement.connection}"
+        if statement.connection not in self._databases:
+            raise DatabaseDenied(f"{place}: it is not granted; the desk has those that `databases` gives")
+        given = self._databases[statement.connection](statement.text, statement.parameters)
+        return scan(place, given, Request(None, (), statement.block_rows, Layout()))
 
     def emit(self, output: str, json_lines: bytes) -> None:
         columns = {column.name: column for column in self._plugin.outputs[output].columns}
