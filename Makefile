@@ -252,7 +252,7 @@ target/tools/bin/cargo-deny:
 	rm -rf target/tools/build
 
 .PHONY: test-host
-test-host: tools plugins generator emulator images ## the host: units, flows, a real Step Functions on an emulator
+test-host: tools plugins generator emulator postgres images ## the host: units, flows, a real Step Functions on an emulator
 	$(LINTED_TEST) $(HOST_CRATES)
 
 # CHAOS_BATCHES=, CHAOS_WORKERS=, CHAOS_KILLS=, CHAOS_FAULTS= (of 100 calls) and CHAOS_SEED= change what is done.
@@ -285,6 +285,10 @@ test-plugins: tools ## the plugins' logic and their SDKs, natively
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml -p gristmill-plugin --features arrow --test arrow
 	plugins/test-python.sh
+
+.PHONY: postgres
+postgres: ## what the tests need of PostgreSQL: Debian's server, without a cluster of its own
+	host/tests/postgres/install.sh
 
 .PHONY: emulator
 emulator: ## what the tests need instead of an AWS account

@@ -1,7 +1,8 @@
 //! The end of a batch's work: all that will be seen of it is ready, then recorded, then made visible, then committed.
 //!
 //! From the record on nobody can make anything else visible, whatever becomes of this process: whoever finds it carries it
-//! out, with any component. Rows of tables alone need no record: the same component writes the same rows under the same keys.
+//! out, with any component. Rows of tables alone need no record, unless they come of a database: the same component writes the same
+//! rows under the same keys.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -140,7 +140,7 @@ async fn claim_and_run(
     };
     // Without a record only rows of tables can be visible: all else is recorded before. What another version shows is not known
     // here.
-    let unrecorded = loaded.has_only_tables() || claimed.component != work::begun(loaded);
+    let unrecorded = loaded.needs_no_record() || claimed.component != work::begun(loaded);
     let seen = record.is_some() || (claimed.resumed && unrecorded);
     let attempt = Arc::new(Attempt::new(claimed, lease, seen, work.shown.running().clone()));
     run_or_carry_out(services, work, delivery, give_up, &attempt, record).await
@@ -280,7 +280,7 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
     let (ready, uploads) = results.prepare(services, loaded, batch, claimed.started).await?;
     let ready = Arc::new(ready);
     // Without a record the claim has to say what is running.
-    let recorded = !loaded.has_only_tables() || claimed.component != work::begun(loaded);
+    let recorded = !loaded.needs_no_record() || claimed.component != work::begun(loaded);
     if recorded {
         commit::record(services, attempt, &ready, uploads).await?;
     }

@@ -123,7 +123,7 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
 /// What a claim says of the version that begins: only that version can end what it shows without a record. One that records before
 /// it shows anything can be followed by any.
 pub(super) fn begun(loaded: &DatasetVersion) -> Digest {
-    if loaded.has_only_tables() { loaded.identity() } else { any_version() }
+    if loaded.needs_no_record() { loaded.identity() } else { any_version() }
 }
 
 /// The digest of nothing: no component has it.
@@ -143,7 +143,7 @@ pub(super) async fn as_begun(
         return Ok(chosen.clone());
     }
     // A gristmill that knew no registry claimed with the component in any case.
-    if chosen.release.is_none() && !chosen.has_only_tables() {
+    if chosen.release.is_none() && !chosen.needs_no_record() {
         return Ok(chosen.clone());
     }
     let version = services.catalog.version(&batch.dataset, &by).await;

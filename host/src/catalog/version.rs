@@ -209,10 +209,11 @@ impl DatasetVersion {
         Need { held: sorted * SORTED, ..Need::of(&self.dataset.name, &self.dataset.plugin) }
     }
 
-    /// Whether all that is ever seen of a batch are rows of tables: no objects, and no report that is one.
-    pub(crate) fn has_only_tables(&self) -> bool {
+    /// Whether a batch may be shown before what is shown is recorded: all that is ever seen of it are rows of tables (no objects,
+    /// and no report that is one), and a repeated one has the same rows. A database may give others the next time.
+    pub(crate) fn needs_no_record(&self) -> bool {
         let tables = self.outputs.iter().all(|output| matches!(output.target, Target::Table { .. }));
-        tables && self.dataset.map.reports.is_none()
+        tables && self.dataset.map.reports.is_none() && self.dataset.grants.sql.is_empty()
     }
 
     /// How many of a batch's items may be rejected, in percent, before the batch fails.

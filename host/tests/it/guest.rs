@@ -60,6 +60,38 @@ impl Default for Guest<'_> {
     }
 }
 
+/// A plugin each of whose items is a statement, which it asks the connection `shop`, `$1` being 7 where there is one. It emits what
+/// comes. With `twice` it asks while it still has the rows of the statement before.
+pub(crate) fn asks(twice: bool) -> Vec<u8> {
+    let ask =
+        "(call $query «shop» (i32.add (local.get $body) (i32.const 1)) (i32.sub (local.get $body-len) (i32.const 2))
+           (i32.const 304) (i32.load8_u (i32.const 300)) (i32.const 0) (i32.const 0) $out)
+         (if (i32.load8_u $out) (then (return (call $gave))))";
+    let process = format!(
+        r#"
+         ;; A list of one value at 304: int64 (2), 7.
+         (i32.store8 (i32.const 304) (i32.const 2)) (i64.store (i32.const 312) (i64.const 7))
+         (i32.store8 (i32.const 300) (i32.eq (i32.load8_u (i32.add (local.get $body) (i32.const 1))) (i32.const 0x53)))
+         {ask}
+         (local.set $i (i32.load (i32.const 68)))
+         {}
+         (loop $more
+           (call $next-rows (local.get $i) $out)
+           (if (i32.load8_u $out) (then (return (call $gave))))
+           (if (i32.load8_u (i32.const 68)) (then
+             (call $emit «rows» (i32.const 1) (i32.load (i32.const 72)) (i32.load (i32.const 76)) $out)
+             (br $more))))
+         (call $drop-rows (local.get $i))
+         (i32.const 0)"#,
+        if twice { ask } else { "" }
+    );
+    let also = r"(func $gave (result i32)
+        (if (i32.eq (i32.load8_u (i32.const 68)) (i32.const 2)) (then
+          (return (call $retry «Unavailable» (i32.load (i32.const 72)) (i32.load (i32.const 76))))))
+        (call $refused))";
+    Guest { process: &process, also, columns: 0, ..Guest::default() }.component()
+}
+
 /// A plugin each of whose items emits so many MiB of rows to each of its outputs. A row is `bytes` (a power of two) of JSON: an `id`
 /// that no other row of the batch has, and a `text`, which the dataset file has to declare.
 pub(crate) fn heavy(mebibytes: u32, bytes: u32, outputs: &[&str]) -> Vec<u8> {
@@ -292,6 +324,9 @@ const HOST: &[(&str, &str, &str, &str)] = &[
     ("chunks", "objects", "[method]object.chunks", "(param i32 i32 i32 i32)"),
     ("next", "objects", "[method]chunks.next", "(param i32 i32)"),
     ("drop-object", "objects", "[drop]object", "(param i32)"),
+    ("query", "sql", "query", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32)"),
+    ("next-rows", "sql", "[method]rows.next", "(param i32 i32)"),
+    ("drop-rows", "sql", "[drop]rows", "(param i32)"),
     ("subscribe", "clock", "subscribe-duration", "(param i64) (result i32)"),
     ("monotonic", "clock", "now", "(result i64)"),
     ("block", "poll", "[method]pollable.block", "(param i32)"),
@@ -339,6 +374,36 @@ const INTERFACES: &[(&str, &[&str], &str)] = &[
     (result (result (own $chunks) (error $error)))))
   (export "[method]chunks.next" (func (param "self" (borrow $chunks))
     (result (result (option (list u8)) (error $error)))))))
+"#,
+    ),
+    (
+        "tables",
+        &["sql"],
+        r#"(import "gristmill:plugin/tables@0.1.0" (instance $tables
+  (type $value-type' (enum "boolean" "int64" "float64" "text" "binary" "date" "timestamp" "json"))
+  (export "value-type" (type $value-type (eq $value-type')))
+  (type $column' (record (field "name" string) (field "type" $value-type) (field "nullable" bool)))
+  (export "column" (type $column (eq $column')))
+  (type $encoding' (enum "arrow-ipc" "json-lines")) (export "encoding" (type $encoding (eq $encoding')))))
+(alias export $tables "encoding" (type $encoding-of-tables))
+"#,
+    ),
+    (
+        "sql",
+        &[],
+        r#"(import "gristmill:plugin/sql@0.1.0" (instance $sql
+  (export "encoding" (type $encoding (eq $encoding-of-tables)))
+  (type $error' (variant (case "denied" string) (case "invalid" string) (case "unavailable" string) (case "too-large" string)))
+  (export "error" (type $error (eq $error')))
+  (type $value' (variant (case "null") (case "boolean" bool) (case "int64" s64) (case "float64" f64) (case "text" string)
+    (case "binary" (list u8))))
+  (export "value" (type $value (eq $value')))
+  (type $options' (record (field "block-rows" u32) (field "encoding" $encoding)))
+  (export "query-options" (type $options (eq $options')))
+  (export "rows" (type $rows (sub resource)))
+  (export "query" (func (param "connection" string) (param "statement" string) (param "parameters" (list $value))
+    (param "options" $options) (result (result (own $rows) (error $error)))))
+  (export "[method]rows.next" (func (param "self" (borrow $rows)) (result (result (option (list u8)) (error $error)))))))
 "#,
     ),
     (

@@ -52,6 +52,7 @@ mod satellite;
 mod shares;
 mod signing;
 mod simulate;
+mod sql;
 mod support;
 mod surroundings;
 mod tables;

@@ -44,7 +44,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::guest::Guest;
+use crate::guest::{self, Guest};
+use crate::postgres;
 
 /// What the two components emit; both also return a value, which makes a report where there is one.
 const ONE: [u64; 2] = [1, 2];
@@ -241,6 +242,48 @@ async fn an_attempt_that_ends_before_anything_is_seen_binds_nobody_to_its_compon
     assert_eq!(world.visible(), world.expected(TWO));
 }
 
+/// Where rows come from a database, they may be others at the next attempt. Who has recorded what is ready has decided which are seen;
+/// before that, nobody has seen any.
+#[tokio::test]
+async fn what_the_first_complete_attempt_read_of_a_database_is_what_is_seen() {
+    let admin = postgres::shared().database("takeover", "CREATE TABLE numbers (id int)").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = postgres::shared().file(folder.path(), "takeover", "");
+    let mut calls = Vec::new();
+    for output in [TABLE, OBJECTS] {
+        for place in 0.. {
+            let has = async |rows: [u64; 2]| {
+                let rows = format!("TRUNCATE numbers; INSERT INTO numbers VALUES ({}), ({})", rows[0], rows[1]);
+                admin.batch_execute(&rows).await.unwrap();
+            };
+            let world = World::asking(output, Connections::load(&file, None).unwrap());
+            has(ONE).await;
+            let first = world.worker(ONE, place).await;
+            let delivery = world.queue.receive(1).await.unwrap().remove(0);
+            let stopped = first.until_stopped(&delivery, Misfortune::Dies).await.is_some();
+            let called = first.watch.calls.lock().unwrap().clone();
+            if !stopped {
+                assert_eq!(world.visible(), world.expected(ONE));
+                calls.push(called.join(", "));
+                break;
+            }
+            has(TWO).await;
+            tokio::time::pause();
+            tokio::time::advance(LEASE + Duration::from_secs(1)).await;
+            tokio::time::resume();
+            let second = world.worker(ONE, usize::MAX).await;
+            assert!(matches!(second.process(&delivery).await, Disposition::Acked), "{output} {place}");
+            let is_recorded = called.iter().position(|call| call == "prepare").is_some_and(|call| place > 2 * call);
+            let seen = if is_recorded { ONE } else { TWO };
+            assert_eq!(world.visible(), world.expected(seen), "{output}, died at {place}: {called:?}");
+        }
+    }
+    assert_snapshot!(calls.join("\n"), @"
+    claim, prepare, put, commit, answer
+    claim, upload, prepare, complete, commit, answer
+    ");
+}
+
 /// Everything that is left when workers come and go.
 struct World {
     folder: TempDir,
@@ -251,6 +294,7 @@ struct World {
     tables: Arc<SqliteSink>,
     answers: Arc<Mutex<Vec<Value>>>,
     nobody_waits: Arc<AtomicBool>,
+    databases: Connections,
     runtime: Runtime,
     has_table: bool,
     has_objects: bool,
@@ -272,18 +316,39 @@ fn now() -> SystemTime {
 }
 
 impl World {
+    /// Its only item asks a database.
+    fn asking(output: &str, databases: Connections) -> Self {
+        let statement = "select id from numbers order by id";
+        let columns = "columns = { id = \"int64\" }";
+        let world = Self::of(
+            &format!("{output}\n{columns}"),
+            "",
+            json!(statement),
+            &|_| guest::asks(false),
+            "[grants]\nsql = [\"shop\"]",
+        );
+        Self { databases, has_table: output == TABLE, has_objects: output == OBJECTS, ..world }
+    }
+
     fn new(output: &str, map: &str) -> Self {
+        let emits = |rows: [u64; 2]| {
+            let lines: String = rows.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
+            let value = format!("(call $text «\"of {}\"»)", rows[0]);
+            let process = format!("(call $emit «rows» (i32.const 0) «{lines}» $out) {value}");
+            Guest::new(&process).component()
+        };
+        Self::of(output, map, json!(1), &emits, "")
+    }
+
+    /// With two components, by what they emit.
+    fn of(output: &str, map: &str, item: Value, component: &dyn Fn([u64; 2]) -> Vec<u8>, grants: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for rows in [ONE, TWO] {
             let datasets = folder.path().join(format!("datasets-{}", rows[0]));
             fs::create_dir(&datasets).unwrap();
-            let lines: String = rows.iter().map(|id| format!("{{\\\"id\\\":{id}}}\n")).collect();
-            let lines = lines.replace("\\\"", "\"");
-            let value = format!("(call $text «\"of {}\"»)", rows[0]);
-            let process = format!("(call $emit «rows» (i32.const 0) «{lines}» $out) {value}");
-            fs::write(datasets.join("rows.wasm"), Guest::new(&process).component()).unwrap();
+            fs::write(datasets.join("rows.wasm"), component(rows)).unwrap();
             let text = format!(
-                "dataset = \"rows\"\n[plugin]\ncomponent = \"rows.wasm\"\n[map]\nitems = [1]\n{map}\n\
+                "dataset = \"rows\"\n[plugin]\ncomponent = \"rows.wasm\"\n{grants}\n[map]\nitems = [1]\n{map}\n\
                  [[output]]\nname = \"rows\"\n{output}\n"
             );
             fs::write(datasets.join("rows.toml"), text).unwrap();
@@ -297,6 +362,7 @@ impl World {
             tables: Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
             answers: Arc::default(),
             nobody_waits: Arc::default(),
+            databases: Connections::default(),
             runtime: Runtime::new(&RuntimeConfig { slots: 2, cache, io: Handle::current() }).unwrap(),
             has_table: output == TABLE,
             has_objects: output == OBJECTS,
@@ -306,7 +372,7 @@ impl World {
         };
         let message = json!({
             "gristmill": 1, "dataset": "rows", "task_token": "token", "attempt": 0, "state": "Batch",
-            "execution": "arn:aws:states:us-east-1:000000000000:execution:map/rows:b", "input": {"Items": [1]},
+            "execution": "arn:aws:states:us-east-1:000000000000:execution:map/rows:b", "input": {"Items": [item]},
         });
         world.queue.send(message.to_string());
         world
@@ -321,7 +387,7 @@ impl World {
         let watch = Arc::new(Watch { stop_at, ..Watch::default() });
         let objects = Arc::new(Watched { inner: Arc::new(self.objects.clone()), watch: watch.clone() });
         let tables = Arc::new(Watched { inner: self.tables.clone(), watch: watch.clone() });
-        let stores = Stores { objects, tables, databases: Connections::default() };
+        let stores = Stores { objects, tables, databases: self.databases.clone() };
         let datasets = self.root().join(format!("datasets-{}", rows[0]));
         let (catalog, complaints) =
             Catalog::load(&datasets, &Variables::default(), &self.runtime, &stores).await.unwrap();

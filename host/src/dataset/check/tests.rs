@@ -149,6 +149,11 @@ fn grants_that_mean_nothing_and_lists_outside_of_them_are_warnings() {
     assert_eq!(warned("map.items = [1]", &[]), "", "who cannot read needs no grant");
     assert!(warned("map.items = [1]", &objects).contains("nothing is granted"));
     assert!(warned("map.items = [1]\ngrants.read = ['s3://b/']", &[]).contains("this grants nothing"));
+    let sql = ["gristmill:plugin/sql@0.1.0"];
+    assert_eq!(warned("map.items = [1]\ngrants.sql = ['shop']", &sql), "");
+    assert!(warned("map.items = [1]", &sql).contains("no connection is granted"));
+    assert_eq!(warned("map.items = [1]", &[sql[0], "wasi:sockets/tcp@0.2.6"]), "", "that language imports everything");
+    assert!(warned("map.items = [1]\ngrants.sql = ['shop']", &[]).contains("this grants nothing"));
     assert_eq!(list("s3://b/in/", "s3://b/"), "");
     assert_eq!(list("s3://b/", "s3://b/in/"), "", "some of the objects are granted");
     assert_eq!(list("s3://b/{$.day}/", "s3://b/in/"), "", "who knows");

@@ -28,7 +28,8 @@ fn connections(dataset: &Dataset, imports: &[String], note: &mut dyn FnMut(Place
         None if !granted.is_empty() => {
             note(place, "the plugin asks no databases: this grants nothing".into(), Some("leave it out".into()));
         }
-        Some(import) if granted.is_empty() => {
+        // What a language imports that brings all of WASI along says nothing: it brings all of the contract, too.
+        Some(import) if granted.is_empty() && !imports.iter().any(|import| import.starts_with("wasi:sockets/")) => {
             let help = "if it asks one, grant its connection by name: `[grants]` with `sql = [\"NAME\"]`".into();
             note(place, format!("the plugin imports `{import}`, and no connection is granted"), Some(help));
         }
