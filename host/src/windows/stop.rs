@@ -54,7 +54,8 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
     let clock = parse(clock.as_deref()).ok_or_else(|| senseless("the time", clock.as_deref()))?;
     // Only sessions of this database write to its tables. Our own ones are read-only.
     let under_way = format!(
-        "SELECT {}, bool_or(NOT pg_has_role(usesysid, 'USAGE'))::text FROM pg_stat_activity
+        "SELECT {}, bool_or(NOT pg_has_role(usesysid, 'USAGE') AND NOT pg_has_role('pg_read_all_stats', 'USAGE'))::text
+         FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid()
          AND backend_type NOT IN ('autovacuum worker', 'walsender')
          AND NOT (usename = current_user AND application_name LIKE 'gristmill%')",

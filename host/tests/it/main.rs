@@ -28,6 +28,7 @@ mod golden;
 mod guest;
 mod hostile;
 mod house;
+mod ingest;
 mod items;
 mod laptop;
 mod laptop_limits;

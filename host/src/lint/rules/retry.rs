@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::found::{Found, note, warning};
 use crate::job::error_names::{
     BAD_KEY, BAD_MESSAGE, BAD_OUTPUT, BAD_PLUGIN, HOST_FAULT, ITEMS_REJECTED, MEMORY_LIMIT, OUTPUT_LIMIT,
-    OUTPUT_REFUSED, RETRYABLE, TIMEOUT, TRAP,
+    OUTPUT_REFUSED, RETRYABLE, SOURCE_REFUSED, TIMEOUT, TRAP, WINDOW_HELD,
 };
 use crate::lint::machine::State;
 use crate::lint::path::Path;
@@ -14,7 +14,7 @@ use crate::text::line;
 /// What gristmill's workers answer, where another attempt can cure it.
 const CURABLE: [&str; 2] = [RETRYABLE, HOST_FAULT];
 /// What they answer, and would answer again.
-const FINAL: [&str; 4] = [ITEMS_REJECTED, OUTPUT_REFUSED, BAD_MESSAGE, BAD_PLUGIN];
+const FINAL: [&str; 6] = [ITEMS_REJECTED, OUTPUT_REFUSED, BAD_MESSAGE, BAD_PLUGIN, SOURCE_REFUSED, WINDOW_HELD];
 /// Codes of items in reports. No batch fails with one.
 const OF_ITEMS: [&str; 6] = [TRAP, TIMEOUT, MEMORY_LIMIT, BAD_OUTPUT, OUTPUT_LIMIT, BAD_KEY];
 /// What Step Functions itself and its calls of SQS say.
