@@ -112,6 +112,17 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         );
     }
     catalog.admit(&admission);
+    if args.ledger.is_none() {
+        for dataset in catalog.names() {
+            let Some(Ok(loaded)) = catalog.get(&dataset) else { continue };
+            if loaded.stages().any(|stage| !stage.dataset.grants.sql.is_empty()) {
+                tracing::warn!(
+                    dataset,
+                    "this dataset asks databases, whose rows may change: without --ledger a repeated batch may leave rows of both attempts"
+                );
+            }
+        }
+    }
     metrics.board.shows(catalog.clone());
     for (dataset, reason) in catalog.broken() {
         tracing::error!(dataset, "this dataset cannot be worked on: {reason}");

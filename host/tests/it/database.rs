@@ -416,9 +416,7 @@ async fn a_statement_that_takes_too_long_is_ended() {
     server.database("slow", "").await;
     let shop = server.shop("slow", "statement_timeout = \"200ms\"");
     let late = shop.ask("SELECT pg_sleep(60)::text", &[]).await.unwrap_err();
-    assert_snapshot!(format!("{late:?}"), @r##"
-    Unavailable("connection `shop`: canceling statement due to statement timeout (SQLSTATE 57014): `statement_timeout` of the connection sets the limit")
-    "##);
+    assert_snapshot!(format!("{late:?}"), @r#"Unavailable("connection `shop`: canceling statement due to statement timeout (SQLSTATE 57014): `statement_timeout` of the connection sets the limit")"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

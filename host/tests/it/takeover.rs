@@ -280,7 +280,7 @@ async fn what_the_first_complete_attempt_read_of_a_database_is_what_is_seen() {
     }
     assert_snapshot!(calls.join("\n"), @"
     claim, prepare, put, commit, answer
-    claim, upload, prepare, complete, commit, answer
+    claim, upload, write, finish, prepare, complete, commit, answer
     ");
 }
 
