@@ -14,6 +14,7 @@ READINGS ?= 2000
 SENSOR_FILES ?= 1000
 TRAFFIC_EVENTS ?= 50000000
 TRAFFIC_POINTS ?= 4000
+INGEST_ROWS ?= 100000
 SEED ?= 1
 PARTITIONS ?= 5000
 PARTITION_ROWS ?= 20000000
@@ -31,6 +32,7 @@ NOAA := plugins/noaa-precipitation/dataset.toml
 IOT := plugins/iot-anomalies
 TRAFFIC := plugins/traffic-events
 SATELLITE := plugins/satellite-timeseries
+INGEST := plugins/incremental-ingest
 BENCH := work/bench
 BENCH_DATA := $(BENCH)/ghcn-$(STATIONS)-$(BENCH_SIZE)-$(SEED)
 STATION_FILES := $(BENCH_DATA)/csv/by_station
@@ -91,6 +93,11 @@ $(DEMO)/.images:
 	rm -rf $(DEMO)/s3/satellite
 	"$$($(SATELLITE)/generate/setup.sh)" $(SATELLITE)/generate/generate.py $(DEMO)/s3/satellite --days 2 --sparse
 	touch $@
+
+# A PostgreSQL of its own in the folder of the demo, or the one of DATABASE_URL. INGEST_ROWS= changes how much it has.
+.PHONY: demo-ingest
+demo-ingest: quick plugin-incremental-ingest postgres ## new rows of a table into a data lake, window by window, none lost that commits late
+	@python3 $(INGEST)/generate/demo.py --gristmill $(QUICK) --local $(DEMO) --rows $(INGEST_ROWS) --seed $(SEED)
 
 # --- build -----------------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,11 @@ pub(super) async fn prepare(
         uploads.watch(uploaded.clone());
         effects.push(Effect::List(uploaded));
         effects.extend(gone.into_iter().map(Effect::Remove));
+        if conclude.run.is_some() {
+            // A window keeps other runs away: what is in no record, runs have left that never ended.
+            let left = conclude::leftovers(&store, prefix, &output.name, &fresh, &current).await.map_err(fault)?;
+            effects.extend(left.into_iter().map(Effect::Remove));
+        }
         for takes in takes.iter().filter(|takes| takes.output == output.name) {
             let at = conclude::place(prefix, &batch.id, takes);
             let (uploaded, count) = write(services, &at, conclude::lines(&fresh, &current, takes.each)).await?;

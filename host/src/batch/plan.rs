@@ -23,7 +23,7 @@ use crate::report::BatchReport;
 use crate::sink::Effect;
 use crate::windows::ask::{Ask, SourceError};
 use crate::windows::history::{Closed, Next, Window, WindowRun};
-use crate::windows::{Planned, PlannedWindow, Table, kept, place, stop};
+use crate::windows::{Planned, PlannedWindow, Table, kept, place, stop, written};
 
 /// How often a run looks again because others begin or end at the same time.
 const RACES: usize = 5;
@@ -59,8 +59,8 @@ pub(super) async fn prepare(
     let (window, items) = match planned.await {
         Ok(planned) => planned,
         Err(NotPlanned::Held(why)) => return Ok(Err(failure(error_names::WINDOW_HELD, &why))),
-        Err(NotPlanned::Source(SourceError::Refused(why))) => return Ok(Err(refused(&in_table(spec, &why)))),
-        Err(NotPlanned::Source(SourceError::Unavailable(why))) => return Err(Fault::Source(in_table(spec, &why))),
+        Err(NotPlanned::Source(SourceError::Refused(why))) => return Ok(Err(refused(&why))),
+        Err(NotPlanned::Source(SourceError::Unavailable(why))) => return Err(Fault::Source(why)),
         Err(NotPlanned::Fault(fault)) => return Err(fault),
     };
     if let Some(late) = window.late.filter(|late| *late > 0) {
@@ -159,14 +159,14 @@ async fn open(
                 let seen = stop::look(source).await?;
                 let lag = spec.window.as_ref().and_then(|window| window.lag);
                 let stop = stop::decide(&seen, lag)?;
-                let late = match start.zip(history.horizon()) {
-                    Some((start, horizon)) => table.late(start, horizon).await?,
+                let late = match start.zip(history.seen()) {
+                    Some((start, before)) => table.late(start, before).await?,
                     None => None,
                 };
                 if start.is_some_and(|start| stop <= start) {
                     return Ok(PlannedWindow { number: 0, start, stop: start, late });
                 }
-                (Window { number, start, stop, horizon: seen.horizon }, late)
+                (Window { number, start, stop, seen: seen.snapshot }, late)
             }
         };
         history.open(window.clone(), &plan.run, late, now);
@@ -184,7 +184,7 @@ async fn give_way(services: &Services, of: &str, other: &WindowRun, now: OffsetD
     if alive {
         return Err(NotPlanned::Held(format!(
             "another run of {of} is under way and has its window: {run}, since {}. Wait for its end, or stop it",
-            other.began
+            written(other.began)
         )));
     }
     tracing::info!(dataset = of, run, "a run ended without closing its window: it is taken again");
@@ -193,7 +193,7 @@ async fn give_way(services: &Services, of: &str, other: &WindowRun, now: OffsetD
 }
 
 fn window_of(planned: &PlannedWindow) -> Option<Window> {
-    Some(Window { number: planned.number, start: planned.start, stop: planned.stop?, horizon: None })
+    Some(Window { number: planned.number, start: planned.start, stop: planned.stop?, seen: None })
 }
 
 fn ready(
@@ -213,10 +213,6 @@ fn refused(why: &str) -> Answer {
 
 fn failure(error: &str, why: &str) -> Answer {
     Answer::Failure { error: error.into(), cause: why.into() }
-}
-
-fn in_table(spec: &TableSpec, why: &str) -> String {
-    format!("the table {} of the connection {}: {why}", spec.table, spec.connection)
 }
 
 fn taken_over(of: &str) -> String {

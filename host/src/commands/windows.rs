@@ -7,7 +7,6 @@ use std::sync::Arc;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::output::{print, print_json};
 use crate::aws;
@@ -17,7 +16,7 @@ use crate::ledger::registers::Registers;
 use crate::ledger::sqlite::{FILE, SqliteLedger};
 use crate::text::line;
 use crate::windows::history::{History, RunStatus, WindowRun};
-use crate::windows::kept;
+use crate::windows::{kept, written};
 
 pub(super) async fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
     let registers: Arc<dyn Registers> = match (&args.local, &args.ledger) {
@@ -70,7 +69,7 @@ fn shown(history: &History) -> String {
             "the last run is under way, or it died: then the next one takes the same window".into()
         }
         Some(last) if last.status == RunStatus::Failed => "the next run takes the failed window again".into(),
-        Some(last) => format!("the next window starts at {}", text(last.window.stop)),
+        Some(last) => format!("the next window starts at {}", written(last.window.stop)),
         None => "the next window starts at the beginning".into(),
     };
     format!("{}\n\n{next}\n", table.trim_fmt())
@@ -85,16 +84,12 @@ fn row(run: &WindowRun) -> [String; 7] {
     };
     [
         run.window.number.to_string(),
-        run.window.start.map_or_else(|| "the beginning".into(), text),
-        text(run.window.stop),
+        run.window.start.map_or_else(|| "the beginning".into(), written),
+        written(run.window.stop),
         status.into(),
-        text(run.began),
+        written(run.began),
         run.late.map_or_else(String::new, |late| late.to_string()),
         // The name is what people know an execution by.
         run.run.as_deref().map_or_else(String::new, |run| line(run.rsplit(':').next().unwrap_or(run)).to_string()),
     ]
-}
-
-fn text(instant: OffsetDateTime) -> String {
-    instant.format(&Rfc3339).unwrap_or_else(|_| instant.to_string())
 }

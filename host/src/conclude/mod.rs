@@ -6,6 +6,7 @@
 mod committed;
 mod error;
 mod items;
+mod leftovers;
 mod partition;
 mod published;
 mod results;
@@ -13,6 +14,7 @@ mod results;
 pub use self::committed::committed;
 pub use self::error::ConcludeError;
 pub use self::items::{Concluded, ItemsFile, lines, place};
+pub use self::leftovers::leftovers;
 pub use self::partition::{ByPartition, Partition, PartitionKey};
 pub use self::published::{Published, RunRecord, others, own, partitions, publish};
 pub use self::results::ResultsWriter;

@@ -28,7 +28,12 @@ struct List {
 
 /// Where the list of a batch and an output is.
 pub(crate) fn place(prefix: &Location, batch: &BatchId, output: &str) -> Location {
-    prefix.with_key(format!("{}{FOLDER}_{}.{output}.json", prefix.key, batch.object_name()))
+    place_of(prefix, &batch.object_name(), output)
+}
+
+/// The same, of the batch whose objects have this name.
+pub(crate) fn place_of(prefix: &Location, object_name: &str, output: &str) -> Location {
+    prefix.with_key(format!("{}{FOLDER}_{object_name}.{output}.json", prefix.key))
 }
 
 /// What earlier runs of the batch may have left below the prefix: keys without it.

@@ -47,9 +47,10 @@ pub struct Window {
     /// Where the next one starts.
     #[serde(with = "time::serde::rfc3339")]
     pub stop: OffsetDateTime,
-    /// Something that later runs compare to find what came since: the database's next transaction when the stop was decided.
+    /// Which transactions were over when the stop was decided (`pg_snapshot`): later runs count what came since. Only the latest one
+    /// is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub horizon: Option<u64>,
+    pub seen: Option<String>,
 }
 
 /// What became of a run.
@@ -136,6 +137,7 @@ impl History {
             Some((_, entry)) if entry.status == RunStatus::Succeeded => Closed::Already,
             Some((at, entry)) if at == latest && entry.status == RunStatus::Running => {
                 (entry.status, entry.ended) = (RunStatus::Succeeded, Some(now));
+                self.runs[..latest].iter_mut().for_each(|earlier| earlier.window.seen = None);
                 Closed::Moved
             }
             _ => Closed::NotOurs,
@@ -150,15 +152,15 @@ impl History {
     /// Sets by hand where the next window starts.
     pub fn correct(&mut self, stop: OffsetDateTime, now: OffsetDateTime) {
         let number = self.runs.last().map_or(1, |last| last.window.number + 1);
-        let window = Window { number, start: Some(stop), stop, horizon: None };
+        let window = Window { number, start: Some(stop), stop, seen: None };
         let (status, ended) = (RunStatus::Corrected, Some(now));
         self.push(WindowRun { window, run: None, status, began: now, ended, late: None });
     }
 
-    /// The latest horizon up to which rows were seen.
-    pub fn horizon(&self) -> Option<u64> {
-        let seen = self.runs.iter().rev().find(|run| run.status == RunStatus::Succeeded);
-        seen.and_then(|run| run.window.horizon)
+    /// Which transactions the latest window that counts has seen.
+    pub fn seen(&self) -> Option<&str> {
+        let last = self.runs.iter().rev().find(|run| run.status == RunStatus::Succeeded);
+        last.and_then(|run| run.window.seen.as_deref())
     }
 
     fn push(&mut self, run: WindowRun) {
@@ -180,13 +182,13 @@ mod tests {
     }
 
     fn window(number: u64, start: Option<i64>, stop: i64) -> Window {
-        Window { number, start: start.map(at), stop: at(stop), horizon: Some(stop.unsigned_abs()) }
+        Window { number, start: start.map(at), stop: at(stop), seen: Some(format!("{stop}:{stop}:")) }
     }
 
     fn opened(history: &mut History, run: &str, full: bool, stop: i64) -> Window {
         let window = match history.next(run, full) {
             Next::Again(window) => window,
-            Next::New(number, start) => Window { number, start, stop: at(stop), horizon: None },
+            Next::New(number, start) => Window { number, start, stop: at(stop), seen: None },
             Next::Held(held) => panic!("held by {held:?}"),
         };
         history.open(window.clone(), run, None, at(stop));
@@ -208,7 +210,7 @@ mod tests {
         assert_eq!(history.close(1, "a", at(9)), Closed::Already);
         assert_eq!(history.next("b", false), Next::New(2, Some(at(5))));
         assert_eq!(history.next("b", true), Next::New(2, None));
-        assert_eq!(history.horizon(), Some(5));
+        assert_eq!(history.seen(), Some("5:5:"));
     }
 
     #[test]
@@ -240,7 +242,7 @@ mod tests {
         let mut history = History::default();
         history.open(window(1, None, 5), "a", Some(3), at(6));
         let text = serde_json::to_string(&history).unwrap();
-        insta::assert_snapshot!(text, @r#"{"runs":[{"number":1,"start":null,"stop":"2015-08-19T21:00:00Z","horizon":5,"run":"a","status":"running","began":"2015-08-19T22:00:00Z","late":3}]}"#);
+        insta::assert_snapshot!(text, @r#"{"runs":[{"number":1,"start":null,"stop":"2015-08-19T21:00:00Z","seen":"5:5:","run":"a","status":"running","began":"2015-08-19T22:00:00Z","late":3}]}"#);
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
         for n in 0..MOST as i64 + 5 {
             history.correct(at(n), at(n));
@@ -278,7 +280,7 @@ mod tests {
                         let window = match history.next(&name, full) {
                             Next::Held(_) => continue,
                             Next::Again(window) => window,
-                            Next::New(number, start) => Window { number, start, stop: at(hour), horizon: None },
+                            Next::New(number, start) => Window { number, start, stop: at(hour), seen: None },
                         };
                         history.open(window.clone(), &name, None, at(hour));
                         open.insert(run, window.number);

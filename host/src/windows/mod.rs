@@ -14,4 +14,4 @@ mod statement;
 pub mod stop;
 
 pub use self::plan::Table;
-pub use self::planned::{Planned, PlannedWindow, place};
+pub use self::planned::{Planned, PlannedWindow, place, written};

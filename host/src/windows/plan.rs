@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::ask::{Ask, SourceError, senseless, value};
 use super::history::Window;
+use super::planned::written;
 use super::slices;
 use super::statement::{Condition, Statement, quoted, quoted_table};
 use crate::dataset::{Slices, TableName, TableSpec, WindowSpec};
@@ -94,7 +94,7 @@ impl<'s> Table<'s> {
                 "parameters": statement.parameters,
             });
             if let Some(window) = window {
-                item["window"] = json!({"start": window.start.map(text), "stop": text(window.stop)});
+                item["window"] = json!({"start": window.start.map(written), "stop": written(window.stop)});
             }
             item
         };
@@ -141,15 +141,18 @@ impl<'s> Table<'s> {
         pages.as_deref().and_then(|text| text.parse().ok()).ok_or_else(|| senseless("a table's size", pages.as_deref()))
     }
 
-    /// How many rows have come into earlier windows since the database was at `horizon`, or were changed there.
-    pub async fn late(&self, start: OffsetDateTime, horizon: u64) -> Result<Option<u64>, SourceError> {
+    /// How many rows have come into earlier windows, or were changed there, by transactions that were not over in this snapshot.
+    pub async fn late(&self, start: OffsetDateTime, seen: &str) -> Result<Option<u64>, SourceError> {
         let Some(window) = self.spec.window.as_ref().filter(|window| window.count_late) else { return Ok(None) };
         let next = value(self.source, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text", &[]).await?;
-        let Some(next) = next.and_then(|text| text.parse::<u64>().ok()) else { return Ok(None) };
-        // Ages are of 32 bits: what is older than that cannot be told from what is frozen.
-        let Some(age) = next.checked_sub(horizon).and_then(|age| i32::try_from(age).ok()) else { return Ok(None) };
-        let before = Condition::compare(&window.column, "<", text(start)).or(Condition::is_null(&window.column));
-        let since = Condition { text: "age(xmin) <= ?::int4".into(), values: vec![age.to_string()] };
+        let Some(next) = next else { return Ok(None) };
+        let before = Condition::compare(&window.column, "<", written(start)).or(Condition::is_null(&window.column));
+        // A row has the last 32 bits of its transaction's number, which is not above the next one.
+        let since = Condition {
+            text: "NOT pg_visible_in_snapshot((?::int8 - ((?::int8 - xmin::text::int8) & 4294967295))::text::xid8, ?::pg_snapshot)"
+                .into(),
+            values: vec![next.clone(), next, seen.into()],
+        };
         let Statement { query, parameters } =
             Statement::of("SELECT count(*)::text", &self.spec.table, &[before, since]);
         let late = value(self.source, &query, &parameters).await?;
@@ -159,9 +162,9 @@ impl<'s> Table<'s> {
 
 /// The rows of a window. A run from the beginning takes those without a time too.
 fn inside(spec: &WindowSpec, window: &Window) -> Vec<Condition> {
-    let before = Condition::compare(&spec.column, "<", text(window.stop));
+    let before = Condition::compare(&spec.column, "<", written(window.stop));
     match window.start {
-        Some(start) => vec![Condition::compare(&spec.column, ">=", text(start)), before],
+        Some(start) => vec![Condition::compare(&spec.column, ">=", written(start)), before],
         None => vec![before.or(Condition::is_null(&spec.column))],
     }
 }
@@ -193,8 +196,4 @@ async fn columns(source: &dyn Ask, table: &TableName) -> Result<Vec<Column>, Sou
             quoted_table(table)
         ))),
     }
-}
-
-fn text(instant: OffsetDateTime) -> String {
-    instant.format(&Rfc3339).unwrap_or_else(|_| instant.to_string())
 }

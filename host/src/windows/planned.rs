@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::history::Window;
 use crate::conclude::ItemsFile;
@@ -40,6 +41,11 @@ impl PlannedWindow {
     pub fn of(window: &Window, late: Option<u64>) -> Self {
         Self { number: window.number, start: window.start, stop: Some(window.stop), late }
     }
+}
+
+/// An instant as windows have it: in RFC 3339.
+pub fn written(instant: OffsetDateTime) -> String {
+    instant.format(&Rfc3339).unwrap_or_else(|_| instant.to_string())
 }
 
 /// Where the slices of a run are written, below an output. Readers of tables leave out what begins with `_`.

@@ -23,8 +23,8 @@ pub struct Seen {
     pub oldest: Option<OffsetDateTime>,
     /// Why transactions may be under way that nobody sees.
     pub blind: Option<Blind>,
-    /// The database's next transaction.
-    pub horizon: Option<u64>,
+    /// Which transactions are over (`pg_snapshot`); none on a standby, which cannot say.
+    pub snapshot: Option<String>,
 }
 
 /// Why it cannot be known what is under way.
@@ -57,7 +57,7 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
         "SELECT {}, bool_or(NOT pg_has_role(usesysid, 'USAGE') AND NOT pg_has_role('pg_read_all_stats', 'USAGE'))::text
          FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid()
-         AND backend_type NOT IN ('autovacuum worker', 'walsender')
+         AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'walsender')
          AND NOT (usename = current_user AND application_name LIKE 'gristmill%')",
         instant("min(xact_start)")
     );
@@ -73,15 +73,15 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
         false if prepared => Some(Blind::Prepared),
         false => None,
     };
-    let horizon = match standby {
+    let snapshot = match standby {
         true => None,
-        false => value(source, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text", &[]).await?,
+        false => value(source, "SELECT pg_current_snapshot()::text", &[]).await?,
     };
     Ok(Seen {
         clock,
         oldest: oldest.as_deref().and_then(|text| parse(Some(text))),
         blind,
-        horizon: horizon.and_then(|text| text.parse().ok()),
+        snapshot,
     })
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn seen() -> Seen {
-        Seen { clock: at("2024-01-05T12:00:00Z"), oldest: None, blind: None, horizon: Some(7) }
+        Seen { clock: at("2024-01-05T12:00:00Z"), oldest: None, blind: None, snapshot: Some("7:7:".into()) }
     }
 
     #[test]

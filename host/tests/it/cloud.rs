@@ -23,10 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An account with queues and a ledger, and a folder of datasets for its workers.
 pub(crate) struct Account {
-    emulator: Emulator,
+    pub(crate) emulator: Emulator,
     pub(crate) config: SdkConfig,
     pub(crate) folder: tempfile::TempDir,
-    queue: String,
+    pub(crate) queue: String,
     dead_letters: String,
 }
 
@@ -89,7 +89,7 @@ impl Account {
         self.worker_with(&["--ledger", "ledger"])
     }
 
-    fn worker_with(&self, arguments: &[&str]) -> Process {
+    pub(crate) fn worker_with(&self, arguments: &[&str]) -> Process {
         Process(self.worker_command(arguments).spawn().unwrap())
     }
 
@@ -156,7 +156,7 @@ impl Account {
         lines.lines().map(row).collect()
     }
 
-    async fn waiting_messages(&self, queue: &str) -> u64 {
+    pub(crate) async fn waiting_messages(&self, queue: &str) -> u64 {
         let sqs = aws_sdk_sqs::Client::new(&self.config);
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,

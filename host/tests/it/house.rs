@@ -86,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) guest: Option<(&'static str, &'static str)>,
     /// How many columns its rows have beside `id`: numbers that may be null.
     pub(crate) columns: usize,
+    /// Whether there is a dataset `shop`, whose stage `land` reads a table of a database that is away.
+    pub(crate) shop: bool,
     /// Where guests run, if not here.
     pub(crate) guests: Option<Handle>,
     /// The time that the worker sees.
@@ -110,6 +112,7 @@ impl House {
             ledger: None,
             deliveries: 3,
             guest: None,
+            shop: false,
             columns: 0,
             guests: None,
             now: SystemTime::now,
@@ -157,6 +160,20 @@ impl House {
             dataset("guest", guest, keys, &format!("{rows}\ncolumns = {{ id = \"int64\"{more} }}"));
         }
 
+        let mut databases = Connections::default();
+        if setup.shop {
+            let text = format!(
+                "dataset = \"shop\"\n[plugin]\ncomponent = {:?}\n[grants]\nsql = [\"shop\"]\n\
+                 [[stage]]\nname = \"land\"\nmap.item_reader = {{ table = \"orders\", connection = \"shop\" }}\n\
+                 [[stage.output]]\nname = \"stations\"\nprefix = \"s3://data/orders/\"\nformat = \"parquet\"\n",
+                plugin("noaa-precipitation")
+            );
+            std::fs::write(folder.path().join("datasets/shop.toml"), text).unwrap();
+            let file = folder.path().join("connections.toml");
+            std::fs::write(&file, "[shop]\nurl = \"postgresql://reader@127.0.0.1:1/shop\"\ntls = \"off\"\n").unwrap();
+            databases = Connections::load(&file, None).unwrap();
+        }
+
         let cache = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/components").into());
         let runtime = Runtime::new(&RuntimeConfig { slots: 4, cache, io: Handle::current() }).unwrap();
         let objects = Arc::new(Objects::in_folder(folder.path().join("s3")));
@@ -164,7 +181,7 @@ impl House {
             Some(tables) => tables,
             None => Arc::new(SqliteSink::open(&folder.path().join("tables.sqlite")).unwrap()),
         };
-        let stores = Stores { objects: objects.clone(), tables, databases: Connections::default() };
+        let stores = Stores { objects: objects.clone(), tables, databases };
         let (datasets, variables) = (folder.path().join("datasets"), Variables::default());
         let (catalog, complaints) = Catalog::load(&datasets, &variables, &runtime, &stores).await.unwrap();
         assert!(complaints.is_empty(), "{complaints:?}");

@@ -1,6 +1,6 @@
 //! A table of a database into the data lake, window by window, over a real PostgreSQL.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::laptop::{Laptop, Said};
 use crate::postgres::{Postgres, shared};
 use crate::support::project;
 
-const RAW: &str = "RAW/shop/shipments/original";
-const ORIGINAL: &str = "FORMAT/shop/shipments/original";
-const MASKED: &str = "FORMAT/shop/shipments/masked";
+pub(crate) const RAW: &str = "RAW/shop/shipments/original";
+pub(crate) const ORIGINAL: &str = "FORMAT/shop/shipments/original";
+pub(crate) const MASKED: &str = "FORMAT/shop/shipments/masked";
 
 /// The table of the plugin's dataset file, with some rows of last year, and who may see what is under way.
-const SHIPMENTS: &str = "
+pub(crate) const SHIPMENTS: &str = "
     CREATE TABLE shipments (
         shipmt_id bigint PRIMARY KEY, shipmt_date_tstmp timestamptz DEFAULT now(), shipmt_value numeric(12, 2),
         shipmt_wght numeric(12, 3), shipmt_dist_gc integer, orig_state text DEFAULT 'CA', dest_state text DEFAULT 'NY',
@@ -92,19 +92,11 @@ impl Lake {
     }
 
     fn zone(&self, zone: &str, columns: &str) -> Vec<Value> {
-        let read = project("plugins/incremental-ingest/generate/read.py");
-        let zone = self.laptop.object(zone);
-        let said = Command::new(project("target/venv-emulator/bin/python"))
-            .args([read.as_os_str(), zone.as_os_str()])
-            .args([columns, "shipmt_id"])
-            .output()
-            .unwrap();
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        lines(String::from_utf8(said.stdout).unwrap().lines())
+        rows_in(&self.laptop.object(zone), columns)
     }
 
     fn ids(&self, zone: &str) -> Vec<i64> {
-        self.zone(zone, "shipmt_id").iter().map(|row| row["shipmt_id"].as_i64().unwrap()).collect()
+        ids_in(&self.laptop.object(zone))
     }
 
     async fn there(&self) -> Vec<i64> {
@@ -132,6 +124,23 @@ impl Lake {
         let of = |run: &Value| (run["number"].as_u64().unwrap(), run["status"].as_str().unwrap().to_owned());
         self.windows().iter().map(of).collect()
     }
+}
+
+/// The rows below a folder, as DuckDB reads them.
+fn rows_in(zone: &Path, columns: &str) -> Vec<Value> {
+    let read = project("plugins/incremental-ingest/generate/read.py");
+    let said = Command::new(project("target/venv-emulator/bin/python"))
+        .args([read.as_os_str(), zone.as_os_str()])
+        .args([columns, "shipmt_id"])
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    lines(String::from_utf8(said.stdout).unwrap().lines())
+}
+
+/// The shipments below a folder, once for each row.
+pub(crate) fn ids_in(zone: &Path) -> Vec<i64> {
+    rows_in(zone, "shipmt_id").iter().map(|row| row["shipmt_id"].as_i64().unwrap()).collect()
 }
 
 fn succeeded(windows: impl IntoIterator<Item = u64>) -> Vec<(u64, String)> {
@@ -204,7 +213,10 @@ async fn where_nothing_can_be_known_of_late_rows_the_run_is_refused() {
     lake.sql("GRANT pg_read_all_stats TO reader").await;
     lake.sql("BEGIN; INSERT INTO shipments (shipmt_id) VALUES (300); PREPARE TRANSACTION 'two'").await;
     said.push(lake.fails());
-    assert_snapshot!(said.join("\n"), @"");
+    assert_snapshot!(said.join("\n"), @r#"
+    what the run takes could not be planned: Gristmill.SourceRefused: rows that are committed late would be lost without a word: this role does not see which transactions of others are under way. Have it granted pg_read_all_stats (`GRANT pg_read_all_stats TO …`). Or give the window a `lag` that is longer than any transaction takes
+    what the run takes could not be planned: Gristmill.SourceRefused: rows that are committed late would be lost without a word: there are prepared transactions, and nobody knows when they began. Have them committed or rolled back (`SELECT * FROM pg_prepared_xacts`). Or give the window a `lag` that is longer than any transaction takes
+    "#);
     lake.sql("COMMIT PREPARED 'two'").await;
     lake.pass().await;
     lake.runs(&[]);
@@ -282,7 +294,7 @@ async fn a_second_run_is_refused_while_the_first_is_under_way() {
     assert!(first.wait().unwrap().success());
     assert_eq!(second.code, Some(2), "{}", second.all());
     let said = second.err.replace(lake.laptop.local().to_str().unwrap(), "DIR");
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"error: another run of shipments is under way in LAPTOP/cloud and has its window: wait for its end, or stop it"#);
     lake.has_all().await;
     assert_eq!(lake.statuses(), succeeded([1]));
 }
@@ -304,9 +316,13 @@ async fn a_window_can_be_looked_at_and_set_by_hand() {
     let again: Vec<i64> =
         again.iter().filter(|row| row["load"] == "incremental").map(|row| row["shipmt_id"].as_i64().unwrap()).collect();
     assert_eq!(again, (48..=60).collect::<Vec<_>>());
-    assert_snapshot!(windows(&["--next-from", "yesterday"]).err, @"");
+    assert_snapshot!(windows(&["--next-from", "yesterday"]).err, @r#"
+    error: invalid value 'yesterday' for '--next-from <INSTANT>': an instant is written 2024-01-05T00:00:00Z (RFC 3339): the 'year' component could not be parsed
+
+    For more information, try '--help'.
+    "#);
     let nobody = lake.laptop.run(&["windows", "nobody", "--local", local.to_str().unwrap()]);
-    assert_snapshot!(nobody.err, @"");
+    assert_snapshot!(nobody.err, @r#"error: no run of nobody has taken a window yet: is this the dataset's name, without that of a stage?"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,5 +352,13 @@ async fn what_the_table_does_not_have_is_said_before_anything_is_read() {
     }
     lake.sql("REVOKE SELECT ON shipments FROM reader").await;
     said += &lake.fails();
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"
+    what the run takes could not be planned: Gristmill.SourceRefused: there is no table public.nosuch that this role can see: names are taken as they are written, with their case
+    what the run takes could not be planned: Gristmill.SourceRefused: there is no table public.Shipments that this role can see: names are taken as they are written, with their case
+    what the run takes could not be planned: Gristmill.SourceRefused: the column `mode` of public.shipments is of the type text: the column of a window is a timestamp or a date
+    what the run takes could not be planned: Gristmill.SourceRefused: the table public.shipments has no column `born`; it has shipmt_id, shipmt_date_tstmp, shipmt_value, shipmt_wght, shipmt_dist_gc, orig_state, dest_state, quarter, mode, naics, sctg, hazmat, export_yn, contact
+    what the run takes could not be planned: Gristmill.SourceRefused: the column `mode` of public.shipments is of the type text: `lower` and `upper` divide numbers. Leave them out to have the table divided by rows
+    what the run takes could not be planned: Gristmill.SourceRefused: the table public.shipments has no column `sctgg`; it has shipmt_id, shipmt_date_tstmp, shipmt_value, shipmt_wght, shipmt_dist_gc, orig_state, dest_state, quarter, mode, naics, sctg, hazmat, export_yn, contact
+    what the run takes could not be planned: Gristmill.SourceRefused: this role may not read the table public.shipments: have it granted (`GRANT SELECT ON "public"."shipments" TO …`)
+    "#);
 }

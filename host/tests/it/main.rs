@@ -9,6 +9,7 @@ mod bad_input;
 mod boundary;
 mod chaos;
 mod cloud;
+mod cloud_ingest;
 mod cloud_readings;
 mod cloud_stages;
 mod container_registry;

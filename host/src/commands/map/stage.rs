@@ -25,7 +25,7 @@ use crate::map::steps::{Steps, conclusion_id, plan_id};
 use crate::map::summary::{RunError, Status, Summary};
 use crate::object::Location;
 use crate::sink::Stores;
-use crate::windows::{Planned, PlannedWindow};
+use crate::windows::{Planned, PlannedWindow, written};
 
 /// What all stages of a run share.
 pub(super) struct LocalRun<'a> {
@@ -223,9 +223,9 @@ fn close_of<'s>(dataset: &'s Dataset, given: &Given<'_>, window: &PlannedWindow)
 
 fn slices_of(table: &TableSpec, window: &PlannedWindow) -> String {
     let of = format!("the slices of {} in {}", table.table, table.connection);
-    let Some((spec, stop)) = table.window.as_ref().zip(window.stop) else { return of };
+    let Some((spec, stop)) = table.window.as_ref().zip(window.stop.map(written)) else { return of };
     let column = &spec.column;
-    match (window.number, window.start) {
+    match (window.number, window.start.map(written)) {
         (0, _) => format!("{of} with a `{column}` since {stop}: nothing can be taken yet"),
         (_, Some(start)) => format!("{of} with {start} <= `{column}` < {stop}"),
         (_, None) => format!("{of} with `{column}` < {stop}"),

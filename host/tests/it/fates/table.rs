@@ -69,6 +69,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     record_unreadable,
     ledger_unavailable,
     ledger_refused,
+    source_unavailable,
     sink_unavailable,
     sink_refused,
     staged_gone,
@@ -401,6 +402,16 @@ async fn ledger_unavailable() -> Seen {
 
 async fn ledger_refused() -> Seen {
     good(|setup| setup.ledger = Some(Arc::new(NoLedger(LedgerError::Refused("no such table".into()))))).await
+}
+
+async fn source_unavailable() -> Seen {
+    let house = House::with(|setup| setup.shop = true).await;
+    let plan = with(|message| {
+        message["dataset"] = "shop.land".into();
+        message["input"]["Items"] = json!([]);
+        message["plan"] = json!({"run": "arn:run"});
+    });
+    deliver(house, plan, 1).await
 }
 
 async fn sink_unavailable() -> Seen {
