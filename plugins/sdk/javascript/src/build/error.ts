@@ -1,0 +1,2 @@
+/** What kept a component from being built, and what to do. */
+export class BuildError extends Error {}
