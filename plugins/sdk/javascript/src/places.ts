@@ -19,7 +19,12 @@ declare global {
 
 /** A short stack, innermost first, without this package and what lies around the bundle. */
 export function places(error: Error): string[] {
-  const frames = String(error.stack ?? "").split("\n").map(frame);
+  return placesOf(String(error.stack ?? ""), globalThis.gristmillPlaces);
+}
+
+/** The same of a stack's text; at the desk there is no map. */
+export function placesOf(stack: string, map: PlaceMap | undefined): string[] {
+  const frames = stack.split("\n").map((line) => frame(line, map));
   return frames.filter((place) => place !== undefined).slice(0, FRAMES);
 }
 
@@ -27,19 +32,18 @@ export function places(error: Error): string[] {
 const V8 = /^\s*at (?:async )?(?:(.+?) \()?(?:file:\/\/)?(.+?):(\d+):(\d+)\)?$/;
 const SPIDERMONKEY = /^(?:async\*)?([^@]*)@(.+?):(\d+):(\d+)$/;
 
-function frame(line: string): string | undefined {
+function frame(line: string, map: PlaceMap | undefined): string | undefined {
   const [, name = "", file = "", row, column] = V8.exec(line) ?? SPIDERMONKEY.exec(line) ?? [];
   if (row === undefined) return undefined;
-  const place = globalThis.gristmillPlaces === undefined ? atDesk(file, row) : inBundle(Number(row), Number(column));
+  const place = map === undefined ? atDesk(file, row) : inBundle(Number(row), Number(column), map);
   // SpiderMonkey and the bundler decorate names: `process/<`, `Judge.summary`, `__async`.
-  const bare = name.replace(/^(?:Object|Plugin)\./, "").replace(/[/<]+$/, "");
+  const bare = name.trim().replace(/^(?:Object|Plugin)\./, "").replace(/(?: \[as .*\]|[/<]+)$/, "");
   return place && (bare && bare !== "<anonymous>" ? `${place} in ${bare}` : place);
 }
 
-function inBundle(row: number, column: number): string | undefined {
-  const map = globalThis.gristmillPlaces;
-  const found = map?.lines[row];
-  if (map === undefined || found === undefined) return undefined;
+function inBundle(row: number, column: number, map: PlaceMap): string | undefined {
+  const found = map.lines[row];
+  if (found === undefined) return undefined;
   let at = 0;
   while (at + 3 < found.length && (found[at + 3] as number) < column) at += 3;
   return `${map.files[found[at + 1] as number]}:${found[at + 2]}`;

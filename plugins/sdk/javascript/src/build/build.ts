@@ -6,6 +6,7 @@ import { basename, dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildFailure, build as bundle, type Message } from "esbuild";
 
+import { type PlaceMap, placesOf } from "../places.ts";
 import { type Engine, ENGINES } from "./engines.ts";
 import { BuildError } from "./error.ts";
 import { placeMap } from "./place-map.ts";
@@ -24,8 +25,8 @@ export function contract(): string {
 /** Builds `target` from the module `app`; what it imports comes along. Gives the size in bytes. */
 export async function build(app: string, target: string, engine: Engine): Promise<number> {
   if (!existsSync(app)) throw new BuildError(`${app}: there is no such file`);
-  const source = await bundled(app, engine);
-  const component = await ENGINES[engine].componentize(source, contract(), app);
+  const { source, map } = await bundled(app, engine);
+  const component = await evaluated(app, map, () => ENGINES[engine].componentize(source, contract()));
   await mkdir(dirname(resolve(target)), { recursive: true });
   // Moved into place whole: a build that is stopped leaves no half component behind.
   await writeFile(`${target}.partial`, component);
@@ -33,8 +34,8 @@ export async function build(app: string, target: string, engine: Engine): Promis
   return component.length;
 }
 
-/** One module with everything that the app needs, and the map of its lines behind it. */
-export async function bundled(app: string, engine: Engine): Promise<string> {
+/** One module with everything that the app needs, and the map of its lines, which is also behind it. */
+export async function bundled(app: string, engine: Engine): Promise<{ source: string; map: PlaceMap }> {
   const folder = dirname(resolve(app));
   const file = basename(app);
   const contents = [
@@ -67,9 +68,24 @@ export async function bundled(app: string, engine: Engine): Promise<string> {
     });
     const text = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
     const map = placeMap(text(".js.map"), (path) => named(resolve(folder, path), folder));
-    return `${text(".js")}globalThis.gristmillPlaces = ${JSON.stringify(map)};\n`;
+    return { source: `${text(".js")}globalThis.gristmillPlaces = ${JSON.stringify(map)};\n`, map };
   } catch (error) {
     throw isBuildFailure(error) ? new BuildError(error.errors.map((message) => said(message)).join("\n")) : error;
+  }
+}
+
+/** An engine evaluates the module once, and keeps the memory. What is thrown there is said with the author's own lines. */
+async function evaluated<T>(app: string, map: PlaceMap, componentize: () => Promise<T>): Promise<T> {
+  try {
+    return await componentize();
+  } catch (error) {
+    if (error instanceof BuildError) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    const [what, kind, message] = /(\w*Error): (.*)/.exec(said) ?? [undefined];
+    if (what === undefined) throw new BuildError(`${app}: the engine does not take it:\n${said}`);
+    const places = placesOf(said, map);
+    const where = places.length > 0 ? ` (at ${places.join(", called by ")})` : "";
+    throw new BuildError(`${app}: it cannot be evaluated: ${kind}: ${message}${where}`);
   }
 }
 

@@ -12,7 +12,7 @@ export type Engine = "quickjs" | "starling";
 interface Made {
   /** What esbuild has to rewrite, because the engine does not have it. */
   readonly supported: Record<string, boolean>;
-  readonly componentize: (source: string, wit: string, app: string) => Promise<Uint8Array>;
+  readonly componentize: (source: string, wit: string) => Promise<Uint8Array>;
 }
 
 export const ENGINES: Readonly<Record<Engine, Made>> = {
@@ -24,14 +24,14 @@ export const ENGINES: Readonly<Record<Engine, Made>> = {
   starling: { supported: {}, componentize: starling },
 };
 
-async function quickjs(source: string, wit: string, app: string): Promise<Uint8Array> {
+async function quickjs(source: string, wit: string): Promise<Uint8Array> {
   const { componentize } = await import("componentize-qjs");
   const options = { witPath: wit, world: "plugin", jsSource: source, sync: true };
-  return (await evaluated(app, () => componentize(options))).component;
+  return (await componentize(options)).component;
 }
 
 /** Installed by those who want it: with what it needs it is twenty times as large as everything else. */
-async function starling(source: string, wit: string, app: string): Promise<Uint8Array> {
+async function starling(source: string, wit: string): Promise<Uint8Array> {
   const { componentize } = await import("@bytecodealliance/componentize-js").catch(() => {
     const packages = "@bytecodealliance/componentize-js@0.23.0 @bytecodealliance/jco@1.15.4";
     throw new BuildError(`the engine starling is not installed: npm install --save-dev ${packages}`);
@@ -41,17 +41,8 @@ async function starling(source: string, wit: string, app: string): Promise<Uint8
     const sourcePath = join(folder, "plugin.js");
     await writeFile(sourcePath, source);
     const options = { sourcePath, witPath: wit, worldName: "plugin", disableFeatures: ["http" as const, "fetch-event" as const] };
-    return (await evaluated(app, () => componentize(options))).component;
+    return (await componentize(options)).component;
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** The engine evaluates the module once, and keeps the memory. */
-async function evaluated<T>(app: string, componentize: () => Promise<T>): Promise<T> {
-  try {
-    return await componentize();
-  } catch (error) {
-    throw new BuildError(`${app}: its module cannot be evaluated:\n${error instanceof Error ? error.message : error}`);
   }
 }
