@@ -8,6 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 plugins=$root/plugins
 sdk=$plugins/sdk/javascript
 installed=$plugins/node_modules/.installed
+compiled=$plugins/node_modules/.compiled
 
 fail() {
     echo "build-javascript: $*" >&2
@@ -27,16 +28,16 @@ prepare() {
         (cd "$plugins" && npm ci --silent) || fail "npm could not install what $plugins/package-lock.json names"
         locked >"$installed"
     fi
-    if [ "$(written)" != "$(cat "$sdk/dist/.sources" 2>/dev/null)" ]; then
+    if [ "$(written)" != "$(cat "$compiled" 2>/dev/null)" ]; then
         rm -rf "$sdk/dist"
         (cd "$sdk" && npm run --silent build) || fail "the SDK does not compile"
-        written >"$sdk/dist/.sources"
+        written >"$compiled"
     fi
 }
 
 sources() (
     cd "$root"
-    cat "$installed" "$sdk/dist/.sources"
+    cat "$installed" "$compiled"
     find wit "plugins/$1" -type f \( -name '*.[jt]s' -o -name '*.wit' -o -name '*.json' \) \
         ! -path '*/tests/*' ! -path '*/node_modules/*' -exec cksum {} + | LC_ALL=C sort -k 3
 )

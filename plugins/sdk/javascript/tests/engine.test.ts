@@ -7,6 +7,14 @@ import { chance } from "./chance.ts";
 
 type Promises = PromiseConstructor;
 
+// The engine has them, and Node only from version 25 on.
+Object.assign(Uint8Array, { fromBase64: (text: string) => new Uint8Array(Buffer.from(text, "base64")) });
+Object.assign(Uint8Array.prototype, {
+  toBase64(this: Uint8Array) {
+    return Buffer.from(this).toString("base64");
+  },
+});
+
 /** What happens in which order; `P` is the one constructor or the other. */
 const SCENES: Record<string, (P: Promises, log: (text: string) => void) => Promise<unknown>> = {
   order: (P, log) => {

@@ -137,7 +137,7 @@ const PRIMITIVES: Readonly<Record<string, string>> = {
   u32: "number",
   s32: "number",
   f64: "number",
-  // Small engines take and give numbers here; `ToU64` knows.
+  // Small engines take and give numbers here; `To64` knows.
   u64: "bigint",
   s64: "bigint",
   char: "string",

@@ -15,10 +15,10 @@ import { unavailable } from "./unavailable.ts";
 /** This package, as it is installed. */
 const DIST = fileURLToPath(new URL("../", import.meta.url));
 
-/** The contract's folder: the package's own copy, or the repository's one source of truth. */
-export function contract(): string {
-  const found = ["../wit", "../../../../wit"].map((path) => resolve(DIST, path)).find((folder) => existsSync(`${folder}/plugin.wit`));
-  if (found !== undefined) return found;
+/** The contract's folder: the package's own copy, which its build makes. */
+function contract(): string {
+  const found = resolve(DIST, "../wit");
+  if (existsSync(`${found}/plugin.wit`)) return found;
   throw new BuildError("the contract (wit/plugin.wit) is missing from this installation of gristmill; install it again");
 }
 

@@ -7,11 +7,11 @@ import { call, verdict } from "../call.ts";
 import { type Failure, Retry } from "../failure.ts";
 import { Plugin } from "../plugin.ts";
 import { installConsole } from "./console.ts";
-import { componentHost, type ToU64 } from "./host.ts";
+import { componentHost, type To64 } from "./host.ts";
 
 /** What engines do differently. */
 export interface Engine {
-  readonly toU64: ToU64;
+  readonly to64: To64;
   /** Waits for a promise, or leaves that to the engine. */
   readonly settle: <T>(promise: Promise<T>) => T | Promise<T>;
 }
@@ -19,7 +19,7 @@ export interface Engine {
 /** The exported interface. */
 export function itemProcessor(app: Readonly<Record<string, unknown>>, file: string, engine: Engine): ItemProcessor {
   const plugin = theOne(app, file);
-  const host = componentHost(engine.toU64);
+  const host = componentHost(engine.to64);
   installConsole(host);
   const work = async (given: Given, item: Item) => {
     try {
@@ -30,7 +30,14 @@ export function itemProcessor(app: Readonly<Record<string, unknown>>, file: stri
   };
   return {
     describe: () => manifest(plugin),
-    process: (given, item) => engine.settle(work(given, item)) as string | null,
+    process: (given, item) => {
+      try {
+        return engine.settle(work(given, item)) as string | null;
+      } catch (error) {
+        // A promise that nothing fulfils.
+        throw error instanceof Error ? fault(verdict(error, host)) : error;
+      }
+    },
   };
 }
 

@@ -12,7 +12,7 @@ import type { Compression, Entry, Host, Opened, Source } from "../host.ts";
 import type { Asked, Request, StoredType } from "../request.ts";
 
 /** How an engine takes a 64-bit number: QuickJS as a number, SpiderMonkey as a bigint. */
-export type ToU64 = (value: number) => bigint;
+export type To64 = (value: number) => bigint;
 
 const COMPARISONS: Readonly<Record<Asked["comparison"], tables.Comparison>> = {
   "==": "equal",
@@ -30,12 +30,12 @@ const OUTPUT_ERRORS: Readonly<Record<output.Error["tag"], string>> = {
   "too-large": "OutputTooLarge",
 };
 
-export function componentHost(toU64: ToU64): Host {
+export function componentHost(to64: To64): Host {
   const encoder = new TextEncoder();
   return {
-    open: (uri) => source(asked(() => objects.open(uri)), toU64),
+    open: (uri) => source(asked(() => objects.open(uri)), to64),
     list,
-    scan,
+    scan: (uri, request) => scan(uri, request, to64),
     emit: (name, jsonLines) => {
       try {
         output.emit(name, { tag: "json-lines", val: encoder.encode(jsonLines) });
@@ -44,18 +44,18 @@ export function componentHost(toU64: ToU64): Host {
         throw new Reject(OUTPUT_ERRORS[tag], `output ${name}: ${val}`);
       }
     },
-    count: (name, value) => metrics.count(name, toU64(value)),
+    count: (name, value) => metrics.count(name, to64(value)),
     observe: (name, value) => metrics.observe(name, value),
     log: (level, message) => logging.log(level, "plugin", message),
   };
 }
 
-function source(object: objects.Object, toU64: ToU64): Source {
+function source(object: objects.Object, to64: To64): Source {
   const { uri, size, etag } = object.metadata();
   let isOpen = true;
   return {
     entry: { uri, size: Number(size), etag },
-    read: (offset, length) => asked(() => object.read(toU64(offset), length)),
+    read: (offset, length) => asked(() => object.read(to64(offset), length)),
     *chunks(size: number, compression: Compression): Generator<Uint8Array, void, void> {
       const chunks = asked(() => object.chunks({ size, compression }));
       try {
@@ -82,8 +82,8 @@ function* list(prefix: string): Generator<Entry, void, void> {
   }
 }
 
-function scan(uri: string, request: Request): Opened {
-  const handle = asked(() => tables.open(uri, options(request)));
+function scan(uri: string, request: Request, to64: To64): Opened {
+  const handle = asked(() => tables.open(uri, options(request, to64)));
   const asBigint = new Set(request.columns?.filter(({ type }) => type === "bigint").map(({ name }) => name));
   const columns = handle.columns().map(({ name, type }) => [name, asBigint.has(name) ? "bigint" : type] as const);
   const types = new Map<string, StoredType | "bigint">(columns);
@@ -98,7 +98,8 @@ function* blocks(handle: tables.Scan, types: ReadonlyMap<string, StoredType | "b
   }
 }
 
-function options({ columns, where, format, header, delimiter, blockRows }: Request): tables.ScanOptions {
+function options(request: Request, to64: To64): tables.ScanOptions {
+  const { columns, where, format, header, delimiter, blockRows } = request;
   const wanted = columns?.map(({ name, type, optional }) => {
     return { name, type: type === "bigint" ? ("int64" as const) : (type ?? null), optional };
   });
@@ -112,19 +113,19 @@ function options({ columns, where, format, header, delimiter, blockRows }: Reque
     compression: "auto",
     columns: wanted ?? null,
     where: where.map(({ column, comparison, value }) => {
-      return { column, comparison: COMPARISONS[comparison], value: value === undefined ? null : literal(value) };
+      return { column, comparison: COMPARISONS[comparison], value: value === undefined ? null : literal(value, to64) };
     }),
     blockRows,
     encoding: "arrow-ipc",
   };
 }
 
-function literal(value: NonNullable<Asked["value"]>): tables.Literal {
+function literal(value: NonNullable<Asked["value"]>, to64: To64): tables.Literal {
   switch (typeof value) {
     case "boolean":
       return { tag: "boolean", val: value };
     case "number":
-      return { tag: "float64", val: value };
+      return Number.isSafeInteger(value) ? { tag: "int64", val: to64(value) } : { tag: "float64", val: value };
     default:
       // The host casts a text to the column's type: so a 64-bit number reaches it whole from every engine.
       return { tag: "text", val: String(value) };

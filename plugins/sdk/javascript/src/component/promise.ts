@@ -3,6 +3,8 @@
  * build makes generators of async functions, which rest on the global `Promise`, and that is this one.
  */
 
+import { Reject } from "../failure.ts";
+
 type Callback = () => void;
 type State = "pending" | "fulfilled" | "rejected";
 
@@ -20,7 +22,7 @@ export function settled<T>(promise: Promise<T>): T {
   const { state, value } = promise as unknown as SyncPromise;
   if (state === "fulfilled") return value as T;
   if (state === "rejected") throw value;
-  throw new Error("process waits for a promise that nothing fulfils: in a plugin there is no time and no network to wait for");
+  throw new Reject("NothingToWaitFor", "process waits for a promise that nothing fulfils: a plugin has no timers and no network");
 }
 
 /** Of the standard (ECMAScript 2024, 27.2), but for subclasses. */

@@ -8,6 +8,6 @@ import { itemProcessor } from "./component.ts";
 import { settled } from "./promise.ts";
 
 export function exported(app: Readonly<Record<string, unknown>>, file: string): ItemProcessor {
-  const toU64 = (value: number) => value as unknown as bigint;
-  return itemProcessor(app, file, { toU64, settle: settled });
+  const to64 = (value: number) => value as unknown as bigint;
+  return itemProcessor(app, file, { to64, settle: settled });
 }
