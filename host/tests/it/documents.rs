@@ -36,7 +36,10 @@ fn documents() -> Vec<Document> {
 
 /// Those, and the ones that have no commands of this repository.
 fn all_documents() -> Vec<Document> {
-    documents().into_iter().chain(["CHANGELOG.md", "plugins/sdk/python/README.md"].map(Document::read)).collect()
+    documents()
+        .into_iter()
+        .chain(["CHANGELOG.md", "plugins/sdk/python/README.md", "plugins/sdk/javascript/README.md"].map(Document::read))
+        .collect()
 }
 
 /// `DOCUMENTS=overwrite` puts what is printed into the documents.
@@ -202,7 +205,7 @@ fn plugins_in_documents_are_plugins() {
 
 #[test]
 fn every_block_says_what_it_is() {
-    let known = ["console", "sh", "toml", "text", "json", "python", "rust"];
+    let known = ["console", "sh", "toml", "text", "json", "python", "rust", "typescript"];
     for document in documents().iter().filter(|document| !UNDER_WORK.contains(&&*document.path)) {
         for block in document.blocks() {
             assert!(known.contains(&&*block.language), "{}:{}: `{}`", document.path, block.line, block.language);

@@ -31,6 +31,7 @@ mod hostile;
 mod house;
 mod ingest;
 mod items;
+mod javascript;
 mod laptop;
 mod laptop_limits;
 mod layouts;

@@ -45,6 +45,7 @@ const ELSEWHERE: &[(&str, By)] = &[
     // plugins/README.md
     ("plugins/build.sh", Make("plugins")),
     ("plugins/build-python.sh", Make("plugins")),
+    ("plugins/build-javascript.sh", Make("plugins")),
     ("make test-plugins", Make("test-plugins")),
     // host/ARCHITECTURE.md
     ("make test", Script(".ci/run")),
@@ -55,6 +56,7 @@ const ELSEWHERE: &[(&str, By)] = &[
     ("cargo test -p gristmill", Make("test-host")),
     ("cargo test --manifest-path plugins/Cargo.toml", Make("test-plugins")),
     ("plugins/test-python.sh", Make("test-plugins")),
+    ("plugins/test-javascript.sh", Make("test-plugins")),
     ("make deny", Make("deny")),
 ];
 
