@@ -123,9 +123,10 @@ plugin-%: tools
 	plugins/build.sh $*
 
 .PHONY: plugins
-plugins: tools ## every plugin: Rust and Python
+plugins: tools ## every plugin: Rust, Python, and TypeScript
 	plugins/build.sh
 	plugins/build-python.sh
+	plugins/build-javascript.sh
 
 # --- measure ---------------------------------------------------------------------------------------------------------
 
@@ -292,6 +293,7 @@ test-plugins: tools ## the plugins' logic and their SDKs, natively
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml
 	$(LINTED_TEST) --manifest-path plugins/Cargo.toml -p gristmill-plugin --features arrow --test arrow
 	plugins/test-python.sh
+	plugins/test-javascript.sh
 
 .PHONY: postgres
 postgres: ## what the tests need of PostgreSQL: Debian's server, without a cluster of its own
@@ -349,4 +351,4 @@ fuzz: tools ## everything that parses what strangers send, each for FUZZ_TIME se
 
 .PHONY: clean
 clean: ## forget everything that was built
-	rm -rf target plugins/target host/fuzz/target work plugins/*/*.wasm
+	rm -rf target plugins/target host/fuzz/target work plugins/*/*.wasm plugins/node_modules plugins/sdk/javascript/dist
