@@ -156,11 +156,11 @@ fn own_words(outcomes: &mut BTreeMap<String, String>) -> String {
 fn the_small_engine() {
     let (mut outcomes, rows) = outcomes("quickjs");
     assert_snapshot!(own_words(&mut outcomes), @r#"
-    after a while: rejected TypeError: cannot read property 'length' of undefined (at ways.ts:90 in deeper)
-    clock: rejected ReferenceError: setTimeout is not defined (at ways.ts:79 in clock)
+    after a while: rejected TypeError: cannot read property 'length' of undefined (at ways.ts:109 in deeper)
+    clock: rejected ReferenceError: setTimeout is not defined (at ways.ts:98 in clock)
     for ever: rejected NothingToWaitFor: process waits for a promise that nothing fulfils: a plugin has no timers and no network
     report: rejected BadReport: what process returned is no JSON: BigInt are forbidden in JSON.stringify
-    where it is: rejected TypeError: cannot read property 'length' of undefined (at ways.ts:90 in deeper)
+    where it is: rejected TypeError: cannot read property 'length' of undefined (at ways.ts:109 in deeper)
     "#);
     held(&outcomes, &rows);
 }
@@ -169,11 +169,11 @@ fn the_small_engine() {
 fn the_large_engine() {
     let (mut outcomes, rows) = outcomes("starling");
     assert_snapshot!(own_words(&mut outcomes), @r#"
-    after a while: rejected TypeError: can't access property "length", item.uri is undefined (at ways.ts:90 in deeper)
+    after a while: rejected TypeError: can't access property "length", item.uri is undefined (at ways.ts:109 in deeper)
     clock: 1
     for ever: rejected Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
     report: rejected BadReport: what process returned is no JSON: BigInt value can't be serialized in JSON
-    where it is: rejected TypeError: can't access property "length", item.uri is undefined (at ways.ts:90 in deeper)
+    where it is: rejected TypeError: can't access property "length", item.uri is undefined (at ways.ts:109 in deeper)
     "#);
     held(&outcomes, &rows);
 }

@@ -25,7 +25,10 @@ interface Golden {
   anomalycount: number;
 }
 
-const golden = readFileSync(GOLDEN, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as Golden);
+const golden = readFileSync(GOLDEN, "utf8")
+  .trimEnd()
+  .split("\n")
+  .map((line) => JSON.parse(line) as Golden);
 
 /** A reading of which this is the row; its anomalies have the values as they were measured. */
 function measured({ deviceid, readingtimestamp, metrics, anomalies }: Golden) {

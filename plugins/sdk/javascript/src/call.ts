@@ -34,7 +34,10 @@ export async function call(plugin: Plugin, host: Host, given: Call): Promise<str
 export function verdict(error: unknown, host: Host): Failure {
   if (error instanceof Failure) return error;
   if (!(error instanceof Error)) {
-    return new Reject("NoError", `process threw ${JSON.stringify(error) ?? String(error)}; throw an Error, or call reject()`);
+    return new Reject(
+      "NoError",
+      `process threw ${JSON.stringify(error) ?? String(error)}; throw an Error, or call reject()`,
+    );
   }
   const [place = "an unknown place", ...callers] = places(error);
   const said = error.message || error.name;
@@ -48,7 +51,10 @@ function report(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new Reject("BadReport", `what process returned is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new Reject(
+      "BadReport",
+      `what process returned is no JSON: ${error instanceof Error ? error.message : error}`,
+    );
   }
   return text ?? reportless(value);
 }

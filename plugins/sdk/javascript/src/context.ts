@@ -40,7 +40,7 @@ export class Context<S extends Settings = Settings, O extends Outputs = Outputs>
   readonly index: number;
   readonly #host: Host;
   readonly #buffers: ReadonlyMap<string, RowBuffer>;
-  readonly #opened: StoredObject[] = [];
+  readonly #opened: { close(): void }[] = [];
 
   constructor(plugin: Plugin<S, O>, host: Host, batch: Batch) {
     this.#host = host;
@@ -91,6 +91,7 @@ export class Context<S extends Settings = Settings, O extends Outputs = Outputs>
   table<const W extends WantedColumns = readonly string[]>(uri: string, options: TableOptions<W> = {}): Table<W> {
     const asked = request(options as TableOptions<WantedColumns>);
     const opened = this.#host.scan(uri, asked);
+    this.#opened.push(opened);
     return new Table<W>(uri, opened.columns as ReadonlyMap<string, ValueType>, opened.blocks);
   }
 
@@ -112,7 +113,8 @@ export class Context<S extends Settings = Settings, O extends Outputs = Outputs>
 
   /** Adds to a counter on the worker's /metrics. The name matches `[a-z][a-z0-9_]{0,62}`. */
   count(name: string, value = 1): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`counter ${name}: ${value} is no whole number from 0`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new TypeError(`counter ${name}: ${value} is no whole number from 0`);
     this.#host.count(name, value);
   }
 
@@ -133,6 +135,8 @@ export class Context<S extends Settings = Settings, O extends Outputs = Outputs>
 
   #buffer(output: string): RowBuffer {
     const found = this.#buffers.get(output);
-    return found ?? reject("NoSuchOutput", `the plugin declares no output ${output}${hint(output, this.#buffers.keys())}`);
+    return (
+      found ?? reject("NoSuchOutput", `the plugin declares no output ${output}${hint(output, this.#buffers.keys())}`)
+    );
   }
 }

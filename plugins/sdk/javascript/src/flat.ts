@@ -61,7 +61,10 @@ export class Flat {
     if (found === undefined) return undefined;
     const [start, count] = found;
     if (start + 16 * count > this.#view.byteLength) throw new Damaged("it is cut off");
-    return Array.from({ length: count }, (_, i) => [long(this.#view, start + 16 * i), long(this.#view, start + 16 * i + 8)]);
+    return Array.from({ length: count }, (_, i) => [
+      long(this.#view, start + 16 * i),
+      long(this.#view, start + 16 * i + 8),
+    ]);
   }
 
   /** A vector of tables. */

@@ -34,12 +34,14 @@ export function scan(uri: string, given: Given, request: Request): Opened {
   }
   const types = new Map([...columns].map(([name, [type]]) => [name, type]));
   const blocks = cut(columns, types, kept, request.blockRows || BLOCK_ROWS);
-  return { columns: types as ReadonlyMap<string, StoredType>, blocks };
+  return { columns: types as ReadonlyMap<string, StoredType>, blocks, close: () => {} };
 }
 
 function byColumn(given: Given): Named {
   if (!Array.isArray(given)) {
-    const columns = Object.entries(given).map(([name, values]) => [name, Array.from(values as ArrayLike<unknown>)] as const);
+    const columns = Object.entries(given).map(
+      ([name, values]) => [name, Array.from(values as ArrayLike<unknown>)] as const,
+    );
     if (new Set(columns.map(([, values]) => values.length)).size > 1) {
       throw new TypeError("the columns of a table must have the same length");
     }
@@ -97,11 +99,20 @@ function converted(value: unknown, type: ValueType): unknown {
     }
     case "text":
       if (value instanceof Date) return value.toISOString();
-      return typeof value === "string" ? value : ["number", "bigint"].includes(typeof value) ? String(value) : undefined;
+      return typeof value === "string"
+        ? value
+        : ["number", "bigint"].includes(typeof value)
+          ? String(value)
+          : undefined;
     case "binary":
       return value instanceof Uint8Array ? value : undefined;
     case "date": {
-      const time = value instanceof Date ? value.getTime() : /^\d{4}-\d\d-\d\d$/.test(text ?? "") ? Date.parse(text ?? "") : Number.NaN;
+      const time =
+        value instanceof Date
+          ? value.getTime()
+          : /^\d{4}-\d\d-\d\d$/.test(text ?? "")
+            ? Date.parse(text ?? "")
+            : Number.NaN;
       return Number.isNaN(time) ? undefined : Math.floor(time / 86_400_000);
     }
     case "timestamp": {

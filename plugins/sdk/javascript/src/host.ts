@@ -26,6 +26,7 @@ export interface Source {
 export interface Opened {
   readonly columns: ReadonlyMap<string, StoredType>;
   readonly blocks: Iterable<Block>;
+  close(): void;
 }
 
 export type Level = "trace" | "debug" | "info" | "warn" | "error";

@@ -15,7 +15,9 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
 export function hint(word: string, known: Iterable<string>): string {
   const all = [...known];
   const near = nearest(word, all);
-  return near === undefined ? `; there ${all.length === 1 ? "is" : "are"} ${all.join(", ") || "none"}` : `, did you mean ${near}?`;
+  return near === undefined
+    ? `; there ${all.length === 1 ? "is" : "are"} ${all.join(", ") || "none"}`
+    : `, did you mean ${near}?`;
 }
 
 /** A text as a message shows it: in double quotes, at most its first 80 characters. */

@@ -37,7 +37,10 @@ function frame(line: string, map: PlaceMap | undefined): string | undefined {
   if (row === undefined) return undefined;
   const place = map === undefined ? atDesk(file, row) : inBundle(Number(row), Number(column), map);
   // SpiderMonkey and the bundler decorate names: `process/<`, `Judge.summary`, `__async`.
-  const bare = name.trim().replace(/^(?:Object|Plugin)\./, "").replace(/(?: \[as .*\]|[/<]+)$/, "");
+  const bare = name
+    .trim()
+    .replace(/^(?:Object|Plugin)\./, "")
+    .replace(/(?: \[as .*\]|[/<]+)$/, "");
   return place && (bare && bare !== "<anonymous>" ? `${place} in ${bare}` : place);
 }
 

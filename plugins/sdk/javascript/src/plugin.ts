@@ -61,7 +61,8 @@ export class Plugin<S extends Settings = Settings, O extends Outputs = Outputs, 
     if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version)) {
       throw new TypeError(`plugin ${name}: version ${shown(version)} is not of the form 1.2.3 (semver.org)`);
     }
-    if (typeof process !== "function") throw new TypeError(`plugin ${name}: process is no function but ${shown(process)}`);
+    if (typeof process !== "function")
+      throw new TypeError(`plugin ${name}: process is no function but ${shown(process)}`);
     if (typeof outputs !== "object" || outputs === null) {
       throw new TypeError(`plugin ${name}: outputs is an object from output to columns, not ${shown(outputs)}`);
     }
@@ -77,7 +78,8 @@ export class Plugin<S extends Settings = Settings, O extends Outputs = Outputs, 
   settings(given: Readonly<Record<string, unknown>>): SettingsOf<S> {
     const { properties, required } = this.settingsSchema;
     for (const key of Object.keys(given)) {
-      if (!(key in properties)) reject("BadSettings", `settings: unknown key ${key}${hint(key, Object.keys(properties))}`);
+      if (!(key in properties))
+        reject("BadSettings", `settings: unknown key ${key}${hint(key, Object.keys(properties))}`);
     }
     for (const key of required) {
       if (!(key in given)) reject("BadSettings", `settings: ${key} is missing and has no default`);

@@ -66,7 +66,14 @@ export function request(options: TableOptions<WantedColumns>): Request {
   if (header !== undefined && (!Array.isArray(header) || header.length === 0)) {
     throw new TypeError(`header is a list of names, not ${shown(header)}`);
   }
-  return { columns: wantedColumns(columns), where: conditions(where), format, header, delimiter: delimiter ?? ",", blockRows };
+  return {
+    columns: wantedColumns(columns),
+    where: conditions(where),
+    format,
+    header,
+    delimiter: delimiter ?? ",",
+    blockRows,
+  };
 }
 
 const OPTIONS = ["columns", "where", "format", "header", "delimiter", "blockRows"];
@@ -80,7 +87,8 @@ function wantedColumns(columns: WantedColumns | undefined): readonly Wanted[] | 
   return Object.entries(columns).map(([name, spec]) => {
     const bare = String(spec).replace(/\?$/, "");
     const type = VALUE_TYPES.find((known) => known === bare);
-    if (type === undefined) throw new TypeError(`column ${name}: unknown type ${shown(spec)}${hint(bare, VALUE_TYPES)}`);
+    if (type === undefined)
+      throw new TypeError(`column ${name}: unknown type ${shown(spec)}${hint(bare, VALUE_TYPES)}`);
     return { name, type, optional: spec.endsWith("?") };
   });
 }
@@ -112,7 +120,9 @@ function literal(column: string, value: unknown): NonNullable<Asked["value"]> {
     throw new TypeError(`column ${column}: ${value} has more than 64 bits`);
   }
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new TypeError(`column ${column}: ${value} is beyond 2^53, where numbers have gaps; give a bigint (${BigInt(value)}n)`);
+    throw new TypeError(
+      `column ${column}: ${value} is beyond 2^53, where numbers have gaps; give a bigint (${BigInt(value)}n)`,
+    );
   }
   if (["boolean", "number", "bigint", "string"].includes(typeof value)) return value as NonNullable<Asked["value"]>;
   throw new TypeError(`column ${column}: compare it with a boolean, a number, a text or a date, not ${shown(value)}`);

@@ -38,7 +38,9 @@ export class RowBuffer {
 
   /** Adds as many rows as the columns have values. */
   addColumns(columns: Readonly<Record<string, ArrayLike<unknown> | undefined>>): void {
-    const given = Object.entries(columns).filter((entry): entry is [string, ArrayLike<unknown>] => entry[1] !== undefined);
+    const given = Object.entries(columns).filter(
+      (entry): entry is [string, ArrayLike<unknown>] => entry[1] !== undefined,
+    );
     const encoders = given.map(([name, values]) => {
       const type = this.#types[name];
       if (type === undefined) throw this.#unknown(name);

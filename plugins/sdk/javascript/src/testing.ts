@@ -12,10 +12,11 @@ import { gunzipSync } from "node:zlib";
 
 import { call } from "./call.ts";
 import { objectFailure, Reject } from "./failure.ts";
+import { fits } from "./fits.ts";
 import { type Given, scan } from "./given.ts";
 import type { Compression, Entry, Host, Level, Opened, Source } from "./host.ts";
 import { shown } from "./names.ts";
-import type { ColumnShape, Plugin } from "./plugin.ts";
+import type { Plugin } from "./plugin.ts";
 import type { Request } from "./request.ts";
 import type { Outputs, Settings } from "./types.ts";
 
@@ -68,7 +69,12 @@ export async function run<S extends Settings, O extends Outputs, I>(
   };
   const value = await call(plugin as unknown as Plugin, host, given);
   const { rows, counts, observations } = host;
-  return { value: value === null ? null : JSON.parse(value), rows: rows as Record<keyof O & string, unknown[]>, counts, observations };
+  return {
+    value: value === null ? null : JSON.parse(value),
+    rows: rows as Record<keyof O & string, unknown[]>,
+    counts,
+    observations,
+  };
 }
 
 class DeskHost implements Host {
@@ -103,7 +109,9 @@ class DeskHost implements Host {
       const files = names.filter((name) => statSync(join(folder, name)).isFile());
       for (const name of files) uris.add(`s3://${name.split(sep).join("/")}`);
     }
-    const sorted = [...uris].filter((uri) => uri.startsWith(prefix)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    const sorted = [...uris]
+      .filter((uri) => uri.startsWith(prefix))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     for (const uri of sorted) yield this.open(uri).entry;
   }
 
@@ -144,7 +152,10 @@ class DeskHost implements Host {
   #granted(uri: string): void {
     const { read } = this.#desk;
     if (read === undefined || read.some((prefix) => uri.startsWith(prefix))) return;
-    throw objectFailure("denied", `${uri}: the dataset file does not grant it; add its prefix to \`read\` under [grants]`);
+    throw objectFailure(
+      "denied",
+      `${uri}: the dataset file does not grant it; add its prefix to \`read\` under [grants]`,
+    );
   }
 
   /** Plain bytes, as the host gives them: Node's `Buffer` would know more. */
@@ -198,33 +209,4 @@ function decompressed(content: Uint8Array, uri: string, compression: Compression
   } catch (error) {
     throw objectFailure("invalid", `${uri}: damaged gzip: ${(error as Error).message}`);
   }
-}
-
-const DAY = /^\d{4}-\d\d-\d\d$/;
-const INSTANT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
-
-function fits(value: unknown, { name, type, nullable }: ColumnShape, line: string): boolean {
-  if (value === null) return nullable;
-  switch (type) {
-    case "boolean":
-      return typeof value === "boolean";
-    case "int64":
-      return Number.isSafeInteger(value) || (typeof value === "number" && isWholeText(line, name));
-    case "float64":
-      return typeof value === "number";
-    case "text":
-      return typeof value === "string";
-    case "date":
-      return typeof value === "string" && DAY.test(value) && new Date(value).toJSON()?.startsWith(value) === true;
-    case "timestamp":
-      return typeof value === "string" && INSTANT.test(value) && !Number.isNaN(Date.parse(value));
-    case "json":
-      return true;
-  }
-}
-
-/** A bigint is beyond what JSON.parse keeps: its digits are. */
-function isWholeText(line: string, name: string): boolean {
-  const digits = new RegExp(`${JSON.stringify(name).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}:(-?\\d+)[,}]`).exec(line)?.[1];
-  return digits !== undefined && BigInt.asIntN(64, BigInt(digits)) === BigInt(digits);
 }

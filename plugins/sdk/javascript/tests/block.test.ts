@@ -23,7 +23,8 @@ const APACHE: Partial<Record<ValueType, apache.DataType>> = {
 
 function written(columns: Columns): Uint8Array {
   const vectors = Object.entries(columns).map(([name, [type, values]]) => {
-    const given = type === "date" ? values.map((day) => (day === null ? null : new Date((day as number) * 86_400_000))) : values;
+    const given =
+      type === "date" ? values.map((day) => (day === null ? null : new Date((day as number) * 86_400_000))) : values;
     const whole = type === "int64" ? given.map((value) => (value === null ? null : BigInt(value as number))) : given;
     return [name, apache.vectorFromArray(whole, APACHE[type] ?? new apache.Utf8())] as const;
   });
@@ -66,11 +67,16 @@ test.for(Array.from({ length: 40 }, (_, seed) => seed))("what is written is read
     }),
   );
   const asText = Object.entries(columns).map(([name, [type, found]]) => {
-    return [name, [type, type === "json" ? found.map((value) => (value === null ? null : JSON.stringify(value))) : found]];
+    return [
+      name,
+      [type, type === "json" ? found.map((value) => (value === null ? null : JSON.stringify(value))) : found],
+    ];
   });
   const block = read(written(Object.fromEntries(asText)), columns);
   expect(block.length).toBe(rows);
-  expect(Object.fromEntries(Object.keys(columns).map((name) => [name, Array.from(block.column(name))]))).toEqual(values(columns));
+  expect(Object.fromEntries(Object.keys(columns).map((name) => [name, Array.from(block.column(name))]))).toEqual(
+    values(columns),
+  );
   const expected = Array.from({ length: rows }, (_, row) => {
     return Object.fromEntries(Object.entries(columns).map(([name, [, found]]) => [name, found[row]]));
   });
@@ -118,7 +124,10 @@ describe("a number that JavaScript would round is refused", () => {
     const most = BigInt(Number.MAX_SAFE_INTEGER);
     expect(numbers(most, -most, null)()).toEqual({ n: [Number(most), Number(-most), null] });
     expect(numbers(2n ** 62n)).toThrow(
-      new Reject("NumberTooLarge", `${URI}: column n has ${2n ** 62n}, which is beyond 2^53; ask for it as "bigint" or "text"`),
+      new Reject(
+        "NumberTooLarge",
+        `${URI}: column n has ${2n ** 62n}, which is beyond 2^53; ask for it as "bigint" or "text"`,
+      ),
     );
     expect(numbers(-(2n ** 53n) - 2n)).toThrow("beyond 2^53");
   });

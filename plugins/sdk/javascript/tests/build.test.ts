@@ -60,9 +60,15 @@ test("the map has the author's lines and none of this package's", async () => {
 });
 
 test.for([
-  ["import fs from 'node:fs'; fs;", /app\.ts:1:16: node:fs does not work in a plugin: there are no files; read objects with ctx\.open/],
+  [
+    "import fs from 'node:fs'; fs;",
+    /app\.ts:1:16: node:fs does not work in a plugin: there are no files; read objects with ctx\.open/,
+  ],
   ["import 'https';", /https does not work in a plugin: there is no network/],
-  ["import '@aws-sdk/client-s3';", /@aws-sdk\/client-s3 does not work in a plugin: read objects with ctx\.open, and give rows/],
+  [
+    "import '@aws-sdk/client-s3';",
+    /@aws-sdk\/client-s3 does not work in a plugin: read objects with ctx\.open, and give rows/,
+  ],
   ["import 'worker_threads';", /worker_threads does not work in a plugin: Node's own modules are not there/],
   ["import 'left-pad';", /Could not resolve "left-pad"/],
   ["const a = ;", /app\.ts:1:\d+: Unexpected ";"/],
@@ -71,20 +77,29 @@ test.for([
 });
 
 function command(...given: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`${SDK}/bin/gristmill-build.js`, ...given], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`${SDK}/bin/gristmill-build.js`, ...given], {
+    encoding: "utf8",
+  });
   return { status, stdout, stderr };
 }
 
 test("the command makes a component, or says what is wrong and leaves nothing", () => {
   const made = folder({ "app.ts": GOOD, "later.ts": LATER, "none.ts": "export const a = 1;", "bad.ts": BAD });
   const app = join(made, "app.ts");
-  expect(command(app)).toMatchObject({ status: 0, stdout: expect.stringMatching(/app\.wasm: \d\.\d MB \(quickjs\)\n$/) });
+  expect(command(app)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/app\.wasm: \d\.\d MB \(quickjs\)\n$/),
+  });
   expect([...readFileSync(join(made, "app.wasm")).subarray(0, 4)]).toEqual([0, 0x61, 0x73, 0x6d]);
   const none = command(join(made, "none.ts"));
-  expect(none.stderr).toContain("none.ts exports no plugin, and has to export one: export default definePlugin({ ... })");
+  expect(none.stderr).toContain(
+    "none.ts exports no plugin, and has to export one: export default definePlugin({ ... })",
+  );
   expect(none.status).toBe(1);
   const bad = command(join(made, "bad.ts")).stderr;
-  expect(bad).toMatch(/bad\.ts: it cannot be evaluated: Error: at once \(at bad\.ts:2 in early, called by bad\.ts:4\)\n$/);
+  expect(bad).toMatch(
+    /bad\.ts: it cannot be evaluated: Error: at once \(at bad\.ts:2 in early, called by bad\.ts:4\)\n$/,
+  );
   expect(["none.wasm", "bad.wasm"].filter((name) => existsSync(join(made, name)))).toEqual([]);
   expect(command(join(made, "absent.ts")).stderr).toMatch(/^error: .*absent\.ts: there is no such file\n$/);
   expect(command(app, "--engine", "v8").stderr).toBe("error: there is no engine v8; there are quickjs and starling\n");

@@ -13,7 +13,10 @@ const contract = vi.hoisted(() => {
     if (fail.next !== undefined) throw Object.assign(new Error("of the engine"), { payload: fail.next });
   };
   const dropped = (name: string) => ({ [Symbol.dispose]: () => void calls.push(["drop", name]) });
-  const pieces = (name: string, ...values: unknown[]) => ({ next: () => (said(`${name}.next`), values.shift() ?? null), ...dropped(name) });
+  const pieces = (name: string, ...values: unknown[]) => ({
+    next: () => (said(`${name}.next`), values.shift() ?? null),
+    ...dropped(name),
+  });
   return {
     calls,
     fail,
@@ -23,7 +26,10 @@ const contract = vi.hoisted(() => {
         return {
           metadata: () => ({ uri, size: 3n, etag: "e" }),
           read: (...given: unknown[]) => (said("read", ...given), Uint8Array.of(1)),
-          chunks: (...given: unknown[]) => (said("chunks", ...given), pieces("chunks", Uint8Array.of(97, 10), Uint8Array.of(98))),
+          chunks: (...given: unknown[]) => (
+            said("chunks", ...given),
+            pieces("chunks", Uint8Array.of(97, 10), Uint8Array.of(98))
+          ),
           ...dropped("object"),
         };
       },
@@ -39,8 +45,13 @@ const contract = vi.hoisted(() => {
         return { columns: () => [{ name: "a", type: "text", nullable: true }], ...pieces("scan", Uint8Array.of(1)) };
       },
     },
-    output: { emit: (name: string, rows: { val: Uint8Array }) => said("emit", name, new TextDecoder().decode(rows.val)) },
-    metrics: { count: (...given: unknown[]) => said("count", ...given), observe: (...given: unknown[]) => said("observe", ...given) },
+    output: {
+      emit: (name: string, rows: { val: Uint8Array }) => said("emit", name, new TextDecoder().decode(rows.val)),
+    },
+    metrics: {
+      count: (...given: unknown[]) => said("count", ...given),
+      observe: (...given: unknown[]) => said("observe", ...given),
+    },
     logging: { log: (...given: unknown[]) => calls.push(["log", ...given]) },
   };
 });
@@ -60,7 +71,13 @@ beforeEach(() => {
 });
 
 async function processed(process: (ctx: Context<any, any>) => unknown, app = {}) {
-  const plugin = definePlugin({ name: "p", version: "1.0.0", description: "d", outputs: { rows: { a: "text?" } }, process });
+  const plugin = definePlugin({
+    name: "p",
+    version: "1.0.0",
+    description: "d",
+    outputs: { rows: { a: "text?" } },
+    process,
+  });
   try {
     return await itemProcessor({ default: plugin, ...app }, "app.ts", ENGINE).process(GIVEN, ITEM);
   } catch (fault) {
@@ -107,7 +124,10 @@ test("what fails in the middle of reading keeps its kind, and the handles are gi
     for (const _ of ctx.chunks("s3://b/k")) contract.fail.next = { tag: "changed", val: "s3://b/k was replaced" };
   });
   expect(fault).toEqual({ tag: "retry", val: { code: "ObjectChanged", message: "s3://b/k was replaced" } });
-  expect(contract.calls.slice(-2)).toEqual([["drop", "chunks"], ["drop", "object"]]);
+  expect(contract.calls.slice(-2)).toEqual([
+    ["drop", "chunks"],
+    ["drop", "object"],
+  ]);
 });
 
 test("what is read is asked for once, and given back", async () => {
@@ -129,13 +149,22 @@ test("what is read is asked for once, and given back", async () => {
     return "never";
   });
   expect(left).toBe('"early"');
-  expect(contract.calls.slice(-2)).toEqual([["drop", "chunks"], ["drop", "object"]]);
+  expect(contract.calls.slice(-2)).toEqual([
+    ["drop", "chunks"],
+    ["drop", "object"],
+  ]);
 });
 
 test("a table is asked for in the contract's words", async () => {
   const options = {
     columns: { n: "bigint", t: "text?" },
-    where: [["n", ">", 1], ["x", "<", 0.5], ["b", "==", true], ["n", "!=", 2n ** 60n], ["t", "is null"]],
+    where: [
+      ["n", ">", 1],
+      ["x", "<", 0.5],
+      ["b", "==", true],
+      ["n", "!=", 2n ** 60n],
+      ["t", "is null"],
+    ],
     format: "csv",
     header: ["n", "t"],
     delimiter: ";",
@@ -160,6 +189,9 @@ test("a table is asked for in the contract's words", async () => {
     blockRows: 10,
     encoding: "arrow-ipc",
   });
+  expect(contract.calls.at(-1)).toEqual(["drop", "scan"]);
+  contract.calls.length = 0;
+  expect(await processed((ctx) => [...ctx.table("s3://b/k").types.keys()])).toBe('["a"]');
   expect(contract.calls.at(-1)).toEqual(["drop", "scan"]);
 });
 
@@ -213,7 +245,8 @@ test("a manifest is what was declared", () => {
 });
 
 test("a module has one plugin", () => {
-  const named = (name: string) => definePlugin({ name, version: "1.0.0", outputs: { rows: { a: "text" } }, process() {} });
+  const named = (name: string) =>
+    definePlugin({ name, version: "1.0.0", outputs: { rows: { a: "text" } }, process() {} });
   const [one, other] = [named("one"), named("other")];
   expect(() => itemProcessor({}, "app.ts", ENGINE)).toThrow("app.ts exports no plugin, and has to export one");
   expect(() => itemProcessor({ one, other }, "app.ts", ENGINE)).toThrow("app.ts exports 2 plugins");

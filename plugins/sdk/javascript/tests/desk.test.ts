@@ -12,11 +12,25 @@ import type { Host } from "../src/host.ts";
 import { type Desk, run } from "../src/testing.ts";
 
 const URI = "s3://b/a.txt";
-const SHAPE = { pk: "text", n: "int64?", x: "float64?", day: "date?", at: "timestamp?", any: "json?", on: "boolean?" } as const;
+const SHAPE = {
+  pk: "text",
+  n: "int64?",
+  x: "float64?",
+  day: "date?",
+  at: "timestamp?",
+  any: "json?",
+  on: "boolean?",
+} as const;
 
 /** A plugin of one function. */
 function made(process: (ctx: Context<any, any>, item: any) => unknown, settings: Record<string, unknown> = {}) {
-  return definePlugin({ name: "desk", version: "1.0.0", outputs: { rows: SHAPE, other: { pk: "text" } }, settings, process });
+  return definePlugin({
+    name: "desk",
+    version: "1.0.0",
+    outputs: { rows: SHAPE, other: { pk: "text" } },
+    settings,
+    process,
+  });
 }
 
 /** What a function gives. */
@@ -36,7 +50,9 @@ describe("objects", () => {
     expect(lines).toEqual(["one", "two", "ø", "", "last"]);
     expect((await given((ctx) => ctx.text(URI), { objects: { [URI]: text } })).value).toBe(text.slice(1));
     const big = "x".repeat(10_000);
-    const chunks = await given((ctx) => [...ctx.chunks(URI, { size: 4096 })].map((c) => c.length), { objects: { [URI]: big } });
+    const chunks = await given((ctx) => [...ctx.chunks(URI, { size: 4096 })].map((c) => c.length), {
+      objects: { [URI]: big },
+    });
     expect(chunks.value).toEqual([4096, 4096, 1808]);
     const read = await given((ctx) => [...ctx.open(URI).read(1, 2)], { objects: { [URI]: "abcd" } });
     expect(read.value).toEqual([98, 99]);
@@ -47,8 +63,11 @@ describe("objects", () => {
   test("are decompressed by their ending", async () => {
     const objects = { "s3://b/a.gz": gzipSync("one\ntwo\n") };
     expect((await given((ctx) => [...ctx.lines("s3://b/a.gz")], { objects })).value).toEqual(["one", "two"]);
-    await expect(given((ctx) => ctx.text("s3://b/a.gz"), { objects: { "s3://b/a.gz": "no" } })).rejects.toThrow("damaged gzip");
-    const whole = (await given((ctx) => ctx.open("s3://b/a.gz").bytes({ compression: "none" }).length, { objects })).value;
+    await expect(given((ctx) => ctx.text("s3://b/a.gz"), { objects: { "s3://b/a.gz": "no" } })).rejects.toThrow(
+      "damaged gzip",
+    );
+    const whole = (await given((ctx) => ctx.open("s3://b/a.gz").bytes({ compression: "none" }).length, { objects }))
+      .value;
     expect(whole).toBe(objects["s3://b/a.gz"].length);
   });
 
@@ -78,7 +97,9 @@ describe("objects", () => {
     const uri = (item: unknown, batchInput: unknown) => given((ctx, item) => ctx.uri(item), { batchInput }, item);
     expect((await uri({ Key: "k" }, { Bucket: "b" })).value).toBe("s3://b/k");
     expect((await uri({ Key: "k", Bucket: "own" }, { Bucket: "b" })).value).toBe("s3://own/k");
-    await expect(uri({ Key: "k" }, null)).rejects.toThrow('neither it nor BatchInput has a Bucket; give the dataset\'s map');
+    await expect(uri({ Key: "k" }, null)).rejects.toThrow(
+      "neither it nor BatchInput has a Bucket; give the dataset's map",
+    );
     await expect(uri({ key: "k" }, { Bucket: "b" })).rejects.toThrow("has no Key");
     await expect(uri("text", { Bucket: "b" })).rejects.toThrow("has no Key");
   });
@@ -181,9 +202,13 @@ describe("what process returns and throws", () => {
     }).catch((error: unknown) => error);
     const failure = verdict(thrown, host);
     expect(failure.code).toBe("TypeError");
-    expect(failure.message).toMatch(/^Cannot read properties of null \(reading 'x'\) \(at desk\.test\.ts:\d+ in outer\)$/);
+    expect(failure.message).toMatch(
+      /^Cannot read properties of null \(reading 'x'\) \(at desk\.test\.ts:\d+ in outer\)$/,
+    );
     expect(logged).toEqual([expect.stringMatching(/^TypeError: Cannot read .* at desk\.test\.ts:\d+ in outer/)]);
-    expect(verdict("text", host)).toEqual(new Reject("NoError", 'process threw "text"; throw an Error, or call reject()'));
+    expect(verdict("text", host)).toEqual(
+      new Reject("NoError", 'process threw "text"; throw an Error, or call reject()'),
+    );
   });
 
   test("chance follows from the item", async () => {
@@ -208,13 +233,21 @@ describe("settings", () => {
 
   test("have defaults, and are required without", async () => {
     expect((await run(plugin, {}, { settings: { name: "a" } })).value).toEqual({ limit: 5, name: "a", on: false });
-    await expect(run(plugin, {})).rejects.toThrow(new Reject("BadSettings", "settings: name is missing and has no default"));
-    await expect(run(plugin, {}, { settings: { name: "a", limt: 1 } })).rejects.toThrow("unknown key limt, did you mean limit?");
+    await expect(run(plugin, {})).rejects.toThrow(
+      new Reject("BadSettings", "settings: name is missing and has no default"),
+    );
+    await expect(run(plugin, {}, { settings: { name: "a", limt: 1 } })).rejects.toThrow(
+      "unknown key limt, did you mean limit?",
+    );
   });
 
   test("become a schema", () => {
     expect(plugin.settingsSchema).toMatchObject({
-      properties: { limit: { type: "number", default: 5 }, name: { type: "string" }, on: { type: "boolean", default: false } },
+      properties: {
+        limit: { type: "number", default: 5 },
+        name: { type: "string" },
+        on: { type: "boolean", default: false },
+      },
       required: ["name"],
       additionalProperties: false,
     });

@@ -20,14 +20,19 @@ const SCENES: Record<string, (P: Promises, log: (text: string) => void) => Promi
   order: (P, log) => {
     log("start");
     const a = P.resolve(1).then((n) => (log(`a${n}`), n + 1));
-    const b = P.resolve().then(() => log("b")).then(() => log("b2"));
+    const b = P.resolve()
+      .then(() => log("b"))
+      .then(() => log("b2"));
     log("end");
     return P.all([a, b]).then((all) => log(JSON.stringify(all)));
   },
   "a promise that resolves to another": (P, log) => {
     const inner = new P<string>((resolve) => resolve("inner"));
     const outer = new P<string>((resolve) => resolve(inner));
-    P.resolve().then(() => log("1")).then(() => log("2")).then(() => log("3"));
+    P.resolve()
+      .then(() => log("1"))
+      .then(() => log("2"))
+      .then(() => log("3"));
     return outer.then((value) => log(value));
   },
   "what throws is rejected": (P, log) =>
@@ -49,7 +54,9 @@ const SCENES: Record<string, (P: Promises, log: (text: string) => void) => Promi
       throw new Error("three");
     }).then(log),
   "a thenable is taken over": (P, log) => {
-    const thenable = { then: (resolve: (n: number) => void) => (log("called"), resolve(5)) } as unknown as PromiseLike<number>;
+    const thenable = {
+      then: (resolve: (n: number) => void) => (log("called"), resolve(5)),
+    } as unknown as PromiseLike<number>;
     return P.resolve(thenable).then((n) => log(String(n)));
   },
   "a thenable that throws after it has decided": (P, log) => {
@@ -66,13 +73,14 @@ const SCENES: Record<string, (P: Promises, log: (text: string) => void) => Promi
     resolve(promise);
     return promise.catch((error: Error) => log(error.name));
   },
-  "all, of which one fails": (P, log) => P.all([1, P.reject(new Error("no")), 2]).catch((error: Error) => log(error.message)),
+  "all, of which one fails": (P, log) =>
+    P.all([1, P.reject(new Error("no")), 2]).catch((error: Error) => log(error.message)),
   "all of none": (P, log) => P.all([]).then((all) => log(JSON.stringify(all))),
-  allSettled: (P, log) =>
-    P.allSettled([1, P.reject("no")]).then((all) => log(JSON.stringify(all))),
+  allSettled: (P, log) => P.allSettled([1, P.reject("no")]).then((all) => log(JSON.stringify(all))),
   race: (P, log) => P.race([new P(() => {}), P.resolve("fast"), "faster?"]).then((value) => log(String(value))),
   any: (P, log) => P.any([P.reject("no"), P.resolve("yes")]).then((value) => log(String(value))),
-  "any of none": (P, log) => P.any([P.reject("a"), P.reject("b")]).catch((error: AggregateError) => log(JSON.stringify(error.errors))),
+  "any of none": (P, log) =>
+    P.any([P.reject("a"), P.reject("b")]).catch((error: AggregateError) => log(JSON.stringify(error.errors))),
 };
 
 test.for(Object.entries(SCENES))("promises do the same in the same order: %s", async ([, scene]) => {
@@ -105,10 +113,15 @@ describe("UTF-8", () => {
     const text = Array.from({ length: below(pick([4, 40, 9000])) }, () => alphabet[below(alphabet.length)]).join("");
     const bytes = new TextEncoder().encode(text);
     expect(new Utf8Encoder().encode(text)).toEqual(bytes);
-    if (below(2) === 0) for (let i = below(4); i >= 0 && bytes.length > 0; i--) bytes[below(bytes.length)] = pick([0x80, 0xc3, 0xed, 0xf0, 0xff]);
+    if (below(2) === 0)
+      for (let i = below(4); i >= 0 && bytes.length > 0; i--)
+        bytes[below(bytes.length)] = pick([0x80, 0xc3, 0xed, 0xf0, 0xff]);
     for (const ignoreBOM of [false, true]) {
       for (const fatal of [false, true]) {
-        const [own, native] = [new Utf8Decoder("utf-8", { fatal, ignoreBOM }), new TextDecoder("utf-8", { fatal, ignoreBOM })];
+        const [own, native] = [
+          new Utf8Decoder("utf-8", { fatal, ignoreBOM }),
+          new TextDecoder("utf-8", { fatal, ignoreBOM }),
+        ];
         const read = (decoder: { decode(bytes: Uint8Array): string }) => {
           try {
             return decoder.decode(bytes);

@@ -14,7 +14,11 @@ const READINGS = [
 ];
 
 async function scanned(given: Given, options: TableOptions<WantedColumns> = {}) {
-  const found: { types: Record<string, string>; blocks: unknown[][]; columns: unknown[] } = { types: {}, blocks: [], columns: [] };
+  const found: { types: Record<string, string>; blocks: unknown[][]; columns: unknown[] } = {
+    types: {},
+    blocks: [],
+    columns: [],
+  };
   const plugin = definePlugin({
     name: "desk",
     version: "1.0.0",
@@ -43,15 +47,28 @@ test("rows and columns are the same table", async () => {
 });
 
 test("only what is asked for is given", async () => {
-  expect(await rows(READINGS, { columns: ["n", "id"] })).toEqual([[1, "a"], [null, "b"], [3, null], [4, "d"]]);
+  expect(await rows(READINGS, { columns: ["n", "id"] })).toEqual([
+    [1, "a"],
+    [null, "b"],
+    [3, null],
+    [4, "d"],
+  ]);
   expect((await rows(READINGS, { columns: { n: "float64", none: "int64?" } })).slice(0, 1)).toEqual([[1, null]]);
   await expect(rows(READINGS, { columns: ["none"] })).rejects.toThrow(`${URI}: it has no column \`none\``);
-  await expect(rows(READINGS, { columns: { id: "float64" } })).rejects.toThrow(`${URI}: column \`id\`: "a" is no float64`);
+  await expect(rows(READINGS, { columns: { id: "float64" } })).rejects.toThrow(
+    `${URI}: column \`id\`: "a" is no float64`,
+  );
 });
 
 test.for<[TableOptions<WantedColumns>["where"], unknown[]]>([
   [[["x", ">", 1.5]], [3]],
-  [[["x", ">=", 1.5], ["id", "is not null"]], [1]],
+  [
+    [
+      ["x", ">=", 1.5],
+      ["id", "is not null"],
+    ],
+    [1],
+  ],
   [[["x", "!=", 1.5]], [null, 3]], // NaN is not equal to anything.
   [[["x", "<", 99]], [1, 3]],
   [[["x", "is null"]], [4]],
@@ -74,12 +91,20 @@ test("every type is given as the host gives it", async () => {
   const found = await scanned(given);
   expect(Object.values(found.types)).toEqual(["boolean", "binary", "timestamp", "json", "text"]);
   expect(found.blocks).toEqual([[[true, Uint8Array.of(1), 1_000_000, { a: ["ø"] }, "9007199254740993"]]]);
-  expect(await rows(given, { columns: { big: "bigint", at: "text" } })).toEqual([[9007199254740993n, "1970-01-01T00:00:01.000Z"]]);
+  expect(await rows(given, { columns: { big: "bigint", at: "text" } })).toEqual([
+    [9007199254740993n, "1970-01-01T00:00:01.000Z"],
+  ]);
   const texts = { day: ["1970-01-02"], at: ["1970-01-01T01:00:01+01:00"], x: ["1.5"], n: ["7"], any: ["[1]"] };
   const columns = { day: "date", at: "timestamp", x: "float64", n: "int64", any: "json" } as const;
   const cast = await scanned(texts, { columns });
   expect(cast.blocks).toEqual([[[1, 1_000_000, 1.5, 7, [1]]]]);
-  expect(cast.columns).toEqual([Int32Array.of(1), Float64Array.of(1e6), Float64Array.of(1.5), Float64Array.of(7), [[1]]]);
+  expect(cast.columns).toEqual([
+    Int32Array.of(1),
+    Float64Array.of(1e6),
+    Float64Array.of(1.5),
+    Float64Array.of(7),
+    [[1]],
+  ]);
 });
 
 test("blocks are cut as they are wanted, and a table is read once", async () => {
@@ -96,12 +121,23 @@ test("blocks are cut as they are wanted, and a table is read once", async () => 
     },
   });
   await expect(run(plugin, {}, { tables: { [URI]: numbers } })).rejects.toThrow("a table is read once; open it again");
-  await expect(run(plugin, {})).rejects.toThrow(`${URI}: there is no such table; the desk has those that \`tables\` gives`);
+  await expect(run(plugin, {})).rejects.toThrow(
+    `${URI}: there is no such table; the desk has those that \`tables\` gives`,
+  );
 });
 
 describe("what is asked for", () => {
   test("is read into the contract's words", () => {
-    expect(request({ columns: { a: "int64", b: "text?" }, where: [["a", "<", 1], ["b", "is null"]], blockRows: 5 })).toEqual({
+    expect(
+      request({
+        columns: { a: "int64", b: "text?" },
+        where: [
+          ["a", "<", 1],
+          ["b", "is null"],
+        ],
+        blockRows: 5,
+      }),
+    ).toEqual({
       columns: [
         { name: "a", type: "int64", optional: false },
         { name: "b", type: "text", optional: true },
@@ -115,7 +151,9 @@ describe("what is asked for", () => {
       delimiter: ",",
       blockRows: 5,
     });
-    expect(request({ where: { a: new Date(0) } }).where).toEqual([{ column: "a", comparison: "==", value: "1970-01-01T00:00:00.000Z" }]);
+    expect(request({ where: { a: new Date(0) } }).where).toEqual([
+      { column: "a", comparison: "==", value: "1970-01-01T00:00:00.000Z" },
+    ]);
   });
 
   test.for([

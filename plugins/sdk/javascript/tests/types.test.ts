@@ -8,7 +8,10 @@ test("mistakes are errors of the compiler", () => {
     name: "types",
     version: "1.0.0",
     settings: { limit: 5, name: { type: "string" }, on: false },
-    outputs: { rows: { pk: "text", n: "int64", x: "float64?", day: "date?" }, other: { description: "d", columns: { a: "json" } } },
+    outputs: {
+      rows: { pk: "text", n: "int64", x: "float64?", day: "date?" },
+      other: { description: "d", columns: { a: "json" } },
+    },
     process(ctx, item: { uri: string }) {
       expectTypeOf(ctx.settings.limit).toEqualTypeOf<number>();
       expectTypeOf(ctx.settings.name).toEqualTypeOf<string>();
@@ -29,11 +32,15 @@ test("mistakes are errors of the compiler", () => {
       // @ts-expect-error: another type.
       ctx.emit("rows", { pk: 5, n: 1 });
 
-      for (const block of ctx.table(item.uri, { columns: { id: "text", x: "float64?", n: "bigint" }, where: [["x", ">", 1]] })) {
+      for (const block of ctx.table(item.uri, {
+        columns: { id: "text", x: "float64?", n: "bigint" },
+        where: [["x", ">", 1]],
+      })) {
         expectTypeOf(block.column("n")[0]).toEqualTypeOf<bigint | null | undefined>();
         // @ts-expect-error: no such column.
         block.column("y");
-        for (const row of block.rows()) expectTypeOf(row).toEqualTypeOf<{ id: string | null; x: number | null; n: bigint | null }>();
+        for (const row of block.rows())
+          expectTypeOf(row).toEqualTypeOf<{ id: string | null; x: number | null; n: bigint | null }>();
       }
       // @ts-expect-error: no such type.
       ctx.table(item.uri, { columns: { id: "string" } });

@@ -2,17 +2,19 @@
 
 /** Everything of an interface by the name of its module. */
 export function declarations(wit: string): string {
-  const tokens = wit.replace(/\/\/.*$/gm, "").match(/"[^"]*"|->|%?[A-Za-z_][\w-]*(?:[:/@][\w.:/@-]+)?|[{}()<>,;:=.]/g) ?? [];
+  const tokens =
+    wit.replace(/\/\/.*$/gm, "").match(/"[^"]*"|->|%?[A-Za-z_][\w-]*(?:[:/@][\w.:/@-]+)?|[{}()<>,;:=.]/g) ?? [];
   let at = 0;
   const peek = () => tokens[at] ?? "";
   const take = (expected?: string) => {
     const found = tokens[at++] ?? "the end";
-    if (expected !== undefined && found !== expected) throw new Error(`${expected} expected, not ${found}, at token ${at}`);
+    if (expected !== undefined && found !== expected)
+      throw new Error(`${expected} expected, not ${found}, at token ${at}`);
     return found;
   };
   const all = (open: string, close: string, one: () => string) => {
     const found: string[] = [];
-    for (take(open); peek() !== close; ) {
+    for (take(open); peek() !== close;) {
       found.push(one());
       if (peek() === ",") take();
     }
@@ -79,9 +81,13 @@ export function declarations(wit: string): string {
         return alias;
       }
       case "record":
-        return `export interface ${pascal(take())} {\n${all("{", "}", param).map((field) => `    ${field};\n`).join("")}  }`;
+        return `export interface ${pascal(take())} {\n${all("{", "}", param)
+          .map((field) => `    ${field};\n`)
+          .join("")}  }`;
       case "enum":
-        return `export type ${pascal(take())} = ${all("{", "}", take).map((name) => `"${name}"`).join(" | ")};`;
+        return `export type ${pascal(take())} = ${all("{", "}", take)
+          .map((name) => `"${name}"`)
+          .join(" | ")};`;
       case "variant": {
         const name = pascal(take());
         const cases = all("{", "}", () => {
@@ -93,7 +99,7 @@ export function declarations(wit: string): string {
       case "resource": {
         const name = pascal(take());
         const methods: string[] = [];
-        for (take("{"); peek() !== "}"; ) methods.push(func());
+        for (take("{"); peek() !== "}";) methods.push(func());
         take("}");
         return `export class ${name} {\n${methods.map((method) => `    ${method}\n`).join("")}    [Symbol.dispose](): void;\n  }`;
       }
@@ -116,7 +122,7 @@ export function declarations(wit: string): string {
         const name = take();
         const isExport = EXPORTED.includes(name);
         const parts: string[] = [];
-        for (take("{"); peek() !== "}"; ) parts.push(declaration(isExport));
+        for (take("{"); peek() !== "}";) parts.push(declaration(isExport));
         take("}");
         found.push(wrapped(module(name), name, parts, isExport));
         break;
@@ -145,7 +151,10 @@ const PRIMITIVES: Readonly<Record<string, string>> = {
 };
 
 function wrapped(module: string, name: string, parts: string[], isExport: boolean): string {
-  const [functions, others] = [parts.filter((part) => part.startsWith("  ")), parts.filter((part) => !part.startsWith("  "))];
+  const [functions, others] = [
+    parts.filter((part) => part.startsWith("  ")),
+    parts.filter((part) => !part.startsWith("  ")),
+  ];
   const body = isExport ? [...others, `export interface ${pascal(name)} {\n${functions.join("\n")}\n  }`] : parts;
   return `declare module "${module}" {\n${body.map((part) => `  ${part}\n`).join("")}}\n`;
 }

@@ -19,7 +19,9 @@ const DIST = fileURLToPath(new URL("../", import.meta.url));
 function contract(): string {
   const found = resolve(DIST, "../wit");
   if (existsSync(`${found}/plugin.wit`)) return found;
-  throw new BuildError("the contract (wit/plugin.wit) is missing from this installation of gristmill; install it again");
+  throw new BuildError(
+    "the contract (wit/plugin.wit) is missing from this installation of gristmill; install it again",
+  );
 }
 
 /** Builds `target` from the module `app`; what it imports comes along. Gives the size in bytes. */

@@ -23,7 +23,8 @@ async function main(): Promise<void> {
   const [app, ...others] = positionals;
   if (app === undefined || others.length > 0) throw new BuildError(`one module has to be given\n\n${USAGE}`);
   const { engine } = values;
-  if (!isEngine(engine)) throw new BuildError(`there is no engine ${engine}; there are ${Object.keys(ENGINES).join(" and ")}`);
+  if (!isEngine(engine))
+    throw new BuildError(`there is no engine ${engine}; there are ${Object.keys(ENGINES).join(" and ")}`);
   const target = values.output ?? app.replace(/\.[^./]*$/, ".wasm");
   const size = await build(app, target, engine);
   console.log(`${target}: ${(size / 1e6).toFixed(1)} MB (${engine})`);

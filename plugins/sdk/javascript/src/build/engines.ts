@@ -40,7 +40,12 @@ async function starling(source: string, wit: string): Promise<Uint8Array> {
   try {
     const sourcePath = join(folder, "plugin.js");
     await writeFile(sourcePath, source);
-    const options = { sourcePath, witPath: wit, worldName: "plugin", disableFeatures: ["http" as const, "fetch-event" as const] };
+    const options = {
+      sourcePath,
+      witPath: wit,
+      worldName: "plugin",
+      disableFeatures: ["http" as const, "fetch-event" as const],
+    };
     return (await componentize(options)).component;
   } finally {
     await rm(folder, { recursive: true, force: true });

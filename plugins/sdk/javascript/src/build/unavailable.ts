@@ -8,7 +8,10 @@ const INSTEAD: readonly (readonly [RegExp, string])[] = [
   [/^(https?|net|tls|dgram|dns|http2|undici)(\/|$)/, "there is no network; read objects with ctx.open"],
   [/^(crypto)(\/|$)/, "take a package in plain JavaScript, such as @noble/hashes"],
   [/^zlib$/, "the host decompresses objects whose keys end in .gz, .zst or .bz2"],
-  [/^(aws-sdk|@aws-sdk\/.*|@smithy\/.*)$/, "read objects with ctx.open, and give rows to ctx.emit: the host writes them"],
+  [
+    /^(aws-sdk|@aws-sdk\/.*|@smithy\/.*)$/,
+    "read objects with ctx.open, and give rows to ctx.emit: the host writes them",
+  ],
   [/^(axios|node-fetch|got)$/, "there is no network; read objects with ctx.open"],
   [/^(path|url|util|buffer|events|assert|stream|string_decoder|querystring)(\/|$)/, "take a package for browsers"],
 ];
@@ -26,7 +29,9 @@ export const unavailable: Plugin = {
         const found = await build.resolve(path, { kind, importer, resolveDir, pluginData: unavailable });
         if (found.errors.length === 0) return found;
       }
-      return { errors: [{ text: `${path} does not work in a plugin: ${instead ?? "Node's own modules are not there"}` }] };
+      return {
+        errors: [{ text: `${path} does not work in a plugin: ${instead ?? "Node's own modules are not there"}` }],
+      };
     });
   },
 };

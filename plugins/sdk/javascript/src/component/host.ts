@@ -33,7 +33,11 @@ const OUTPUT_ERRORS: Readonly<Record<output.Error["tag"], string>> = {
 export function componentHost(to64: To64): Host {
   const encoder = new TextEncoder();
   return {
-    open: (uri) => source(asked(() => objects.open(uri)), to64),
+    open: (uri) =>
+      source(
+        asked(() => objects.open(uri)),
+        to64,
+      ),
     list,
     scan: (uri, request) => scan(uri, request, to64),
     emit: (name, jsonLines) => {
@@ -87,15 +91,20 @@ function scan(uri: string, request: Request, to64: To64): Opened {
   const asBigint = new Set(request.columns?.filter(({ type }) => type === "bigint").map(({ name }) => name));
   const columns = handle.columns().map(({ name, type }) => [name, asBigint.has(name) ? "bigint" : type] as const);
   const types = new Map<string, StoredType | "bigint">(columns);
-  return { columns: types as ReadonlyMap<string, StoredType>, blocks: blocks(handle, types, uri) };
-}
-
-function* blocks(handle: tables.Scan, types: ReadonlyMap<string, StoredType | "bigint">, uri: string): Generator<Block> {
-  try {
-    for (let block = asked(() => handle.next()); block; block = asked(() => handle.next())) yield arrow(block, types, uri);
-  } finally {
-    handle[Symbol.dispose]();
+  let isOpen = true;
+  const close = () => {
+    if (isOpen) handle[Symbol.dispose]();
+    isOpen = false;
+  };
+  function* blocks(): Generator<Block, void, void> {
+    try {
+      for (let block = asked(() => handle.next()); block; block = asked(() => handle.next()))
+        yield arrow(block, types, uri);
+    } finally {
+      close();
+    }
   }
+  return { columns: types as ReadonlyMap<string, StoredType>, blocks: blocks(), close };
 }
 
 function options(request: Request, to64: To64): tables.ScanOptions {

@@ -22,7 +22,10 @@ export function settled<T>(promise: Promise<T>): T {
   const { state, value } = promise as unknown as SyncPromise;
   if (state === "fulfilled") return value as T;
   if (state === "rejected") throw value;
-  throw new Reject("NothingToWaitFor", "process waits for a promise that nothing fulfils: a plugin has no timers and no network");
+  throw new Reject(
+    "NothingToWaitFor",
+    "process waits for a promise that nothing fulfils: a plugin has no timers and no network",
+  );
 }
 
 /** Of the standard (ECMAScript 2024, 27.2), but for subclasses. */
@@ -84,7 +87,8 @@ export class SyncPromise {
 
   #resolve(value: unknown): void {
     if (value === this) return this.#settle("rejected", new TypeError("a promise cannot wait for itself"));
-    if ((typeof value !== "object" || value === null) && typeof value !== "function") return this.#settle("fulfilled", value);
+    if ((typeof value !== "object" || value === null) && typeof value !== "function")
+      return this.#settle("fulfilled", value);
     try {
       const then: unknown = (value as { then?: unknown }).then;
       if (typeof then !== "function") return this.#settle("fulfilled", value);

@@ -88,7 +88,7 @@ function width(byte: number): number {
 /** With U+FFFD for each part that is no letter, as the Encoding Standard has it. */
 function replaced(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const first = bytes[i] as number;
     const size = width(first);
     // The second byte is bounded: no overlong letters, no surrogates, nothing beyond U+10FFFF.

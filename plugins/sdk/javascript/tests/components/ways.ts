@@ -18,7 +18,16 @@ const WAYS: Readonly<Record<string, (ctx: Ctx) => unknown>> = {
   list: (ctx) => Array.from(ctx.list("s3://data/some/"), ({ uri, size }) => [uri, size]),
   rows: (ctx) => [...ctx.table("s3://data/t.csv").rows()],
   columns: (ctx) => {
-    const columns = { id: "text", n: "int64", big: "bigint", x: "float64", day: "date", at: "timestamp", any: "json", no: "text?" } as const;
+    const columns = {
+      id: "text",
+      n: "int64",
+      big: "bigint",
+      x: "float64",
+      day: "date",
+      at: "timestamp",
+      any: "json",
+      no: "text?",
+    } as const;
     const table = ctx.table("s3://data/t.jsonl", { columns });
     return [...table].map((block) => Object.keys(columns).map((name) => tell(block.column(name as "id"))));
   },
@@ -38,13 +47,23 @@ const WAYS: Readonly<Record<string, (ctx: Ctx) => unknown>> = {
   csv: (ctx) => [...ctx.table("s3://data/plain", { format: "csv", header: ["a", "b"], delimiter: ";" }).rows()],
   emit: (ctx) => {
     ctx.emit("rows", { pk: "one", n: 2n ** 63n - 1n, day: new Date(0), at: new Date(0), any: { a: ["ø", 0.1] } });
-    ctx.emit("rows", [{ pk: "two", x: 0.5 }, { pk: "three", on: true }]);
+    ctx.emit("rows", [
+      { pk: "two", x: 0.5 },
+      { pk: "three", on: true },
+    ]);
     ctx.emitColumns("rows", { pk: ["four", "five"], x: Float64Array.of(1.5, -0.5) });
   },
   async: async (ctx) => {
     const seen: unknown[] = [];
     for await (const line of later(ctx)) seen.push(line);
-    seen.push(await Promise.all([1, later(ctx).next().then(({ value }) => value)]));
+    seen.push(
+      await Promise.all([
+        1,
+        later(ctx)
+          .next()
+          .then(({ value }) => value),
+      ]),
+    );
     await Promise.reject(new Error("caught")).catch((error: Error) => seen.push(error.message));
     return seen;
   },
