@@ -73,7 +73,13 @@ fn about_name(text: &mut String, manifest: &Manifest) -> fmt::Result {
 
 fn about_reach(text: &mut String, imports: &[String]) -> fmt::Result {
     let inert: BTreeSet<&str> = imports.iter().filter_map(|import| wasi(import)).collect();
-    let reaching: Vec<_> = imports.iter().filter_map(|import| Some((line(import), reach(import)?))).collect();
+    // Who opens tables imports `objects` with it; without that, only the words of `tables` are used.
+    let only_words = |import: &str| {
+        interface(import) == "gristmill:plugin/tables"
+            && !imports.iter().any(|other| interface(other) == "gristmill:plugin/objects")
+    };
+    let reaching = imports.iter().filter(|import| !only_words(import));
+    let reaching: Vec<_> = reaching.filter_map(|import| Some((line(import), reach(import)?))).collect();
     let nothing = if reaching.is_empty() && inert.is_empty() { " nothing" } else { "" };
     writeln!(text, "  can reach{nothing}")?;
     let width = reaching.iter().map(|(import, _)| import.len()).max().unwrap_or_default();
@@ -102,9 +108,14 @@ fn about_manifest(text: &mut String, manifest: &Manifest) -> fmt::Result {
     writeln!(text, "  settings  {}", safe_json(&schema).replace('\n', "\n            "))
 }
 
+/// An import without its version.
+fn interface(import: &str) -> &str {
+    import.split('@').next().unwrap_or(import)
+}
+
 /// What an import amounts to, for a person who does not know the interface's name. None for one that reaches nothing.
 fn reach(import: &str) -> Option<&'static str> {
-    match import.split('@').next().unwrap_or(import) {
+    match interface(import) {
         "gristmill:plugin/objects" => Some("reads the objects that the dataset file grants"),
         "gristmill:plugin/tables" => Some("reads columns and rows of the same objects, which the host decodes"),
         "gristmill:plugin/sql" => Some("asks the databases whose connections the dataset file grants"),

@@ -77,12 +77,7 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
         true => None,
         false => value(source, "SELECT pg_current_snapshot()::text", &[]).await?,
     };
-    Ok(Seen {
-        clock,
-        oldest: oldest.as_deref().and_then(|text| parse(Some(text))),
-        blind,
-        snapshot,
-    })
+    Ok(Seen { clock, oldest: oldest.as_deref().and_then(|text| parse(Some(text))), blind, snapshot })
 }
 
 /// Where the window stops, or why it cannot be known.

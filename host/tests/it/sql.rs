@@ -29,7 +29,9 @@ fn said(summary: &Value) -> String {
     let failures = summary["failures"]["first"].as_array().unwrap_or_else(|| panic!("{summary}"));
     let one =
         |failure: &Value| format!("{}: {}\n", failure["code"].as_str().unwrap(), failure["message"].as_str().unwrap());
-    failures.iter().map(one).collect()
+    let mut said: Vec<String> = failures.iter().map(one).collect();
+    said.sort();
+    said.concat()
 }
 
 fn rows(laptop: &Laptop) -> Vec<String> {
@@ -61,8 +63,8 @@ async fn what_a_statement_gives_becomes_rows() {
     assert_eq!(rows(&laptop).len(), 63);
     assert!(summary["bytes_read"].as_u64().is_none_or(|read| read > 12_000_000), "{summary}");
     assert_snapshot!(said(&summary), @r#"
-    Gristmill.BadOutput: output `rows`: column `id` is int64: Arrow's Utf8 does not become that without loss, Int64 does
     1: connection `shop`: column "nothing" does not exist at character 8 (SQLSTATE 42703)
+    Gristmill.BadOutput: output `rows`: column `id` is int64: Arrow's Utf8 does not become that without loss, Int64 does
     Gristmill.BadOutput: output `rows`: row 1: column `id` has no value, and it is not nullable
     "#);
     // Done is done, also where a database may have other rows by now.
@@ -76,7 +78,7 @@ async fn a_connection_has_to_be_granted_and_known() {
     let laptop = Laptop::new();
     let connections = server.file(laptop.root(), "granted", "");
     let file = ["--connections", connections.to_str().unwrap()];
-    let all = |said: Said| said.all().replace(connections.to_str().unwrap(), "FILE");
+    let all = |said: Said| said.all();
     let mut told = String::new();
     let not_granted = dataset(&laptop, false, "", &["select 1 as id"]);
     told += &said(&run(&laptop, &not_granted, &connections));
@@ -88,9 +90,30 @@ async fn a_connection_has_to_be_granted_and_known() {
     told += &all(laptop.run(&["check", unknown.to_str().unwrap()]));
     let no_name = dataset(&laptop, false, "sql = [\"postgresql://reader@db/shop\"]", &["select 1 as id"]);
     told += &all(laptop.run(&["check", no_name.to_str().unwrap()]));
+    let granted = dataset(&laptop, false, "sql = [\"shop\"]", &["select 1 as id"]);
     std::fs::write(&connections, "[shop]\nurl = \"postgresql://reader:secret@db/shop\"\n").unwrap();
-    told += &all(laptop.map(&unknown, &file));
-    assert_snapshot!(told, @"");
+    told += &all(laptop.map(&granted, &file));
+    assert_snapshot!(told, @r#"
+    0: connection `shop` is not granted: `[grants] sql` of dataset asks does not name it
+    exit 0
+    LAPTOP/dataset.toml: dataset asks with hostile 1.0.0 (sha256:DIGEST): nothing to complain about; outputs: rows
+    warning: LAPTOP/dataset.toml:5:2: grants.sql: the plugin imports `gristmill:plugin/sql@0.1.0`, and no connection is granted
+        help: if it asks one, grant its connection by name: `[grants]` with `sql = ["NAME"]`
+    exit 2
+    error: LAPTOP/dataset.toml:6:16: grants.sql[1]: there is no connection `shopp`: the file of `--connections` has no such connection; it has `shop`
+    exit 2
+    error: LAPTOP/dataset.toml:6:8: grants.sql[0]: there is no connection `shop`: no connections are known here: name a file of them with `--connections FILE`
+    LAPTOP/dataset.toml:6:16: grants.sql[1]: there is no connection `shopp`: no connections are known here: name a file of them with `--connections FILE`
+    exit 1
+    LAPTOP/dataset.toml:6:16: grants.sql[1]: there is no connection `shopp`: the file of `--connections` has no such connection; it has `shop`
+    exit 0
+    LAPTOP/dataset.toml: dataset asks with hostile 1.0.0 (sha256:DIGEST): nothing to complain about; outputs: rows
+    exit 1
+    LAPTOP/dataset.toml:6:8: grants.sql[0]: `postgresql://reader@db/shop` is no name of a connection
+        help: give the name that the worker's `--connections` file has for it; a name is 1 to 63 letters, digits, `_` and `-`, and starts with a letter or digit
+    exit 2
+    error: --connections: LAPTOP/granted.toml: "shop": url: a password does not belong there: say in `password` where it is
+    "#);
 }
 
 /// An item that holds rows of one statement while it asks another one would wait for itself.

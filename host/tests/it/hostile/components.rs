@@ -61,7 +61,7 @@ fn imports_that_the_host_does_not_have_are_named() {
         &imports(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))(import "acme:db/query@1.0.0" (instance))"#),
         &["wasi:http/outgoing-handler@0.2.0", "acme:db/query@1.0.0", "does not offer"],
     );
-    refused(&imports(r#"(import "gristmill:plugin/sql@0.1.0" (instance))"#), &["gristmill:plugin/sql@0.1.0"]);
+    refused(&imports(r#"(import "gristmill:plugin/mail@0.1.0" (instance))"#), &["gristmill:plugin/mail@0.1.0"]);
     // The interface is there, the function is not, or is another one.
     let missing = r#"(import "gristmill:plugin/metrics@0.1.0" (instance (export "reset" (func))))"#;
     refused(&imports(missing), &["does not offer", "reset"]);
