@@ -50,14 +50,23 @@ fn every_definition_passes_both() {
             ((*name).to_owned(), file)
         })
         .collect();
-    for plugin in ["noaa-precipitation", "noaa-precipitation-python", "satellite-timeseries", "traffic-events"] {
+    for plugin in [
+        "noaa-precipitation",
+        "noaa-precipitation-python",
+        "satellite-timeseries",
+        "traffic-events",
+        "incremental-ingest",
+    ] {
         datasets.push((plugin.into(), project(&format!("plugins/{plugin}/dataset.toml"))));
     }
     let mut definitions = Vec::new();
     for (name, dataset) in &datasets {
         for queue in [QUEUE.to_owned(), format!("{QUEUE}.fifo")] {
             let mut asl = gristmill();
-            asl.env("DATA_BUCKET", "b").arg("asl").arg(dataset).args(["--queue-url", &queue]);
+            asl.envs([("DATA_BUCKET", "b"), ("LAKE", "b"), ("MASK_KEY", "sixteen letters!")])
+                .arg("asl")
+                .arg(dataset)
+                .args(["--queue-url", &queue]);
             let printed = asl.output().unwrap();
             assert!(printed.status.success(), "{name}: {}", String::from_utf8_lossy(&printed.stderr));
             let file = format!("{name}-{}.asl.json", queue.ends_with(".fifo"));
