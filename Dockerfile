@@ -27,7 +27,11 @@ ARG PROFILE=release
 RUN cargo build --locked --profile "$PROFILE" --bin gristmill \
  && cargo clean --locked --profile "$PROFILE" --package gristmill
 
+# The binary carries the SDKs and the templates of `gristmill plugin new`.
 COPY wit wit
+COPY plugins/Cargo.toml plugins/Cargo.lock plugins/
+COPY plugins/sdk plugins/sdk
+COPY host/templates host/templates
 COPY host/src host/src
 RUN cargo build --locked --profile "$PROFILE" --bin gristmill \
  && install -D --strip "target/$PROFILE/gristmill" /out/bin/gristmill

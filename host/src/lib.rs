@@ -5,6 +5,7 @@
 pub mod account;
 pub mod admission;
 pub mod asl;
+pub mod author;
 pub mod aws;
 mod backoff;
 pub mod batch;

@@ -1,6 +1,7 @@
 //! The command line as the user types it. Every flag of `worker` is an environment variable too, because containers are
 //! configured so.
 
+mod author;
 mod compile;
 mod connections;
 mod dataset;
@@ -9,6 +10,7 @@ mod lint;
 mod map;
 mod plugin;
 mod registry;
+mod shell;
 mod simulate;
 mod variables;
 mod windows;
@@ -16,6 +18,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
+pub use self::author::{BuildArgs, DevArgs, NewArgs, TestArgs};
 pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::connections::ConnectionsArgs;
 pub use self::dataset::{AslArgs, CheckArgs};
@@ -26,6 +29,7 @@ pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
 pub use self::registry::{
     KeygenArgs, PromoteArgs, PublishArgs, RegistryArgs, RollbackArgs, SignArgs, StatusArgs, VersionsArgs,
 };
+pub use self::shell::{CompletionsArgs, ManArgs};
 pub use self::simulate::{Processor, SimulateArgs};
 pub use self::variables::SetArgs;
 pub use self::windows::WindowsArgs;
@@ -65,7 +69,7 @@ pub enum Command {
     Lint(LintArgs),
     /// Play what a fleet would do with a load: how long it takes, how long batches wait, and what it costs.
     Simulate(Box<SimulateArgs>),
-    /// Look at a plugin, or put it into an OCI registry.
+    /// Make, build, test and look at plugins, or put one into an OCI registry.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Ask a worker on this machine whether it is alive; for a container's health check.
@@ -90,6 +94,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show what runs took of a table, window by window, and where the next one starts; or set that.
     Windows(WindowsArgs),
+    /// Print what a shell needs to complete the commands.
+    Completions(CompletionsArgs),
+    /// Write a manual page for each command.
+    Man(ManArgs),
     /// Compile a component or apply a schema for another gristmill, within limits.
     #[command(hide = true)]
     Digest(DigestArgs),

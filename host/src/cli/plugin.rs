@@ -1,15 +1,23 @@
-//! What is done with a component by itself.
+//! What is done with plugins, and with a component by itself.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::CompileArgs;
+use super::{BuildArgs, CompileArgs, DevArgs, NewArgs, TestArgs};
 use crate::registry::OciTarget;
 
 /// `gristmill plugin ...`
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
+    /// Make a plugin that works: code, a dataset file, a sample, a test; then build and run it.
+    New(NewArgs),
+    /// Build the component of a plugin's folder.
+    Build(BuildArgs),
+    /// Run a plugin's sample as production would: its golden rows, again in another order, and under faults.
+    Test(TestArgs),
+    /// Watch a plugin's folder: at every save build it, run its sample, and show what changed.
+    Dev(DevArgs),
     /// Say what a component is and what it can reach.
     Inspect(InspectArgs),
     /// Put a component into an OCI registry, and print how a dataset file names it there.

@@ -1,6 +1,7 @@
 //! One file per command: from valid arguments to adapters, to a run, to an exit code.
 
 mod asl;
+mod author;
 mod check;
 mod compiler;
 mod desk;
@@ -18,6 +19,7 @@ mod promote;
 mod publish;
 mod push;
 mod replay;
+mod shell;
 mod sign;
 mod signals;
 mod simulate;
@@ -48,6 +50,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(_) => ("info", GuestLines::all()),
         Command::Map(args) if args.quiet => ("warn,guest=off,gristmill::telemetry::line=off", GuestLines::all()),
         Command::Map(_) if cli.log.is_none() => ("warn,guest=info,gristmill::telemetry::line=off", GuestLines::first()),
+        // Authors see what their code prints.
+        Command::Plugin(PluginCommand::New(_) | PluginCommand::Test(_) | PluginCommand::Dev(_)) => {
+            ("warn,guest=info", GuestLines::all())
+        }
         _ => ("warn", GuestLines::all()),
     };
     let guests = Arc::new(guests);
@@ -61,6 +67,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lint(args) => lint::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Check(args) => io.block_on(check::run(args)),
+        Command::Plugin(PluginCommand::New(args)) => io.block_on(Box::pin(author::new::run(args))),
+        Command::Plugin(PluginCommand::Build(args)) => io.block_on(Box::pin(author::build::run(args))),
+        Command::Plugin(PluginCommand::Test(args)) => io.block_on(Box::pin(author::test::run(args))),
+        Command::Plugin(PluginCommand::Dev(args)) => io.block_on(Box::pin(author::dev::run(args))),
         Command::Plugin(PluginCommand::Inspect(args)) => io.block_on(plugin::run(args)),
         Command::Plugin(PluginCommand::Push(args)) => io.block_on(Box::pin(push::run(args))),
         Command::Health(args) => io.block_on(async {
@@ -79,6 +89,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Windows(args) => io.block_on(Box::pin(windows::run(args))),
         Command::Diff(args) => io.block_on(Box::pin(diff::run(args))),
         Command::Replay(args) => io.block_on(Box::pin(replay::run(args))),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Digest(args) => compiler::digest(&args),
     }
 }

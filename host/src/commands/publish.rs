@@ -1,7 +1,6 @@
 //! `gristmill publish`: from a plugin's folder to a version in a registry. What a worker would refuse is refused here.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 
 use super::compiler::{runtime_here, with_notice};
-use super::inputs::variables;
+use super::inputs::{read_sample, variables};
 use super::machine::GuestThreads;
 use super::output::{print, warn};
 use crate::admission::Admission;
@@ -18,18 +17,15 @@ use crate::aws;
 use crate::catalog::DatasetVersion;
 use crate::cli::PublishArgs;
 use crate::database::Connections;
-use crate::dataset::{self, Dataset, MAX_FILE, SampleObjects};
+use crate::dataset::{self, Dataset, MAX_FILE};
 use crate::files;
 use crate::job::Digest;
 use crate::object::folder::FolderStore;
-use crate::registry::{self, Attachment, Blob, MAX_DOCUMENT, MAX_SAMPLE, Package, Registry, Release};
+use crate::registry::{self, Attachment, Blob, MAX_DOCUMENT, Package, Registry, Release};
 use crate::rollout::{SAMPLE_LIMIT, try_sample};
 use crate::sink::Stores;
 use crate::sink::sqlite::SqliteSink;
 use crate::trust::{Kms, Signer};
-
-/// How many files and folders are looked at for a sample, so that links which lead in a circle come to an end.
-const MAX_ENTRIES: usize = 10_000;
 
 pub(super) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let file = Dataset::file(&args.plugin);
@@ -123,41 +119,4 @@ fn hints(release: &Release, tried: usize, signatures: usize, unset: &[String]) -
         text += &format!("  variables   {}: workers give them their values\n", unset.join(", "));
     }
     text + &format!("  next        gristmill promote {} {}\n", release.name, release.version)
-}
-
-/// The files of a sample by their paths below its folder.
-fn read_sample(objects: &SampleObjects) -> anyhow::Result<BTreeMap<String, Bytes>> {
-    let (mut found, mut size, mut seen) = (BTreeMap::new(), 0, 0);
-    let mut folders = vec![objects.folder.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("sample.folder {}", folder.display()))? {
-            let path = entry?.path();
-            seen += 1;
-            anyhow::ensure!(
-                seen <= MAX_ENTRIES,
-                "the sample {} has more than {MAX_ENTRIES} files and folders: does a link lead back into it?",
-                objects.folder.display()
-            );
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = files::read(&path, MAX_SAMPLE).with_context(|| path.display().to_string())?;
-            size += bytes.len() as u64;
-            anyhow::ensure!(
-                size <= MAX_SAMPLE,
-                "the sample {} is larger than {} MiB: every worker reads it, for every version",
-                objects.folder.display(),
-                MAX_SAMPLE >> 20
-            );
-            found.insert(key(&path, &objects.folder)?, bytes.into());
-        }
-    }
-    Ok(found)
-}
-
-/// A path as a part of an object's key, which has `/` between its parts everywhere.
-fn key(path: &Path, folder: &Path) -> anyhow::Result<String> {
-    let parts: Option<Vec<&str>> = path.strip_prefix(folder)?.iter().map(|part| part.to_str()).collect();
-    Ok(parts.with_context(|| format!("{}: its name is not UTF-8", path.display()))?.join("/"))
 }

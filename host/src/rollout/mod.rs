@@ -17,6 +17,6 @@ pub use self::fetched::Fetched;
 pub use self::known::KnownReleases;
 pub use self::pace::PERIOD;
 pub use self::releases::{Releases, find_release};
-pub use self::sample::{LIMIT as SAMPLE_LIMIT, SampleFailed, test as try_sample};
+pub use self::sample::{LIMIT as SAMPLE_LIMIT, SampleFailed, SampleStore, batch as sample_batch, test as try_sample};
 pub use self::shadow::{ShadowReport, Shadows};
 pub use self::watch::Watch;

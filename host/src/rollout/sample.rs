@@ -81,7 +81,7 @@ pub async fn test(
 }
 
 /// The sample as a batch that nobody waits for.
-fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
+pub fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
     let map = &loaded.dataset.map;
     let constant = || map.batch_input.as_ref().and_then(|input| input.evaluate(&json!({}), &Value::Null).ok());
     let input = sample.batch_input.clone().or_else(constant).unwrap_or_default();
@@ -101,13 +101,14 @@ fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
 }
 
 /// The sample's files as objects.
-struct SampleStore {
+pub struct SampleStore {
     prefix: Option<Location>,
     objects: BTreeMap<String, (Metadata, Bytes)>,
 }
 
 impl SampleStore {
-    fn new(sample: &SampleSpec, files: &BTreeMap<String, Bytes>) -> Self {
+    /// The files by their paths below the sample's folder.
+    pub fn new(sample: &SampleSpec, files: &BTreeMap<String, Bytes>) -> Self {
         let prefix = sample.objects.as_ref().map(|objects| objects.prefix.clone());
         let mut objects = BTreeMap::new();
         for (path, bytes) in files {

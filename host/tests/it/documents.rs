@@ -97,7 +97,7 @@ fn no_sentence_names_a_command_or_flag_that_is_not_there() {
     assert!(subcommands.contains("map"), "{top}");
     let helps: String = subcommands.iter().map(|name| help(&[name, "--help"])).collect::<String>()
         + &help(&["plugin", "inspect", "--help"])
-        + &help(&["plugin", "push", "--help"]);
+        + &["push", "new", "build", "test", "dev"].map(|name| help(&["plugin", name, "--help"])).concat();
     // Flags of other programs.
     let others = ["--read-only", "--before"];
     let makefile = std::fs::read_to_string(project("Makefile")).unwrap();

@@ -5,6 +5,7 @@
 
 mod account;
 mod adapters;
+mod authors;
 mod bad_input;
 mod boundary;
 mod chaos;

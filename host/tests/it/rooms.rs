@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["admission", "conclude", "telemetry"],
     &["catalog", "windows"],
     &["batch", "rollout"],
-    &["map", "replay", "worker"],
+    &["author", "map", "replay", "worker"],
     &["cli"],
     &["commands"],
     &["lib", "main"],

@@ -24,13 +24,14 @@ use super::inputs::{connections, variables};
 use super::machine::{GuestThreads, cores, memory};
 use super::output::{print_json, warn};
 use crate::admission::Admission;
+use crate::author::newer_than;
 use crate::batch::{Identity, LEASE, Services};
 use crate::callback::Answer;
 use crate::callback::local::LocalCallback;
 use crate::catalog::{Catalog, DatasetVersion};
 use crate::cli::MapArgs;
 use crate::data_catalog::local::LocalCatalog;
-use crate::dataset::{Dataset, Target};
+use crate::dataset::{ComponentRef, Dataset, Target};
 use crate::job::{BatchId, TaskToken, error_names};
 use crate::map::attempt::{Submit, WallClock};
 use crate::map::summary::Status;
@@ -47,6 +48,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Result<ExitCode> {
     let stages = Dataset::load_stages(&args.dataset, &variables(args.variables.clone(), &args.dataset)?)?;
+    if !args.quiet {
+        stages.iter().for_each(note_older_component);
+    }
     let input = read_input(&args.input)?;
     let slots = args.slots.unwrap_or_else(cores).max(1);
     let admission = Admission::new(slots, memory(args.memory).unwrap_or(u64::MAX));
@@ -145,6 +149,15 @@ pub(super) async fn run(args: MapArgs, guest_lines: &GuestLines) -> anyhow::Resu
         // As shells report a program that SIGINT ended.
         Status::Interrupted => ExitCode::from(130),
     })
+}
+
+/// Says so if a component is older than what it is made of.
+fn note_older_component(dataset: &Dataset) {
+    let ComponentRef::File(component) = &dataset.plugin.component else { return };
+    if let Some(source) = newer_than(component) {
+        let (source, component) = (source.display().to_string(), component.display().to_string());
+        eprintln!("note: {} is newer than {}: `gristmill plugin build` makes it anew", line(&source), line(&component));
+    }
 }
 
 /// Serves the page of this run for as long as it lasts, and says where.

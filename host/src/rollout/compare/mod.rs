@@ -10,7 +10,11 @@ mod keys;
 mod ran;
 mod rows;
 mod text;
+mod tried;
 
 pub use self::both::compare;
 pub use self::comparison::{Comparison, Difference, MAX_DIFFERENCES, Memory, Rows, SchemaChange, Subject, Times};
 pub(crate) use self::keys::check_keys;
+pub use self::ran::Ran;
+pub use self::rows::{add as add_item, schema_changes};
+pub use self::tried::{Heard, Tried};

@@ -13,7 +13,7 @@ use crate::runtime::ItemFault;
 use crate::sink::{OutputSchema, RowTexts, SinkError};
 
 /// What differs between the outputs of two versions, whatever the items.
-pub(super) fn schema_changes(old: &DatasetVersion, new: &DatasetVersion) -> BTreeSet<SchemaChange> {
+pub fn schema_changes(old: &DatasetVersion, new: &DatasetVersion) -> BTreeSet<SchemaChange> {
     changes(&old.outputs, &new.outputs)
 }
 
@@ -59,7 +59,7 @@ fn key_names(schema: &OutputSchema) -> Vec<&str> {
 }
 
 /// Adds an item that both versions ran.
-pub(super) fn add(
+pub fn add(
     comparison: &mut Comparison,
     item: &Item,
     (old, was): (&[Arc<OutputSchema>], Ran),

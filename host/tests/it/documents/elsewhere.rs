@@ -42,7 +42,8 @@ const ELSEWHERE: &[(&str, By)] = &[
     ("gristmill plugin push", Test("pushing::what_is_pushed_again_changes_nothing")),
     ("gristmill sign noaa-precipitation 0.1.0 --key \"$KEY\"", Test("signing::a_key_in_kms_signs_and_verifies")),
     ("cosign sign-blob", Test("signing::openssl_signs_as_cosign_does_and_verifies_what_we_sign")),
-    // plugins/README.md
+    // plugins/README.md, host/docs/authors.md
+    ("gristmill plugin new rain --lang python", Test("authors::a_plugin_in_python")),
     ("plugins/build.sh", Make("plugins")),
     ("plugins/build-python.sh", Make("plugins")),
     ("plugins/build-javascript.sh", Make("plugins")),

@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from .imports import problems
 
 COMPONENTIZE_PY = "0.25.1"
 PACKAGE = Path(__file__).resolve().parent
@@ -38,12 +41,17 @@ def contract() -> Path:
     raise BuildError("the contract (wit/plugin.wit) is missing from this installation of gristmill; install it again")
 
 
-def build(app: Path, target: Path) -> None:
-    """Builds `target` from the Python file `app`; modules beside it and installed pure-Python packages come along."""
+def build(app: Path, target: Path, packages: Sequence[Path] = ()) -> None:
+    """Builds `target` from the Python file `app`.
+
+    Modules beside it come along, and so do pure-Python packages: those of the folders `packages`, and those that are installed.
+    """
     if not app.is_file():
         raise BuildError(f"{app}: there is no such file")
     if app.suffix != ".py" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", app.stem):
         raise BuildError(f"{app}: not a Python module; it needs a name like app.py")
+    if found := problems(app, packages):
+        raise BuildError("\n".join(found))
     with tempfile.TemporaryDirectory(prefix="gristmill-build-") as scratch:
         entry = Path(scratch, "entry")
         entry.mkdir()
@@ -53,6 +61,7 @@ def build(app: Path, target: Path) -> None:
             _componentize_py(),
             *("--wit-path", str(contract()), "--world", "plugin", "--quiet", "componentize"),
             *("--python-path", str(entry), "--python-path", str(app.resolve().parent)),
+            *(option for folder in packages for option in ("--python-path", str(folder))),
             *("--python-path", str(PACKAGE.parent), "_gristmill_entry", "--output", str(made)),
         ]
         done = subprocess.run(

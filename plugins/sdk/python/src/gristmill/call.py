@@ -50,7 +50,9 @@ def verdict(error: BaseException) -> Failure:
     name = type(error).__name__
     places = _places(error)
     logging.getLogger("gristmill").error("%s: %s at %s", name, error, ", called by ".join(places))
-    return Reject(re.sub(r"[^A-Za-z0-9._-]", "_", name)[:64], f"{str(error) or name} (at {places[0]})")
+    # Imports run once, when the component is built. Later there are no files to import from.
+    hint = ": import it at the top of the module" if isinstance(error, ImportError) else ""
+    return Reject(re.sub(r"[^A-Za-z0-9._-]", "_", name)[:64], f"{str(error) or name}{hint} (at {places[0]})")
 
 
 def _places(error: BaseException) -> list[str]:

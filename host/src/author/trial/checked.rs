@@ -1,0 +1,73 @@
+//! One thing that was looked at, and what is wrong with it.
+
+use crate::job::{FailureKind, error_names};
+use crate::runtime::ItemFault;
+
+/// What an item's rows must not depend on: when it shows, and what to look for.
+pub(super) const AGAIN: (&str, &str) = (
+    "when it runs again",
+    "rows may depend on the item, the settings and the bytes that are read, and on nothing else: look for the order of a set or a \
+     hash map",
+);
+pub(super) const ORDER: (&str, &str) = (
+    "after another item",
+    "something is kept from item to item, such as a variable of the module or a cache: make it new for each item",
+);
+pub(super) const CLOCK: (&str, &str) = (
+    "at another time",
+    "it reads the clock, which stands at the start of the batch: take the time from the item or from `batch_input`",
+);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What was looked for.
+    pub check: String,
+    /// In which item or output.
+    pub subject: String,
+    /// What is wrong with it.
+    pub flaw: Option<Flaw>,
+}
+
+impl Checked {
+    /// What came of a check.
+    pub fn of(check: &str, subject: &str, flaw: Option<Flaw>) -> Self {
+        Self { check: check.into(), subject: subject.into(), flaw }
+    }
+}
+
+/// What is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Flaw {
+    /// An item of the sample has no result.
+    pub(super) fn failed(fault: &ItemFault) -> Self {
+        let help = match fault.code.as_str() {
+            "ObjectDenied" => "grant the prefix in the dataset file: `[grants] read = [\"s3://BUCKET/PREFIX/\"]`",
+            "ObjectNotFound" => "put the object under `[sample] folder`, at its key behind `[sample] prefix`",
+            "NoSuchOutput" => "emit to an output that the plugin declares and the dataset file has as `[[output]]`",
+            "OutputInvalid" => "emit what the output's columns say, or change the columns where they are declared",
+            "BadSettings" => "give the setting in `[settings]` of the dataset file, or a default in the plugin",
+            "BadBatchInput" => "give `[sample] batch_input`, or a `[map] batch_input` that needs no execution",
+            error_names::TIMEOUT => {
+                "look for a loop that does not end; give it a smaller object, or more time: `[plugin] timeout`"
+            }
+            error_names::MEMORY_LIMIT => "read in pieces instead of whole, or give it more: `[plugin] memory`",
+            error_names::TRAP => "the log above has what the plugin said last; a panic names its line there",
+            _ => {
+                "every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test"
+            }
+        };
+        let verdict = match fault.kind {
+            FailureKind::Retryable => "it asks for another try",
+            _ => "it was rejected",
+        };
+        Self { message: format!("{verdict}: {}: {}", fault.code, fault.message), help: help.into() }
+    }
+}

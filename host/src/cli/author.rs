@@ -1,0 +1,108 @@
+//! What authors of plugins type: `gristmill plugin new`, `build`, `test` and `dev`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CompileArgs, SetArgs};
+use crate::author::{Fault, From, Language};
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+    gristmill plugin new rain --lang python
+    gristmill plugin new rain --lang rust --from parquet
+    gristmill plugin new rain --lang python --from lambda    a handler of AWS Lambda, ported line by line";
+
+/// `gristmill plugin new`
+#[derive(Debug, Args)]
+#[command(after_help = NEW_EXAMPLES)]
+pub struct NewArgs {
+    /// The folder that is made; its last part is the plugin's name.
+    #[arg(value_name = "NAME")]
+    pub folder: PathBuf,
+    /// The language.
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Language,
+    /// What its objects are.
+    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    pub from: From,
+    /// The folder of the SDK [default: the SDK of this gristmill, which is written into the plugin's folder].
+    #[arg(long, value_name = "DIR")]
+    pub sdk: Option<PathBuf>,
+    /// Where the component is compiled, and where tools are kept.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+}
+
+const BUILD_EXAMPLES: &str = "\
+Example:
+    gristmill plugin build rain";
+
+/// `gristmill plugin build`
+#[derive(Debug, Args)]
+#[command(after_help = BUILD_EXAMPLES)]
+pub struct BuildArgs {
+    /// The plugin's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Where tools are kept, and where the component is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+}
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+    gristmill plugin test rain
+    gristmill plugin test rain --bless            the rows of now are the right ones
+    gristmill plugin test rain --junit rain.xml   for CI
+
+Exit codes:
+    0  nothing is wrong
+    1  something is wrong with the rows, or with an answer to a fault
+    2  it could not be tested";
+
+/// `gristmill plugin test`
+#[derive(Debug, Args)]
+#[command(after_help = TEST_EXAMPLES)]
+pub struct TestArgs {
+    /// The plugin's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Keep the rows of the sample as the right ones, in `golden/`.
+    #[arg(long)]
+    pub bless: bool,
+    /// A fault to which any answer is right, because an object may be missing or incomplete.
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    pub accept: Vec<Fault>,
+    /// Write what was looked at to this file, as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Test the component as it is, and build nothing.
+    #[arg(long)]
+    pub no_build: bool,
+    /// Where the component is compiled, and where tools are kept.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+    /// The variables; those without a value stand for their own name.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
+
+const DEV_EXAMPLES: &str = "\
+Example:
+    gristmill plugin dev rain";
+
+/// `gristmill plugin dev`
+#[derive(Debug, Args)]
+#[command(after_help = DEV_EXAMPLES)]
+pub struct DevArgs {
+    /// The plugin's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Where the component is compiled, and where tools are kept.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+    /// The variables; those without a value stand for their own name.
+    #[command(flatten)]
+    pub variables: SetArgs,
+}
