@@ -176,6 +176,10 @@ bench-compare: host plugin-noaa-precipitation $(BENCH_DATA)/.done ## `gristmill 
 	target/venv-bench/bin/python host/benches/compare/compare.py --data $(STATION_FILES) --repeat 5 \
 	    --gristmill "$(GRISTMILL) map $(NOAA) --local {local} --cache $(BENCH)/components"
 
+.PHONY: bench-authors
+bench-authors: host ## an author's first minutes: `plugin new` to rows, a save in `plugin dev` to rows, in each language
+	host/benches/authors.py
+
 # 20 million rows of 48 bytes are 1 GB in memory.
 DIVIDED := $(BENCH)/divided-$(PARTITION_ROWS)-$(PARTITIONS)
 

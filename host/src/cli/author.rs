@@ -7,15 +7,8 @@ use clap::Args;
 use super::{CompileArgs, SetArgs};
 use crate::author::{Fault, From, Language};
 
-const NEW_EXAMPLES: &str = "\
-Examples:
-    gristmill plugin new rain --lang python
-    gristmill plugin new rain --lang rust --from parquet
-    gristmill plugin new rain --lang python --from lambda    a handler of AWS Lambda, ported line by line";
-
 /// `gristmill plugin new`
 #[derive(Debug, Args)]
-#[command(after_help = NEW_EXAMPLES)]
 pub struct NewArgs {
     /// The folder that is made; its last part is the plugin's name.
     #[arg(value_name = "NAME")]
@@ -29,18 +22,16 @@ pub struct NewArgs {
     /// The folder of the SDK [default: the SDK of this gristmill, which is written into the plugin's folder].
     #[arg(long, value_name = "DIR")]
     pub sdk: Option<PathBuf>,
+    /// Only write the files: build and run nothing.
+    #[arg(long)]
+    pub no_run: bool,
     /// Where the component is compiled, and where tools are kept.
     #[command(flatten)]
     pub compile: CompileArgs,
 }
 
-const BUILD_EXAMPLES: &str = "\
-Example:
-    gristmill plugin build rain";
-
 /// `gristmill plugin build`
 #[derive(Debug, Args)]
-#[command(after_help = BUILD_EXAMPLES)]
 pub struct BuildArgs {
     /// The plugin's folder.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -50,12 +41,7 @@ pub struct BuildArgs {
     pub compile: CompileArgs,
 }
 
-const TEST_EXAMPLES: &str = "\
-Examples:
-    gristmill plugin test rain
-    gristmill plugin test rain --bless            the rows of now are the right ones
-    gristmill plugin test rain --junit rain.xml   for CI
-
+const TEST_EXIT_CODES: &str = "\
 Exit codes:
     0  nothing is wrong
     1  something is wrong with the rows, or with an answer to a fault
@@ -63,7 +49,7 @@ Exit codes:
 
 /// `gristmill plugin test`
 #[derive(Debug, Args)]
-#[command(after_help = TEST_EXAMPLES)]
+#[command(after_help = TEST_EXIT_CODES)]
 pub struct TestArgs {
     /// The plugin's folder.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -88,13 +74,8 @@ pub struct TestArgs {
     pub variables: SetArgs,
 }
 
-const DEV_EXAMPLES: &str = "\
-Example:
-    gristmill plugin dev rain";
-
 /// `gristmill plugin dev`
 #[derive(Debug, Args)]
-#[command(after_help = DEV_EXAMPLES)]
 pub struct DevArgs {
     /// The plugin's folder.
     #[arg(value_name = "DIR", default_value = ".")]

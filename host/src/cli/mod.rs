@@ -6,6 +6,7 @@ mod compile;
 mod connections;
 mod dataset;
 mod desk;
+mod examples;
 mod lint;
 mod map;
 mod plugin;
@@ -16,13 +17,14 @@ mod variables;
 mod windows;
 mod worker;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 pub use self::author::{BuildArgs, DevArgs, NewArgs, TestArgs};
 pub use self::compile::{CompileArgs, DigestArgs};
 pub use self::connections::ConnectionsArgs;
 pub use self::dataset::{AslArgs, CheckArgs};
 pub use self::desk::{DeskArgs, DiffArgs, ReplayArgs};
+pub use self::examples::command;
 pub use self::lint::LintArgs;
 pub use self::map::{ItemsArgs, MapArgs, Out};
 pub use self::plugin::{InspectArgs, PluginCommand, PushArgs};
@@ -50,6 +52,15 @@ pub struct Cli {
     /// warn otherwise, and for `map` the first 1,000 lines of what plugins say].
     #[arg(long, global = true, env = "GRISTMILL_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+}
+
+impl Cli {
+    /// What was typed. A command line that is wrong, and one that asks for help, ends the process here.
+    pub fn typed() -> Self {
+        let mut command = command();
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 /// What gristmill can be asked to do.

@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 
 use super::output::print;
-use crate::cli::{Cli, CompletionsArgs, ManArgs};
+use crate::cli::{CompletionsArgs, ManArgs, command};
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "gristmill", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "gristmill", &mut script);
     print(String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -18,6 +17,6 @@ pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     let place = || args.folder.display().to_string();
     std::fs::create_dir_all(&args.folder).with_context(place)?;
-    clap_mangen::generate_to(Cli::command(), &args.folder).with_context(place)?;
+    clap_mangen::generate_to(command(), &args.folder).with_context(place)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! A plugin to begin with: code, dataset file, a sample with its objects, the rows that it gives, a test.
 
+mod from;
 mod python;
 mod rust;
 mod sample;
@@ -7,8 +8,7 @@ mod sample;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-
+pub use self::from::From;
 use super::error::AuthorError;
 use super::language::Language;
 use super::sdk;
@@ -16,39 +16,6 @@ use super::sdk;
 const README: &str = include_str!("../../../templates/README.md");
 const DATASET: &str = include_str!("../../../templates/dataset.toml");
 const GOLDEN: &str = include_str!("../../../templates/sample/stations.jsonl");
-
-/// What a new plugin reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum From {
-    /// CSV objects.
-    Csv,
-    /// Parquet objects, which the host decodes.
-    Parquet,
-    /// Objects of JSON lines, which the host decodes.
-    Json,
-    /// CSV objects, as a Lambda function's handler read them: a port, line by line (Python).
-    Lambda,
-}
-
-impl From {
-    /// How its objects' keys end.
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Csv | Self::Lambda => "csv",
-            Self::Parquet => "parquet",
-            Self::Json => "jsonl",
-        }
-    }
-
-    /// What its objects are called in a sentence.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Csv | Self::Lambda => "CSV",
-            Self::Parquet => "Parquet",
-            Self::Json => "JSON lines",
-        }
-    }
-}
 
 /// A plugin that is to be made.
 #[derive(Clone, Debug)]
@@ -164,6 +131,8 @@ fn text(path: &Path) -> Result<String, AuthorError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
 
     fn plugin(folder: &str) -> Plugin {

@@ -1,6 +1,6 @@
 //! What a plugin in Python begins with.
 
-use super::From;
+use super::from::From;
 
 macro_rules! template {
     ($name:literal) => {

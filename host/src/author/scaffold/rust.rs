@@ -1,6 +1,6 @@
 //! What a plugin in Rust begins with: a cargo package and workspace of its own.
 
-use super::From;
+use super::from::From;
 use crate::author::carried::RUST_LOCK;
 use crate::author::error::AuthorError;
 

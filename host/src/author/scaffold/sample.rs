@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
-use super::From;
+use super::from::From;
 use crate::author::error::AuthorError;
 
 const READINGS: &str = include_str!("../../../templates/sample/readings.csv");

@@ -3,21 +3,16 @@
 mod process;
 mod python;
 mod rust;
+mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
+pub use self::tools::Tools;
+use self::tools::put;
 use super::error::AuthorError;
 use super::language::Language;
 use crate::job::Digest;
-
-/// Where tools are kept that gristmill installs for authors.
-#[derive(Clone, Debug)]
-pub struct Tools {
-    /// A folder of this user's cache.
-    pub cache: Option<PathBuf>,
-}
 
 /// A component that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +39,4 @@ pub async fn build(plugin: &Path, component: &Path, tools: &Tools) -> Result<Bui
     }
     let bytes = fs::read(component).map_err(AuthorError::file(component))?;
     Ok(Built { component: component.to_owned(), digest: Digest::of(&bytes), size: bytes.len() as u64 })
-}
-
-/// Puts a component in its place, whole or not at all.
-fn put(made: &Path, component: &Path) -> Result<(), AuthorError> {
-    let bytes = fs::read(made).map_err(AuthorError::file(made))?;
-    if fs::read(component).is_ok_and(|before| before == bytes) {
-        return touch(component);
-    }
-    let partial = component.with_extension("wasm.partial");
-    fs::write(&partial, bytes).map_err(AuthorError::file(&partial))?;
-    fs::rename(&partial, component).map_err(AuthorError::file(component))
-}
-
-/// Says that a component is as new as its sources.
-fn touch(component: &Path) -> Result<(), AuthorError> {
-    let file = fs::File::options().write(true).open(component).map_err(AuthorError::file(component))?;
-    file.set_modified(SystemTime::now()).map_err(AuthorError::file(component))
 }

@@ -12,7 +12,7 @@ use super::super::language::Language;
 use super::super::sdk;
 use super::super::sources::Sources;
 use super::process::{command, printed, run, succeeds};
-use super::{Tools, touch};
+use super::tools::{Tools, touch};
 use crate::job::Digest;
 
 /// The oldest Python whose syntax the SDK has.

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use super::super::error::AuthorError;
 use super::super::language::Language;
 use super::super::sdk;
-use super::Tools;
 use super::process::{command, printed, run, succeeds};
+use super::tools::Tools;
 
 const TARGET: &str = "wasm32-wasip2";
 

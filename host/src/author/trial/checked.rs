@@ -48,18 +48,31 @@ pub struct Flaw {
 impl Flaw {
     /// An item of the sample has no result.
     pub(super) fn failed(fault: &ItemFault) -> Self {
+        // Of a trap, the backtrace of a component without names says nothing: the log has what the plugin said last.
+        let what = fault.message.lines().next().unwrap_or_default();
         let help = match fault.code.as_str() {
             "ObjectDenied" => "grant the prefix in the dataset file: `[grants] read = [\"s3://BUCKET/PREFIX/\"]`",
             "ObjectNotFound" => "put the object under `[sample] folder`, at its key behind `[sample] prefix`",
-            "NoSuchOutput" => "emit to an output that the plugin declares and the dataset file has as `[[output]]`",
-            "OutputInvalid" => "emit what the output's columns say, or change the columns where they are declared",
+            "ObjectInvalid" => {
+                "look at the URI that is opened, and at the object: `ctx.uri(item)` or `call.uri()` makes one of an item"
+            }
+            "BadHeader" => "ask for a column that the file has, or mend the file",
             "BadSettings" => "give the setting in `[settings]` of the dataset file, or a default in the plugin",
             "BadBatchInput" => "give `[sample] batch_input`, or a `[map] batch_input` that needs no execution",
+            error_names::BAD_OUTPUT if what.starts_with("`process` returned") => {
+                "return a few numbers as JSON: what is more belongs to an output"
+            }
+            error_names::BAD_OUTPUT => "emit what the output's columns say, or change them where they are declared",
+            error_names::OUTPUT_LIMIT => "emit less for one item, or allow more: `[plugin] max_output`",
             error_names::TIMEOUT => {
                 "look for a loop that does not end; give it a smaller object, or more time: `[plugin] timeout`"
             }
             error_names::MEMORY_LIMIT => "read in pieces instead of whole, or give it more: `[plugin] memory`",
-            error_names::TRAP => "the log above has what the plugin said last; a panic names its line there",
+            error_names::TRAP if what.contains("exit status") => "return a failure instead of ending the process",
+            error_names::TRAP if what.contains("stack") => "look for a function that calls itself without an end",
+            error_names::TRAP => {
+                "it panicked, or ran out of something: its last words are in the log above, with their line"
+            }
             _ => {
                 "every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test"
             }
@@ -68,6 +81,6 @@ impl Flaw {
             FailureKind::Retryable => "it asks for another try",
             _ => "it was rejected",
         };
-        Self { message: format!("{verdict}: {}: {}", fault.code, fault.message), help: help.into() }
+        Self { message: format!("{verdict}: {}: {what}", fault.code), help: help.into() }
     }
 }

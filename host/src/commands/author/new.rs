@@ -13,7 +13,7 @@ use crate::commands::output::print;
 
 pub(in crate::commands) async fn run(args: NewArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let NewArgs { folder, lang, from, sdk, compile } = args;
+    let NewArgs { folder, lang, from, sdk, no_run, compile } = args;
     let plugin = Plugin { folder: folder.clone(), language: lang, from, sdk };
     let name = plugin.name()?.to_owned();
     plugin.make()?;
@@ -28,8 +28,12 @@ pub(in crate::commands) async fn run(args: NewArgs) -> anyhow::Result<ExitCode> 
     };
     print(format_args!(
         "{at}/ is made\n  {code:<13} is the plugin: replace its logic by yours\n  dataset.toml  says what it reads and where \
-         rows go\n  sample/, golden/  are three objects and their rows\n  its SDK is {whose}\nbuilding it: the first time takes longer\n"
+         rows go\n  sample/, golden/  are three objects and their rows\n  its SDK is {whose}\n"
     ))?;
+    if no_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    print("building it: the first time takes longer\n")?;
     let bench = Bench::open(&folder, &compile, SetArgs { set: Vec::new() })?;
     let built = bench.build().await?;
     let sample = Arc::new(bench.load().await?);
@@ -49,9 +53,6 @@ pub(in crate::commands) async fn run(args: NewArgs) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::FAILURE);
     }
     let (items, rows) = (shown::count(outcomes.len(), "item"), shown::count(rows, "row"));
-    print(format_args!(
-        "{name} works: {items} gave {rows}, {:.1} s after nothing was there\n",
-        began.elapsed().as_secs_f64()
-    ))?;
+    print(format_args!("{name} works: {items} gave {rows} ({:.1} s from nothing)\n", began.elapsed().as_secs_f64()))?;
     Ok(ExitCode::SUCCESS)
 }
