@@ -1,6 +1,7 @@
 //! Authors of plugins: from nothing to rows in an empty folder, with the binary alone and no path into this repository. The tools are
 //! those that `make plugins` installs; nothing is fetched.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ impl Author {
         let output = self.command(args).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
-        format!("exit {}\n{}{}", output.status.code().unwrap(), steady(&out), steady(&err))
+        let said = format!("exit {}\n{}{}", output.status.code().unwrap(), steady(&out), steady(&err));
+        said.replace(self.0.path().to_str().unwrap(), "AUTHOR")
     }
 
     fn put(&self, path: &str, text: &str) {
@@ -107,14 +109,37 @@ fn a_plugin_in_python() {
     let author = Author::new();
     let made = author.run(&["plugin", "new", "rain", "--lang", "python"]);
     assert!(made.starts_with("exit 0"), "{made}");
-    assert_snapshot!(from(&made, "stations\n"), @"");
+    assert_snapshot!(from(&made, "stations\n"), @"
+    stations
+    ┌────────┬──────────┬─────────┬────────────┐
+    │ pk     ┆ readings ┆ warmest ┆ day        │
+    ╞════════╪══════════╪═════════╪════════════╡
+    │ bergen ┆ 4        ┆ 4.0     ┆ 2026-01-02 │
+    │ cairo  ┆ 3        ┆ 20.5    ┆ 2026-01-03 │
+    │ lima   ┆ 4        ┆ 25.5    ┆ 2026-01-02 │
+    └────────┴──────────┴─────────┴────────────┘
+    rain works: 3 items gave 3 rows N s from nothing)
+    ");
     // It needs nothing but itself.
     let text = ["rain/pyproject.toml", "rain/dataset.toml", "rain/app.py"]
         .map(|path| fs::read_to_string(author.path(path)).unwrap());
     assert!(
         !text.concat().contains(project("").to_str().unwrap()) && text[0].contains("\".gristmill/sdk/python/src\"")
     );
-    assert_snapshot!(author.run(&["plugin", "test", "rain", "--junit", "rain.xml"]), @"");
+    assert_snapshot!(author.run(&["plugin", "test", "rain", "--junit", "rain.xml"]), @"
+    exit 0
+    rain: 3 items of its sample
+      readings/bergen.csv  rows 1  time N ms  memory N MiB
+      readings/cairo.csv   rows 1  time N ms  memory N MiB
+      readings/lima.csv    rows 1  time N ms  memory N MiB
+      what it answers when an object is
+        missing             3 × rejected (ObjectNotFound)
+        denied              3 × rejected (ObjectDenied)
+        truncated           3 × rejected (BadRecord)
+        changed while read  3 × asks for another try (ObjectChanged)
+        store away          3 × asks for another try (ObjectUnavailable)
+    rain: 28 checks, nothing to complain about
+    ");
     let xml = fs::read_to_string(author.path("rain.xml")).unwrap();
     assert!(xml.starts_with("<testsuite name=\"rain\" tests=\"28\" failures=\"0\">"), "{xml}");
     assert!(author.map("rain").contains("output     stations: 3 rows"));
@@ -128,16 +153,28 @@ fn a_plugin_in_python() {
     author.edit("rain/golden/stations.jsonl", "20.5", "21.5");
     let wrong = author.run(&["plugin", "test", "rain", "--no-build"]);
     assert!(wrong.starts_with("exit 1"), "{wrong}");
-    assert_snapshot!(from(&wrong, "WRONG"), @"");
+    assert_snapshot!(from(&wrong, "WRONG"), @r#"
+    WRONG golden rows: stations: 1 rows changed, 0 added, 0 removed, 2 the same
+          stations: pk = "cairo": warmest: 21.5 → 20.5
+          help: golden → now. If now is right, keep it with `gristmill plugin test --bless`
+    rain: 1 of 28 checks failed
+    "#);
     let kept = author.run(&["plugin", "test", "rain", "--no-build", "--bless"]);
     assert!(kept.starts_with("exit 0") && kept.contains("kept    rain/golden/stations.jsonl"), "{kept}");
 
     // What cannot work is refused before anything is built.
     author.edit("rain/app.py", "from gristmill import", "import pandas, requests\nfrom gristmill import");
-    assert_snapshot!(author.run(&["plugin", "build", "rain"]), @"");
+    assert_snapshot!(author.run(&["plugin", "build", "rain"]), @"
+    exit 2
+    error: app.py:3: `import pandas` cannot work in the sandbox: `ctx.table(uri, columns, where)` reads Parquet, CSV and JSON lines in columns; group rows with a dict
+      app.py:3: `import requests` cannot work in the sandbox: there is no network: what an item needs has to be in the item, in `[settings]`, or in an object that `[grants]` cover
+    ");
     author.edit("rain/app.py", "import pandas, requests\n", "");
     author.put("rain/requirements.txt", "attrs\nnumpy==2.0\n");
-    assert_snapshot!(author.run(&["plugin", "build", "rain"]), @"");
+    assert_snapshot!(author.run(&["plugin", "build", "rain"]), @"
+    exit 2
+    error: requirements.txt:2: numpy cannot work in the sandbox: `math`, `statistics` and `sum` work on the columns of `ctx.table`; for heavy numerics write the plugin in Rust
+    ");
     // A source that is newer than its component.
     assert!(author.map("rain").contains("note: rain/app.py is newer than rain/rain.wasm"));
 }
@@ -172,11 +209,37 @@ fn a_plugin_in_rust() {
     };
     until("└──");
     author.edit("rain/src/lib.rs", "value > warmest", "value < warmest");
-    assert_snapshot!(until("keep it with"), @"");
+    assert_snapshot!(until("keep it with"), @r#"
+    sha256:DIGEST 3 items
+      readings/bergen.csv  rows 1  time N ms → N ms  memory N MiB
+      readings/cairo.csv   rows 1  time N ms → N ms  memory N MiB
+      readings/lima.csv    rows 1  time N ms → N ms  memory N MiB
+      items      3: 0 the same, 3 changed
+      rows       stations: 0 the same, 3 changed, 0 added, 0 removed
+      time       N s before, N s after; of one item N times (median)
+      memory     N MiB before, N MiB after, at most
+      item 0 (readings/bergen.csv)
+        stations: pk = "bergen": day: "2026-01-02" → "2026-01-04"
+        stations: pk = "bergen": warmest: 4.0 → -2.5
+      item 1 (readings/cairo.csv)
+        stations: pk = "cairo": day: "2026-01-03" → "2026-01-02"
+        stations: pk = "cairo": warmest: 20.5 → 17.0
+      item 2 (readings/lima.csv)
+        stations: pk = "lima": day: "2026-01-02" → "2026-01-04"
+        stations: pk = "lima": warmest: 25.5 → 23.0
+    WRONG golden rows: stations: 3 rows changed, 0 added, 0 removed, 0 the same
+          stations: pk = "bergen": day: "2026-01-02" → "2026-01-04"
+          stations: pk = "bergen": warmest: 4.0 → -2.5
+          stations: pk = "cairo": day: "2026-01-03" → "2026-01-02"
+          stations: pk = "cairo": warmest: 20.5 → 17.0
+          stations: pk = "lima": day: "2026-01-02" → "2026-01-04"
+          stations: pk = "lima": warmest: 25.5 → 23.0
+          help: golden → now. If now is right, keep it with `gristmill plugin test --bless`
+    "#);
     author.edit("rain/src/lib.rs", "value < warmest", "value warmest");
-    assert_snapshot!(until("nothing was run"), @"");
+    assert_snapshot!(until("nothing was run"), @"nothing was run: save a mended file");
     author.edit("rain/src/lib.rs", "value warmest", "value < warmest");
-    assert_snapshot!(until("nothing to run"), @"");
+    assert_snapshot!(until("nothing to run"), @"the component is the same: nothing to run");
     author.edit("rain/src/lib.rs", "value < warmest", "value > warmest");
     let mended = until("warmest: 23.0 → 25.5");
     assert!(!mended.contains("WRONG"), "the rows are those of the beginning again: {mended}");
@@ -192,7 +255,9 @@ fn mistakes(author: &Author, code: &str, at: &str, further: &[&str]) -> String {
     let is_item =
         |word: &str| code.contains(&format!("case \"{word}\":")) || code.contains(&format!("        \"{word}\" =>"));
     let keys = code.split('"').filter(|word| is_item(word)).chain(further.iter().copied());
-    let items: Vec<String> = keys.map(|key| format!("{{ Key = \"{key}\" }}")).collect();
+    // One of them is named twice: another item takes its key.
+    let mut seen = HashSet::new();
+    let items: Vec<String> = keys.filter(|key| seen.insert(*key)).map(|key| format!("{{ Key = \"{key}\" }}")).collect();
     let stations = "[[output]]\nname = \"stations\"\ntable = \"stations\"\nkey = [\"pk\"]\n";
     let dataset = read("mistakes.toml").replace("@ITEMS@", &items.join(", "));
     let dataset =
@@ -229,7 +294,84 @@ fn mistakes_and_templates_in_python() {
     let said = mistakes(&author, "mistakes.py", "app.py", &[&further[..], &objects].concat());
     assert!(said.starts_with("exit 1") && !said.contains("WRONG golden rows: stations"), "{said}");
     assert!(!from(&said, "WRONG").contains("readings/"), "the templates answer as they should: {said}");
-    assert_snapshot!(from(&said, "WRONG"), @"");
+    assert_snapshot!(from(&said, "WRONG"), @r#"
+    WRONG result: typo-in-output: it was rejected: NoSuchOutput: the plugin declares no output row, did you mean rows?
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: typo-in-column: it was rejected: OutputInvalid: output rows, row 1: 'm' is no column of this output; there are key, n, x
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: wrong-type: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` takes a whole number of 64 bits (-9223372036854775808 to 9223372036854775807), found `"1"`
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: fraction: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` takes a whole number of 64 bits (-9223372036854775808 to 9223372036854775807), found `1.5`
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: column-left-out: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` has no value, and it is not nullable
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: not-a-number: it was rejected: OutputInvalid: output rows, row 1: Out of range float values are not JSON compliant: nan
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: another-items-key: output `rows`: row 1: another item of the batch has the key key = "good"
+          help: two items have one key, so one row would take the other's place: put into the key what tells the items apart
+    WRONG result: good: output `rows`: row 1: another item of the batch has the key key = "good"
+          help: two items have one key, so one row would take the other's place: put into the key what tells the items apart
+    WRONG result: no-grant: it was rejected: ObjectDenied: s3://elsewhere/a.csv is not granted: `[grants] read` of dataset mistakes does not cover it
+          help: grant the prefix in the dataset file: `[grants] read = ["s3://BUCKET/PREFIX/"]`
+    WRONG result: no-object: it was rejected: ObjectNotFound: s3://data/nope.csv is not in the sample
+          help: put the object under `[sample] folder`, at its key behind `[sample] prefix`
+    WRONG result: no-uri: it was rejected: ObjectInvalid: `data/a.csv` is not an object's URI: it must start with `s3://`
+          help: look at the URI that is opened, and at the object: `ctx.uri(item)` or `call.uri()` makes one of an item
+    WRONG result: not-csv-column: it was rejected: BadHeader: s3://data/a.csv has no column "temprature" in its header, which is "station,temperature"; did you mean "temperature"?
+          help: ask for a column that the file has, or mend the file
+    WRONG result: exception: it was rejected: KeyError: 'missing' (at app.py:56 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: endless-loop: it was rejected: Gristmill.Timeout: the item was stopped after 1s; `[plugin] timeout` sets the limit
+          help: look for a loop that does not end; give it a smaller object, or more time: `[plugin] timeout`
+    WRONG result: too-much-memory: it was rejected: MemoryError: MemoryError (at app.py:61 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: late-import: it was rejected: ModuleNotFoundError: No module named 'wsgiref': import it at the top of the module (at app.py:63 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: a-file: it was rejected: FileNotFoundError: [Errno 44] No such file or directory: '/etc/hosts' (at app.py:65 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: environment: it was rejected: KeyError: 'TABLE' (at <frozen os>:709 in __getitem__)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: setting: it was rejected: KeyError: 'limit' (at app.py:69 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: a-thread: it was rejected: RuntimeError: can't start new thread (at threading.py:1004 in start)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: large-result: it was rejected: Gristmill.BadOutput: `process` returned 5002 bytes; at most 4096 fit the report
+          help: return a few numbers as JSON: what is more belongs to an output
+    WRONG result: no-json: it was rejected: BadReport: what process returned is no JSON: Object of type set is not JSON serializable
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: bad-code: it was rejected: ValueError: 'bad header' is no failure code: it takes 1 to 64 of A-Z a-z 0-9 . _ - (at app.py:77 in process)
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG golden rows: rows: 0 rows changed, 7 added, 0 removed, 0 the same
+          rows: key = "good": added {"key":"good","n":1,"x":null}
+          rows: key = "good": added {"key":"good","n":1,"x":null}
+          rows: key = "good": added {"key":"good","n":1,"x":null}
+          rows: key = "made-a-reject": added {"key":"made-a-reject","n":2,"x":null}
+          rows: key = "state": added {"key":"state","n":1,"x":null}
+          rows: key = "swallowed": added {"key":"swallowed","n":2,"x":null}
+          rows: key = "the-clock": added {"key":"the-clock","n":981173106,"x":null}
+          help: golden → now. If now is right, keep it with `gristmill plugin test --bless`
+    WRONG in another order: state: it comes to something else after another item: rows: key = "state": n: 1 → 2
+          help: something is kept from item to item, such as a variable of the module or a cache: make it new for each item
+    WRONG at another time: the-clock: it comes to something else at another time: rows: key = "the-clock": n: 981173106 → 1234567890
+          help: it reads the clock, which stands at the start of the batch: take the time from the item or from `batch_input`
+    WRONG missing: swallowed: it succeeded with other rows (1) although s3://data/a.csv was missing
+          help: hand the error on, so that the item is rejected. If the object may be missing, `--accept missing`
+    WRONG denied: swallowed: it succeeded with other rows (1) although s3://data/a.csv was refused
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG truncated: swallowed: it succeeded with other rows (1) although s3://data/a.csv ended in the middle
+          help: nobody would notice: reject what is incomplete, such as a last record with too few fields. If a part is as good as the whole, `--accept truncated`
+    WRONG changed while read: swallowed: it succeeded with other rows (1) although s3://data/a.csv was replaced while it was read
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG store away: swallowed: it succeeded with other rows (1) although s3://data/a.csv could not be read
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG truncated: made-a-reject: it succeeded with other rows (1) although s3://data/a.csv ended in the middle
+          help: nobody would notice: reject what is incomplete, such as a last record with too few fields. If a part is as good as the whole, `--accept truncated`
+    WRONG changed while read: made-a-reject: it was rejected (Bad: ObjectChanged: s3://data/a.csv: another version took its place) although the store only had a newer version
+          help: a rejected item is never tried again: let `ObjectUnavailable` and `ObjectChanged` through where errors are caught, or answer with a retry
+    WRONG store away: made-a-reject: it was rejected (Bad: ObjectUnavailable: s3://data/a.csv: the store did not answer) although the store only did not answer
+          help: a rejected item is never tried again: let `ObjectUnavailable` and `ObjectChanged` through where errors are caught, or answer with a retry
+    mistakes: 34 of 115 checks failed
+    "#);
 }
 
 #[test]
@@ -240,7 +382,75 @@ fn mistakes_in_rust() {
     author.put("mistakes/Cargo.toml", MANIFEST);
     let said = mistakes(&author, "mistakes.rs", "src/lib.rs", &[]);
     assert!(said.starts_with("exit 1"), "{said}");
-    assert_snapshot!(from(&said, "WRONG"), @"");
+    assert_snapshot!(from(&said, "WRONG"), @r#"
+    WRONG result: typo-in-output: it was rejected: Gristmill.BadOutput: there is no output `row`; the dataset has rows
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: typo-in-column: it was rejected: Gristmill.BadOutput: output `rows`: row 1: key `m` is no column of output `rows`; it has key, n, x
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: wrong-type: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` takes a whole number of 64 bits (-9223372036854775808 to 9223372036854775807), found `"1"`
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: fraction: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` takes a whole number of 64 bits (-9223372036854775808 to 9223372036854775807), found `1.5`
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: column-left-out: it was rejected: Gristmill.BadOutput: output `rows`: row 1: column `n` has no value, and it is not nullable
+          help: emit what the output's columns say, or change them where they are declared
+    WRONG result: another-items-key: output `rows`: row 1: another item of the batch has the key key = "good"
+          help: two items have one key, so one row would take the other's place: put into the key what tells the items apart
+    WRONG result: good: output `rows`: row 1: another item of the batch has the key key = "good"
+          help: two items have one key, so one row would take the other's place: put into the key what tells the items apart
+    WRONG result: no-grant: it was rejected: ObjectDenied: s3://elsewhere/a.csv is not granted: `[grants] read` of dataset mistakes does not cover it
+          help: grant the prefix in the dataset file: `[grants] read = ["s3://BUCKET/PREFIX/"]`
+    WRONG result: no-object: it was rejected: ObjectNotFound: s3://data/nope.csv is not in the sample
+          help: put the object under `[sample] folder`, at its key behind `[sample] prefix`
+    WRONG result: no-uri: it was rejected: ObjectInvalid: `data/a.csv` is not an object's URI: it must start with `s3://`
+          help: look at the URI that is opened, and at the object: `ctx.uri(item)` or `call.uri()` makes one of an item
+    WRONG result: not-csv-column: it was rejected: BadHeader: s3://data/a.csv has no column "temprature" in its header, which is "station,temperature"
+          help: ask for a column that the file has, or mend the file
+    WRONG result: panic: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
+          help: it panicked, or ran out of something: its last words are in the log above, with their line
+    WRONG result: index: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
+          help: it panicked, or ran out of something: its last words are in the log above, with their line
+    WRONG result: endless-loop: it was rejected: Gristmill.Timeout: the item was stopped after 1s; `[plugin] timeout` sets the limit
+          help: look for a loop that does not end; give it a smaller object, or more time: `[plugin] timeout`
+    WRONG result: too-much-memory: it was rejected: Gristmill.MemoryLimit: the item wanted more memory than the 67108864 bytes of `[plugin] memory`
+          help: read in pieces instead of whole, or give it more: `[plugin] memory`
+    WRONG result: deep-recursion: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: call stack exhausted
+          help: look for a function that calls itself without an end
+    WRONG result: a-file: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
+          help: it panicked, or ran out of something: its last words are in the log above, with their line
+    WRONG result: environment: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
+          help: it panicked, or ran out of something: its last words are in the log above, with their line
+    WRONG result: a-thread: it was rejected: Gristmill.Trap: the plugin trapped: wasm trap: wasm `unreachable` instruction executed
+          help: it panicked, or ran out of something: its last words are in the log above, with their line
+    WRONG result: large-result: it was rejected: Gristmill.BadOutput: `process` returned 5002 bytes; at most 4096 fit the report
+          help: return a few numbers as JSON: what is more belongs to an output
+    WRONG result: bad-code: it was rejected: badheader: no
+          help: every item of a sample has to succeed: mend the plugin or the sample. What a bad item answers is for a unit test
+    WRONG result: exit: it was rejected: Gristmill.Trap: the plugin trapped: Exited with i32 exit status 1
+          help: return a failure instead of ending the process
+    WRONG golden rows: rows: mistakes/golden/rows.jsonl is not there, and there are rows (7)
+          help: look at the rows, and keep them with `gristmill plugin test --bless`
+    WRONG in another order: state: it comes to something else after another item: rows: key = "state": n: 0 → 1
+          help: something is kept from item to item, such as a variable of the module or a cache: make it new for each item
+    WRONG at another time: the-clock: it comes to something else at another time: rows: key = "the-clock": n: 981173106 → 1234567890
+          help: it reads the clock, which stands at the start of the batch: take the time from the item or from `batch_input`
+    WRONG missing: swallowed: it succeeded with other rows (1) although s3://data/a.csv was missing
+          help: hand the error on, so that the item is rejected. If the object may be missing, `--accept missing`
+    WRONG denied: swallowed: it succeeded with other rows (1) although s3://data/a.csv was refused
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG truncated: swallowed: it succeeded with other rows (1) although s3://data/a.csv ended in the middle
+          help: nobody would notice: reject what is incomplete, such as a last record with too few fields. If a part is as good as the whole, `--accept truncated`
+    WRONG changed while read: swallowed: it succeeded with other rows (1) although s3://data/a.csv was replaced while it was read
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG store away: swallowed: it succeeded with other rows (1) although s3://data/a.csv could not be read
+          help: hand the error on instead of catching it: rows without it are wrong, and nobody would notice
+    WRONG truncated: made-a-reject: it succeeded with other rows (1) although s3://data/a.csv ended in the middle
+          help: nobody would notice: reject what is incomplete, such as a last record with too few fields. If a part is as good as the whole, `--accept truncated`
+    WRONG changed while read: made-a-reject: it was rejected (Bad: ObjectChanged: s3://data/a.csv: another version took its place) although the store only had a newer version
+          help: a rejected item is never tried again: let `ObjectUnavailable` and `ObjectChanged` through where errors are caught, or answer with a retry
+    WRONG store away: made-a-reject: it was rejected (Bad: ObjectUnavailable: s3://data/a.csv: the store did not answer) although the store only did not answer
+          help: a rejected item is never tried again: let `ObjectUnavailable` and `ObjectChanged` through where errors are caught, or answer with a retry
+    mistakes: 33 of 59 checks failed
+    "#);
 }
 
 /// That of a template.
@@ -273,11 +483,26 @@ fn what_is_missing_is_one_command() {
             command.env("PATH", path).env("GUEST_RUST", "rustup").env("GRISTMILL_VENV", author.path("venv")).output();
         steady(&String::from_utf8(output.unwrap().stderr).unwrap())
     };
-    assert_snapshot!(with(&["plugin", "new", "one", "--lang", "rust"], &empty), @"");
-    assert_snapshot!(with(&["plugin", "new", "two", "--lang", "python"], &empty), @"");
-    assert_snapshot!(author.run(&["plugin", "build", "empty"]), @"");
-    assert_snapshot!(author.run(&["plugin", "new", "Rain", "--lang", "rust"]), @"");
-    assert_snapshot!(author.run(&["plugin", "new", "three", "--lang", "rust", "--from", "lambda"]), @"");
+    assert_snapshot!(with(&["plugin", "new", "one", "--lang", "rust"], &empty), @"
+    error: Rust is missing: run
+      curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+    ");
+    assert_snapshot!(with(&["plugin", "new", "two", "--lang", "python"], &empty), @"
+    error: Python 3.11 or newer is missing (there is none): run
+      apt-get install python3 python3-venv
+    ");
+    assert_snapshot!(author.run(&["plugin", "build", "empty"]), @"
+    exit 2
+    error: /tmp/.tmplZopo4/empty: there is no plugin here: it would have Cargo.toml (Rust) or app.py (Python). `gristmill plugin new NAME` makes one
+    ");
+    assert_snapshot!(author.run(&["plugin", "new", "Rain", "--lang", "rust"]), @"
+    exit 2
+    error: `Rain` is no name for a plugin: it takes up to 63 of a-z, 0-9, `-` and `_`, a letter first
+    ");
+    assert_snapshot!(author.run(&["plugin", "new", "three", "--lang", "rust", "--from", "lambda"]), @"
+    exit 2
+    error: `--from lambda` ports a handler in Python: take `--lang python`, or `--from csv` for Rust
+    ");
 }
 
 #[test]

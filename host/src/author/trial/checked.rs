@@ -62,12 +62,27 @@ impl Flaw {
             error_names::BAD_OUTPUT if what.starts_with("`process` returned") => {
                 "return a few numbers as JSON: what is more belongs to an output"
             }
-            error_names::BAD_OUTPUT => "emit what the output's columns say, or change them where they are declared",
+            error_names::BAD_OUTPUT | "NoSuchOutput" | "OutputInvalid" => {
+                "emit what the output's columns say, or change them where they are declared"
+            }
             error_names::OUTPUT_LIMIT => "emit less for one item, or allow more: `[plugin] max_output`",
             error_names::TIMEOUT => {
                 "look for a loop that does not end; give it a smaller object, or more time: `[plugin] timeout`"
             }
-            error_names::MEMORY_LIMIT => "read in pieces instead of whole, or give it more: `[plugin] memory`",
+            error_names::MEMORY_LIMIT | "MemoryError" => {
+                "read in pieces instead of whole, or give it more: `[plugin] memory`"
+            }
+            "BadReport" => "return what JSON can hold: numbers, texts, lists and dicts of them",
+            "FileNotFoundError" | "PermissionError" => "there are no files: objects are read with `ctx.open(uri)`",
+            "ModuleNotFoundError" | "ImportError" => {
+                "imports run once, when the component is built: later there is nothing to import from"
+            }
+            "RuntimeError" if what.contains("thread") => {
+                "there are no threads: items run beside each other by themselves"
+            }
+            "KeyError" if what.contains("<frozen os>") => {
+                "there is no environment: give values in `[settings]` of the dataset file, and read them from `ctx.settings`"
+            }
             error_names::TRAP if what.contains("exit status") => "return a failure instead of ending the process",
             error_names::TRAP if what.contains("stack") => "look for a function that calls itself without an end",
             error_names::TRAP => {

@@ -74,10 +74,12 @@ pub(super) fn judge(fault: Fault, at: &Location, answer: &Ran, same: bool) -> Op
             flaw(format!("it succeeded with other rows ({rows}) although {at} {happened}"), help)
         }
         Err(failed) if fault.passes() && failed.kind != FailureKind::Retryable => {
-            let (code, what) =
-                (&failed.code, if fault == Fault::Away { "did not answer" } else { "had a newer version" });
+            let (code, what) = (
+                &failed.code,
+                if fault == Fault::Away { "the store was only away" } else { "only another version took its place" },
+            );
             flaw(
-                format!("it was rejected ({code}: {}) although the store only {what}", failed.message),
+                format!("it was rejected ({code}: {}) although {what}", failed.message),
                 "a rejected item is never tried again: let `ObjectUnavailable` and `ObjectChanged` through where errors are caught, or \
                  answer with a retry",
             )
