@@ -12,6 +12,7 @@ use crate::cli::{CompileArgs, SetArgs};
 use crate::commands::compiler::{cache, runtime_here, with_notice};
 use crate::commands::inputs::{read_sample, variables};
 use crate::commands::machine::GuestThreads;
+use crate::database::Connections;
 use crate::dataset::{ComponentRef, Dataset, MAX_FILE};
 use crate::files;
 use crate::object::folder::FolderStore;
