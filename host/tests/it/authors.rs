@@ -26,7 +26,19 @@ impl Author {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = gristmill();
+        self.prepared(gristmill(), args)
+    }
+
+    /// A command that watches: it ends with the test, or at the latest after three minutes.
+    fn watching(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        let watching = gristmill();
+        command.args(["-s", "KILL", "180"]).arg(watching.get_program());
+        command.envs(watching.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.prepared(command, args)
+    }
+
+    fn prepared(&self, mut command: Command, args: &[&str]) -> Command {
         // What `make plugins` left: tools, and the standard library for components where that is built from source.
         let built = ["plugins/target/debian", "plugins/target"].map(project).into_iter().find(|folder| folder.is_dir());
         command.args(args).current_dir(self.0.path());
@@ -193,7 +205,7 @@ fn a_plugin_in_rust() {
     assert!(tested.starts_with("exit 0") && tested.contains(ANSWERS), "{tested}");
 
     // An edit, a mistake, its mend, at every save.
-    let mut dev = author.command(&["plugin", "dev", "rain"]);
+    let mut dev = author.watching(&["plugin", "dev", "rain"]);
     let mut dev = dev.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut until = |end: &str| {
