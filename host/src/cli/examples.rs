@@ -42,6 +42,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("diff", "gristmill diff rain 1.1.0 1.2.0 --items items.jsonl --registry s3://fleet/registry"),
     ("replay", "gristmill replay s3://data/reports/000000-79f2d835189d.jsonl --dataset rain"),
     (
+        "windows",
+        "gristmill windows shipments --ledger gristmill-ledger\n\
+         gristmill windows shipments --local work --next-from 2024-01-05T00:00:00Z",
+    ),
+    (
         "completions",
         "gristmill completions bash > ~/.local/share/bash-completion/completions/gristmill\n\
          gristmill completions zsh > ~/.zfunc/_gristmill\n\

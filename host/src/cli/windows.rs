@@ -9,10 +9,7 @@ use time::format_description::well_known::Rfc3339;
 const WINDOWS_EXIT_CODES: &str = "\
 Exit codes:
   0  this is the history
-  2  the command line is wrong, or the ledger cannot be read
-
-Example:
-  gristmill windows shipments --ledger gristmill-ledger --next-from 2024-01-05T00:00:00Z";
+  2  the command line is wrong, or the ledger cannot be read";
 
 /// `gristmill windows`
 #[derive(Debug, Args)]
