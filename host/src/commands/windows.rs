@@ -87,7 +87,7 @@ fn row(run: &WindowRun) -> [String; 7] {
         run.window.start.map_or_else(|| "the beginning".into(), written),
         written(run.window.stop),
         status.into(),
-        written(run.began),
+        written(run.began.replace_nanosecond(0).unwrap_or(run.began)),
         run.late.map_or_else(String::new, |late| late.to_string()),
         // The name is what people know an execution by.
         run.run.as_deref().map_or_else(String::new, |run| line(run.rsplit(':').next().unwrap_or(run)).to_string()),

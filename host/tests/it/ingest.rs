@@ -180,9 +180,9 @@ async fn each_run_takes_what_came_since_the_one_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_committed_late_are_not_lost() {
-    let lake = Lake::new("late").await;
+    let lake = Lake::new("ingest_late").await;
     lake.runs(&[]);
-    let slow = shared().admin("late").await;
+    let slow = shared().admin("ingest_late").await;
     slow.batch_execute("BEGIN; INSERT INTO shipments (shipmt_id, quarter) VALUES (200, 2)").await.unwrap();
     lake.pass().await;
     lake.ship(201).await;
@@ -207,8 +207,8 @@ async fn rows_that_are_committed_late_are_not_lost() {
 async fn where_nothing_can_be_known_of_late_rows_the_run_is_refused() {
     // A server of its own: what the role may see, and prepared transactions, are the whole server's.
     let server = Postgres::start();
-    let lake = Lake::over(&server, "blind").await;
-    let _other = server.admin("blind").await;
+    let lake = Lake::over(&server, "ingest_blind").await;
+    let _other = server.admin("ingest_blind").await;
     let mut said = vec![lake.fails()];
     lake.sql("GRANT pg_read_all_stats TO reader").await;
     lake.sql("BEGIN; INSERT INTO shipments (shipmt_id) VALUES (300); PREPARE TRANSACTION 'two'").await;
@@ -226,7 +226,7 @@ async fn where_nothing_can_be_known_of_late_rows_the_run_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_come_into_a_window_that_was_read_are_counted() {
-    let lake = Lake::new("counted").await;
+    let lake = Lake::new("ingest_counted").await;
     lake.runs(&[]);
     lake.sql("INSERT INTO shipments (shipmt_id, shipmt_date_tstmp) VALUES (400, '2024-01-01 12:00Z'), (401, NULL)")
         .await;
@@ -244,7 +244,7 @@ async fn rows_that_come_into_a_window_that_was_read_are_counted() {
 /// Killed again and again: no row is lost or there twice, and windows move once.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_leave_the_window_where_it_was_or_move_it_once() {
-    let lake = Lake::new("killed").await;
+    let lake = Lake::new("ingest_killed").await;
     let mut windows = 0;
     for round in 0..12_u32 {
         lake.ship(500 + i64::from(round)).await;
@@ -278,12 +278,12 @@ async fn kills_leave_the_window_where_it_was_or_move_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_is_refused_while_the_first_is_under_way() {
-    let lake = Lake::new("twice").await;
+    let lake = Lake::new("ingest_twice").await;
     // The first run waits for a lock.
-    let locker = shared().admin("twice").await;
+    let locker = shared().admin("ingest_twice").await;
     locker.batch_execute("BEGIN; LOCK TABLE shipments IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let mut first = lake.laptop.begin(&lake.dataset, &lake.args(&[]));
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'twice' AND wait_event_type = 'Lock'";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'ingest_twice' AND wait_event_type = 'Lock'";
     let began = Instant::now();
     while lake.admin.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(began.elapsed() < Duration::from_secs(30), "nobody waits for the table");
@@ -301,7 +301,7 @@ async fn a_second_run_is_refused_while_the_first_is_under_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_can_be_looked_at_and_set_by_hand() {
-    let lake = Lake::new("by_hand").await;
+    let lake = Lake::new("ingest_by_hand").await;
     lake.runs(&[]);
     let local = lake.laptop.local();
     let windows = |more: &[&str]| {
@@ -327,7 +327,7 @@ async fn a_window_can_be_looked_at_and_set_by_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_table_does_not_have_is_said_before_anything_is_read() {
-    let lake = Lake::new("wrong").await;
+    let lake = Lake::new("ingest_wrong").await;
     let text = std::fs::read_to_string(&lake.dataset).unwrap();
     let component = project("plugins/incremental-ingest/incremental-ingest.wasm");
     let text = text.replace("incremental-ingest.wasm", component.to_str().unwrap());

@@ -89,21 +89,19 @@ def main() -> None:
 def show(server: Server, folder: Path, arguments: argparse.Namespace) -> None:
     password = folder / "password"
     if not password.exists():
-        password.write_text(secrets.token_urlsafe(24))
-        password.chmod(0o600)
         say(f"four tables of {arguments.rows:,} rows each")
-        seed = str(arguments.seed % 1000 / 1000)
-        fill = server.psql("-f", HERE / "tables.sql", rows=str(arguments.rows), seed=seed, password=password.read_text())
-        subprocess.run(fill, check=True, stdout=subprocess.DEVNULL)
+        made = secrets.token_urlsafe(24)
+        fill = server.psql("-1", "-f", HERE / "tables.sql", rows=str(arguments.rows), seed=str(arguments.seed % 1000 / 1000))
+        run_or_exit(fill, INGEST_PASSWORD=made)
+        password.touch(mode=0o600)
+        password.write_text(made)
     connections = folder / "connections.toml"
     ca = "".join(f'{name} = "{value}"\n' for name, value in server.tls.items())
     connections.write_text(f'[shop]\nurl = "postgresql://ingest@{server.host}"\npassword = {{ file = "{password}" }}\n{ca}')
 
     def gristmill(*command: str) -> None:
-        environment = dict(os.environ, LAKE="lake", MASK_KEY="the demo's key, which is no secret")
-        done = subprocess.run([arguments.gristmill, *command], env=environment, check=False)
-        if done.returncode != 0:
-            sys.exit(done.returncode)
+        environment = {"LAKE": "lake", "MASK_KEY": "the demo's key, which is no secret"}
+        run_or_exit([arguments.gristmill, *command], quiet=False, **environment)
 
     run = ["map", str(HERE.parent), "--local", str(folder), "--connections", str(connections)]
     say("the first run takes what is there")
@@ -112,15 +110,22 @@ def show(server: Server, folder: Path, arguments: argparse.Namespace) -> None:
     say("a transaction begins, and inserts a row that nobody sees yet; meanwhile others commit 1,000 rows")
     late = Session(server)
     late.run(f"BEGIN; {insert(1_000_000, 1)}")
-    subprocess.run(server.psql("-c", insert(0, 1000)), check=True)
+    run_or_exit(server.psql("-c", insert(0, 1000)))
     say("the second run stops before that transaction began")
     gristmill(*run)
     late.run("COMMIT;")
     late.close()
     say("the transaction has committed, with the time at which it began: the third run has its row, and the thousand")
-    subprocess.run(server.psql("-At", "-c", "SELECT pg_sleep(1.2)"), check=True, stdout=subprocess.DEVNULL)
+    run_or_exit(server.psql("-At", "-c", "SELECT pg_sleep(1.2)"))
     gristmill(*run)
     gristmill("windows", "shipments", "--local", str(folder))
+
+
+def run_or_exit(command: list[str], quiet: bool = True, **environment: str) -> None:
+    said = subprocess.DEVNULL if quiet else None
+    done = subprocess.run(command, env={**os.environ, **environment}, stdout=said, check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
 
 
 def insert(beyond: int, rows: int) -> str:

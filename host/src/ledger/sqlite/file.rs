@@ -6,7 +6,6 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::super::LedgerError;
 use super::super::owners::{self, Owner};
-use super::registers;
 use crate::sqlite;
 
 /// The ledger's path below its folder.
@@ -45,6 +44,14 @@ const PARTS: &str = "
         PRIMARY KEY (key, number)
     );";
 
+/// Beside the batches: a ledger that is begun anew keeps them.
+const REGISTERS: &str = "
+    CREATE TABLE IF NOT EXISTS registers (
+        name     TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        text     TEXT NOT NULL
+    ) WITHOUT ROWID;";
+
 /// Opens the ledger of the folder, or begins one, and enters it as a process that is alive.
 pub(super) fn open(directory: &Path) -> Result<(Connection, Owner), LedgerError> {
     let file = directory.join(FILE);
@@ -67,7 +74,7 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Owner), LedgerError>
             connection.execute_batch(SCHEMA)?;
         }
         connection.execute_batch(PARTS)?;
-        connection.execute_batch(registers::SCHEMA)?;
+        connection.execute_batch(REGISTERS)?;
         let mut release = connection.prepare("UPDATE batches SET lease_until = 0 WHERE owner = ?1")?;
         for dead in owners::remove_dead(&owners).map_err(io_error)? {
             release.execute([dead])?;

@@ -8,14 +8,6 @@ use super::file::immediately;
 use crate::ledger::LedgerError;
 use crate::ledger::registers::{Register, Registers};
 
-/// Beside the batches: a ledger that is begun anew keeps them.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS registers (
-        name     TEXT PRIMARY KEY,
-        revision INTEGER NOT NULL,
-        text     TEXT NOT NULL
-    );";
-
 #[async_trait]
 impl Registers for SqliteLedger {
     async fn register(&self, name: &str) -> Result<Option<Register>, LedgerError> {
