@@ -39,7 +39,16 @@ fn ours(dataset: &Dataset, root: &str) -> Map<String, Value> {
     if !values.is_empty() {
         ours.insert("values".into(), values.into());
     }
+    if let Some(stage) = dataset.stage.as_ref().and_then(|stage| stage.planned_by) {
+        let number = format!("{}.window.number", planned(stage));
+        ours.insert("window".into(), json!({"run.$": "$$.Execution.Id", "number.$": number}));
+    }
     ours
+}
+
+/// Where it lies what the run takes of a table that this stage reads, by its index.
+pub(super) fn planned(stage: usize) -> String {
+    format!("$.plan{}", stage + 1)
 }
 
 /// The state that sends the batch and waits for the worker's answer.
@@ -71,12 +80,9 @@ pub(super) fn conclusion_state(
     takes: &[HandOver],
     queue_url: &str,
     root: &str,
-    (result, has_window): (&str, bool),
+    result: &str,
 ) -> Map<String, Value> {
-    let mut conclude = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
-    if has_window {
-        conclude["run.$"] = "$$.Execution.Id".into();
-    }
+    let conclude = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
     step(dataset, queue_url, root, ("conclude", conclude), Value::from(result))
 }
 
@@ -88,7 +94,7 @@ pub(super) fn plan_state(dataset: &Dataset, queue_url: &str, root: &str, result:
 
 /// The state that has the window of a run closed, which was planned at `planned`.
 pub(super) fn close_state(dataset: &Dataset, queue_url: &str, root: &str, planned: &str) -> Map<String, Value> {
-    let close = json!({"run.$": "$$.Execution.Id", "window.$": format!("{planned}.window.number")});
+    let close = json!({"run.$": "$$.Execution.Id", "number.$": format!("{planned}.window.number")});
     step(dataset, queue_url, root, ("close", close), Value::Null)
 }
 
@@ -103,7 +109,8 @@ fn step(
     let mut message = message(dataset);
     message["input"] = json!({"Items": []});
     message[name] = what;
-    for (name, value) in ours(dataset, root) {
+    // What plans a run cannot know its window yet.
+    for (name, value) in ours(dataset, root).into_iter().filter(|(own, _)| name != "plan" || own != "window") {
         message[name] = value;
     }
     let mut state = waiting(dataset, queue_url, message);

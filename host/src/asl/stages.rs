@@ -11,7 +11,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::batch::{close_state, conclusion_state, insert, plan_state};
+use super::batch::{close_state, conclusion_state, insert, plan_state, planned};
 use super::error::AslError;
 use super::map::map_state;
 use crate::dataset::{Dataset, HandOver, ItemReader, StageSpec};
@@ -47,7 +47,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
                 Some(place)
             }
             ItemReader::Table(_) => {
-                let planned = planned(stage);
+                let planned = planned(stage.index);
                 let plan = plan_state(dataset, queue_url, INPUT, &planned);
                 let any = format!("{name}: any slices?");
                 states.insert(first_state(dataset, stage), followed(plan, Some(&any)));
@@ -66,8 +66,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
         }
         if concluded {
             let end = format!("{name}: conclude");
-            let conclusion =
-                conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, (&result, window.is_some()));
+            let conclusion = conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, &result);
             states.insert(name.clone(), followed(map, Some(&end)));
             states.insert(end, followed(conclusion, next.as_deref()));
         } else {
@@ -75,7 +74,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
         }
     }
     if let Some(((dataset, stage), name)) = window.zip(close) {
-        states.insert(name, followed(close_state(dataset, queue_url, INPUT, &planned(stage)), None));
+        states.insert(name, followed(close_state(dataset, queue_url, INPUT, &planned(stage.index)), None));
     }
     let first = stages.first().map(|(dataset, stage)| first_state(dataset, stage));
     states.insert(BEGIN.into(), followed(pass([("Parameters", begin.into())]), first.as_deref()));
@@ -93,11 +92,6 @@ fn first_state(dataset: &Dataset, stage: &StageSpec) -> String {
         ItemReader::Table(_) => format!("{}: plan", stage.name),
         _ => stage.name.clone(),
     }
-}
-
-/// Where it lies what the run takes of a table.
-fn planned(stage: &StageSpec) -> String {
-    format!("$.plan{}", stage.index + 1)
 }
 
 /// A state with its successor, or the last one.

@@ -744,7 +744,6 @@ fn a_table_is_planned_first_and_its_window_closed_last() {
         name = "rows"
         prefix = "s3://b/raw/"
         format = "parquet"
-        runs = "append"
         [[stage]]
         name = "format"
         map.item_reader = { stage = "land", output = "rows", each = "file" }
@@ -752,7 +751,6 @@ fn a_table_is_planned_first_and_its_window_closed_last() {
         name = "masked"
         prefix = "s3://b/masked/"
         format = "parquet"
-        runs = "append"
     "#;
     let stages = Dataset::parse_stages(text, Path::new("d.toml"), &Variables::default()).unwrap();
     let machine = state_machine(&stages, QUEUE).unwrap();
@@ -766,8 +764,9 @@ fn a_table_is_planned_first_and_its_window_closed_last() {
     let flow: Vec<String> = states.keys().map(|name| format!("{name} -> {}", next(name).join(" | "))).collect();
     assert_snapshot!(flow.join("\n"), @r#"
     Begin the run -> land: plan
-    format -> land: close the window
+    format -> format: conclude
     format: any items? -> format: nothing to do | format
+    format: conclude -> land: close the window
     format: nothing to do -> land: close the window
     land -> land: conclude
     land: any slices? -> land: nothing to do | land
@@ -781,7 +780,10 @@ fn a_table_is_planned_first_and_its_window_closed_last() {
     assert_snapshot!(message("land: plan")["plan"], @r#"{"input.$":"$.input","run.$":"$$.Execution.Id"}"#);
     assert_snapshot!(result("land: plan"), @r#""$.plan1""#);
     assert_snapshot!(states["land"]["ItemReader"], @r#"{"Parameters":{"Bucket.$":"$.plan1.items.Bucket","Key.$":"$.plan1.items.Key"},"ReaderConfig":{"InputType":"JSONL"},"Resource":"arn:aws:states:::s3:getObject"}"#);
-    assert_snapshot!(message("land: conclude")["conclude"], @r#"{"results.$":"$.stage1.ResultWriterDetails","run.$":"$$.Execution.Id","takes":[{"each":"file","output":"rows"}]}"#);
-    assert_snapshot!(message("land: close the window")["close"], @r#"{"run.$":"$$.Execution.Id","window.$":"$.plan1.window.number"}"#);
+    assert_snapshot!(message("land: conclude")["conclude"], @r#"{"results.$":"$.stage1.ResultWriterDetails","takes":[{"each":"file","output":"rows"}]}"#);
+    assert_snapshot!(message("land: close the window")["close"], @r#"{"number.$":"$.plan1.window.number","run.$":"$$.Execution.Id"}"#);
+    assert_snapshot!(message("land: conclude")["window"], @r#"{"number.$":"$.plan1.window.number","run.$":"$$.Execution.Id"}"#);
+    assert_eq!(message("land: plan")["window"], Value::Null);
+    assert_snapshot!(states["land"]["ItemBatcher"], @r#"{"BatchInput":{"run.$":"$$.Execution.Id","window":{"number.$":"$.plan1.window.number","run.$":"$$.Execution.Id"}},"MaxInputBytesPerBatch":253952,"MaxItemsPerBatch":100}"#);
     assert_snapshot!(states["land: close the window"]["End"], @"true");
 }

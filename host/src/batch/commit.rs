@@ -83,6 +83,22 @@ pub(super) async fn finish(
     Ok((answer, Some(report)))
 }
 
+/// Removes what a record names, shown or not: the run that it is of may show nothing any more.
+pub(super) async fn take_back(
+    services: &Services,
+    attempt: &Attempt,
+    ready: &Ready,
+    answer: Answer,
+) -> Result<(Answer, Option<BatchReport>), Fault> {
+    for upload in ready.effects.iter().filter_map(Effect::upload) {
+        attempt.still_ours()?;
+        services.stores.objects.abort(upload).await?;
+        services.stores.objects.delete(&upload.at).await?;
+    }
+    services.ledger.release(&attempt.claimed, GiveBack::Afresh).await?;
+    Ok((answer, None))
+}
+
 /// Makes visible what is ready. Each step asks first whether the batch is still ours.
 async fn show(services: &Services, attempt: &Attempt, ready: &Arc<Ready>, recorded: bool) -> Result<(), Fault> {
     if !recorded {

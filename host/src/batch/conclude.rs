@@ -16,7 +16,7 @@ use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
 use crate::conclude::{self, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
 use crate::data_catalog::{CatalogError, Change, Table};
-use crate::dataset::{HandOver, OutputSpec, Prefix};
+use crate::dataset::{HandOver, OutputSpec, Prefix, Runs};
 use crate::job::{Batch, Conclude};
 use crate::object::{ObjectStore, Uploads};
 use crate::report::BatchReport;
@@ -30,11 +30,10 @@ pub(super) async fn prepare(
     conclude: &Conclude,
     started: SystemTime,
 ) -> Result<Stepped, Fault> {
-    if let Some(run) = &conclude.run
-        && let Some(answer) = plan::lost(services, loaded.dataset.of(), run).await?
-    {
-        return Ok(Err(answer));
-    }
+    let window = match plan::held(services, loaded.dataset.of(), batch.window.as_ref()).await? {
+        Ok(window) => window,
+        Err(answer) => return Ok(Err(answer)),
+    };
     let takes = takes(loaded, conclude)?;
     // Who refuses a table refuses it before anything of it goes.
     for (output, prefix) in loaded.dataset.concluded() {
@@ -54,7 +53,13 @@ pub(super) async fn prepare(
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         // Behind those that are there, whatever the clocks of their workers said.
         let at = others.iter().map(|(_, other)| other.at.saturating_add(1)).fold(at, u64::max);
-        let record = RunRecord::new(at, output.runs(), prefix, &fresh);
+        let runs = match &window {
+            None => output.runs(),
+            // A window adds to those before it, and everything takes the place of all of them, unless they are to stay.
+            Some(held) if held.full && output.runs.is_none() => Runs::Replace,
+            Some(_) => Runs::Append,
+        };
+        let record = RunRecord::new(at, runs, window.as_ref().map(|held| held.number), prefix, &fresh);
         let Published { current, gone } = conclude::publish(prefix, others, &record);
         let text = serde_json::to_string(&record).map_err(|error| Fault::Record(error.to_string()))?;
         let place = RunRecord::place(prefix, &run, &output.name);
@@ -62,9 +67,9 @@ pub(super) async fn prepare(
         uploads.watch(uploaded.clone());
         effects.push(Effect::List(uploaded));
         effects.extend(gone.into_iter().map(Effect::Remove));
-        if conclude.run.is_some() {
+        if let Some(since) = window.as_ref().and_then(|held| held.unended) {
             // A window keeps other runs away: what is in no record, runs have left that never ended.
-            let left = conclude::leftovers(&store, prefix, &output.name, &fresh, &current).await.map_err(fault)?;
+            let left = conclude::leftovers(&store, prefix, &output.name, since, &current).await.map_err(fault)?;
             effects.extend(left.into_iter().map(Effect::Remove));
         }
         for takes in takes.iter().filter(|takes| takes.output == output.name) {
@@ -74,6 +79,10 @@ pub(super) async fn prepare(
             effects.push(Effect::Complete(uploaded));
             items.insert(takes, ItemsFile { bucket: at.bucket, key: at.key, count });
         }
+    }
+    // Asked once more: another run may have taken the window over while this was looked at.
+    if let Err(answer) = plan::held(services, loaded.dataset.of(), batch.window.as_ref()).await? {
+        return Ok(Err(answer));
     }
     effects.sort_by_key(Effect::turn);
     let items = takes.iter().filter_map(|takes| items.remove(takes)).collect();

@@ -180,9 +180,15 @@ async fn run_or_carry_out(
                 // An attempt that did not end had come as far as this.
                 Some(record) => {
                     let ready = Ready::from_record(record, services.admission.holding(&loaded.need())).await?;
+                    if batch.step.is_none()
+                        && let Err(answer) = plan::held(services, loaded.dataset.of(), batch.window.as_ref()).await?
+                    {
+                        return commit::take_back(services, attempt, &ready, answer).await;
+                    }
                     commit::finish(services, work, attempt, Arc::new(ready), true).await
                 }
-                None => run(services, work, attempt).await,
+                // It is large, and is one in the future of each batch that is under way.
+                None => Box::pin(run(services, work, attempt)).await,
             }
         }) => ran.flatten(),
     };
@@ -237,9 +243,11 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
         attempt.shown.stage(Stage::Writing);
         let now = (services.now)();
         let stepped = match step {
-            Step::Plan(plan) => plan::prepare(services, loaded, batch, plan, now).await?,
+            Step::Plan(plan) => Box::pin(plan::prepare(services, loaded, batch, plan, now)).await?,
             Step::Close(close) => plan::close(services, loaded, batch, close, now).await?,
-            Step::Conclude(concluded) => conclude::prepare(services, loaded, batch, concluded, claimed.started).await?,
+            Step::Conclude(concluded) => {
+                Box::pin(conclude::prepare(services, loaded, batch, concluded, claimed.started)).await?
+            }
         };
         let (ready, uploads) = match stepped {
             Ok(ready) => ready,
@@ -276,6 +284,12 @@ async fn run(services: &Services, work: &Work, attempt: &Attempt) -> Result<Answ
         results.abort().await;
         services.ledger.release(claimed, attempt.release()).await?;
         return Ok((Answer::Failure { error: error_names::RETRYABLE.into(), cause }, None));
+    }
+    // A run whose window another one has by now must not show anything more.
+    if let Err(answer) = plan::held(services, loaded.dataset.of(), batch.window.as_ref()).await? {
+        results.abort().await;
+        services.ledger.release(claimed, attempt.release()).await?;
+        return Ok((answer, None));
     }
     let (ready, uploads) = results.prepare(services, loaded, batch, claimed.started).await?;
     let ready = Arc::new(ready);

@@ -16,17 +16,20 @@ use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
 use crate::conclude::ItemsFile;
 use crate::dataset::TableSpec;
-use crate::job::{Batch, CloseWindow, PlanRun, error_names};
+use crate::job::{Batch, PlanRun, RunWindow, error_names};
 use crate::ledger::LedgerError;
 use crate::object::Uploads;
 use crate::report::BatchReport;
 use crate::sink::Effect;
 use crate::windows::ask::{Ask, SourceError};
-use crate::windows::history::{Closed, Next, Window, WindowRun};
+use crate::windows::history::{Closed, Held, Next, Window, WindowRun};
 use crate::windows::{Planned, PlannedWindow, Table, kept, place, stop, written};
 
 /// How often a run looks again because others begin or end at the same time.
 const RACES: usize = 5;
+
+/// How long an execution that began may not be known everywhere.
+const UNKNOWN_YET: time::Duration = time::Duration::minutes(2);
 
 /// A step of a run that is ready to be seen, or what the run is told instead.
 pub(super) type Stepped = Result<(Ready, Uploads), Answer>;
@@ -86,11 +89,11 @@ pub(super) async fn close(
     services: &Services,
     loaded: &Arc<DatasetVersion>,
     batch: &Batch,
-    close: &CloseWindow,
+    close: &RunWindow,
     now: SystemTime,
 ) -> Result<Stepped, Fault> {
     let of = loaded.dataset.of();
-    let closed = match close.window {
+    let closed = match close.number {
         // There was nothing to take.
         0 => Closed::Already,
         window => {
@@ -99,18 +102,24 @@ pub(super) async fn close(
     };
     let said = match closed {
         Closed::Moved => "moved",
-        Closed::Already if close.window == 0 => "empty",
+        Closed::Already if close.number == 0 => "empty",
         Closed::Already => "moved before",
         Closed::NotOurs => return Ok(Err(failure(error_names::WINDOW_HELD, &taken_over(of)))),
     };
-    let answer = serde_json::json!({"window": said, "number": close.window});
+    let answer = serde_json::json!({"window": said, "number": close.number});
     ready(loaded, batch, &answer, Vec::new()).map(|ready| Ok((ready, Uploads::new(services.stores.objects.clone()))))
 }
 
-/// What the run is told whose window another one has by now; none if it still has it.
-pub(super) async fn lost(services: &Services, of: &str, run: &str) -> Result<Option<Answer>, Fault> {
+/// The window that a run has, if it has taken one; or what the run is told whose window another one has by now.
+pub(super) async fn held(
+    services: &Services,
+    of: &str,
+    window: Option<&RunWindow>,
+) -> Result<Result<Option<Held>, Answer>, Fault> {
+    let Some(RunWindow { run, number }) = window else { return Ok(Ok(None)) };
     let (history, _) = kept::history(&*services.registers, of).await?;
-    Ok((!history.is_with(run)).then(|| failure(error_names::WINDOW_HELD, &taken_over(of))))
+    let held = history.held_by(run, *number);
+    Ok(held.map(Some).ok_or_else(|| failure(error_names::WINDOW_HELD, &taken_over(of))))
 }
 
 /// Why there is no plan.
@@ -147,8 +156,17 @@ async fn open(
 ) -> Result<PlannedWindow, NotPlanned> {
     let full = plan.input.get("full").and_then(serde_json::Value::as_bool).unwrap_or(false);
     let registers = &*services.registers;
+    let column = spec.window.as_ref().map_or("", |window| &window.column);
+    let windows_of = format!("{column} of {} over {}", spec.table, spec.connection);
     for _ in 0..RACES {
         let (mut history, revision) = kept::history(registers, of).await?;
+        if let Some(before) = history.of_another(&windows_of).filter(|_| !full) {
+            return Err(NotPlanned::Source(SourceError::Refused(format!(
+                "the windows of {of} were those of {before}, and now they are to be those of {windows_of}: what is there already would \
+                 never be read. Take everything once (`--full`, in the cloud the input {{\"full\": true}}), or say where to begin \
+                 (`gristmill windows {of} --next-from INSTANT`)"
+            ))));
+        }
         let (window, late) = match history.next(&plan.run, full) {
             Next::Held(other) => {
                 give_way(services, of, &other, now).await?;
@@ -159,8 +177,20 @@ async fn open(
                 let seen = stop::look(source).await?;
                 let lag = spec.window.as_ref().and_then(|window| window.lag);
                 let stop = stop::decide(&seen, lag)?;
+                if let Some(start) = start.filter(|start| seen.clock < *start) {
+                    return Err(NotPlanned::Source(SourceError::Refused(format!(
+                        "the clock of the database says {}, and the window starts at {}: was it set back? What comes until then would \
+                         be left out. Say where to begin (`gristmill windows {of} --next-from INSTANT`), or wait",
+                        written(seen.clock),
+                        written(start)
+                    ))));
+                }
                 let late = match start.zip(history.seen()) {
-                    Some((start, before)) => table.late(start, before).await?,
+                    // A count must not keep the run from beginning.
+                    Some((start, before)) => table.late(start, before).await.unwrap_or_else(|error| {
+                        tracing::warn!(dataset = of, %error, "rows that came late were not counted: `count_late = false` leaves it out");
+                        None
+                    }),
                     None => None,
                 };
                 if start.is_some_and(|start| stop <= start) {
@@ -169,6 +199,7 @@ async fn open(
                 (Window { number, start, stop, seen: seen.snapshot }, late)
             }
         };
+        history.is_of(&windows_of);
         history.open(window.clone(), &plan.run, late, now);
         if kept::write(registers, of, &history, revision).await? {
             return Ok(PlannedWindow::of(&window, late));
@@ -180,8 +211,9 @@ async fn open(
 /// Takes the window from a run that is dead. One that is alive keeps it.
 async fn give_way(services: &Services, of: &str, other: &WindowRun, now: OffsetDateTime) -> Result<(), NotPlanned> {
     let Some(run) = other.run.as_deref() else { return Ok(()) };
-    let alive = services.callback.is_running(run).await.map_err(|error| NotPlanned::Fault(error.into()))?;
-    if alive {
+    let running = services.callback.is_running(run).await.map_err(|error| NotPlanned::Fault(error.into()))?;
+    // What Step Functions does not know yet it may know in a moment.
+    if running.unwrap_or(now - other.began < UNKNOWN_YET) {
         return Err(NotPlanned::Held(format!(
             "another run of {of} is under way and has its window: {run}, since {}. Wait for its end, or stop it",
             written(other.began)

@@ -9,7 +9,7 @@ use super::outcome::Refusal;
 use super::services::{Identity, Services};
 use crate::catalog::{Choice, DatasetVersion, NoVersion};
 use crate::dataset::canonical;
-use crate::job::{Batch, CloseWindow, Conclude, Digest, PlanRun, Results, Step, error_names};
+use crate::job::{Batch, Conclude, Digest, PlanRun, Results, RunWindow, Step, error_names};
 use crate::ledger::Claimed;
 use crate::queue::Delivery;
 use crate::runtime::ITEM_ATTEMPTS;
@@ -91,22 +91,21 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
     match &batch.step {
-        Some(Step::Conclude(Conclude { results: Results { bucket, key }, takes, run })) => {
+        Some(Step::Conclude(Conclude { results: Results { bucket, key }, takes })) => {
             add("conclude");
             add(bucket);
             add(key);
             takes.iter().for_each(|takes| add(&canonical::value(takes)));
-            run.iter().for_each(|run| add(run));
         }
         Some(Step::Plan(PlanRun { run, input })) => {
             add("plan");
             add(run);
             add(&canonical::value(input));
         }
-        Some(Step::Close(CloseWindow { run, window })) => {
+        Some(Step::Close(RunWindow { run, number })) => {
             add("close");
             add(run);
-            add(&window.to_string());
+            add(&number.to_string());
         }
         None => {}
     }

@@ -73,8 +73,8 @@ impl Callback for LocalCallback {
     }
 
     /// Whoever works on a folder's window holds its lock: others are dead.
-    async fn is_running(&self, _: &str) -> Result<bool, CallbackError> {
-        Ok(false)
+    async fn is_running(&self, _: &str) -> Result<Option<bool>, CallbackError> {
+        Ok(Some(false))
     }
 }
 

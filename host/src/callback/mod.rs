@@ -49,9 +49,9 @@ pub trait Callback: Send + Sync + 'static {
     /// Says that the batch is still being worked on.
     async fn heartbeat(&self, token: &TaskToken) -> Result<Waiting, CallbackError>;
 
-    /// Whether an execution is under way, or may be for all that can be known.
-    async fn is_running(&self, execution: &str) -> Result<bool, CallbackError> {
+    /// Whether an execution is under way, or may be for all that can be known. None if there is none of the name.
+    async fn is_running(&self, execution: &str) -> Result<Option<bool>, CallbackError> {
         let _ = execution;
-        Ok(true)
+        Ok(Some(true))
     }
 }

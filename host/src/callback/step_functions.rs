@@ -67,22 +67,22 @@ impl Callback for StepFunctions {
         waiting(self.client.send_task_heartbeat().task_token(token.reveal()).send().await)
     }
 
-    async fn is_running(&self, execution: &str) -> Result<bool, CallbackError> {
+    async fn is_running(&self, execution: &str) -> Result<Option<bool>, CallbackError> {
         let error = match self.client.describe_execution().execution_arn(execution).send().await {
-            Ok(described) => return Ok(UNDER_WAY.contains(&described.status().as_str())),
+            Ok(described) => return Ok(Some(UNDER_WAY.contains(&described.status().as_str()))),
             Err(error) => error,
         };
         let fault = ServiceError::new(&error);
         match fault.code.as_str() {
             // Step Functions forgets executions 90 days after their end.
-            "ExecutionDoesNotExist" => Ok(false),
+            "ExecutionDoesNotExist" => Ok(None),
             _ if fault.is_refusal() => {
                 tracing::warn!(
                     execution,
                     why = fault.message,
                     "whether an execution is over cannot be asked: allow states:DescribeExecution"
                 );
-                Ok(true)
+                Ok(Some(true))
             }
             _ => Err(CallbackError(fault.message)),
         }

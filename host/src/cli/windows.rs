@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 const WINDOWS_EXIT_CODES: &str = "\
 Exit codes:
@@ -29,8 +29,8 @@ pub struct WindowsArgs {
     /// The folder that stands for the cloud, as for `map`.
     #[arg(long, value_name = "DIR")]
     pub local: Option<PathBuf>,
-    /// Have the next window start there, such as 2024-01-05T00:00:00Z, whatever was read before. A run that is under way cannot move
-    /// its window any more.
+    /// Have the next window start there, such as 2024-01-05T00:00:00Z, whatever was read before. Of a run that has the window say first
+    /// that it is dead (`--give-up`).
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub next_from: Option<OffsetDateTime>,
     /// Say that the run which has the window is dead, where Step Functions cannot be asked: the next run takes the same window.
@@ -43,5 +43,6 @@ pub struct WindowsArgs {
 
 fn instant(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339)
+        .map(|instant| instant.to_offset(UtcOffset::UTC))
         .map_err(|error| format!("an instant is written 2024-01-05T00:00:00Z (RFC 3339): {error}"))
 }

@@ -32,6 +32,7 @@ pub(super) async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let batch = Arc::new(Batch {
         values: Default::default(),
         step: None,
+        window: None,
         id: BatchId { execution: "diff".into(), state: "Diff".into() },
         dataset: args.name.to_string(),
         token: TaskToken::default(),

@@ -31,6 +31,14 @@ pub(super) async fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
         "no run of {} has taken a window yet: is this the dataset's name, without that of a stage?",
         line(&args.dataset)
     );
+    if let Some(run) = before.runs().last().filter(|last| last.status == RunStatus::Running && args.next_from.is_some())
+    {
+        anyhow::bail!(
+            "the run {} of {} has the window, and may be under way: wait for its end; or stop it, say `--give-up`, and then `--next-from`",
+            run.run.as_deref().map(line).unwrap_or_default(),
+            line(&args.dataset)
+        );
+    }
     let change = |history: &mut History| {
         if let Some(from) = args.next_from {
             history.correct(from, now);

@@ -27,6 +27,9 @@ pub struct RunRecord {
     pub at: u64,
     /// What it does to the objects of the runs before it.
     pub runs: Runs,
+    /// The window that the run took of a table. What an earlier run of the same window had goes in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
     /// Keys below the output's prefix.
     pub files: BTreeSet<String>,
 }
@@ -42,9 +45,9 @@ pub struct Published {
 
 impl RunRecord {
     /// The record of the run that has these objects.
-    pub fn new(at: u64, runs: Runs, prefix: &Location, objects: &ByPartition) -> Self {
+    pub fn new(at: u64, runs: Runs, window: Option<u64>, prefix: &Location, objects: &ByPartition) -> Self {
         let below = |file: &Location| file.key.strip_prefix(&prefix.key).unwrap_or(&file.key).to_owned();
-        Self { at, runs, files: objects.values().flatten().map(below).collect() }
+        Self { at, runs, window, files: objects.values().flatten().map(below).collect() }
     }
 
     /// Where the record of a run lies.
@@ -121,12 +124,10 @@ fn of_store(at: &Location, error: ObjectError) -> ConcludeError {
 /// What the output holds with this run as the last one.
 pub fn publish(prefix: &Location, mut others: Vec<(String, RunRecord)>, ours: &RunRecord) -> Published {
     others.sort_by(|(one, first), (other, second)| (first.at, one).cmp(&(second.at, other)));
-    let mut current = ByPartition::new();
-    for (_, record) in &others {
-        take(&mut current, prefix, record);
-    }
-    let before: BTreeSet<Location> = current.values().flatten().cloned().collect();
-    take(&mut current, prefix, ours);
+    let mut records: Vec<&RunRecord> = others.iter().map(|(_, record)| record).collect();
+    let before: BTreeSet<Location> = held(prefix, &records).into_values().flatten().collect();
+    records.push(ours);
+    let current = held(prefix, &records);
     let kept: BTreeSet<&Location> = current.values().flatten().collect();
     let gone = before.into_iter().filter(|file| !kept.contains(file)).collect();
     Published { current, gone }
@@ -143,6 +144,18 @@ pub fn partitions(
     let all: BTreeSet<PartitionKey> = others.iter().flat_map(|(_, record)| of(record)).collect();
     let current = publish(prefix, others, ours).current;
     (written, all.into_iter().filter(|partition| !current.contains_key(partition)).collect())
+}
+
+/// What the output holds after these runs, in their order.
+fn held(prefix: &Location, records: &[&RunRecord]) -> ByPartition {
+    let mut current = ByPartition::new();
+    for (n, record) in records.iter().enumerate() {
+        let again = |later: &&RunRecord| later.window.is_some() && later.window == record.window;
+        if !records[n + 1..].iter().any(again) {
+            take(&mut current, prefix, record);
+        }
+    }
+    current
 }
 
 /// Adds a run's objects, after those whose place they take have gone.
@@ -174,7 +187,7 @@ mod tests {
     }
 
     fn record(at: u64, runs: Runs, files: &[&str]) -> RunRecord {
-        RunRecord { at, runs, files: files.iter().map(ToString::to_string).collect() }
+        RunRecord { at, runs, window: None, files: files.iter().map(ToString::to_string).collect() }
     }
 
     fn published(others: &[RunRecord], ours: &RunRecord) -> (Vec<String>, Vec<String>) {
@@ -208,6 +221,21 @@ mod tests {
         let early = record(1, Runs::Append, &["d=1/early"]);
         let ours = record(10, Runs::Append, &["d=1/ours"]);
         assert_eq!(published(&[late, early], &ours).0, ["d=1/late", "d=1/ours"]);
+    }
+
+    #[test]
+    fn a_window_that_is_read_again_takes_its_own_place_and_no_other() {
+        let window = |at, number, files: &[&str]| RunRecord { window: Some(number), ..record(at, Runs::Append, files) };
+        let (first, second) = (window(1, 1, &["d=1/a"]), window(2, 2, &["d=1/b", "d=2/b"]));
+        let again = window(3, 2, &["d=2/c"]);
+        let all = [first.clone(), second.clone()];
+        assert_eq!(published(&all, &again), (list(&["d=1/a", "d=2/c"]), list(&["d=1/b", "d=2/b"])));
+        // What has gone is not said to go once more.
+        let third = window(4, 3, &["d=1/d"]);
+        let (current, gone) = published(&[first.clone(), second.clone(), again.clone()], &third);
+        assert_eq!((current, gone), (list(&["d=1/a", "d=1/d", "d=2/c"]), list(&[])));
+        let full = RunRecord { runs: Runs::Replace, ..window(5, 4, &["d=9/e"]) };
+        assert_eq!(published(&[first, second, again, third], &full).0, ["d=9/e"]);
     }
 
     fn list(keys: &[&str]) -> Vec<String> {

@@ -100,6 +100,18 @@ impl<'de> Deserialize<'de> for PasswordTable {
                 ))
             }
 
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<PasswordTable, E> {
+                self.visit_str("")
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<PasswordTable, E> {
+                self.visit_str("")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<PasswordTable, E> {
+                self.visit_str("")
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PasswordTable, A::Error> {
                 Where::deserialize(MapAccessDeserializer::new(map)).map(PasswordTable)
             }

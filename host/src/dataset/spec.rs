@@ -47,7 +47,8 @@ impl Dataset {
         self.outputs.iter().filter_map(move |output| match &output.target {
             Target::Objects { prefix, .. } => {
                 let taken = stage?.hands_over.iter().any(|takes| takes.output == output.name);
-                let concluded = taken || output.runs() != Runs::Append || output.catalog.is_some();
+                let of_window = stage?.planned_by.is_some();
+                let concluded = taken || of_window || output.runs() != Runs::Append || output.catalog.is_some();
                 concluded.then_some((output, prefix))
             }
             Target::Table { .. } => None,

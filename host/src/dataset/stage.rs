@@ -18,6 +18,8 @@ pub struct StageSpec {
     pub count: usize,
     /// The outputs that other stages of the file keep: where they share a component, each keeps some of its outputs.
     pub kept_by_others: Vec<String>,
+    /// The stage that plans the window of the run, if that is this one or one before it: an index.
+    pub planned_by: Option<usize>,
     /// What the stages behind it take of it, each once.
     pub hands_over: Vec<HandOver>,
 }

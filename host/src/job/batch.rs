@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::digest::Digest;
 use super::id::BatchId;
 use super::item::Item;
-use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, Step};
+use super::message::{MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageInput, RunWindow, Step};
 use super::token::{MAX_TOKEN_BYTES, TaskToken};
 
 /// The longest name in a message, in bytes. An execution's ARN and a state's name have fewer characters than this, and
@@ -42,6 +42,8 @@ pub struct Batch {
     pub batch_input: Arc<str>,
     /// What it does, if it has no items.
     pub step: Option<Step>,
+    /// The window that the run takes of a table, if it takes one.
+    pub window: Option<RunWindow>,
     /// At least one item, unless it is a step.
     pub items: Vec<Item>,
 }
@@ -113,6 +115,7 @@ impl Batch {
             run: message.run,
             values: message.values,
             step,
+            window: message.window.filter(|window| window.number > 0),
             batch_input: message.input.batch_input.map_or_else(|| "null".into(), |raw| raw.get().into()),
             items: items.map(|(raw, index)| Item { index, body: raw.get().into() }).collect(),
         })
@@ -136,6 +139,7 @@ impl Batch {
             plan,
             conclude,
             close,
+            window: self.window.clone(),
             input: MessageInput {
                 batch_input: Some(&*self.batch_input).filter(|input| *input != "null").map(raw).transpose()?,
                 items: self.items.iter().map(|item| raw(&item.body)).collect::<Result<_, _>>()?,

@@ -52,7 +52,10 @@ pub struct Message {
     pub plan: Option<PlanRun>,
     /// In the message that ends a run over a window of a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub close: Option<CloseWindow>,
+    pub close: Option<RunWindow>,
+    /// Where the run takes a window of a table: which one, and whose it is. What another run has taken over meanwhile does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<RunWindow>,
     /// The child's input, as `ItemBatcher` makes it.
     pub input: MessageInput,
 }
@@ -65,12 +68,12 @@ pub enum Step {
     /// Behind a stage.
     Conclude(Conclude),
     /// Behind the last one: what the run took is done.
-    Close(CloseWindow),
+    Close(RunWindow),
 }
 
 impl Step {
     /// As the fields of a message, of which one is there.
-    pub fn into_fields(self) -> (Option<PlanRun>, Option<Conclude>, Option<CloseWindow>) {
+    pub fn into_fields(self) -> (Option<PlanRun>, Option<Conclude>, Option<RunWindow>) {
         match self {
             Self::Plan(plan) => (Some(plan), None, None),
             Self::Conclude(conclude) => (None, Some(conclude), None),
@@ -89,13 +92,13 @@ pub struct PlanRun {
     pub input: Value,
 }
 
-/// Which window of which run is done.
+/// The window of a run over a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CloseWindow {
+pub struct RunWindow {
     /// `$$.Execution.Id`: whose run it is.
     pub run: String,
     /// The window's number; 0 if the run took none.
-    pub window: u64,
+    pub number: u64,
 }
 
 /// What concludes a stage.
@@ -107,9 +110,6 @@ pub struct Conclude {
     /// version the worker has.
     #[serde(default)]
     pub takes: Vec<Value>,
-    /// `$$.Execution.Id`, if the run has a window: what another run has taken over meanwhile is not concluded any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
 }
 
 /// Where Step Functions wrote the answers of all batches: a manifest (`ResultWriterDetails` in the output of a Map state).

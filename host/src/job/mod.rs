@@ -20,7 +20,7 @@ pub use self::failure::{FailureKind, ItemFailure};
 pub use self::id::BatchId;
 pub use self::item::{Item, item_name, left_out};
 pub use self::message::{
-    CloseWindow, Conclude, MAX_MESSAGE_BYTES, MAX_STEP_FUNCTIONS_PAYLOAD, MESSAGE_VERSION, Message, MessageInput,
-    PlanRun, Results, Step,
+    Conclude, MAX_MESSAGE_BYTES, MAX_STEP_FUNCTIONS_PAYLOAD, MESSAGE_VERSION, Message, MessageInput, PlanRun, Results,
+    RunWindow, Step,
 };
 pub use self::token::TaskToken;

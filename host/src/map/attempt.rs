@@ -14,7 +14,7 @@ use super::summary::BatchFailure;
 use crate::backoff::{Backoff, spread};
 use crate::callback::Answer;
 use crate::dataset::{RunValues, StageSpec};
-use crate::job::{MESSAGE_VERSION, Message, MessageInput, Step, TaskToken, error_names};
+use crate::job::{MESSAGE_VERSION, Message, MessageInput, RunWindow, Step, TaskToken, error_names};
 use crate::report::BatchReport;
 
 /// The names of the states of a run's steps, in local runs.
@@ -79,6 +79,8 @@ pub(super) struct Attempts<'a> {
     pub(super) values: &'a RunValues,
     /// `MaxAttempts`: retries after the first attempt.
     pub(super) max_attempts: u32,
+    /// The window that the run takes of a table.
+    pub(super) window: Option<&'a RunWindow>,
     /// Cancelled when the run begins nothing new any more.
     pub(super) stop: CancellationToken,
 }
@@ -139,6 +141,7 @@ impl Attempts<'_> {
             plan,
             conclude,
             close,
+            window: self.window.cloned(),
             input,
         }
     }

@@ -9,7 +9,7 @@ use super::names;
 use super::summary::{BatchFailure, RunError};
 use crate::conclude::Concluded;
 use crate::dataset::{BadPlace, Dataset, RunValues};
-use crate::job::{BatchId, CloseWindow, Conclude, PlanRun, Results, Step};
+use crate::job::{BatchId, Conclude, PlanRun, Results, RunWindow, Step};
 use crate::object::Location;
 use crate::windows::Planned;
 
@@ -21,6 +21,8 @@ pub struct Steps<'a> {
     pub run: &'a str,
     /// What stands in its places.
     pub values: &'a RunValues,
+    /// The window that the run takes of a table.
+    pub window: Option<&'a RunWindow>,
     /// Where messages go.
     pub submit: &'a dyn Submit,
     /// The clock of its attempts.
@@ -43,15 +45,15 @@ impl Steps<'_> {
     }
 
     /// Has the stage concluded. None if `shutdown` came first.
-    pub async fn conclude(&self, results: Results, run: Option<String>) -> Option<Result<Concluded, RunError>> {
+    pub async fn conclude(&self, results: Results) -> Option<Result<Concluded, RunError>> {
         let takes = self.dataset.stage.iter().flat_map(|stage| &stage.hands_over);
         let takes = takes.filter_map(|takes| serde_json::to_value(takes).ok()).collect();
-        let conclude = Step::Conclude(Conclude { results, takes, run });
+        let conclude = Step::Conclude(Conclude { results, takes });
         self.step(conclude, "the batches are done, and what they committed could not be handed over").await
     }
 
     /// Has the window closed. None if `shutdown` came first.
-    pub async fn close(&self, close: CloseWindow) -> Option<Result<ClosedWindow, RunError>> {
+    pub async fn close(&self, close: RunWindow) -> Option<Result<ClosedWindow, RunError>> {
         self.step(Step::Close(close), "everything is committed, and the window could not be closed").await
     }
 
@@ -70,6 +72,7 @@ impl Steps<'_> {
             run: self.run,
             batch_input: None,
             values: self.values,
+            window: self.window,
             max_attempts: self.dataset.map.max_attempts,
             stop: self.shutdown.clone(),
         };

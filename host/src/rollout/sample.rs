@@ -89,6 +89,7 @@ pub fn batch(loaded: &DatasetVersion, sample: &SampleSpec) -> Batch {
     Batch {
         values: Default::default(),
         step: None,
+        window: None,
         id: BatchId { execution: "sample".into(), state: "Sample".into() },
         dataset: loaded.dataset.name.clone(),
         token: TaskToken::new("nobody"),

@@ -11,6 +11,9 @@ const MOST: usize = 200;
 /// The latest runs, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
+    /// The table and the column that the windows are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
     runs: Vec<WindowRun>,
 }
 
@@ -78,6 +81,17 @@ pub enum Next {
     Held(WindowRun),
 }
 
+/// The window of a run that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which one.
+    pub number: u64,
+    /// Whether it begins at the beginning.
+    pub full: bool,
+    /// When the first of those runs began which had it before and did not end.
+    pub unended: Option<OffsetDateTime>,
+}
+
 /// What came of closing a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -93,6 +107,18 @@ impl History {
     /// The runs, the oldest first.
     pub fn runs(&self) -> &[WindowRun] {
         &self.runs
+    }
+
+    /// What the windows are of, if it is another thing than this and a run cannot go on from there: it would never read what was
+    /// there before.
+    pub fn of_another(&self, of: &str) -> Option<&str> {
+        let by_hand = self.runs.last().is_some_and(|last| last.status == RunStatus::Corrected);
+        self.of.as_deref().filter(|before| *before != of && !by_hand)
+    }
+
+    /// From now on the windows are of this.
+    pub fn is_of(&mut self, of: &str) {
+        self.of = Some(of.to_owned());
     }
 
     /// What `run` is to take; with `full` everything.
@@ -135,18 +161,25 @@ impl History {
         let latest = self.runs.len().saturating_sub(1);
         match self.runs.iter_mut().enumerate().rev().find(|(_, entry)| ours(entry)) {
             Some((_, entry)) if entry.status == RunStatus::Succeeded => Closed::Already,
-            Some((at, entry)) if at == latest && entry.status == RunStatus::Running => {
+            // Also of one that was given up while it lived: nobody has taken the window since.
+            Some((at, entry)) if at == latest && entry.status != RunStatus::Corrected => {
                 (entry.status, entry.ended) = (RunStatus::Succeeded, Some(now));
-                self.runs[..latest].iter_mut().for_each(|earlier| earlier.window.seen = None);
                 Closed::Moved
             }
             _ => Closed::NotOurs,
         }
     }
 
-    /// Whether the run may still make something visible: it has the window.
-    pub fn is_with(&self, run: &str) -> bool {
-        self.runs.last().is_some_and(|last| last.run.as_deref() == Some(run))
+    /// The window that a run has; none if another one has it by now.
+    pub fn held_by(&self, run: &str, number: u64) -> Option<Held> {
+        let (last, earlier) = self.runs.split_last()?;
+        if last.run.as_deref() != Some(run) || last.window.number != number || last.status == RunStatus::Succeeded {
+            return None;
+        }
+        // Whoever began since the last window that counts, and did not close its own.
+        let unended = earlier.iter().rev().take_while(|run| run.status != RunStatus::Succeeded);
+        let unended = unended.filter(|run| run.status != RunStatus::Corrected).map(|run| run.began).min();
+        Some(Held { number, full: last.window.start.is_none(), unended })
     }
 
     /// Sets by hand where the next window starts.
@@ -164,6 +197,11 @@ impl History {
     }
 
     fn push(&mut self, run: WindowRun) {
+        // What was seen counts from the last window that succeeded, and may be long.
+        let counts = self.runs.iter().rposition(|run| run.status == RunStatus::Succeeded);
+        for (_, earlier) in self.runs.iter_mut().enumerate().filter(|(at, _)| Some(*at) != counts) {
+            earlier.window.seen = None;
+        }
         self.runs.push(run);
         let beyond = self.runs.len().saturating_sub(MOST);
         self.runs.drain(..beyond);
@@ -224,7 +262,8 @@ mod tests {
         assert_eq!(opened(&mut history, "c", false, 99), second);
         // Whoever was taken for dead cannot move what others have.
         assert_eq!(history.close(2, "b", at(11)), Closed::NotOurs);
-        assert!(!history.is_with("b") && history.is_with("c"));
+        assert_eq!(history.held_by("b", 2), None);
+        assert_eq!(history.held_by("c", 2), Some(Held { number: 2, full: false, unended: Some(at(9)) }));
         assert_eq!(history.close(2, "c", at(12)), Closed::Moved);
     }
 

@@ -54,6 +54,23 @@ impl<'s> Table<'s> {
         };
         if let Some(window) = &spec.window {
             expect(&window.column, &TIMES, "the column of a window is a timestamp or a date")?;
+            if find(&window.column)?.kind != TIMES[0] && window.lag.is_none() {
+                return Err(SourceError::Refused(format!(
+                    "the column `{}` of {} has no time zone, and is taken for UTC: rows of sessions west of it would lie below the stop \
+                     when they come, and be lost without a word. Make it a `timestamptz`; or give the window a `lag` that is longer than \
+                     the clocks of those who write are behind UTC",
+                    window.column, spec.table
+                )));
+            }
+            if window.lag.is_none()
+                && let Some(why) = comes_late(source, &spec.table).await?
+            {
+                return Err(SourceError::Refused(format!(
+                    "rows that come late would be lost without a word: {} is {why}. Read the table where it is written; or give the \
+                     window a `lag` that is longer than rows take to come",
+                    spec.table
+                )));
+            }
         }
         match &spec.slices {
             Slices::Strides { column, .. } => expect(
@@ -158,6 +175,21 @@ impl<'s> Table<'s> {
         let late = value(self.source, &query, &parameters).await?;
         Ok(late.and_then(|text| text.parse().ok()))
     }
+}
+
+/// Why rows of a table may come later than their transactions say, if they may.
+async fn comes_late(source: &dyn Ask, table: &TableName) -> Result<Option<&'static str>, SourceError> {
+    let statement = "SELECT relkind::text, EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = pg_class.oid)::text
+         FROM pg_class WHERE oid = to_regclass($1)";
+    let rows = source.ask(statement, &[quoted_table(table)]).await?;
+    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let is = |at: usize, what: &str| row.get(at).is_some_and(|text| text.as_deref() == Some(what));
+    Ok(match () {
+        () if is(0, "f") => Some("a foreign table, whose rows another server commits"),
+        () if is(0, "m") => Some("a materialized view, whose rows come with a `REFRESH`"),
+        () if is(1, "true") => Some("replicated from another server, with the times of that one"),
+        () => None,
+    })
 }
 
 /// The rows of a window. A run from the beginning takes those without a time too.

@@ -34,6 +34,8 @@ pub enum Blind {
     Standby,
     /// The role does not see what others do.
     Role,
+    /// Sessions do not say when their transactions began (`track_activities = off`).
+    Untracked,
     /// Nobody knows when a prepared transaction began.
     Prepared,
 }
@@ -47,14 +49,19 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
     let standby = value(source, "SELECT pg_is_in_recovery()::text", &[]).await?.as_deref() == Some("true");
     let clock = match standby {
         // What has not been replayed may have any time behind this.
-        true => "coalesce(pg_last_xact_replay_timestamp(), clock_timestamp())",
+        true => "pg_last_xact_replay_timestamp()",
         false => "clock_timestamp()",
     };
     let clock = value(source, &format!("SELECT {}", instant(clock)), &[]).await?;
+    if standby && clock.is_none() {
+        let why = "this standby has not replayed a transaction since it started: nobody knows how far it is";
+        return Err(SourceError::Unavailable(why.into()));
+    }
     let clock = parse(clock.as_deref()).ok_or_else(|| senseless("the time", clock.as_deref()))?;
     // Only sessions of this database write to its tables. Our own ones are read-only.
     let under_way = format!(
-        "SELECT {}, bool_or(NOT pg_has_role(usesysid, 'USAGE') AND NOT pg_has_role('pg_read_all_stats', 'USAGE'))::text
+        "SELECT {}, bool_or(NOT pg_has_role(usesysid, 'USAGE') AND NOT pg_has_role('pg_read_all_stats', 'USAGE'))::text,
+         bool_or(state = 'disabled')::text
          FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid()
          AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'walsender')
@@ -64,12 +71,14 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
     let rows = source.ask(&under_way, &[]).await?;
     let row = rows.first().map(Vec::as_slice).unwrap_or_default();
     let (oldest, hidden) = (row.first().cloned().flatten(), row.get(1).cloned().flatten());
+    let untracked = row.get(2).is_some_and(|text| text.as_deref() == Some("true"));
     // After the sessions: a transaction that is prepared meanwhile was seen among them.
     let prepared = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())::text";
     let prepared = value(source, prepared, &[]).await?.as_deref() == Some("true");
     let blind = match hidden.as_deref() == Some("true") {
         _ if standby => Some(Blind::Standby),
         true => Some(Blind::Role),
+        false if untracked => Some(Blind::Untracked),
         false if prepared => Some(Blind::Prepared),
         false => None,
     };
@@ -102,6 +111,9 @@ impl Blind {
             Self::Role => {
                 "this role does not see which transactions of others are under way. Have it granted pg_read_all_stats \
                  (`GRANT pg_read_all_stats TO …`)"
+            }
+            Self::Untracked => {
+                "some sessions do not say when their transactions began. Have `track_activities` switched on for their roles"
             }
             Self::Prepared => {
                 "there are prepared transactions, and nobody knows when they began. Have them committed or rolled back \
@@ -141,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_is_refused_unless_there_is_a_lag() {
-        for blind in [Blind::Standby, Blind::Role, Blind::Prepared] {
+        for blind in [Blind::Standby, Blind::Role, Blind::Untracked, Blind::Prepared] {
             let seen = Seen { blind: Some(blind), ..seen() };
             let refusal = decide(&seen, None).unwrap_err().to_string();
             assert!(refusal.contains(blind.why()) && refusal.contains("`lag`"), "{refusal}");

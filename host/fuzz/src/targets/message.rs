@@ -30,6 +30,7 @@ pub fn message(data: &[u8]) -> bool {
         plan,
         conclude,
         close,
+        window: batch.window.clone(),
         run: batch.run.clone(),
         gristmill: MESSAGE_VERSION,
         dataset: batch.dataset.clone(),

@@ -104,6 +104,7 @@ pub(super) fn plan(
         tolerance: Tolerance::new(map.tolerated_failure_count, map.tolerated_failure_percentage),
         max_attempts: map.max_attempts,
         grace: GRACE,
+        window: None,
         redo: Redo::default(),
     })
 }

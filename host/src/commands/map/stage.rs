@@ -14,7 +14,7 @@ use crate::cli::MapArgs;
 use crate::commands::output::{print, warn};
 use crate::conclude::ItemsFile;
 use crate::dataset::{Dataset, HandOver, ItemReader, RunValues, TableSpec};
-use crate::job::{CloseWindow, PlanRun};
+use crate::job::{PlanRun, RunWindow};
 use crate::map::attempt::{Submit, WallClock};
 use crate::map::names;
 use crate::map::progress::Progress;
@@ -96,7 +96,7 @@ impl LocalRun<'_> {
         &self,
         loaded: &'s DatasetVersion,
         given: &mut Given<'_>,
-        window: &mut Option<(&'s Dataset, CloseWindow)>,
+        window: &mut Option<(&'s Dataset, RunWindow)>,
         handed: &mut Handed,
     ) -> anyhow::Result<Summary> {
         let dataset = &loaded.dataset;
@@ -109,7 +109,7 @@ impl LocalRun<'_> {
             }
             ItemReader::Table(table) => match self.plan(dataset, given).await? {
                 Ok(planned) => {
-                    *window = close_of(dataset, given, &planned.window);
+                    *window = window_of(dataset, given, &planned.window).or(window.take());
                     given.run = names::run_of_window(&given.run, planned.window.number);
                     Source::Step { at: place_of(&planned.items), what: slices_of(table, &planned.window) }
                 }
@@ -121,7 +121,8 @@ impl LocalRun<'_> {
             _ => source(dataset, given)?,
         };
         let looked_at = source.location().map(ToString::to_string);
-        let plan = plan(dataset, given, source, self.folder.objects.clone())?;
+        let held = window.as_ref().map(|(_, window)| window);
+        let plan = Plan { window: held.cloned(), ..plan(dataset, given, source, self.folder.objects.clone())? };
         let (run, values) = (plan.run.clone(), plan.values.clone());
         let redo = Redo::look(&self.folder.ledger, self.stores, dataset, &run, self.args.again).await?;
         let plan = Plan { redo, ..plan };
@@ -144,8 +145,7 @@ impl LocalRun<'_> {
             let place = place.map_or_else(String::new, |place| format!(", which is {place} here"));
             warn(&format!("nothing was done: there are no items. They would be {}{place}", summary.source));
         }
-        let run_of_window = window.as_ref().map(|(_, close)| close.run.clone());
-        self.conclude(dataset, (&run, &values), run_of_window, handed, &mut summary).await?;
+        self.conclude(dataset, (&run, &values), held, handed, &mut summary).await?;
         Ok(summary)
     }
 
@@ -167,16 +167,16 @@ impl LocalRun<'_> {
         &self,
         dataset: &Dataset,
         (run, values): (&str, &RunValues),
-        run_of_window: Option<String>,
+        window: Option<&RunWindow>,
         handed: &mut Handed,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         let Some(stage) = &dataset.stage else { return Ok(()) };
-        let steps = self.steps(dataset, run, values);
+        let steps = Steps { window, ..self.steps(dataset, run, values) };
         let Some(results) = steps.results()? else { return Ok(()) };
         let results = self.folder.write_results(dataset, run, &results, &summary.rejected).await?;
         Redo::forget_step(&self.folder.ledger, conclusion_id(&dataset.name, run)).await?;
-        match steps.conclude(results, run_of_window).await {
+        match steps.conclude(results).await {
             Some(Ok(concluded)) => {
                 let keys = stage.hands_over.iter().map(|takes| (stage.name.clone(), takes.clone()));
                 handed.extend(keys.zip(concluded.items));
@@ -192,7 +192,7 @@ impl LocalRun<'_> {
         &self,
         dataset: &Dataset,
         given: &Given<'_>,
-        close: CloseWindow,
+        close: RunWindow,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         let (values, _) = filled(dataset, given)?;
@@ -205,7 +205,15 @@ impl LocalRun<'_> {
     }
 
     fn steps<'s>(&'s self, dataset: &'s Dataset, run: &'s str, values: &'s RunValues) -> Steps<'s> {
-        Steps { dataset, run, values, submit: self.submit, clock: &self.clock, shutdown: &self.interrupted }
+        Steps {
+            dataset,
+            run,
+            values,
+            window: None,
+            submit: self.submit,
+            clock: &self.clock,
+            shutdown: &self.interrupted,
+        }
     }
 }
 
@@ -214,11 +222,11 @@ fn place_of(items: &ItemsFile) -> Option<Location> {
     (items.count > 0).then(|| Location { bucket: items.bucket.clone(), key: items.key.clone() })
 }
 
-/// What closes the window of a run, if it has taken one.
-fn close_of<'s>(dataset: &'s Dataset, given: &Given<'_>, window: &PlannedWindow) -> Option<(&'s Dataset, CloseWindow)> {
+/// The window that a run has taken, if it has, and the stage that has planned it.
+fn window_of<'s>(dataset: &'s Dataset, given: &Given<'_>, window: &PlannedWindow) -> Option<(&'s Dataset, RunWindow)> {
     dataset.window()?;
     let run = names::execution(dataset.of(), &given.run);
-    (window.number > 0).then_some((dataset, CloseWindow { run, window: window.number }))
+    (window.number > 0).then_some((dataset, RunWindow { run, number: window.number }))
 }
 
 fn slices_of(table: &TableSpec, window: &PlannedWindow) -> String {

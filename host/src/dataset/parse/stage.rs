@@ -55,10 +55,18 @@ pub(super) fn tables(node: &Node<'_>, file: &Path, common: &Common<'_>) -> Vec<D
         }
         let of = common.name.clone();
         dataset.name = StageSpec::full_name(&of, &name);
-        dataset.stage =
-            Some(StageSpec { of, name, index, count: nodes.len(), kept_by_others: Vec::new(), hands_over: Vec::new() });
+        dataset.stage = Some(StageSpec {
+            of,
+            name,
+            index,
+            count: nodes.len(),
+            kept_by_others: Vec::new(),
+            planned_by: None,
+            hands_over: Vec::new(),
+        });
         link(node, &dataset, &mut stages);
         of_table(node, &dataset, &stages);
+        of_window(node, &mut dataset, &stages);
         for own in &dataset.outputs {
             let mut others = stages.iter().flat_map(|(_, other)| &other.outputs);
             let same = |other: &&OutputSpec| {
@@ -144,7 +152,8 @@ fn link(node: &Node<'_>, dataset: &Dataset, before: &mut [(&Node<'_>, Dataset)])
         at("each").note::<()>(message, Some("give it `partition_by`, or take it by `each = \"file\"`"));
         return;
     }
-    let partial = matches!(takes.each, Each::Partition { .. }) || output.runs() == Runs::Append;
+    let of_window = source.stage.as_ref().is_some_and(|stage| stage.planned_by.is_some());
+    let partial = !of_window && (matches!(takes.each, Each::Partition { .. }) || output.runs() == Runs::Append);
     for (n, own) in dataset.outputs.iter().enumerate().filter(|_| partial) {
         let Target::Objects { prefix, .. } = &own.target else { continue };
         if own.runs.is_none() && own.runs() == Runs::Replace && prefix.fixed().is_some() {
@@ -159,6 +168,44 @@ fn link(node: &Node<'_>, dataset: &Dataset, before: &mut [(&Node<'_>, Dataset)])
     }
     if let Some(spec) = source.stage.as_mut().filter(|spec| !spec.hands_over.contains(takes)) {
         spec.hands_over.push(takes.clone());
+    }
+}
+
+/// How large an object of a run over a window becomes, where the file does not say it: its batches leave lists of their objects, as
+/// those of a layout do.
+const FILE_SIZE: u64 = 1 << 30;
+
+/// Looks at a stage of a run that takes a window: nothing of the window may be left out, and no window takes another one's place.
+fn of_window(node: &Node<'_>, dataset: &mut Dataset, before: &[(&Node<'_>, Dataset)]) {
+    let own = dataset.window().is_some();
+    let earlier = before.iter().find_map(|(_, other)| other.stage.as_ref()?.planned_by);
+    let Some(stage) = dataset.stage.as_mut() else { return };
+    stage.planned_by = if own { Some(stage.index) } else { earlier };
+    if stage.planned_by.is_none() {
+        return;
+    }
+    let map = &dataset.map;
+    for (key, tolerates) in [
+        ("tolerated_failure_percentage", map.tolerated_failure_percentage > 0.0),
+        ("tolerated_failure_count", map.tolerated_failure_count.is_some_and(|count| count > 0)),
+        ("tolerated_rejected_percentage", map.tolerated_rejected_percentage > 0.0),
+    ] {
+        if tolerates {
+            let help = "the window moves on, and nobody would read again what failed";
+            below(node, &["map", key]).note::<()>(format!("a run that takes a window has no `{key}`"), Some(help));
+        }
+    }
+    for (n, output) in dataset.outputs.iter_mut().enumerate() {
+        let Target::Objects { layout, .. } = &mut output.target else { continue };
+        if layout.has_one_file() {
+            layout.file_size = Some(FILE_SIZE);
+        }
+        if output.runs.is_some_and(|runs| runs != Runs::Append) {
+            let outputs = below(node, &["output"]);
+            let at = outputs.array().and_then(|nodes| nodes.get(n)).unwrap_or(node);
+            let help = "leave it out: each window adds to those before it, one that is read again replaces itself, and `--full` all";
+            below(at, &["runs"]).note::<()>("a window does not take the place of others", Some(help));
+        }
     }
 }
 

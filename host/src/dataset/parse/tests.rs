@@ -963,3 +963,26 @@ fn tables_that_cannot_be_read_are_refused() {
         help: a dataset has one window: write another dataset file
     "#);
 }
+
+#[test]
+fn nothing_of_a_window_may_be_left_out_or_take_the_place_of_others() {
+    let wrong = |from: &str, to: &str| {
+        assert!(TABLE.contains(from), "{from}");
+        stages(&TABLE.replace(from, to)).unwrap_err().to_string()
+    };
+    assert_snapshot!([
+        wrong("[stage.map.item_reader]", "[stage.map]\ntolerated_failure_percentage = 1\n[stage.map.item_reader]"),
+        wrong("[stage.map.item_reader]", "[stage.map]\ntolerated_rejected_percentage = 1\n[stage.map.item_reader]"),
+        wrong("format = \"parquet\"", "format = \"parquet\"\nruns = \"replace\""),
+    ].join("\n"), @r#"
+    d.toml:9:32: stage[0].map.tolerated_failure_percentage: a run that takes a window has no `tolerated_failure_percentage`
+        help: the window moves on, and nobody would read again what failed
+    d.toml:9:33: stage[0].map.tolerated_rejected_percentage: a run that takes a window has no `tolerated_rejected_percentage`
+        help: the window moves on, and nobody would read again what failed
+    d.toml:18:8: stage[0].output[0].runs: a window does not take the place of others
+        help: leave it out: each window adds to those before it, one that is read again replaces itself, and `--full` all
+    "#);
+    let stages = stages(TABLE).unwrap();
+    assert_eq!(stages[0].stage.as_ref().unwrap().planned_by, Some(0));
+    assert_eq!(stages[0].concluded().count(), 1);
+}

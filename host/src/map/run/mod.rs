@@ -22,7 +22,7 @@ use super::select::Selector;
 use super::summary::{RunError, Status, Summary};
 use super::tolerance::Tolerance;
 use crate::dataset::{RunValues, Template};
-use crate::job::error_names;
+use crate::job::{RunWindow, error_names};
 
 /// How many bytes of batches are read ahead of the workers: enough to know the total, and with it the time left, early in
 /// most runs.
@@ -49,6 +49,8 @@ pub struct Plan {
     pub batch_input: Option<Box<RawValue>>,
     /// What stands in the places of this run.
     pub values: RunValues,
+    /// The window that the run takes of a table.
+    pub window: Option<RunWindow>,
     /// How large a batch may be.
     pub limits: Limits,
     /// Batches at once; 0 for Step Functions' own limit.
@@ -83,6 +85,7 @@ pub async fn run(
         run: &plan.run,
         batch_input: plan.batch_input.as_deref(),
         values: &plan.values,
+        window: plan.window.as_ref(),
         max_attempts: plan.max_attempts,
         stop: stop.clone(),
     };

@@ -134,6 +134,7 @@ fn input() -> Box<RawValue> {
 fn plan(items: u64) -> Plan {
     let raw = |n: u64| Ok(serde_json::value::to_raw_value(&n).unwrap().into());
     Plan {
+        window: None,
         values: Default::default(),
         dataset: "d".into(),
         run: names::run_name("d", &input()),
