@@ -80,9 +80,12 @@ pub(super) fn conclusion_state(
     takes: &[HandOver],
     queue_url: &str,
     root: &str,
-    result: &str,
+    (result, had_items): (&str, bool),
 ) -> Map<String, Value> {
-    let conclude = json!({"results.$": format!("{result}.ResultWriterDetails"), "takes": takes});
+    let mut conclude = json!({"takes": takes});
+    if had_items {
+        conclude["results.$"] = format!("{result}.ResultWriterDetails").into();
+    }
     step(dataset, queue_url, root, ("conclude", conclude), Value::from(result))
 }
 

@@ -43,7 +43,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
                 let place = place(&stages, from, takes);
                 let nothing = format!("{name}: nothing to do");
                 states.insert(first_state(dataset, stage), is_any(&place, name, &nothing));
-                states.insert(nothing, followed(hands_over_nothing(stage, &result), next.as_deref()));
+                states.insert(nothing, followed(nothing_done(dataset, stage, queue_url, &result), next.as_deref()));
                 Some(place)
             }
             ItemReader::Table(_) => {
@@ -53,7 +53,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
                 states.insert(first_state(dataset, stage), followed(plan, Some(&any)));
                 let (place, nothing) = (format!("{planned}.items"), format!("{name}: nothing to do"));
                 states.insert(any, is_any(&place, name, &nothing));
-                states.insert(nothing, followed(hands_over_nothing(stage, &result), next.as_deref()));
+                states.insert(nothing, followed(nothing_done(dataset, stage, queue_url, &result), next.as_deref()));
                 Some(place)
             }
             _ => None,
@@ -66,7 +66,7 @@ pub(super) fn state_machine(stages: &[Dataset], of: &str, queue_url: &str) -> Re
         }
         if concluded {
             let end = format!("{name}: conclude");
-            let conclusion = conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, &result);
+            let conclusion = conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, (&result, true));
             states.insert(name.clone(), followed(map, Some(&end)));
             states.insert(end, followed(conclusion, next.as_deref()));
         } else {
@@ -114,6 +114,14 @@ fn place(stages: &[(&Dataset, &StageSpec)], from: &str, takes: &HandOver) -> Str
 fn is_any(place: &str, then: &str, otherwise: &str) -> Value {
     let choice = json!({"Variable": format!("{place}.Count"), "NumericGreaterThan": 0, "Next": then});
     json!({"Type": "Choice", "Choices": [choice], "Default": otherwise})
+}
+
+/// What follows a stage without items. What an earlier run of the same window had is not there any more, and goes.
+fn nothing_done(dataset: &Dataset, stage: &StageSpec, queue_url: &str, result: &str) -> Map<String, Value> {
+    match stage.planned_by.is_some() && dataset.concluded().next().is_some() {
+        true => conclusion_state(dataset, &stage.hands_over, queue_url, INPUT, (result, false)),
+        false => hands_over_nothing(stage, result),
+    }
 }
 
 /// What a stage without items hands over.

@@ -14,7 +14,7 @@ use super::services::Services;
 use super::uploading::{fault, write};
 use crate::callback::Answer;
 use crate::catalog::DatasetVersion;
-use crate::conclude::{self, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
+use crate::conclude::{self, ByPartition, Concluded, ItemsFile, PartitionKey, Published, RunRecord};
 use crate::data_catalog::{CatalogError, Change, Table};
 use crate::dataset::{HandOver, OutputSpec, Prefix, Runs};
 use crate::job::{Batch, Conclude};
@@ -48,12 +48,15 @@ pub(super) async fn prepare(
     let (run, at) = (batch.id.object_name(), millis(started));
     for (output, prefix) in loaded.dataset.concluded() {
         let Some(prefix) = prefix.fixed() else { continue };
-        let fresh =
-            conclude::committed(&store, &conclude.results, &batch.dataset, &output.name).await.map_err(fault)?;
+        let fresh = match &conclude.results {
+            Some(results) => conclude::committed(&store, results, &batch.dataset, &output.name).await.map_err(fault)?,
+            None => ByPartition::new(),
+        };
         let others = conclude::others(&store, prefix, &run, &output.name).await.map_err(fault)?;
         // Behind those that are there, whatever the clocks of their workers said.
         let at = others.iter().map(|(_, other)| other.at.saturating_add(1)).fold(at, u64::max);
         let runs = match &window {
+            None if loaded.dataset.stage.as_ref().is_some_and(|stage| stage.planned_by.is_some()) => Runs::Append,
             None => output.runs(),
             // A window adds to those before it, and everything takes the place of all of them, unless they are to stay.
             Some(held) if held.full && output.runs.is_none() => Runs::Replace,

@@ -91,10 +91,12 @@ fn fingerprint(identity: Identity, batch: &Batch, loaded: &DatasetVersion) -> Di
     add(&batch.batch_input);
     batch.items.iter().for_each(|item| add(&item.body));
     match &batch.step {
-        Some(Step::Conclude(Conclude { results: Results { bucket, key }, takes })) => {
+        Some(Step::Conclude(Conclude { results, takes })) => {
             add("conclude");
-            add(bucket);
-            add(key);
+            if let Some(Results { bucket, key }) = results {
+                add(bucket);
+                add(key);
+            }
             takes.iter().for_each(|takes| add(&canonical::value(takes)));
         }
         Some(Step::Plan(PlanRun { run, input })) => {

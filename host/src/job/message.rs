@@ -104,8 +104,9 @@ pub struct RunWindow {
 /// What concludes a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conclude {
-    /// Where the answers of the stage's batches are.
-    pub results: Results,
+    /// Where the answers of the stage's batches are; none if it had no items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Results>,
     /// What other stages take of it, in the words of the dataset file: what the state machine reads is what it asked for, whatever
     /// version the worker has.
     #[serde(default)]

@@ -44,8 +44,8 @@ impl Steps<'_> {
         self.step(Step::Plan(plan), "what the run takes could not be planned").await
     }
 
-    /// Has the stage concluded. None if `shutdown` came first.
-    pub async fn conclude(&self, results: Results) -> Option<Result<Concluded, RunError>> {
+    /// Has the stage concluded, whose batches answered this if there were any. None if `shutdown` came first.
+    pub async fn conclude(&self, results: Option<Results>) -> Option<Result<Concluded, RunError>> {
         let takes = self.dataset.stage.iter().flat_map(|stage| &stage.hands_over);
         let takes = takes.filter_map(|takes| serde_json::to_value(takes).ok()).collect();
         let conclude = Step::Conclude(Conclude { results, takes });

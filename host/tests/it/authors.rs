@@ -204,6 +204,11 @@ fn a_plugin_in_rust() {
     let tested = author.run(&["plugin", "test", "columns", "--no-build"]);
     assert!(tested.starts_with("exit 0") && tested.contains(ANSWERS), "{tested}");
 
+    // What does not compile is said by the compiler.
+    author.edit("columns/src/lib.rs", "fn process(", "fn process((");
+    let broken = author.run(&["plugin", "build", "columns"]);
+    assert!(broken.starts_with("exit 2") && broken.contains("src/lib.rs:"), "{broken}");
+
     // An edit, a mistake, its mend, at every save.
     let mut dev = author.watching(&["plugin", "dev", "rain"]);
     let mut dev = dev.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -287,7 +287,7 @@ async fn what_the_database_refuses_is_one_sentence() {
         }
     }
     for (database, keys) in [
-        ("refuses", "password = { variable = \"CARGO_PKG_NAME\" }"),
+        ("refuses", "password = { variable = \"GRISTMILL_TEST_NOWHERE\" }"),
         ("refuses", "password = { file = \"/nowhere/at/all\" }"),
         ("nowhere", ""),
     ] {
@@ -302,7 +302,7 @@ async fn what_the_database_refuses_is_one_sentence() {
     EXPLAIN SELECT 1.5 AS n, 1 AS i: QUERY PLAN Text
     {"QUERY PLAN":"Result  (cost=0.00..0.01 rows=1 width=36)"}
 
-    Denied("connection `shop`: the variable `CARGO_PKG_NAME`, which should have its password, is not set")
+    Denied("connection `shop`: the variable `GRISTMILL_TEST_NOWHERE`, which should have its password, is not set")
     Denied("connection `shop`: its password in /nowhere/at/all: No such file or directory (os error 2)")
     Denied("connection `shop`: database \"nowhere\" does not exist (SQLSTATE 3D000): check the database in its `url`")
     "##);

@@ -86,6 +86,16 @@ impl Lake {
         summary["stages"][0]["error"]["cause"].as_str().unwrap_or_else(|| panic!("{summary}")).to_owned()
     }
 
+    /// Runs, and says what RAW has by now.
+    fn ids_read(&self) -> Vec<i64> {
+        let said = self.run(&[]);
+        match said.code {
+            Some(0) => self.ids(RAW),
+            // A standby that has not replayed anything yet.
+            _ => Vec::new(),
+        }
+    }
+
     /// Waits until the stop of a run that begins now lies behind what is there now: that takes a second.
     async fn pass(&self) {
         self.sql("SELECT pg_sleep(1.1)").await;
@@ -233,6 +243,32 @@ async fn where_nothing_can_be_known_of_late_rows_the_run_is_refused() {
     assert_eq!(lake.statuses(), succeeded([1]), "a run that was refused has no window");
 }
 
+/// What is under way on the primary a standby does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_read_only_with_a_lag() {
+    let mut server = Postgres::start();
+    let mut lake = Lake::over(&server, "ingest_standby").await;
+    lake.sql("GRANT pg_read_all_stats TO reader").await;
+    let port = server.standby();
+    let connections = std::fs::read_to_string(&lake.connections).unwrap();
+    std::fs::write(&lake.connections, connections.replace(&server.port.to_string(), &port.to_string())).unwrap();
+    assert_snapshot!(lake.fails(), @r#"what the run takes could not be planned: Gristmill.HostFault: dataset shipments.land, batch plan: this standby has not replayed a transaction since it started: nobody knows how far it is"#);
+    let text = std::fs::read_to_string(&lake.dataset).unwrap();
+    let component = project("plugins/incremental-ingest/incremental-ingest.wasm");
+    let text = text.replace("incremental-ingest.wasm", component.to_str().unwrap());
+    let window = "window     = { column = \"shipmt_date_tstmp\"";
+    assert!(text.contains(window));
+    lake.dataset = lake.laptop.write("dataset.toml", &text.replace(window, &format!("{window}, lag = \"1ms\"")));
+    // Something that it replays: then it knows how far it is.
+    lake.ship(600).await;
+    lake.pass().await;
+    lake.ship(601).await;
+    let began = Instant::now();
+    while lake.ids_read() != [(1..=60).collect::<Vec<_>>(), vec![600]].concat() {
+        assert!(began.elapsed() < Duration::from_secs(30), "the standby does not follow");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_come_into_a_window_that_was_read_are_counted() {
     let lake = Lake::new("ingest_counted").await;
@@ -254,14 +290,21 @@ async fn rows_that_come_into_a_window_that_was_read_are_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_leave_the_window_where_it_was_or_move_it_once() {
     let lake = Lake::new("ingest_killed").await;
-    let (mut windows, mut interrupted) = (0, 0);
+    // How long a run takes here, once the component is compiled.
+    lake.runs(&[]);
+    lake.ship(499).await;
+    lake.pass().await;
+    let begin = Instant::now();
+    lake.runs(&[]);
+    let whole = begin.elapsed();
+    let (mut windows, mut interrupted) = (2, 0);
     for round in 0..12_u32 {
         lake.ship(500 + i64::from(round)).await;
         lake.pass().await;
         let began = Instant::now();
         let mut child = lake.laptop.begin(&lake.dataset, &lake.args(&[]));
         // From before it opens the window to after it has closed it, and never at the same place.
-        let patience = Duration::from_millis(u64::from(150 + 170 * round));
+        let patience = whole * (round + 2) / 14;
         loop {
             if let Some(status) = child.try_wait().unwrap() {
                 assert!(status.success(), "{status}");

@@ -46,6 +46,14 @@ impl Postgres {
         assert_eq!(answer, "{}", "{what}");
     }
 
+    /// Starts a standby, and gives its port.
+    pub(crate) fn standby(&mut self) -> u16 {
+        writeln!(self.orders, "standby").unwrap();
+        let answer = self.answers.next().unwrap().unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        u16::try_from(answer["port"].as_u64().unwrap_or_else(|| panic!("{answer}"))).unwrap()
+    }
+
     /// The superuser, in this database.
     pub(crate) async fn admin(&self, database: &str) -> Client {
         let mut config = Config::new();

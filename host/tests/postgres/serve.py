@@ -11,6 +11,7 @@ Each line that it reads is something to do, and is answered by a line (`{}`, or 
     stop | start
     certificate NAME        right, wrong-name, expired
     tls on|off
+    standby                 start one that follows; the answer has its port
 
 The superuser is `postgres`, without a password, through the socket in the folder. Everybody else needs one (SCRAM).
 """
@@ -89,6 +90,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder, self.data, self.programs, self.owner = folder, folder / "data", programs(), owner()
         self.port = free_port()
+        self.followers: list[Path] = []
         folder.chmod(0o755)
         if self.owner:
             os.chown(folder, self.owner["user"], self.owner["group"])
@@ -130,6 +132,10 @@ class Server:
         self.run(self.programs / "pg_ctl", "start", "--wait", "--silent", "--pgdata", self.data, "--log",
                  self.folder / "server.log", "--options", f"-p {self.port}")
 
+    def end(self) -> None:
+        for data in [*self.followers, self.data]:
+            self.run(self.programs / "pg_ctl", "stop", "--wait", "--silent", "--mode=immediate", "--pgdata", data)
+
     def stop(self) -> None:
         self.run(self.programs / "pg_ctl", "stop", "--wait", "--silent", "--mode=immediate", "--pgdata", self.data)
 
@@ -144,8 +150,20 @@ class Server:
     def reload(self) -> None:
         self.run(self.programs / "pg_ctl", "reload", "--silent", "--pgdata", self.data)
 
-    def do(self, line: str) -> None:
+    def standby(self) -> int:
+        """Starts a server that follows this one, and gives its port."""
+        follows, port = self.folder / "standby", free_port()
+        self.run(self.programs / "pg_basebackup", "--host", self.folder, "--port", str(self.port), "--username", "postgres",
+                 "--pgdata", follows, "--wal-method=stream", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self.run(self.programs / "pg_ctl", "start", "--wait", "--silent", "--pgdata", follows, "--log",
+                 self.folder / "standby.log", "--options", f"-p {port}")
+        self.followers.append(follows)
+        return port
+
+    def do(self, line: str) -> dict[str, Any]:
         match line.split():
+            case ["standby"]:
+                return {"port": self.standby()}
             case ["restart"]:
                 self.stop()
                 self.start()
@@ -164,6 +182,7 @@ class Server:
                 self.start()
             case _:
                 raise RuntimeError(f"nobody knows what `{line.strip()}` is")
+        return {}
 
 
 def free_port() -> int:
@@ -188,15 +207,14 @@ def main() -> None:
         answer({"port": server.port, "folder": str(folder), "ca": str(folder / "ca.pem")})
         for line in sys.stdin:
             try:
-                server.do(line)
-                answer({})
+                answer(server.do(line))
             except RuntimeError as error:
                 answer({"error": str(error)})
     except RuntimeError as error:
         sys.exit(f"gristmill: {error}")
     finally:
         try:
-            server.stop()
+            server.end()
         except (RuntimeError, OSError):
             pass
         if not given:

@@ -15,7 +15,9 @@ pub(super) fn command(program: &str) -> Command {
 
 /// Runs a program to its end. None if there is no such program.
 pub(super) async fn run(command: &mut Command) -> Result<Option<Output>, AuthorError> {
-    match command.output().await {
+    // `Command::output` would keep to itself what the user is to see.
+    let ended = async { command.spawn()?.wait_with_output().await };
+    match ended.await {
         Ok(output) => Ok(Some(output)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {

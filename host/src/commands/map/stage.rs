@@ -132,11 +132,15 @@ impl LocalRun<'_> {
             return Ok(summary);
         }
         if summary.items.total == 0 && takes_of_steps(dataset) {
-            // As in the state machine, a stage that takes nothing is passed by, and what it has stays.
-            let nothing = ItemsFile { bucket: String::new(), key: String::new(), count: 0 };
-            let takes =
-                dataset.stage.iter().flat_map(|stage| stage.hands_over.iter().map(|takes| (&stage.name, takes)));
-            handed.extend(takes.map(|(stage, takes)| ((stage.clone(), takes.clone()), nothing.clone())));
+            // As in the state machine, a stage that takes nothing is passed by, and what it has stays. Of a window that was read again
+            // nothing is there any more.
+            match held {
+                Some(held) => {
+                    self.folder.forget_stale(dataset, &run, 0).await?;
+                    self.conclude(dataset, (&run, &values), Some(held), handed, &mut summary).await?;
+                }
+                None => hand_over_nothing(dataset, handed),
+            }
             return Ok(summary);
         }
         self.folder.forget_stale(dataset, &run, summary.batches.total()).await?;
@@ -174,7 +178,10 @@ impl LocalRun<'_> {
         let Some(stage) = &dataset.stage else { return Ok(()) };
         let steps = Steps { window, ..self.steps(dataset, run, values) };
         let Some(results) = steps.results()? else { return Ok(()) };
-        let results = self.folder.write_results(dataset, run, &results, &summary.rejected).await?;
+        let results = match summary.items.total {
+            0 if window.is_some() => None,
+            _ => Some(self.folder.write_results(dataset, run, &results, &summary.rejected).await?),
+        };
         Redo::forget_step(&self.folder.ledger, conclusion_id(&dataset.name, run)).await?;
         match steps.conclude(results).await {
             Some(Ok(concluded)) => {
@@ -215,6 +222,13 @@ impl LocalRun<'_> {
             shutdown: &self.interrupted,
         }
     }
+}
+
+/// What a stage without items hands over.
+fn hand_over_nothing(dataset: &Dataset, handed: &mut Handed) {
+    let nothing = ItemsFile { bucket: String::new(), key: String::new(), count: 0 };
+    let takes = dataset.stage.iter().flat_map(|stage| stage.hands_over.iter().map(|takes| (&stage.name, takes)));
+    handed.extend(takes.map(|(stage, takes)| ((stage.clone(), takes.clone()), nothing.clone())));
 }
 
 /// Where the items of a step are.
