@@ -95,6 +95,21 @@ declare module "gristmill:plugin/metrics@0.1.0" {
   export function observe(name: string, value: number): void;
 }
 
+declare module "gristmill:plugin/sql@0.1.0" {
+  import type { Column, Encoding } from "gristmill:plugin/tables@0.1.0";
+  export type Error = { tag: "denied"; val: string } | { tag: "invalid"; val: string } | { tag: "unavailable"; val: string } | { tag: "too-large"; val: string };
+  export type Value = { tag: "null" } | { tag: "boolean"; val: boolean } | { tag: "int64"; val: bigint } | { tag: "float64"; val: number } | { tag: "text"; val: string } | { tag: "binary"; val: Uint8Array };
+  export interface QueryOptions {
+    blockRows: number;
+    encoding: Encoding;
+  }
+  export class Rows {
+    columns(): Column[];
+    next(): Uint8Array | null;
+    [Symbol.dispose](): void;
+  }
+  export function query(connection: string, statement: string, parameters: Value[], options: QueryOptions): Rows;
+}
 
 declare module "gristmill:plugin/tables@0.1.0" {
   import type { Error, Compression } from "gristmill:plugin/objects@0.1.0";
