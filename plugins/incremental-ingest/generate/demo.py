@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    folder = arguments.local / "ingest"
+    folder = (arguments.local / "ingest").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(folder / "postgres")
     try:
