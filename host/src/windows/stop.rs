@@ -86,7 +86,12 @@ pub async fn look(source: &dyn Ask) -> Result<Seen, SourceError> {
         true => None,
         false => value(source, "SELECT pg_current_snapshot()::text", &[]).await?,
     };
-    Ok(Seen { clock, oldest: oldest.as_deref().and_then(|text| parse(Some(text))), blind, snapshot })
+    // What cannot be read must not pass for nothing.
+    let oldest = match oldest {
+        Some(text) => Some(parse(Some(&text)).ok_or_else(|| senseless("when a transaction began", Some(&text)))?),
+        None => None,
+    };
+    Ok(Seen { clock, oldest, blind, snapshot })
 }
 
 /// Where the window stops, or why it cannot be known.

@@ -374,6 +374,10 @@ async fn a_window_can_be_looked_at_and_set_by_hand() {
     let again: Vec<i64> =
         again.iter().filter(|row| row["load"] == "incremental").map(|row| row["shipmt_id"].as_i64().unwrap()).collect();
     assert_eq!(again, (48..=60).collect::<Vec<_>>());
+    let other = lake.laptop.dataset("items = [1]");
+    let refused = lake.laptop.map(&other, &["--full"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.all());
+    assert!(refused.err.contains("takes no window of a table"), "{}", refused.err);
     assert_snapshot!(windows(&["--next-from", "yesterday"]).err, @r#"
     error: invalid value 'yesterday' for '--next-from <INSTANT>': an instant is written 2024-01-05T00:00:00Z (RFC 3339): the 'year' component could not be parsed
 

@@ -25,6 +25,7 @@ use crate::map::steps::{Steps, conclusion_id, plan_id};
 use crate::map::summary::{RunError, Status, Summary};
 use crate::object::Location;
 use crate::sink::Stores;
+use crate::text::line;
 use crate::windows::{Planned, PlannedWindow, written};
 
 /// What all stages of a run share.
@@ -61,10 +62,15 @@ impl LocalRun<'_> {
         let Some(first) = stages.first() else { return Ok(Vec::new()) };
         let (mut handed, mut summaries) = (Handed::default(), Vec::new());
         let mut given = Given::of(&first.dataset, self.input);
+        let has_window = stages.iter().any(|loaded| loaded.dataset.window().is_some());
         if self.args.full {
+            let of = line(first.dataset.of());
+            anyhow::ensure!(
+                has_window,
+                "--full: {of} takes no window of a table, but everything in any case: leave it out"
+            );
             given.run += "-full";
         }
-        let has_window = stages.iter().any(|loaded| loaded.dataset.window().is_some());
         let _lock = has_window.then(|| self.folder.lock_window(first.dataset.of())).transpose()?;
         let mut window = None;
         for loaded in stages {
